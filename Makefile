@@ -1,0 +1,49 @@
+# Every target that needs Python makes its environment first, from the hash-pinned locks in requirements/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEMO := demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/scoring ## Write a synthetic drop of 5,000 customers, score it, print a summary
+	@rm -rf $(DEMO)
+	@$(BIN)/retention sample --customers 5000 --seed 7 $(DEMO)/drop
+	@$(BIN)/retention score --input $(DEMO)/drop --output $(DEMO)/out
+
+test: $(VENV)/development ## Run the tests
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/development ## Check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/development ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/development ## Pin the newest allowed versions in requirements/
+	./requirements/lock.sh $(BIN)/uv
+
+clean: ## Remove the environment, caches and the demo
+	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "The venv module is needed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+# Scoring and development are two states of one environment; the second holds all of the first.
+$(VENV)/scoring $(VENV)/development: $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/python
+	@echo "Installing the $* requirements into $(VENV)" >&2
+	@$(PIP) install --require-hashes --requirement requirements/build.txt --requirement requirements/$*.txt
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@

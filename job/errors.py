@@ -1,0 +1,111 @@
+"""Everything that may stop the job, each with its exit code.
+
+    JobError
+    ├── SettingsError           2  an option's value, or options that do not go together
+    ├── DropError               3  the drop is bad: carries every problem found
+    ├── ArtifactError           4  the model artifact is missing, altered or of an incompatible version
+    ├── OutputError             5  the output cannot be written
+    ├── DropIncompleteError     6  the drop is not complete yet
+    └── OutputBusyError         7  another run holds the output
+
+Anything else that escapes is a defect of the job (exit code 1). 0 and 8 are outcomes, not errors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EXIT_PUBLISHED = 0
+EXIT_DEFECT = 1
+EXIT_LOOK = 8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, as one line for a person.
+
+    Args:
+        file: the file's name as delivered (or a folder's, or an option's).
+        expected: what should have been there, as a phrase.
+        found: what was there, as delivered; long values are shortened in the line.
+        row: the line number in the file (the headings are row 1), or the row number in a Parquet file.
+        column: the heading as delivered.
+    """
+
+    file: str
+    expected: str
+    found: str | None = None
+    row: int | None = None
+    column: str | None = None
+
+    def __str__(self) -> str:
+        where = [self.file]
+        if self.row is not None:
+            where.append(f"row {self.row}")
+        if self.column is not None:
+            where.append(f"column «{self.column}»")
+        what = f"expected {self.expected}"
+        if self.found is not None:
+            what = f"found {shorten(self.found)}, {what}"
+        return f"{', '.join(where)}: {what}"
+
+
+def shorten(text: str, limit: int = 120) -> str:
+    """Return `text` on one line, control characters escaped, cut after `limit` characters."""
+    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return line if len(line) <= limit else f"{line[:limit]}…"
+
+
+class JobError(Exception):
+    """Base of all errors that a user or the environment can cause."""
+
+    exit_code: ClassVar[int] = EXIT_DEFECT
+
+    def __init__(self, problems: str | Iterable[str | Problem]) -> None:
+        self.defects: tuple[str | Problem, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each problem, as printed."""
+        return tuple(str(defect) for defect in self.defects)
+
+
+class SettingsError(JobError):
+    """An option's value is wrong, or options do not go together."""
+
+    exit_code = 2
+
+
+class DropError(JobError):
+    """The drop is bad; every problem is named."""
+
+    exit_code = 3
+
+
+class ArtifactError(JobError):
+    """The model artifact is missing, altered or made by an incompatible version."""
+
+    exit_code = 4
+
+
+class OutputError(JobError):
+    """The output cannot be written."""
+
+    exit_code = 5
+
+
+class DropIncompleteError(JobError):
+    """The drop is not complete yet: a later try may succeed."""
+
+    exit_code = 6
+
+
+class OutputBusyError(JobError):
+    """Another run holds the output."""
+
+    exit_code = 7

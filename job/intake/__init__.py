@@ -1,0 +1,1 @@
+"""A drop on disk becomes accepted tables and rejected rows."""

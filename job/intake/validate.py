@@ -1,0 +1,103 @@
+"""Pandera decides about rows: which are accepted, which are not, and by which rule.
+
+Quarantine works on rows: a rejected row is listed with every rule that it breaks, the rest goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pandera.polars as pa
+import polars as pl
+
+from job.intake.numbers import is_missing
+from schemas.raw import rows_schema
+from schemas.vocabulary import Kind, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+REJECTED_SCHEMA: Final = pl.Schema(
+    {"file": pl.String, "row": pl.Int64, "id": pl.String, "column": pl.String, "rule": pl.String, "value": pl.String}
+)
+_KINDS: Final = {
+    Kind.IDENTIFIER: "is a whole number without leading zeros",
+    Kind.WHOLE: "is a whole number",
+    Kind.NUMBER: "is a number",
+    Kind.WORD: "is a word",
+}
+
+
+def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Table, *, labelled: bool) -> pl.DataFrame:
+    """Return every rule of its own that each row breaks.
+
+    Args:
+        file: the file's name.
+        typed: the table's columns by their ASCII names with their dtypes, null where the text could not be read.
+        text: the same rows in the same order as delivered (trimmed), with their number in `row`.
+        table: what the rows belong to.
+        labelled: whether the label column is there.
+
+    Returns:
+        One row per row and broken rule, with the columns of `REJECTED_SCHEMA`, ordered by row.
+    """
+    try:
+        rows_schema(table, labelled=labelled).validate(typed, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        return _explain(file, error.failure_cases, text, table)
+    return REJECTED_SCHEMA.to_frame()
+
+
+def reject_rows(file: str, rows: pl.DataFrame, *, column: str, rule: str, value: pl.Expr) -> pl.DataFrame:
+    """Return rejections of whole rows.
+
+    Args:
+        file: the file's name.
+        rows: any frame with the columns `row` and `id` (of any dtype).
+        column: the heading that the rule is about, as delivered.
+        rule: the fact that does not hold.
+        value: the raw value to show.
+    """
+    return rows.select(
+        pl.lit(file).alias("file"),
+        pl.col("row").cast(pl.Int64),
+        pl.col("id").cast(pl.String),
+        pl.lit(column).alias("column"),
+        pl.lit(rule).alias("rule"),
+        value.cast(pl.String).alias("value"),
+    )
+
+
+def concat_rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return rejections as one frame, ordered by row within each file, in the order of the files."""
+    return pl.concat([REJECTED_SCHEMA.to_frame(), *frames])
+
+
+def _explain(file: str, failures: pl.DataFrame, text: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Turn Pandera's failure cases into rejections with the heading, the rule and the raw value."""
+    if failures["index"].null_count():
+        raise AssertionError(f"{file}: rules about columns failed after the columns were made: {failures}")
+    parts = []
+    for name, column_failures in failures.group_by("column", maintain_order=True):
+        heading = table.heading(str(name[0]))
+        raw = text[heading.name]
+        rows = column_failures.select(
+            pl.col("check"),
+            pl.col("index").cast(pl.UInt32),
+            text["row"].gather(column_failures["index"]),
+            text["id"].gather(column_failures["index"]),
+            raw.gather(column_failures["index"]).alias("value"),
+        )
+        unreadable = pl.when(is_missing(pl.col("value"))).then(pl.lit("is given")).otherwise(pl.lit(_KINDS[heading.kind]))
+        rule = pl.when(pl.col("check") == "not_nullable").then(unreadable).otherwise(pl.col("check"))
+        parts.append(
+            rows.select(
+                pl.lit(file).alias("file"),
+                pl.col("row").cast(pl.Int64),
+                "id",
+                pl.lit(heading.delivered).alias("column"),
+                rule.alias("rule"),
+                "value",
+            )
+        )
+    return pl.concat(parts).sort("row", maintain_order=True)

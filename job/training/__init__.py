@@ -1,0 +1,1 @@
+"""Fits the candidates on a labelled drop and writes the selected one."""

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Pins what pyproject.toml allows, for every supported Python, with hashes and without download addresses.
+# Each set holds the one before, so that an environment can grow from one to the next.
+set -eu
+uv=$1
+cd "$(dirname "$0")/.."
+compile() {
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --no-emit-find-links --no-emit-package oneclick-retention "$@"
+}
+echo "setuptools" | compile --upgrade --output-file requirements/build.txt -
+compile --upgrade --extra development --output-file requirements/development.txt pyproject.toml
+compile --constraint requirements/development.txt --extra training --output-file requirements/training.txt pyproject.toml
+compile --constraint requirements/development.txt --extra boosted --output-file requirements/boosted.txt pyproject.toml
+compile --constraint requirements/development.txt --output-file requirements/scoring.txt pyproject.toml

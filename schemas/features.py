@@ -1,0 +1,83 @@
+"""The feature frame: names, dtypes, order and units. The one source for training, scoring and the artifact.
+
+Never among them: `id` and row order (the export is sorted by label) and `monthly_profit` (it belongs to segments).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pandera.polars as pa
+import polars as pl
+
+from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
+
+
+@dataclass(frozen=True)
+class NumericFeature:
+    """One numeric column of the feature frame (Float64).
+
+    Args:
+        name: the column.
+        unit: what it is counted in.
+        meaning: one phrase for the model card.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class CategoricalFeature:
+    """One word column of the feature frame (String).
+
+    Args:
+        name: the column.
+        values: the words a model knows, in order.
+        meaning: one phrase for the model card.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    meaning: str
+
+
+NUMERIC_FEATURES: Final = (
+    NumericFeature("contacts_6_months", "contacts a month", "marketing contacts, mean of six months"),
+    NumericFeature("contacts_current_month", "contacts", "marketing contacts this month"),
+    NumericFeature("contacts_change", "contacts", "contacts this month less the mean of six months"),
+    NumericFeature("registered_days", "days", "days since registration"),
+    NumericFeature("promo_share", "share, 0..1", "share of purchases made in promotions"),
+    NumericFeature("categories_per_visit", "categories", "categories viewed in a visit, mean"),
+    NumericFeature("unpaid_items_quarter", "items", "items left unpaid in the basket, last quarter"),
+    NumericFeature("service_errors", "errors", "site errors that the customer met"),
+    NumericFeature("pages_per_visit", "pages", "pages viewed in a visit, mean"),
+    NumericFeature("revenue_current_month", "shop's currency", "revenue this month"),
+    NumericFeature("revenue_previous_month", "shop's currency", "revenue one month ago"),
+    NumericFeature("revenue_month_before_previous", "shop's currency", "revenue two months ago"),
+    NumericFeature("revenue_change", "share", "revenue this month against the previous one"),
+    NumericFeature("revenue_previous_change", "share", "revenue one month ago against two months ago"),
+    NumericFeature("minutes_current_month", "minutes", "minutes on the site this month"),
+    NumericFeature("minutes_previous_month", "minutes", "minutes on the site one month ago"),
+    NumericFeature("minutes_change", "minutes", "minutes this month less the previous one"),
+)
+CATEGORICAL_FEATURES: Final = (
+    CategoricalFeature("service_type", tuple(SERVICE_TYPE.names), "level of service"),
+    CategoricalFeature("favourite_category", tuple(CATEGORY.names), "category bought most"),
+)
+FEATURE_NAMES: Final = tuple(feature.name for feature in (*NUMERIC_FEATURES, *CATEGORICAL_FEATURES))
+
+FEATURE_SCHEMA: Final = pa.DataFrameSchema(
+    {
+        **{feature.name: pa.Column(pl.Float64, nullable=False) for feature in NUMERIC_FEATURES},
+        **{
+            feature.name: pa.Column(pl.String, pa.Check.isin([*feature.values, UNKNOWN]), nullable=False)
+            for feature in CATEGORICAL_FEATURES
+        },
+    },
+    strict=True,
+    ordered=True,
+    name="features",
+)
