@@ -258,16 +258,16 @@ def plan_faults(*, customers: int, seed: int) -> pl.DataFrame:
     least = int(customers >= _ALL_KINDS_FROM)
     counts = [max(least, round(fault.share * customers)) for fault in FAULTS]
     faults = pl.Series([index for index, count in enumerate(counts) for _ in range(count)], dtype=pl.UInt32)
-    return (
-        _rows(0, customers)
-        .select(id=_id_of_row(), draw=_Draws(seed, pl.col("row")).bits("faults"))
-        .bottom_k(sum(counts), by="draw")
-        .sort("draw", "id")
-        .select(
-            "id",
-            table=pl.lit(pl.Series([fault.table for fault in FAULTS])).gather(faults),
-            fault=pl.lit(pl.Series([str(fault.fault) for fault in FAULTS])).gather(faults),
+    drawn = pl.DataFrame(schema={"id": pl.Int64, "draw": pl.UInt64})
+    for first in range(0, customers, _PIECE):
+        piece = _rows(first, min(_PIECE, customers - first)).select(
+            id=_id_of_row(), draw=_Draws(seed, pl.col("row")).bits("faults")
         )
+        drawn = pl.concat([drawn, piece]).bottom_k(sum(counts), by="draw")
+    return drawn.sort("draw", "id").select(
+        "id",
+        table=pl.lit(pl.Series([fault.table for fault in FAULTS])).gather(faults),
+        fault=pl.lit(pl.Series([str(fault.fault) for fault in FAULTS])).gather(faults),
     )
 
 
