@@ -3,8 +3,8 @@
 Each rule is named as the fact that it states, and that name is what `rejected.csv` and messages say. Pandera checks
 values only on an eager frame: hand these schemas a `DataFrame`, never a `LazyFrame`.
 
-The ranges are what is true of the shop's real export, or must be true by meaning (a share is within 0..1; a month has at
-most 44,640 minutes).
+The ranges are what is true of the shop's real export, or must be true by meaning (a share is within 0..1; a month has
+at most 44,640 minutes).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pandera.polars as pa
 import polars as pl
 
-from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, UNKNOWN, Heading, Kind, Table
+from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, UNKNOWN, Heading, Kind, Table, Words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,8 +72,13 @@ def _column(heading: Heading) -> pa.Column:
     checks = list(_CHECKS.get(heading.name, ()))
     if heading.words is not None:
         allowed = [*heading.words.names, UNKNOWN] if heading.words.unknown_is_scored else heading.words.names
-        checks.append(_fact(pa.Check.isin(allowed), f"is one of: {', '.join(heading.words.values)}"))
+        checks.append(_fact(pa.Check.isin(allowed), words_rule(heading.words)))
     return pa.Column(DTYPES[heading.kind], checks, nullable=False)
+
+
+def words_rule(words: Words) -> str:
+    """Return the rule that a value is one of these words, as the fact that it states."""
+    return f"is one of: {', '.join(words.values)}"
 
 
 def rows_schema(table: Table, *, labelled: bool) -> pa.DataFrameSchema:
@@ -92,4 +97,4 @@ def table_schema(table: Table, *, labelled: bool) -> pa.DataFrameSchema:
     return schema
 
 
-__all__ = ["DTYPES", "MARKET_FILE", "MARKET_MONEY", "MARKET_TIME", "MONEY", "rows_schema", "table_schema"]
+__all__ = ["DTYPES", "MARKET_FILE", "MARKET_MONEY", "MARKET_TIME", "MONEY", "rows_schema", "table_schema", "words_rule"]

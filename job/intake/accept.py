@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.errors import DropError, Problem
+from job.errors import DropError, Problem, shorten
 from job.intake.table import REPAIRS_SCHEMA, TableIntake, read_table
 from job.intake.validate import concat_rejected, reject_rows
 from schemas.raw import table_schema
 from schemas.vocabulary import MARKET_FILE, TABLES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from job.intake.drop import TableFile
 
-OVERLAP_LIMIT: Final = 0.5  # of the customers of market_file that another table must know
+OVERLAP_LIMIT: Final = 0.5  # of the customers of market_file: a table with fewer is likely to be of another month
+SHOWN_CHARACTERS: Final = 40  # of a rejected value in a message; rejected.csv has it all
 
 UNIQUE_RULE: Final = "occurs once, or always with the same values"
 ORPHAN_RULE: Final = "has an accepted row in market_file"
@@ -88,28 +89,20 @@ def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limit
         DropError: the drop is bad; every problem of every file is named.
         DropIncompleteError: a file changed while it was read.
     """
-    read: dict[str, TableIntake] = {}
-    problems: list[str | Problem] = []
-    for name in TABLES:
-        try:
-            read[name] = read_table(files[name], labelled=labelled)
-        except DropError as error:
-            problems.extend(error.defects)
-    if problems:
-        raise DropError(problems)
-
+    read = _read_tables(files, labelled=labelled)
     decided = {name: _decide_duplicates(table) for name, table in read.items()}
+    market_file = read[MARKET_FILE.name]
+    known, unread = _customers(market_file)
+    accepted = decided[MARKET_FILE.name].accepted.select("id")
+    problems: list[str | Problem] = []
     for name in TABLES:
         problems.extend(_too_many_rejected(read[name], decided[name].rejected, limits))
         problems.extend(_too_many_unknown(read[name], limits))
-    customers = decided[MARKET_FILE.name].accepted["id"]
-    market_file = read[MARKET_FILE.name]
-    unread = market_file.rejected_keys["id"].null_count()
-    known = pl.concat([market_file.accepted["id"], market_file.rejected_keys["id"].drop_nulls()]).unique()
-    for name in TABLES:
         if name != MARKET_FILE.name:
             problems.extend(_overlap(read[name], decided[name].accepted, known, limits))
-            decided[name] = _decide_orphans(read[name], decided[name], customers)
+            decided[name] = _decide_orphans(read[name], decided[name], accepted)
+    if accepted.is_empty():
+        problems.append(Problem(market_file.file.name, "at least one row that can be used", "none"))
     if problems:
         raise DropError(problems)
 
@@ -119,6 +112,7 @@ def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limit
     tables = {name: decided[name].accepted.drop("repaired") for name in TABLES}
     for name, table in tables.items():
         table_schema(TABLES[name], labelled=labelled).validate(table.drop("row"), lazy=True)
+    customers_in = known.height + unread
     return Intake(
         tables=tables,
         rejected=concat_rejected(decided[name].rejected for name in TABLES),
@@ -128,10 +122,33 @@ def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limit
             {"table": name, **table.facts, "rows": table.rows_in, "blank_lines": table.blank_lines}
             for name, table in read.items()
         ],
-        customers_in=known.len() + unread,
-        customers_rejected=known.len() + unread - customers.len(),
+        customers_in=customers_in,
+        customers_rejected=customers_in - accepted.height,
         warnings=tuple(warning for table in read.values() for warning in table.warnings),
     )
+
+
+def _read_tables(files: Mapping[str, TableFile], *, labelled: bool) -> dict[str, TableIntake]:
+    """Read all files; those that cannot be understood are named together."""
+    read: dict[str, TableIntake] = {}
+    problems: list[str | Problem] = []
+    for name in TABLES:
+        try:
+            read[name] = read_table(files[name], labelled=labelled)
+        except DropError as error:
+            problems.extend(error.defects)
+    for file in files.values():
+        file.check_unchanged()  # also while the others were read: all four must be of one delivery
+    if problems:
+        raise DropError(problems)
+    return read
+
+
+def _customers(market_file: TableIntake) -> tuple[pl.DataFrame, int]:
+    """Return the distinct ids of `market_file`, and how many of its rows have none that can be read."""
+    rejected = market_file.rejected_keys["id"]
+    known = pl.concat([market_file.accepted["id"], rejected.drop_nulls()]).unique()
+    return known.to_frame(), rejected.null_count()
 
 
 @dataclass(frozen=True)
@@ -146,27 +163,28 @@ class _Decided:
 def _decide_duplicates(read: TableIntake) -> _Decided:
     """Keep the first of identical rows; reject all rows that share a key but say different things.
 
-    A row that was rejected already says something different, too: it gets this reason beside its own.
+    A row that was rejected says something else than an accepted one: it gets this reason beside its own.
     """
     table, accepted = read.file.table, read.accepted
     said = [name for name in accepted.columns if name not in ("row", "repaired")]
     first = accepted.unique(said, keep="first", maintain_order=True)
-    readable = read.rejected_keys.drop_nulls()
-    versions = pl.concat([first.select(readable.columns), readable])
-    contradicting = versions.filter(pl.struct(table.key).is_duplicated()).select(table.key).unique()
+    rejected_keys = read.rejected_keys.drop_nulls()
+    several = first.filter(pl.struct(table.key).is_duplicated()).select(table.key).unique()
+    refuted = first.join(rejected_keys, on=table.key, how="semi").select(table.key)
+    contradicting = pl.concat([several, refuted]).unique()
     if contradicting.is_empty():
         return _Decided(first, read.rejected, accepted.height - first.height)
+    rows = pl.concat([accepted.select(rejected_keys.columns), rejected_keys])
     rejections = reject_rows(
         read.file.name,
-        pl.concat([accepted.select(readable.columns), readable]).join(contradicting, on=table.key, how="semi"),
+        rows.join(contradicting, on=table.key, how="semi"),
         column=" + ".join(table.heading(name).delivered for name in table.key),
         rule=UNIQUE_RULE,
         value=pl.concat_str([_as_delivered(table, name) for name in table.key], separator=" + "),
     )
     kept = first.join(contradicting, on=table.key, how="anti", maintain_order="left")
-    candidates = accepted.join(contradicting, on=table.key, how="anti")
-    rejected = pl.concat([read.rejected, rejections]).sort("row", "column", "rule", nulls_last=False)
-    return _Decided(kept, rejected, candidates.height - kept.height)
+    consistent = accepted.join(contradicting, on=table.key, how="anti").height
+    return _Decided(kept, _by_row(read.rejected, rejections), consistent - kept.height)
 
 
 def _as_delivered(table: Table, name: str) -> pl.Expr:
@@ -175,86 +193,76 @@ def _as_delivered(table: Table, name: str) -> pl.Expr:
     return text if words is None else text.replace({inside: outside for outside, inside in words.values.items()})
 
 
-def _decide_orphans(read: TableIntake, decided: _Decided, customers: pl.Series) -> _Decided:
-    """Reject the rows of customers without an accepted row in `market_file`."""
-    belongs = decided.accepted["id"].is_in(customers.implode())
-    if belongs.all():
+def _decide_orphans(read: TableIntake, decided: _Decided, customers: pl.DataFrame) -> _Decided:
+    """Reject the rows of customers without an accepted row in `market_file` (`customers`: their `id`)."""
+    orphans = decided.accepted.join(customers, on="id", how="anti")
+    if orphans.is_empty():
         return decided
-    orphans = decided.accepted.filter(~belongs)
     rejections = reject_rows(read.file.name, orphans, column="id", rule=ORPHAN_RULE, value=pl.col("id"))
-    rejected = pl.concat([decided.rejected, rejections]).sort("row", maintain_order=True)
-    return _Decided(decided.accepted.filter(belongs), rejected, decided.dropped)
+    belonging = decided.accepted.join(customers, on="id", how="semi", maintain_order="left")
+    return _Decided(belonging, _by_row(decided.rejected, rejections), decided.dropped)
 
 
-def _overlap(read: TableIntake, accepted: pl.DataFrame, known: pl.Series, limits: Limits) -> list[str | Problem]:
+def _by_row(*rejections: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat(rejections).sort("row", maintain_order=True)
+
+
+def _overlap(read: TableIntake, accepted: pl.DataFrame, known: pl.DataFrame, limits: Limits) -> Iterator[Problem]:
     """Name a table that does not belong to this `market_file`: too few of its customers, or too many strangers.
 
     A table with months must have each month for as many customers.
     """
-    whole = [(None, accepted["id"].unique())]
     table = read.file.table
-    if "period" in table.key:
-        words = table.heading("period").words
-        months = [] if words is None else words.values.items()
-        whole = [(month, accepted.filter(pl.col("period") == name)["id"].unique()) for month, name in months]
-    problems: list[str | Problem] = []
-    for month, ids in whole:
-        shared = int(known.is_in(ids.implode()).sum())
-        if shared < known.len() * (1 - limits.rejected):
-            reason = "; tables of different months?" if shared < known.len() * OVERLAP_LIMIT else ""
-            problems.append(
-                Problem(
-                    read.file.name,
-                    f"at least {1 - limits.rejected:.1%} (--max-rejected{reason})",
-                    f"rows for {shared:,} of the {known.len():,} customers of {MARKET_FILE.name} "
-                    f"({shared / known.len():.1%})",
-                    column="id" if month is None else f"{table.heading('period').delivered} = {month}",
-                )
-            )
-    ids = accepted["id"].unique()
-    strangers = ids.len() - int(ids.is_in(known.implode()).sum())
-    if strangers > ids.len() * limits.rejected:
-        problems.append(
-            Problem(
-                read.file.name,
-                f"at most {limits.rejected:.1%} (--max-rejected)",
-                f"{strangers:,} of {ids.len():,} ids ({strangers / ids.len():.1%}) that {MARKET_FILE.name} does not have",
-                column="id",
-            )
-        )
-    return problems
+    needed = 1 - limits.rejected
+    ids = accepted.select("id").unique()
+    shared = known.join(ids, on="id", how="semi").height
+    if shared < needed * known.height:
+        hint = "; tables of different months?" if shared < OVERLAP_LIMIT * known.height else ""
+        found = f"rows for {_share(shared, known.height, f'customers of {MARKET_FILE.name}')}"
+        yield Problem(read.file.name, f"at least {needed:.1%} (--max-rejected{hint})", found, column="id")
+    elif "period" in table.key:
+        yield from _missing_months(read, accepted, known, limits)
+    strangers = ids.height - shared
+    if strangers > limits.rejected * ids.height:
+        found = f"{_share(strangers, ids.height, 'ids')} that {MARKET_FILE.name} does not have"
+        yield Problem(read.file.name, f"at most {limits.rejected:.1%} (--max-rejected)", found, column="id")
 
 
-def _too_many_rejected(read: TableIntake, rejected: pl.DataFrame, limits: Limits) -> list[str | Problem]:
+def _missing_months(
+    read: TableIntake, accepted: pl.DataFrame, known: pl.DataFrame, limits: Limits
+) -> Iterator[Problem]:
+    heading = read.file.table.heading("period")
+    for month, name in heading.words.values.items() if heading.words else ():
+        shared = known.join(accepted.filter(pl.col("period") == name), on="id", how="semi").height
+        if shared < (1 - limits.rejected) * known.height:
+            found = f"«{month}» for {_share(shared, known.height, f'customers of {MARKET_FILE.name}')}"
+            expected = f"each month for at least {1 - limits.rejected:.1%} (--max-rejected)"
+            yield Problem(read.file.name, expected, found, column=heading.delivered)
+
+
+def _share(part: int, whole: int, what: str) -> str:
+    return f"{part:,} of {whole:,} {what} ({part / whole:.1%})"
+
+
+def _too_many_rejected(read: TableIntake, rejected: pl.DataFrame, limits: Limits) -> Iterator[Problem]:
     rows = rejected["row"].n_unique()
     if rows <= limits.rejected * read.rows_in:
-        return []
+        return
+    expected = f"at most {limits.rejected:.1%} of {read.rows_in:,} rows rejected (--max-rejected), not {rows:,}"
     by_rule = rejected.group_by("column", "rule", maintain_order=True).agg(
         pl.col("row").n_unique().alias("rows"), pl.col("row").first().alias("first"), pl.col("value").first()
     )
-    return [
-        Problem(
-            read.file.name,
-            f"at most {limits.rejected:.1%} of {read.rows_in:,} rows rejected (--max-rejected), not {rows:,}",
-            f"{count:,} rows where it is not true that it «{rule}»; the first holds «{value}»",
-            row=first,
-            column=column,
-        )
-        for column, rule, count, first, value in by_rule.iter_rows()
-    ]
+    for column, rule, count, first, value in by_rule.iter_rows():
+        held = "nothing" if value is None else f"«{shorten(value, SHOWN_CHARACTERS)}»"
+        found = f"{count:,} rows where it is not true that it «{rule}»; the first holds {held}"
+        yield Problem(read.file.name, expected, found, row=first, column=column)
 
 
-def _too_many_unknown(read: TableIntake, limits: Limits) -> list[str | Problem]:
-    return [
-        Problem(
-            read.file.name,
-            f"at most {limits.unknown:.1%} of them (--max-unknown)",
-            f"{unknown:,} of {read.rows_in:,} rows with a word that the model does not know",
-            column=column,
-        )
-        for column, unknown in read.unknown_words.items()
-        if unknown > limits.unknown * read.rows_in
-    ]
+def _too_many_unknown(read: TableIntake, limits: Limits) -> Iterator[Problem]:
+    for column, unknown in read.unknown_words.items():
+        if unknown > limits.unknown * read.rows_in:
+            found = f"{_share(unknown, read.rows_in, 'rows')} with a word that the model does not know"
+            yield Problem(read.file.name, f"at most {limits.unknown:.1%} of them (--max-unknown)", found, column=column)
 
 
 def _account(read: TableIntake, decided: _Decided) -> Account:

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import stat
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from job.errors import DropError, DropIncompleteError, Problem, SettingsError
 from schemas.vocabulary import TABLES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
 
 READY_MARKER: Final = "_READY"
+READY_MARKER_BYTES_LIMIT: Final = 1 << 16  # four lines have about 300
 POLL_SECONDS: Final = 1.0
 LOG_EVERY_SECONDS: Final = 60.0
 HASH_BLOCK_BYTES: Final = 1 << 20
 
+FileFormat = Literal["csv", "parquet"]
 Compression = Literal["gzip", "zstd"]
-_ENDINGS: Final[dict[str, tuple[Literal["csv", "parquet"], Compression | None]]] = {
+_ENDINGS: Final[dict[str, tuple[FileFormat, Compression | None]]] = {
     ".csv": ("csv", None),
     ".csv.gz": ("csv", "gzip"),
     ".csv.zst": ("csv", "zstd"),
     ".parquet": ("parquet", None),
 }
+_DIGEST: Final = "[0-9a-fA-F]{64}"
 _READY_LINE: Final = re.compile(
-    r"(?P<digest>[0-9a-fA-F]{64})\s+\*?(?P<digest_name>\S+)|(?P<name>\S+)\s+(?:(?P<size>\d{1,18})|(?P<sha>[0-9a-fA-F]{64}))"
+    rf"(?P<sha>{_DIGEST})\s+\*?(?:\./)?(?P<name_after>\S+)|(?P<name>\S+)\s+(?:(?P<size>[0-9]{{1,18}})|(?P<sha_after>{_DIGEST}))"
 )
 
 logger = logging.getLogger(__name__)
@@ -59,7 +65,7 @@ class TableFile:
 
     table: Table
     path: Path
-    file_format: Literal["csv", "parquet"]
+    file_format: FileFormat
     compression: Compression | None
     stamp: Stamp
 
@@ -68,14 +74,37 @@ class TableFile:
         """The file's name, as messages and `rejected.csv` give it."""
         return self.path.name
 
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Open the file for reading. Never hangs, also when somebody puts a pipe in its place.
+
+        Raises:
+            DropIncompleteError: it is no longer the file that was found.
+            DropError: the system does not let us read it.
+        """
+        try:
+            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(handle, "rb") as stream:
+                if _stamp_of(os.fstat(handle)) != self.stamp:
+                    raise self._changed()
+                yield stream
+        except OSError as error:
+            self.check_unchanged()
+            raise _unreadable(self.name, error) from error
+
     def check_unchanged(self) -> None:
         """Raise DropIncompleteError if the file is no longer what was found: somebody is still writing it."""
         try:
-            now = _stamp(self.path)
+            now = _stamp_of(self.path.stat())
         except OSError:
-            now = None
+            raise self._changed() from None
         if now != self.stamp:
-            raise DropIncompleteError(f"{self.name}: changed while it was read; wait until it is written completely")
+            raise self._changed()
+
+    def _changed(self) -> DropIncompleteError:
+        return DropIncompleteError(
+            [Problem(self.name, "a file that nobody writes any more", "one that changed while it was read")]
+        )
 
 
 def find_files(folder: Path) -> dict[str, TableFile]:
@@ -85,20 +114,11 @@ def find_files(folder: Path) -> dict[str, TableFile]:
         DropError: there is a file that cannot be a table: two for one table, not a regular file, empty, unreadable, a
             link that leaves the drop.
         DropIncompleteError: nothing is wrong but something is missing.
+        SettingsError: the drop is not a folder.
     """
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{folder}: found a file, expected the folder of a drop")
-    candidates: dict[str, list[Path]] = {name: [] for name in TABLES}
-    try:
-        entries = sorted(folder.iterdir()) if folder.exists() else []
-    except OSError as error:
-        raise DropError(f"{folder}: cannot be listed: {error.strerror}") from error
-    for path in entries:
-        table, _, ending = path.name.lower().partition(".")
-        if table in candidates and f".{ending}" in _ENDINGS:
-            candidates[table].append(path)
     problems: list[str | Problem] = []
     found: dict[str, TableFile] = {}
+    candidates = _candidates(folder)
     for name, paths in candidates.items():
         if len(paths) > 1:
             names = ", ".join(path.name for path in paths)
@@ -110,7 +130,7 @@ def find_files(folder: Path) -> dict[str, TableFile]:
                 problems.extend(error.defects)
     if problems:
         raise DropError(problems)
-    missing = [name for name in TABLES if name not in found]
+    missing = [name for name, paths in candidates.items() if not paths]
     if missing:
         endings = " or ".join(_ENDINGS)
         raise DropIncompleteError(
@@ -129,104 +149,186 @@ def wait_for_files(
 ) -> dict[str, TableFile]:
     """Return the drop's files once they are complete.
 
-    Complete means: all four are there, and either the `_READY` marker names them and what it says holds, or none has
-    changed in size and time for `settle_seconds`. With `minutes` 0 nothing is waited for: what is there must be
-    complete (the marker is verified if there is one; the settling time is not asked for).
+    Complete means: all four are there, and either the `_READY` marker names them and what it says holds, or nothing has
+    changed in size and time for `settle_seconds`. What is wrong with files that still change may heal: it is an error
+    only once they have settled. With `minutes` 0 nothing is waited for: what is there must be complete (the marker is
+    verified if there is one; the settling time is not asked for).
 
     Raises:
         DropError: as `find_files`; also a `_READY` marker that cannot be understood or whose checksum does not hold.
         DropIncompleteError: still incomplete after `minutes`; its lines say what is missing.
+        SettingsError: as `find_files`.
     """
-    deadline = clock() + minutes * 60
-    next_log = clock() + LOG_EVERY_SECONDS
-    settled_since: float | None = None
-    before: dict[str, Stamp] = {}
+    changed_at = clock()
+    deadline = changed_at + minutes * 60
+    next_log = changed_at + LOG_EVERY_SECONDS
+    before: dict[str, Stamp | None] | None = None
     while True:
+        seen, now = _snapshot(folder), clock()
+        if seen != before:
+            before, changed_at = seen, now
+        final = now - changed_at >= settle_seconds or minutes <= 0
         try:
             files = find_files(folder)
-            if check_ready_marker(folder, files) or minutes <= 0:
+            if check_ready_marker(folder, files) or (final and _snapshot(folder) == seen):
                 return files
-            now = {name: file.stamp for name, file in files.items()}
-            if now != before or settled_since is None:
-                before, settled_since = now, clock()
-            if clock() - settled_since >= settle_seconds:
-                return files
-            waiting_for = [f"{folder}: the files changed less than {settle_seconds:g} seconds ago"]
+            waiting_for: tuple[str, ...] = (f"{folder}: the files changed less than {settle_seconds:g} seconds ago",)
         except DropIncompleteError as error:
-            if minutes <= 0:
+            waiting_for = error.problems
+        except DropError as error:
+            if final or now >= deadline:
                 raise
-            settled_since = None
-            waiting_for = list(error.problems)
-        if clock() >= deadline:
+            waiting_for = error.problems
+        if now >= deadline:
             raise DropIncompleteError(waiting_for)
-        if clock() >= next_log:
+        if now >= next_log:
             logger.info("waiting for the drop: %s", "; ".join(waiting_for))
             next_log += LOG_EVERY_SECONDS
-        sleep(min(POLL_SECONDS, max(0.0, deadline - clock())))
+        sleep(min(POLL_SECONDS, deadline - now))
 
 
 def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
     """Return whether there is a `_READY` marker, all of whose promises hold.
 
-    Each of its lines names a file and its size in bytes or its SHA-256, in this order or as `sha256sum` prints it. An
-    empty marker only says that the drop is complete.
+    Each of its lines names a file and its size in bytes or its SHA-256, in this order or as `sha256sum` prints it; it
+    may name other files of the folder, too. An empty marker only says that the drop is complete; one that is older than
+    a file was left over from another delivery and says nothing.
 
     Raises:
-        DropError: a line cannot be understood, or a checksum does not hold though nobody is writing.
-        DropIncompleteError: a size does not hold yet, or a table's file is not named.
+        DropError: a line cannot be understood, or a checksum does not hold though the sizes do.
+        DropIncompleteError: a size does not hold yet, or a file is not named or not there.
     """
-    marker = folder / READY_MARKER
-    try:
-        lines = marker.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError:
+    marker = _read_marker(folder)
+    if marker is None:
         return False
-    except (OSError, UnicodeDecodeError) as error:
-        raise DropError(f"{READY_MARKER}: cannot be read as text: {error}") from error
+    text, written_ns = marker
+    if not text.strip():
+        return all(file.stamp.modified_ns <= written_ns for file in files.values())
+    promises = _promises(text)
     by_name = {file.name: file for file in files.values()}
-    bad: list[Problem] = []
-    unfinished: list[Problem] = []
-    named: set[str] = set()
-    for row, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        match = _READY_LINE.fullmatch(line.strip())
-        name = match and (match["name"] or match["digest_name"])
-        if match is None or name not in by_name:
-            bad.append(Problem(READY_MARKER, "a file of the drop, then its size in bytes or SHA-256", line, row=row))
-            continue
-        named.add(name)
-        file = by_name[name]
-        size, digest = match["size"], (match["digest"] or match["sha"])
-        if size is not None and int(size) != file.stamp.size:
-            unfinished.append(Problem(name, f"{size} bytes as {READY_MARKER} says", f"{file.stamp.size} bytes"))
-        if digest is not None and (actual := hash_file(file)) != digest.lower():
-            bad.append(Problem(name, f"the SHA-256 {digest.lower()} as {READY_MARKER} says", actual))
-    if named:
-        unfinished.extend(
-            Problem(READY_MARKER, f"a line for {name}", "none") for name in sorted(by_name.keys() - named)
-        )
-    if bad:
-        raise DropError(bad)
+    unfinished = [
+        Problem(READY_MARKER, f"a line for {name}", "none")
+        for name in sorted(by_name.keys() - {promise.name for promise in promises})
+    ]
+    for promise in promises:
+        file = by_name.get(promise.name)
+        if file is None and not _is_there(folder, promise.name):
+            unfinished.append(Problem(READY_MARKER, "only files that are there", promise.name, row=promise.row))
+        elif file is not None and promise.size not in (None, file.stamp.size):
+            expected = f"{promise.size:,} bytes as {READY_MARKER} says"
+            unfinished.append(Problem(file.name, expected, f"{file.stamp.size:,} bytes"))
     if unfinished:
         raise DropIncompleteError(unfinished)
+    wrong = [
+        Problem(promise.name, f"the SHA-256 {promise.digest} as {READY_MARKER} says", actual)
+        for promise in promises
+        if promise.digest and promise.name in by_name
+        if (actual := hash_file(by_name[promise.name])) != promise.digest
+    ]
+    if wrong:
+        raise DropError(wrong)
     return True
 
 
 def hash_file(file: TableFile) -> str:
-    """Return the SHA-256 of the file's bytes as they lie on disk, in hexadecimal. Raises DropError if unreadable."""
+    """Return the SHA-256 of the file's bytes as they lie on disk, in hexadecimal. Raises as `TableFile.open`."""
     digest = hashlib.sha256()
-    try:
-        with file.path.open("rb") as stream:
-            while block := stream.read(HASH_BLOCK_BYTES):
-                digest.update(block)
-    except OSError as error:
-        raise unreadable(file.name, error) from error
+    with file.open() as stream:
+        while block := stream.read(HASH_BLOCK_BYTES):
+            digest.update(block)
     return digest.hexdigest()
 
 
-def unreadable(name: str, error: OSError) -> DropError:
-    """Return the error for a file that the system does not let us read."""
-    return DropError([Problem(name, "a readable file", error.strerror or str(error))])
+def _candidates(folder: Path) -> dict[str, list[Path]]:
+    """Return the paths in the folder that are named like a file of each table."""
+    candidates: dict[str, list[Path]] = {name: [] for name in TABLES}
+    for path in _list(folder):
+        table, _, ending = path.name.lower().partition(".")
+        if table in candidates and f".{ending}" in _ENDINGS:
+            candidates[table].append(path)
+    return candidates
+
+
+def _list(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError:
+        raise SettingsError([Problem(str(folder), "the folder of a drop", "a file")]) from None
+    except OSError as error:
+        raise DropError([Problem(str(folder), "a folder that can be listed", _reason(error))]) from error
+
+
+def _snapshot(folder: Path) -> dict[str, Stamp | None]:
+    """Return the stamp of each file that matters; None for one that cannot be looked at."""
+    paths = [path for paths in _candidates(folder).values() for path in paths]
+    stamps: dict[str, Stamp | None] = {}
+    for path in [*paths, folder / READY_MARKER]:
+        try:
+            stamps[path.name] = _stamp_of(path.stat())
+        except OSError:
+            stamps[path.name] = None
+    return stamps
+
+
+def _read_marker(folder: Path) -> tuple[str, int] | None:
+    """Return the marker's text and when it was written (ns), None if there is no marker."""
+    try:
+        handle = os.open(folder / READY_MARKER, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as stream:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise DropError([Problem(READY_MARKER, "a regular file", _file_kind(status.st_mode))])
+            raw = stream.read(READY_MARKER_BYTES_LIMIT + 1)
+        if len(raw) > READY_MARKER_BYTES_LIMIT:
+            expected = f"at most {READY_MARKER_BYTES_LIMIT:,} bytes"
+            raise DropError([Problem(READY_MARKER, expected, f"{status.st_size:,} bytes")])
+        return raw.decode("utf-8-sig"), status.st_mtime_ns
+    except FileNotFoundError:
+        return None
+    except IsADirectoryError:
+        raise DropError([Problem(READY_MARKER, "a regular file", "a folder")]) from None
+    except OSError as error:
+        raise _unreadable(READY_MARKER, error) from error
+    except UnicodeDecodeError as error:
+        raise DropError([Problem(READY_MARKER, "text in UTF-8", "other bytes")]) from error
+
+
+@dataclass(frozen=True)
+class _Promise:
+    """What a line of the marker says of a file: its size or its digest."""
+
+    row: int
+    name: str
+    size: int | None
+    digest: str | None
+
+
+def _promises(text: str) -> list[_Promise]:
+    """Return what the marker's lines say. Raises DropError for lines that cannot be understood."""
+    promises: list[_Promise] = []
+    bad: list[Problem] = []
+    for row, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        match = _READY_LINE.fullmatch(line.strip())
+        if match is None:
+            bad.append(Problem(READY_MARKER, "a file of the drop, then its size in bytes or SHA-256", line, row=row))
+            continue
+        size, digest = match["size"], match["sha"] or match["sha_after"]
+        name = match["name"] or match["name_after"]
+        promises.append(_Promise(row, name, None if size is None else int(size), digest and digest.lower()))
+    if bad:
+        raise DropError(bad)
+    return promises
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).exists()
+    except OSError:
+        return False
 
 
 def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
@@ -234,18 +336,27 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
         resolved = path.resolve(strict=True)
         if not resolved.is_relative_to(folder.resolve()):
             raise DropError([Problem(path.name, "a file inside the drop", "a link that leaves the drop")])
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise DropError([Problem(path.name, "a regular file", _file_kind(mode))])
-        stamp = _stamp(path)
-        if stamp.size == 0:
-            raise DropError([Problem(path.name, "a table with headings", "an empty file (0 bytes)")])
-        with path.open("rb"):
-            pass
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, on Python < 3.13
-        raise unreadable(path.name, error if isinstance(error, OSError) else OSError(str(error))) from error
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(path.name, error) from error
+    except RuntimeError:  # a loop of links, on Python < 3.13
+        raise DropError([Problem(path.name, "a readable file", "a loop of links")]) from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DropError([Problem(path.name, "a regular file", _file_kind(status.st_mode))])
+    if status.st_size == 0:
+        raise DropError([Problem(path.name, "a table with headings", "an empty file (0 bytes)")])
     file_format, compression = _ENDINGS[path.name.lower()[len(table.name) :]]
-    return TableFile(table, path, file_format, compression, stamp)
+    file = TableFile(table, path, file_format, compression, _stamp_of(status))
+    with file.open():  # so that a file that may not be read is named together with whatever else is wrong
+        return file
+
+
+def _unreadable(name: str, error: OSError) -> DropError:
+    return DropError([Problem(name, "a readable file", _reason(error))])
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)
 
 
 def _file_kind(mode: int) -> str:
@@ -253,6 +364,5 @@ def _file_kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def _stamp(path: Path) -> Stamp:
-    status = path.stat()
+def _stamp_of(status: os.stat_result) -> Stamp:
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)

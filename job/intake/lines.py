@@ -8,27 +8,34 @@ from __future__ import annotations
 import codecs
 import gzip
 import hashlib
+import io
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from job.errors import DropError, Problem
-from job.intake.drop import TableFile, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import BinaryIO
+
+    from job.intake.drop import TableFile
 
 BLOCK_BYTES: Final = 4 << 20
 LINE_LIMIT: Final = 1 << 16  # characters; real lines have about 120
 UNPACKED_RATIO_LIMIT: Final = 100  # real exports shrink about 8 times
 UNPACKED_FREE_BYTES: Final = 64 << 20  # below this the ratio is not looked at
 
+# zstd packs 128 KiB of one byte into 4 bytes: pieces this small unpack to 16 MiB at most.
+_ZSTD_PIECE_BYTES: Final = 512
+_ZSTD_WINDOW_LIMIT: Final = 1 << 27  # what `zstd -d` allows, too
+
 _UNDEFINED_IN_CP1251: Final = "\x98"  # the one byte that cp1251 leaves open; others map it to this control character
+_LINE_ENDS: Final = {"\r\n": "CRLF", "\n": "LF", "\r": "CR"}
 
 
 class ByteBlocks:
-    """The bytes of a file in blocks, unpacked; counts and hashes what lies on disk as it goes.
+    """The bytes of a file in blocks, unpacked; hashes what lies on disk as it goes.
 
     Args:
         file: the file to read.
@@ -47,63 +54,37 @@ class ByteBlocks:
         return self._digest.hexdigest()
 
     def __iter__(self) -> Iterator[bytes]:
-        try:
-            with self._file.path.open("rb") as raw:
-                yield from self._unpack(raw)
-        except OSError as error:
-            raise unreadable(self._file.name, error) from error
-
-    def _unpack(self, raw: BinaryIO) -> Iterator[bytes]:
-        if self._file.compression is None:
-            yield from self._raw_blocks(raw)
-            return
-        unpacked = 0
-        for block in self._gzip_blocks(raw) if self._file.compression == "gzip" else self._zstd_blocks(raw):
-            unpacked += len(block)
-            limit = max(UNPACKED_FREE_BYTES, UNPACKED_RATIO_LIMIT * self._file.stamp.size)
-            if unpacked > limit:
-                raise DropError(
-                    [
-                        Problem(
-                            self._file.name,
-                            f"at most {UNPACKED_RATIO_LIMIT} times its size unpacked",
-                            f"more than {limit:,} bytes from {self._file.stamp.size:,}",
-                        )
-                    ]
+        with self._file.open() as stream:
+            raw = _Hashed(stream, self._digest)
+            if self._file.compression is None:
+                yield from _blocks(raw)
+            else:
+                yield from self._check_ratio(
+                    _gzip_blocks(raw) if self._file.compression == "gzip" else _zstd_blocks(raw)
                 )
-            yield block
 
-    def _raw_blocks(self, raw: BinaryIO) -> Iterator[bytes]:
-        while block := raw.read(BLOCK_BYTES):
-            self._digest.update(block)
-            yield block
-
-    def _gzip_blocks(self, raw: BinaryIO) -> Iterator[bytes]:
+    def _check_ratio(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        limit = max(UNPACKED_FREE_BYTES, UNPACKED_RATIO_LIMIT * self._file.stamp.size)
+        unpacked = 0
         try:
-            with gzip.GzipFile(fileobj=_Tee(raw, self._digest)) as stream:  # type: ignore[arg-type]
-                while block := stream.read(BLOCK_BYTES):
-                    yield block
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise self._broken("gzip", str(error)) from error
-
-    def _zstd_blocks(self, raw: BinaryIO) -> Iterator[bytes]:
-        import zstandard  # noqa: PLC0415 - only this kind of file needs it
-
-        try:
-            reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-                _Tee(raw, self._digest), read_across_frames=True
-            )
-            while block := reader.read(BLOCK_BYTES):
+            for block in blocks:
+                unpacked += len(block)
+                if unpacked > limit:
+                    found = f"more than {limit:,} bytes from {self._file.stamp.size:,}"
+                    expected = f"at most {UNPACKED_RATIO_LIMIT} times its size unpacked"
+                    raise DropError([Problem(self._file.name, expected, found)])
                 yield block
-        except zstandard.ZstdError as error:
-            raise self._broken("zstd", str(error)) from error
+        except _BrokenPackingError as error:
+            expected = f"a whole {self._file.compression} file"
+            raise DropError([Problem(self._file.name, expected, f"a damaged or cut one ({error})")]) from error
 
-    def _broken(self, packing: str, detail: str) -> DropError:
-        return DropError([Problem(self._file.name, f"a whole {packing} file", f"a damaged or cut one ({detail})")])
+
+class _BrokenPackingError(Exception):
+    """What is packed cannot be unpacked."""
 
 
 @dataclass
-class _Tee:
+class _Hashed:
     """A readable stream that hashes what passes through it."""
 
     raw: BinaryIO
@@ -115,67 +96,106 @@ class _Tee:
         return block
 
 
+def _blocks(raw: _Hashed) -> Iterator[bytes]:
+    while block := raw.read(BLOCK_BYTES):
+        yield block
+
+
+def _gzip_blocks(raw: _Hashed) -> Iterator[bytes]:
+    try:
+        with gzip.GzipFile(fileobj=raw) as stream:  # type: ignore[call-overload] # it only calls read()
+            while block := stream.read(BLOCK_BYTES):
+                yield block
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _BrokenPackingError(error) from error
+
+
+def _zstd_blocks(raw: _Hashed) -> Iterator[bytes]:
+    """Unpack frame after frame. The library's own stream reader takes a cut file for a whole one."""
+    import zstandard  # noqa: PLC0415 - only this kind of file needs it
+
+    unpacker = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_LIMIT)
+    frame = None
+    try:
+        while piece := raw.read(_ZSTD_PIECE_BYTES):
+            while piece:
+                frame = frame or unpacker.decompressobj()
+                yield frame.decompress(piece)
+                piece = frame.unused_data
+                if frame.eof:
+                    frame = None
+    except zstandard.ZstdError as error:
+        raise _BrokenPackingError(error) from error
+    if frame is not None:
+        raise _BrokenPackingError("the end is missing")
+
+
 class LineBlocks:
-    """The lines of a file in lists, decoded, without their ends.
+    """The lines of a file in lists, decoded, without their ends; an end is CRLF, LF or CR, also mixed.
 
     Args:
-        file: for messages.
+        name: the file's name, for messages.
         blocks: the file's bytes.
         encoding: a codec's name; a byte order mark is passed over.
         mojibake: the text is UTF-8 that was read as cp1251 and saved as UTF-8; it is turned back line by line where
             that is lossless, and left alone where not.
-        line_end: what ends a line.
 
-    Text that the encoding does not know reads as U+FFFD. `ends_with_line_end` is known once the iteration is complete.
-    Iterating raises DropError for a line longer than 65,536 characters.
+    Text that the encoding does not know reads as U+FFFD. Iterating raises DropError for a line longer than 65,536
+    characters. `ends_with_line_end` and `line_end` are known once the iteration is complete.
     """
 
-    def __init__(
-        self, file: TableFile, blocks: Iterator[bytes], *, encoding: str, mojibake: bool, line_end: str
-    ) -> None:
-        self._file = file
+    def __init__(self, name: str, blocks: Iterable[bytes], *, encoding: str, mojibake: bool) -> None:
+        self._name = name
         self._blocks = blocks
-        self._encoding = encoding
         self._mojibake = mojibake
-        self._cut = "\r" if line_end == "\r" else "\n"
+        decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
         self.ends_with_line_end = True
 
+    @property
+    def line_end(self) -> str | None:
+        """The line ends seen so far, e.g. `CRLF` or `LF + CRLF`; None if there is none."""
+        seen = self._decoder.newlines
+        if seen is None:
+            return None
+        return " + ".join(_LINE_ENDS[end] for end in ((seen,) if isinstance(seen, str) else seen))
+
     def __iter__(self) -> Iterator[list[str]]:
-        decoder = codecs.getincrementaldecoder(self._encoding)(errors="replace")
         rest = ""
         row = 1
         for block in self._blocks:
-            text = rest + decoder.decode(block)
-            whole, cut, rest = text.rpartition(self._cut)
+            whole, cut, rest = (rest + self._decoder.decode(block)).rpartition("\n")
             if cut:
                 lines = self._lines(whole, row)
                 row += len(lines)
                 yield lines
-            if len(rest) > LINE_LIMIT:
-                raise self._too_long(row)
-        rest += decoder.decode(b"", final=True)
+            self._check_length(rest, row)
+        whole, cut, rest = (rest + self._decoder.decode(b"", final=True)).rpartition("\n")
         self.ends_with_line_end = not rest
+        if cut:
+            lines = self._lines(whole, row)
+            row += len(lines)
+            yield lines
         if rest:
             yield self._lines(rest, row)
 
     def _lines(self, text: str, first_row: int) -> list[str]:
-        lines = text.split(self._cut)
-        if "\r" in text:
-            lines = [line.removesuffix("\r") for line in lines]
-        for offset, line in enumerate(lines):
-            if len(line) > LINE_LIMIT:
-                raise self._too_long(first_row + offset)
-        return [undo_mojibake(line) or line for line in lines] if self._mojibake else lines
+        undone = undo_mojibake(text) if self._mojibake else text
+        lines = (text if undone is None else undone).split("\n")
+        if len(text) > LINE_LIMIT:
+            for row, line in enumerate(lines, start=first_row):
+                self._check_length(line, row)
+        return [undo_mojibake(line) or line for line in lines] if undone is None else lines
 
-    def _too_long(self, row: int) -> DropError:
-        expected = f"at most {LINE_LIMIT:,} characters in a line"
-        return DropError([Problem(self._file.name, expected, "a longer one", row=row)])
+    def _check_length(self, line: str, row: int) -> None:
+        if len(line) > LINE_LIMIT:
+            expected = f"at most {LINE_LIMIT:,} characters in a line"
+            raise DropError([Problem(self._name, expected, "a longer one", row=row)])
 
 
 def undo_mojibake(text: str) -> str | None:
     """Return the text whose UTF-8 bytes, read as cp1251, give `text`; None if there is none."""
     try:
-        raw = b"".join(b"\x98" if char == _UNDEFINED_IN_CP1251 else char.encode("cp1251") for char in text)
-        return raw.decode("utf-8")
+        return b"\x98".join(part.encode("cp1251") for part in text.split(_UNDEFINED_IN_CP1251)).decode("utf-8")
     except UnicodeError:
         return None

@@ -1,40 +1,81 @@
-"""Numbers as people and Excel write them become numbers.
+r"""Numbers as people and Excel write them become numbers.
 
 Understood: a decimal point or comma (one kind per file), spaces between groups of three digits (also the no-break and
 narrow ones), a sign, an exponent, `5.0` for a whole number. Everything else is not a number; `inf` is not one either.
+Digits are 0 to 9: `\d` would also match those of other scripts, which nothing can parse.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from job.errors import DropError, Problem
 from schemas.vocabulary import Kind
 
-SPACES: Final = " \t\u00a0\u2009\u202f\ufeff"
-MISSING: Final = ("", "-", "–", "—", "nan", "null", "none", "na", "n/a", "#n/a", "nat")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-_GROUP_SPACES: Final = " \u00a0\u2009\u202f"
-_GROUPED: Final = rf"^[+-]?\d{{1,3}}(?:[{_GROUP_SPACES}]\d{{3}})+(?:[.,]\d+)?$"
-_MARKED: Final = re.compile(rf"[+-]?[\d{_GROUP_SPACES}]*\d([.,])\d+|[+-]?[1-9]\d{{0,2}}(?:(,)\d{{3}}){{2,}}")
+SPACES: Final = " \t\u00a0\u2007\u2009\u202f\ufeff"
+MISSING: Final = ("", "-", "–", "—", "nan", "null", "none", "na", "n/a", "#n/a", "#н/д", "nat")
+DOUBT_SHARE: Final = 0.05  # of the values with a decimal mark: a rarer mark is those rows' fault, not the file's
+
+_GROUP_SPACES: Final = " \u00a0\u2007\u2009\u202f"
+_GROUPED: Final = rf"^[+-]?[1-9][0-9]{{0,2}}(?:[{_GROUP_SPACES}][0-9]{{3}})+(?:[.,][0-9]+)?$"
+_EXPONENT: Final = "(?:[eE][+-]?[0-9]{1,3})?"
+_MARK: Final = rf"^[+-]?[0-9{_GROUP_SPACES}]*[0-9]([.,])[0-9]+{_EXPONENT}$"
+# 1,234 may be one thousand and so on or one and a bit; 1,234,567 can only be the former.
+_MARKED_GROUPS: Final = r"^[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?:\.[0-9]{3})+)$"
 
 
-def has_thousands(value: str) -> bool:
-    """Return whether a value has spaces between groups of three digits."""
-    return re.match(_GROUPED, value) is not None
+@dataclass(frozen=True)
+class NumberStyle:
+    """How the numbers of a file are written.
 
+    Args:
+        decimal_mark: `.` or `,`; None as long as no number has shown one.
+        thousands_spaces: some numbers have spaces between groups of three digits.
+    """
 
-def mark_of(value: str) -> str | None:
-    """Return the decimal mark that a value shows, None if it shows none."""
-    match = _MARKED.fullmatch(value)
-    return match and (match[1] or match[2])
+    decimal_mark: str | None = None
+    thousands_spaces: bool = False
 
 
 def is_missing(text: pl.Expr) -> pl.Expr:
     """Return whether a trimmed text stands for no value (Boolean; null counts as missing)."""
     return text.is_null() | text.str.to_lowercase().is_in(MISSING)
+
+
+def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) -> NumberStyle:
+    """Return how numbers are written in trimmed texts.
+
+    Args:
+        file: the file's name, for messages.
+        columns: the texts; not all need be numbers.
+        may_group: the marks that may also stand between groups of three digits. The decimal mark is in doubt where it
+            is one of these and every value that shows it may be so grouped.
+
+    Raises:
+        DropError: the decimal mark is in doubt.
+    """
+    texts = pl.concat([column.alias("text").to_frame() for column in columns])
+    text = pl.col("text")
+    mark = pl.coalesce(text.str.extract(_MARK), pl.when("grouped").then(text.str.extract("([.,])")))
+    found = texts.with_columns(grouped=text.str.contains(_MARKED_GROUPS)).filter(mark.is_not_null())
+    thousands = bool(texts["text"].str.contains(_GROUPED).any())
+    points, commas = (found.filter(mark == sign) for sign in ".,")
+    if found.is_empty():
+        return NumberStyle(None, thousands)
+    if min(points.height, commas.height) > DOUBT_SHARE * found.height:
+        told = f"{_count(points)} and {_count(commas)}"
+        raise DropError([Problem(file, "numbers with one decimal mark", told)])
+    sign, most = (",", commas) if commas.height > points.height else (".", points)
+    if sign in may_group and most["grouped"].all():
+        raise DropError([Problem(file, "numbers with a clear decimal mark", f"{_count(most)}, which may be thousands")])
+    return NumberStyle(sign, thousands)
 
 
 def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
@@ -46,12 +87,13 @@ def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
     grouped = text.str.contains(_GROUPED)
     plain = pl.when(grouped).then(text.str.replace_all(rf"[{_GROUP_SPACES}]", "")).otherwise(text)
     if kind is Kind.NUMBER:
-        number = rf"^[+-]?\d+(?:{mark}\d+)?(?:[eE][+-]?\d{{1,3}})?$"
-        return (
-            pl.when(plain.str.contains(number))
-            .then(plain.str.replace(decimal_mark, ".", literal=True))
-            .cast(pl.Float64, strict=False)
-        )
-    digits = r"[1-9]\d*" if kind is Kind.IDENTIFIER else r"\d+"
+        number = rf"^[+-]?[0-9]+(?:{mark}[0-9]+)?{_EXPONENT}$"
+        readable = pl.when(plain.str.contains(number)).then(plain.str.replace(decimal_mark, ".", literal=True))
+        return readable.cast(pl.Float64, strict=False) + 0.0  # -0.0 becomes 0.0
+    digits = "[1-9][0-9]*" if kind is Kind.IDENTIFIER else "[0-9]+"
     whole = rf"^([+-]?{digits})(?:{mark}0+)?$"
-    return plain.str.extract(whole, 1).str.strip_prefix("+").cast(pl.Int64, strict=False)
+    return plain.str.extract(whole).str.strip_prefix("+").cast(pl.Int64, strict=False)
+
+
+def _count(values: pl.DataFrame) -> str:
+    return f"{values.height:,} like {values['text'][0]}"

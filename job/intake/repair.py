@@ -8,18 +8,20 @@ shorter than five letters are never repaired by an edit: «да» and «на» a
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.intake.numbers import SPACES, is_missing
+from job.intake.numbers import SPACES
 from schemas.vocabulary import UNKNOWN, Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHORTEST_FOR_EDITS: Final = 5
+LONGEST_FACTOR: Final = 2  # a text more than twice as long as any word is not near one
 
 
 def repair_words(values: Iterable[str], words: Words) -> dict[str, str]:
@@ -30,33 +32,28 @@ def repair_words(values: Iterable[str], words: Words) -> dict[str, str]:
         words: the column's vocabulary.
     """
     repaired = {}
+    longest = LONGEST_FACTOR * max(len(word) for word in words.values)
     for value in values:
         if value in words.values:
             repaired[value] = value
         elif value in words.misspellings:
             repaired[value] = words.misspellings[value]
-        else:
-            near = nearest(value, tuple(words.values))
-            if near is not None:
-                repaired[value] = near
+        elif len(value) <= longest and (near := nearest(value, tuple(words.values))):
+            repaired[value] = near
     return repaired
 
 
 def name_words(text: pl.Expr, spelling: dict[str, str], words: Words) -> pl.Expr:
-    """Return the ASCII name of each value: of its right spelling, or `unknown` where the vocabulary allows that.
+    """Return the ASCII name of each value; null where it has none, or `unknown` where the vocabulary allows that.
 
     Args:
         text: trimmed values as delivered.
         spelling: value -> right spelling, from `repair_words`.
         words: the column's vocabulary.
-
-    A missing value becomes null and a value that is not in the vocabulary, where it must be, stays as delivered, so that
-    validation shows both.
     """
     names = {value: words.values[right] for value, right in spelling.items()}
-    if words.unknown_is_scored:
-        return text.fill_null("").replace_strict(names, default=pl.lit(UNKNOWN), return_dtype=pl.String)
-    return pl.when(~is_missing(text)).then(text.replace_strict(names, default=text, return_dtype=pl.String))
+    named = text.replace_strict(names, default=None, return_dtype=pl.String)
+    return named.fill_null(UNKNOWN) if words.unknown_is_scored else named
 
 
 def nearest(value: str, vocabulary: tuple[str, ...]) -> str | None:
@@ -68,8 +65,15 @@ def nearest(value: str, vocabulary: tuple[str, ...]) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
+def plain_spelling(text: str) -> str:
+    """Return text without what does not matter in headings and words: case, surrounding spaces, `_`, `ё`."""
+    words = re.sub(rf"[_{SPACES}]+", " ", unicodedata.normalize("NFC", text)).strip(" ")
+    return words.casefold().replace("ё", "е")
+
+
 def _same_but_for_case(value: str, word: str) -> bool:
-    return _plain(value) == _plain(word)
+    return plain_spelling(value) == plain_spelling(word)
 
 
 def _same_but_for_doubles(value: str, word: str) -> bool:
@@ -77,7 +81,7 @@ def _same_but_for_doubles(value: str, word: str) -> bool:
 
 
 def _one_edit_apart(value: str, word: str) -> bool:
-    left, right = _plain(value), _plain(word)
+    left, right = plain_spelling(value), plain_spelling(word)
     if len(right) < SHORTEST_FOR_EDITS or abs(len(left) - len(right)) > 1:
         return False
     start = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
@@ -91,10 +95,5 @@ def _one_edit_apart(value: str, word: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _plain(text: str) -> str:
-    return re.sub(rf"[_{SPACES}]+", " ", text.strip(SPACES + "_")).casefold().replace("ё", "е")
-
-
-@lru_cache(maxsize=4096)
 def _without_doubles(text: str) -> str:
-    return re.sub(r"(.)\1+", r"\1", _plain(text)).replace(" ", "")
+    return re.sub(r"(.)\1+", r"\1", plain_spelling(text)).replace(" ", "")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import pandera.polars as pa
 import polars as pl
 
-from job.intake.numbers import is_missing
-from schemas.raw import rows_schema
+from job.intake.numbers import SPACES, is_missing
+from schemas.raw import ID_DIGITS, rows_schema, words_rule
 from schemas.vocabulary import Kind, Table
 
 if TYPE_CHECKING:
@@ -21,10 +21,9 @@ REJECTED_SCHEMA: Final = pl.Schema(
     {"file": pl.String, "row": pl.Int64, "id": pl.String, "column": pl.String, "rule": pl.String, "value": pl.String}
 )
 _KINDS: Final = {
-    Kind.IDENTIFIER: "is a whole number without leading zeros",
+    Kind.IDENTIFIER: f"is a whole number of at most {ID_DIGITS} digits, without leading zeros",
     Kind.WHOLE: "is a whole number",
     Kind.NUMBER: "is a number",
-    Kind.WORD: "is a word",
 }
 
 
@@ -34,7 +33,7 @@ def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Tabl
     Args:
         file: the file's name.
         typed: the table's columns by their ASCII names with their dtypes, null where the text could not be read.
-        text: the same rows in the same order as delivered (trimmed), with their number in `row`.
+        text: the same rows in the same order as delivered, with their number in `row`.
         table: what the rows belong to.
         labelled: whether the label column is there.
 
@@ -78,25 +77,20 @@ def _explain(file: str, failures: pl.DataFrame, text: pl.DataFrame, table: Table
     if failures["index"].null_count():
         raise AssertionError(f"{file}: rules about columns failed after the columns were made: {failures}")
     parts = []
-    for name, column_failures in failures.group_by("column", maintain_order=True):
-        heading = table.heading(str(name[0]))
-        raw = text[heading.name]
-        rows = column_failures.select(
-            pl.col("check"),
-            pl.col("index").cast(pl.UInt32),
-            text["row"].gather(column_failures["index"]),
-            text["id"].gather(column_failures["index"]),
-            raw.gather(column_failures["index"]).alias("value"),
-        )
-        unreadable = pl.when(is_missing(pl.col("value"))).then(pl.lit("is given")).otherwise(pl.lit(_KINDS[heading.kind]))
-        rule = pl.when(pl.col("check") == "not_nullable").then(unreadable).otherwise(pl.col("check"))
+    for (name,), of_column in failures.group_by("column", maintain_order=True):
+        heading = table.heading(str(name))
+        values = text.select("row", pl.col("id").alias("shown_id"), pl.col(heading.name).alias("value"))
+        rows = values[of_column["index"].cast(pl.UInt32)].with_columns(of_column["check"])
+        readable = _KINDS[heading.kind] if heading.words is None else words_rule(heading.words)
+        missing = is_missing(pl.col("value").str.strip_chars(SPACES))
+        why_null = pl.when(missing).then(pl.lit("is given")).otherwise(pl.lit(readable))
         parts.append(
             rows.select(
                 pl.lit(file).alias("file"),
-                pl.col("row").cast(pl.Int64),
-                "id",
+                "row",
+                pl.col("shown_id").str.strip_chars(SPACES).alias("id"),
                 pl.lit(heading.delivered).alias("column"),
-                rule.alias("rule"),
+                pl.when(pl.col("check") == "not_nullable").then(why_null).otherwise("check").alias("rule"),
                 "value",
             )
         )
