@@ -60,7 +60,7 @@ class ByteBlocks:
                 yield from _blocks(raw)
             else:
                 yield from self._check_ratio(
-                    _gzip_blocks(raw) if self._file.compression == "gzip" else _zstd_blocks(raw)
+                    _gzip_blocks(raw) if self._file.compression == "gzip" else _grouped(_zstd_blocks(raw))
                 )
 
     def _check_ratio(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -120,7 +120,8 @@ def _zstd_blocks(raw: _Hashed) -> Iterator[bytes]:
         while piece := raw.read(_ZSTD_PIECE_BYTES):
             while piece:
                 frame = frame or unpacker.decompressobj()
-                yield frame.decompress(piece)
+                if block := frame.decompress(piece):
+                    yield block
                 piece = frame.unused_data
                 if frame.eof:
                     frame = None
@@ -128,6 +129,21 @@ def _zstd_blocks(raw: _Hashed) -> Iterator[bytes]:
         raise _BrokenPackingError(error) from error
     if frame is not None:
         raise _BrokenPackingError("the end is missing")
+
+
+def _grouped(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield many small blocks as few large ones."""
+    held: list[bytes] = []
+    size = 0
+    for block in blocks:
+        held.append(block)
+        size += len(block)
+        if size >= BLOCK_BYTES:
+            yield b"".join(held)
+            held.clear()
+            size = 0
+    if held:
+        yield b"".join(held)
 
 
 class LineBlocks:
