@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from schemas.features import FEATURE_NAMES
+from job.errors import DropError
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, FEATURE_SCHEMA
 from schemas.vocabulary import (
     CURRENT_MONTH,
+    MARKET_FILE,
     MONTH_BEFORE_PREVIOUS,
     PERIODS_OF_MINUTES,
     PERIODS_OF_REVENUE,
@@ -63,24 +65,59 @@ def exclusion_reason() -> pl.Expr:
     )
 
 
+def split_customers(tables: Mapping[str, pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the customers that can be scored, joined, and those that cannot, with the reason.
+
+    Args:
+        tables: as for `join_tables`.
+
+    Returns:
+        The joined customers, and `id` and `reason` of the others; both ordered by `id`.
+
+    Raises:
+        DropError: no customer can be scored.
+    """
+    joined = join_tables(tables).with_columns(exclusion_reason().alias("reason"))
+    excluded = joined.filter(pl.col("reason").is_not_null()).select("id", "reason")
+    kept = joined.filter(pl.col("reason").is_null()).drop("reason")
+    if kept.is_empty():
+        reasons = (f"{count:,} x «{reason}»" for reason, count in count_reasons(excluded).items())
+        raise DropError(f"no customer of {MARKET_FILE.name} can be scored: {', '.join(reasons)}")
+    return kept, excluded
+
+
+def count_reasons(excluded: pl.DataFrame) -> dict[str, int]:
+    """Return reason -> customers, the most frequent first."""
+    counts = excluded["reason"].value_counts().sort("count", "reason", descending=[True, False])
+    return dict(counts.iter_rows())
+
+
+def make_features(customers: pl.DataFrame) -> pl.DataFrame:
+    """Return the feature frame of joined customers (`FEATURE_SCHEMA`), one row each, in their order.
+
+    Raises:
+        pandera.errors.SchemaErrors: a feature is missing or not finite: a defect of the job.
+    """
+    features = customers.select(feature_columns())
+    FEATURE_SCHEMA.validate(features, lazy=True)
+    return features
+
+
 def feature_columns() -> list[pl.Expr]:
     """Return the expressions that turn a joined customer into the feature frame, in its order.
 
-    Changes of revenue are relative (this month / last month - 1), because baskets differ in size; changes of minutes
-    and contacts are differences, because both may be 0. A scored customer has no month without revenue, so that no
-    ratio divides by 0.
+    Changes of revenue are relative (this month / an earlier one - 1), because baskets differ in size. A scored customer
+    has no month without revenue, so that no ratio divides by 0. Differences of two columns (minutes, contacts) are not
+    features: they are linear in columns that are.
     """
     current, previous, before = (
         pl.col(f"revenue_{period}") for period in (CURRENT_MONTH, PREVIOUS_MONTH, MONTH_BEFORE_PREVIOUS)
     )
-    minutes_current, minutes_previous = (pl.col(f"minutes_{period}") for period in (CURRENT_MONTH, PREVIOUS_MONTH))
     derived = {
-        "contacts_change": pl.col("contacts_current_month") - pl.col("contacts_6_months"),
         "revenue_change": current / previous - 1,
-        "revenue_previous_change": previous / before - 1,
-        "minutes_change": minutes_current - minutes_previous,
+        "revenue_change_2_months": current / before - 1,
     }
-    words = {"service_type", "favourite_category"}
+    words = {feature.name for feature in CATEGORICAL_FEATURES}
     return [
         pl.col(name) if name in words else derived.get(name, pl.col(name)).cast(pl.Float64).alias(name)
         for name in FEATURE_NAMES

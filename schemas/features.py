@@ -47,7 +47,6 @@ class CategoricalFeature:
 NUMERIC_FEATURES: Final = (
     NumericFeature("contacts_6_months", "contacts a month", "marketing contacts, mean of six months"),
     NumericFeature("contacts_current_month", "contacts", "marketing contacts this month"),
-    NumericFeature("contacts_change", "contacts", "contacts this month less the mean of six months"),
     NumericFeature("registered_days", "days", "days since registration"),
     NumericFeature("promo_share", "share, 0..1", "share of purchases made in promotions"),
     NumericFeature("categories_per_visit", "categories", "categories viewed in a visit, mean"),
@@ -57,11 +56,10 @@ NUMERIC_FEATURES: Final = (
     NumericFeature("revenue_current_month", "shop's currency", "revenue this month"),
     NumericFeature("revenue_previous_month", "shop's currency", "revenue one month ago"),
     NumericFeature("revenue_month_before_previous", "shop's currency", "revenue two months ago"),
-    NumericFeature("revenue_change", "share", "revenue this month against the previous one"),
-    NumericFeature("revenue_previous_change", "share", "revenue one month ago against two months ago"),
+    NumericFeature("revenue_change", "share", "revenue this month against one month ago"),
+    NumericFeature("revenue_change_2_months", "share", "revenue this month against two months ago"),
     NumericFeature("minutes_current_month", "minutes", "minutes on the site this month"),
     NumericFeature("minutes_previous_month", "minutes", "minutes on the site one month ago"),
-    NumericFeature("minutes_change", "minutes", "minutes this month less the previous one"),
 )
 CATEGORICAL_FEATURES: Final = (
     CategoricalFeature("service_type", tuple(SERVICE_TYPE.names), "level of service"),
@@ -69,9 +67,14 @@ CATEGORICAL_FEATURES: Final = (
 )
 FEATURE_NAMES: Final = tuple(feature.name for feature in (*NUMERIC_FEATURES, *CATEGORICAL_FEATURES))
 
+
+def _is_finite() -> pa.Check:
+    return pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_finite()), error="is finite")
+
+
 FEATURE_SCHEMA: Final = pa.DataFrameSchema(
     {
-        **{feature.name: pa.Column(pl.Float64, nullable=False) for feature in NUMERIC_FEATURES},
+        **{feature.name: pa.Column(pl.Float64, _is_finite(), nullable=False) for feature in NUMERIC_FEATURES},
         **{
             feature.name: pa.Column(pl.String, pa.Check.isin([*feature.values, UNKNOWN]), nullable=False)
             for feature in CATEGORICAL_FEATURES

@@ -1,0 +1,279 @@
+"""The `retention` command: parse, call, print, exit. Nothing else of the project knows Click."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from job import __version__
+from job.errors import EXIT_PUBLISHED, JobError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from job.intake.accept import Limits
+
+# Every option is also RETENTION_<OPTION>. The prefix stands at each command because Click would else add its name.
+SETTINGS: dict[str, Any] = {"auto_envvar_prefix": "RETENTION", "max_content_width": 100}
+FOLDER = click.Path(path_type=Path)
+SHARE = click.FloatRange(0, 1)
+
+
+class _Group(click.Group):
+    """The one place that turns a JobError into its lines and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - Click's signature
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except JobError as error:
+            for problem in error.problems:
+                click.echo(problem, err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings=SETTINGS)
+@click.version_option(__version__, prog_name="retention")
+def main() -> None:
+    r"""Score a shop's customers for the risk of buying less, and publish segments with offers.
+
+    \b
+    Example:
+      retention score --input /data/drop --output /data/out
+
+    Every option can be given as an environment variable: --max-rejected as RETENTION_MAX_REJECTED.
+
+    \b
+    Exit codes:
+      0  done, or done before        5  the output cannot be written
+      1  a defect of the job         6  the drop is not complete yet
+      2  wrong usage                 7  another run holds the output
+      3  the drop is bad             8  published, but a person must look
+      4  the model artifact is bad
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+
+
+def _drop_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of every command that reads a drop."""
+    for option in (
+        click.option(
+            "--max-unknown",
+            type=SHARE,
+            default=0.05,
+            show_default=True,
+            help="Share of a table's rows with an unknown category above which the drop is refused.",
+        ),
+        click.option(
+            "--max-rejected",
+            type=SHARE,
+            default=0.05,
+            show_default=True,
+            help="Share of a table's rows that may be rejected before the drop is refused.",
+        ),
+        click.option(
+            "--settle",
+            type=click.FloatRange(0),
+            default=10,
+            show_default=True,
+            metavar="SECONDS",
+            help="With --wait: the files must not have changed for so long.",
+        ),
+        click.option(
+            "--wait",
+            type=click.FloatRange(0),
+            default=0,
+            show_default=True,
+            metavar="MINUTES",
+            help="Wait so long for a complete drop.",
+        ),
+        click.option(
+            "--input", "drop", type=FOLDER, required=True, metavar="DROP", help="The folder with the four tables."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command(context_settings=SETTINGS)
+@_drop_options
+@click.option("--output", type=FOLDER, required=True, metavar="OUT", help="Where runs are published.")
+@click.option("--artifacts", type=FOLDER, metavar="DIR", help="The model artifact.  [default: the shipped one]")
+def score(
+    *,
+    drop: Path,
+    output: Path,
+    artifacts: Path | None,
+    wait: float,
+    settle: float,
+    max_rejected: float,
+    max_unknown: float,
+) -> None:
+    r"""Validate a drop, score and segment its customers, publish the run.
+
+    \b
+    Example:
+      retention score --input /data/drop --output /data/out
+    """
+    from job.models.artifact import default_folder  # noqa: PLC0415 - each command imports only what it needs
+    from job.scoring.pipeline import run_scoring  # noqa: PLC0415
+    from job.scoring.publish import LATEST  # noqa: PLC0415
+    from job.scoring.summary import summarise_run  # noqa: PLC0415
+
+    outcome = run_scoring(
+        drop,
+        output,
+        artifacts=artifacts or default_folder(),
+        limits=_limits(max_rejected, max_unknown),
+        wait_minutes=wait,
+        settle_seconds=settle,
+        progress=_show_stage,
+    )
+    if outcome.is_new:
+        click.echo(summarise_run(outcome.manifest, latest=output / LATEST))
+    else:
+        click.echo(f"Nothing to do: the same drop was published before, as {outcome.folder}")
+
+
+@main.command(context_settings=SETTINGS)
+@_drop_options
+@click.option("--labelled", is_flag=True, help="Check it for training: the label must be there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
+@click.pass_context
+def validate(
+    ctx: click.Context,
+    *,
+    drop: Path,
+    labelled: bool,
+    as_json: bool,
+    wait: float,
+    settle: float,
+    max_rejected: float,
+    max_unknown: float,
+) -> None:
+    r"""Check a drop and print what was understood and every problem; write nothing.
+
+    The exit code is the one that `score` would give.
+
+    \b
+    Example:
+      retention validate --input /data/drop
+    """
+    from job.features import count_reasons, split_customers  # noqa: PLC0415
+    from job.intake.accept import accept_drop  # noqa: PLC0415
+    from job.intake.drop import wait_for_files  # noqa: PLC0415
+    from job.intake.summary import describe_intake, summarise_intake  # noqa: PLC0415
+
+    try:
+        files = wait_for_files(drop, minutes=wait, settle_seconds=settle)
+        intake = accept_drop(files, labelled=labelled, limits=_limits(max_rejected, max_unknown))
+        excluded = count_reasons(split_customers(intake.tables)[1])
+    except JobError as error:
+        if as_json:
+            _print_json({"exit_code": error.exit_code, "problems": list(error.problems)})
+        else:
+            click.echo(f"The drop would be refused: {len(error.problems)} problem(s).")
+        raise
+    if as_json:
+        _print_json({"exit_code": EXIT_PUBLISHED, "problems": [], **describe_intake(intake, excluded)})
+    else:
+        click.echo(summarise_intake(intake, excluded))
+    ctx.exit(EXIT_PUBLISHED)
+
+
+@main.command(context_settings=SETTINGS)
+@_drop_options
+@click.option("--artifacts", type=FOLDER, required=True, metavar="DIR", help="Where the selected model is written.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=20260701, show_default=True, help="Of every random step."
+)
+@click.option(
+    "--trials", type=click.IntRange(1), default=10, show_default=True, help="Tuning budget of each candidate and split."
+)
+@click.option("--quick", is_flag=True, help="In a minute: few splits, little tuning; the card says so.")
+def train(
+    *,
+    drop: Path,
+    artifacts: Path,
+    seed: int,
+    trials: int,
+    quick: bool,
+    wait: float,
+    settle: float,
+    max_rejected: float,
+    max_unknown: float,
+) -> None:
+    r"""Fit the candidates on a labelled drop, compare them, write the selected model.
+
+    \b
+    Example:
+      retention train --input /data/labelled --artifacts /data/model
+    """
+    from job.training.run import run_training  # noqa: PLC0415
+
+    click.echo(
+        run_training(
+            drop,
+            artifacts,
+            seed=seed,
+            trials=trials,
+            is_quick=quick,
+            limits=_limits(max_rejected, max_unknown),
+            wait_minutes=wait,
+            settle_seconds=settle,
+            progress=_show_stage,
+        )
+    )
+
+
+@main.command(context_settings=SETTINGS)
+@click.argument("out_dir", type=FOLDER)
+@click.option("--customers", type=click.IntRange(1), required=True, metavar="N", help="How many customers.")
+@click.option("--seed", type=click.IntRange(0), required=True, metavar="S", help="The same seed gives the same bytes.")
+@click.option("--labelled", is_flag=True, help="With the label column, for training.")
+@click.option("--clean", is_flag=True, help="Without misspellings and bad rows.")
+@click.option("--format", "table_format", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
+@click.option("--shuffled", is_flag=True, help="Rows in a random order.")
+def sample(
+    *, out_dir: Path, customers: int, seed: int, labelled: bool, clean: bool, table_format: str, shuffled: bool
+) -> None:
+    r"""Write a synthetic drop to OUT_DIR, as dirty as real ones.
+
+    \b
+    Example:
+      retention sample --customers 5000 --seed 7 /tmp/drop
+    """
+    from job.sample import write_drop  # noqa: PLC0415
+
+    rows = write_drop(
+        out_dir,
+        customers=customers,
+        seed=seed,
+        labelled=labelled,
+        clean=clean,
+        table_format=table_format,
+        shuffled=shuffled,
+    )
+    tables = ", ".join(f"{table} {count:,} rows" for table, count in rows.items())
+    click.echo(f"Wrote a synthetic drop to {out_dir}: {tables}")
+
+
+def _limits(max_rejected: float, max_unknown: float) -> Limits:
+    from job.intake.accept import Limits  # noqa: PLC0415
+
+    return Limits(rejected=max_rejected, unknown=max_unknown)
+
+
+def _print_json(plain: object) -> None:
+    click.echo(json.dumps(plain, ensure_ascii=False, indent=1))
+
+
+def _show_stage(name: str) -> None:
+    """Show on a terminal what is being done; say nothing elsewhere."""
+    if sys.stderr.isatty():
+        click.echo(f"{name} …", err=True)

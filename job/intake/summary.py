@@ -1,0 +1,95 @@
+"""What intake understood of a drop, as text for a person or as plain values for a machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from job.text_table import align
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from job.intake.accept import Intake
+
+SHOWN_REJECTIONS: Final = 50
+
+
+def summarise_intake(intake: Intake, excluded: Mapping[str, int]) -> str:
+    """Return the summary of an accepted drop.
+
+    Args:
+        intake: the drop.
+        excluded: reason -> accepted customers that cannot be scored.
+    """
+    scored = intake.customers_in - intake.customers_rejected - sum(excluded.values())
+    lines = [
+        "Files",
+        *align(
+            (
+                "file",
+                "format",
+                "encoding",
+                "separator",
+                "decimals",
+                "line end",
+                "in",
+                "as delivered",
+                "repaired",
+                "rejected",
+                "dropped",
+            ),
+            [_file_row(intake, file) for file in intake.files],
+        ),
+        "",
+        f"Customers: {intake.customers_in:,} in, {scored:,} to score, {sum(excluded.values()):,} excluded, "
+        f"{intake.customers_rejected:,} rejected",
+        *(f"    {count:,} excluded: {reason}" for reason, count in excluded.items()),
+    ]
+    if intake.repairs.height:
+        lines += [
+            "",
+            "Repairs",
+            *align(
+                ("file", "column", "from", "to", "rows"),
+                [[str(cell) for cell in row] for row in intake.repairs.iter_rows()],
+            ),
+        ]
+    if intake.rejected.height:
+        shown = intake.rejected.head(SHOWN_REJECTIONS)
+        lines += [
+            "",
+            "Rejected rows",
+            *align(shown.columns, [["" if cell is None else str(cell) for cell in row] for row in shown.iter_rows()]),
+        ]
+        if intake.rejected.height > SHOWN_REJECTIONS:
+            lines.append(f"    … and {intake.rejected.height - SHOWN_REJECTIONS:,} more")
+    lines += [f"Note: {warning}" for warning in intake.warnings]
+    return "\n".join(lines)
+
+
+def describe_intake(intake: Intake, excluded: Mapping[str, int]) -> dict[str, Any]:
+    """Return the same as plain values; every rejection is there."""
+    return {
+        "files": intake.files,
+        "rows": {file: asdict(account) for file, account in intake.accounts.items()},
+        "customers": {
+            "in": intake.customers_in,
+            "rejected": intake.customers_rejected,
+            "excluded": sum(excluded.values()),
+            "excluded_by_reason": dict(excluded),
+        },
+        "repairs": intake.repairs.to_dicts(),
+        "rejected": intake.rejected.to_dicts(),
+        "warnings": list(intake.warnings),
+    }
+
+
+def _file_row(intake: Intake, file: Mapping[str, Any]) -> list[str]:
+    account = asdict(intake.accounts[file["file"]])
+    written = [str(file.get(key) or "") for key in ("format", "encoding", "separator", "decimal_mark", "line_end")]
+    return [
+        file["file"],
+        *(repr(cell) if cell == "\t" else cell for cell in written),
+        *(f"{account[key]:,}" for key in ("rows_in", "used", "repaired", "rejected", "dropped")),
+    ]

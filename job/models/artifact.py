@@ -1,0 +1,206 @@
+"""Write, read and verify the folder of a model artifact.
+
+Everything in it is text, nothing in it is run. `manifest.json` lists every other file with its SHA-256; all of them are
+checked before any is read, because a damaged LightGBM model would abort the process.
+
+`FORMAT` is raised by one when a reader of the old format would misread the new one; adding a key needs no new number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from job.errors import ArtifactError, OutputError, Problem
+from job.models.linear import LinearModel
+from schemas.features import FEATURE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+
+
+class Model(Protocol):
+    """What scoring needs of a model."""
+
+    @property
+    def kind(self) -> str:
+        """`linear` or `boosted`."""
+
+    def probabilities(self, features: pl.DataFrame) -> pl.Series:
+        """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
+
+    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return what each feature adds to each row's log-odds (one Float64 column per feature)."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What counts as high, learned in training.
+
+    Args:
+        risk: decline probability from which risk is high.
+        profit: monthly profit from which profit is high.
+        promo_share: share of promotional purchases from which it is high.
+    """
+
+    risk: float
+    profit: float
+    promo_share: float
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified artifact.
+
+    Args:
+        folder: where it was read from.
+        digest: SHA-256 of its manifest, which names all its files: the identity of the model.
+        manifest: the manifest's content.
+        model: the selected model.
+        thresholds: what counts as high.
+    """
+
+    folder: Path
+    digest: str
+    manifest: dict[str, Any]
+    model: Model
+    thresholds: Thresholds
+
+    def read_json(self, name: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the content of one of the artifact's JSON files."""
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+
+def default_folder() -> Path:
+    """Return the folder of the artifact that is shipped with the job."""
+    return Path(str(importlib.resources.files("model_artifacts")))
+
+
+def to_text(plain: object) -> str:
+    """Return plain values as the JSON text used in artifacts: the same values give the same bytes."""
+    return json.dumps(plain, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def write_artifact(folder: Path, *, files: Mapping[str, str], facts: Mapping[str, Any]) -> None:
+    """Write an artifact: its files, then, last, the manifest that makes them valid.
+
+    Args:
+        folder: made if it is missing. Files of an earlier artifact that the new one does not have are removed.
+        files: name -> text; plain names without folders.
+        facts: goes to the manifest beside the format and the checksums.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    manifest = {
+        "format": FORMAT,
+        **facts,
+        "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(files.items())},
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        old = _files_of(folder)
+        for name, text in {**files, MANIFEST: to_text(manifest)}.items():
+            beside = folder / f".{name}.new"
+            beside.write_bytes(text.encode())
+            beside.replace(folder / name)
+        for name in old - files.keys():
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
+def load_artifact(folder: Path) -> Artifact:
+    """Read and verify an artifact.
+
+    Raises:
+        ArtifactError: it is missing, altered, or made by an incompatible version; every problem is named.
+    """
+    try:
+        raw = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(raw)
+    except OSError as error:
+        raise ArtifactError(f"{folder / MANIFEST}: no model artifact can be read here: {error.strerror}") from error
+    except ValueError as error:
+        raise ArtifactError(f"{folder / MANIFEST}: altered: it is not JSON ({error})") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise ArtifactError(f"{folder / MANIFEST}: altered: it does not name its format")
+    if manifest["format"] != FORMAT:
+        raise ArtifactError(
+            Problem(
+                str(folder / MANIFEST),
+                f"format {FORMAT}; use the version of the job that trained it",
+                f"format {manifest['format']}",
+            )
+            for _ in range(1)
+        )
+    problems = _verify_files(folder, manifest)
+    if problems:
+        raise ArtifactError(problems)
+    try:
+        if tuple(manifest["features"]) != FEATURE_NAMES:
+            raise ArtifactError(
+                [
+                    Problem(
+                        str(folder / MANIFEST),
+                        f"the features {', '.join(FEATURE_NAMES)}",
+                        ", ".join(manifest["features"]),
+                    )
+                ]
+            )
+        thresholds = Thresholds(**manifest["thresholds"])
+        model = _read_model(folder, str(manifest["kind"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{folder}: not made by this version of the job: {type(error).__name__}: {error}"
+        ) from error
+    return Artifact(folder, hashlib.sha256(raw).hexdigest(), manifest, model, thresholds)
+
+
+def _read_model(folder: Path, kind: str) -> Model:
+    plain = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    if kind == LinearModel.kind:
+        return LinearModel.from_json(plain)
+    if kind == "boosted":
+        from job.models.boosted import BoostedModel  # noqa: PLC0415 - LightGBM is heavy and only this kind needs it
+
+        return BoostedModel.from_text(plain, (folder / "model.txt").read_text(encoding="utf-8"))
+    raise ValueError(f"unknown kind of model {kind!r}")
+
+
+def _files_of(folder: Path) -> set[str]:
+    """Return the files that the artifact in the folder names, none where there is no readable one."""
+    try:
+        return set(json.loads((folder / MANIFEST).read_bytes())["files"]) & {path.name for path in folder.iterdir()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _verify_files(folder: Path, manifest: Mapping[str, Any]) -> list[str | Problem]:
+    files = manifest.get("files")
+    if not isinstance(files, dict) or "model.json" not in files:
+        return [f"{folder / MANIFEST}: altered: it does not list the model's files"]
+    problems: list[str | Problem] = []
+    for name, expected in files.items():
+        if Path(name).name != name:
+            problems.append(Problem(str(folder / MANIFEST), "names of files in its own folder", name))
+            continue
+        try:
+            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            problems.append(f"{folder / name}: missing or unreadable: {error.strerror}")
+            continue
+        if found != expected:
+            problems.append(
+                Problem(str(folder / name), f"the SHA-256 {expected} of {MANIFEST}", f"an altered file, {found}")
+            )
+    return problems

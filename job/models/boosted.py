@@ -1,0 +1,112 @@
+"""The boosted model: LightGBM's own text format, read and run by LightGBM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from job.errors import ArtifactError
+from job.models.linear import Calibration, capped
+from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import lightgbm
+    from numpy.typing import NDArray
+
+
+def matrix_columns() -> list[pl.Expr]:
+    """Return the columns of the matrix that the trees see: the numbers, then one column of 0 and 1 per word.
+
+    LightGBM ignores column names: this order is the only one that models are trained and run with. An unknown word is
+    0 in all of its feature's columns.
+    """
+    words = [
+        (pl.col(feature.name) == word).cast(pl.Float64).alias(f"{feature.name}_{word}")
+        for feature in CATEGORICAL_FEATURES
+        for word in feature.values
+    ]
+    return [*(pl.col(feature.name) for feature in NUMERIC_FEATURES), *words]
+
+
+def matrix(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> NDArray[np.float64]:
+    """Return the matrix that the trees see (rows as given, columns as `matrix_columns`, C order)."""
+    return features.select(capped(caps)).select(matrix_columns()).to_numpy(order="c")
+
+
+@dataclass(frozen=True)
+class BoostedModel:
+    """A fitted LightGBM model.
+
+    Args:
+        booster: LightGBM's model.
+        caps: as for the linear model; both kinds see the same values.
+        calibration: from LightGBM's raw scores to probabilities.
+    """
+
+    booster: lightgbm.Booster
+    caps: Mapping[str, tuple[float, float]]
+    calibration: Calibration
+
+    kind = "boosted"
+
+    def margins(self, features: pl.DataFrame) -> pl.Series:
+        """Return LightGBM's raw scores in log-odds (Float64, in the rows' order)."""
+        if features.is_empty():
+            return pl.Series("margin", [], dtype=pl.Float64)
+        return pl.Series("margin", self.booster.predict(matrix(features, self.caps), raw_score=True))
+
+    def probabilities(self, features: pl.DataFrame) -> pl.Series:
+        """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
+        probability = self.calibration.probability(pl.col("margin")).alias("decline_probability")
+        return self.margins(features).to_frame().select(probability).to_series()
+
+    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return what each feature adds to each row's calibrated log-odds (TreeSHAP, Float64, one column each)."""
+        names = [expression.meta.output_name() for expression in matrix_columns()]
+        values = np.asarray(self.booster.predict(matrix(features, self.caps), pred_contrib=True))[:, :-1]
+        columns = pl.DataFrame(values * self.calibration.slope, schema=names)
+        words = [
+            pl.sum_horizontal(f"{feature.name}_{word}" for word in feature.values).alias(feature.name)
+            for feature in CATEGORICAL_FEATURES
+        ]
+        return columns.select(*(feature.name for feature in NUMERIC_FEATURES), *words)
+
+    def calibrated(self, calibration: Calibration) -> BoostedModel:
+        """Return the same model with another calibration."""
+        return replace(self, calibration=calibration)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what LightGBM's own text does not hold; `to_text` gives the rest."""
+        return {
+            "calibration": {"slope": self.calibration.slope, "intercept": self.calibration.intercept},
+            "caps": {feature: list(caps) for feature, caps in self.caps.items()},
+            "columns": [expression.meta.output_name() for expression in matrix_columns()],
+        }
+
+    def to_text(self) -> str:
+        """Return LightGBM's own text."""
+        return str(self.booster.model_to_string())
+
+    @classmethod
+    def from_text(cls, plain: Mapping[str, Any], text: str) -> BoostedModel:
+        """Return the model of `to_json` and `to_text`, whose checksums must have been verified.
+
+        Raises:
+            ArtifactError: LightGBM is not installed, or the columns are not this version's.
+        """
+        try:
+            import lightgbm  # noqa: PLC0415 - heavy, and only this kind of model needs it
+        except ImportError as error:
+            raise ArtifactError(
+                f"the boosted model needs LightGBM (pip install 'oneclick-retention[boosted]'): {error}"
+            ) from error
+        columns = [expression.meta.output_name() for expression in matrix_columns()]
+        if plain["columns"] != columns:
+            raise ArtifactError(f"model.json: the boosted model was trained on other columns: {plain['columns']}")
+        caps = {feature: (float(low), float(high)) for feature, (low, high) in plain["caps"].items()}
+        return cls(lightgbm.Booster(model_str=text), caps, Calibration(**plain["calibration"]))

@@ -1,0 +1,66 @@
+"""What a run came to, as a page of text for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from job.text_table import align
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def summarise_run(manifest: Mapping[str, Any], *, latest: Path) -> str:
+    """Return the summary of a run.
+
+    Args:
+        manifest: the run's manifest.
+        latest: the path at which the run's files can be found.
+    """
+    customers = manifest["customers"]
+    lines = [
+        f"Run {manifest['run_id']}, {manifest['finished']}",
+        "",
+        f"  customers in  {customers['in']:>10,}",
+        f"  scored        {customers['scored']:>10,}",
+        f"  excluded      {customers['excluded']:>10,}",
+        *(f"    {count:>8,}  {reason}" for reason, count in customers["excluded_by_reason"].items()),
+        f"  rejected      {customers['rejected']:>10,}",
+        "",
+        "  Rows",
+        *align(
+            ("file", "in", "as delivered", "repaired", "rejected", "dropped"),
+            [
+                (file, *(f"{rows[key]:,}" for key in ("rows_in", "used", "repaired", "rejected", "dropped")))
+                for file, rows in manifest["rows"].items()
+            ],
+        ),
+        "",
+        "  Segments, the largest profit at risk first",
+        *align(
+            ("segment", "customers", "may be contacted", "mean risk", "profit at risk", "offer"),
+            [
+                (
+                    row["segment"],
+                    f"{row['customers']:,}",
+                    f"{row['contact_allowed']:,}",
+                    f"{row['mean_risk']:.0%}",
+                    f"{row['profit_at_risk']:,.0f}",
+                    row["offer"],
+                )
+                for row in manifest["segments"]
+            ],
+        ),
+        "",
+        f"  Model: {describe_quality(manifest['model'])}",
+        *(f"  Note: {warning}" for warning in manifest["warnings"]),
+        f"  Files: {latest}",
+    ]
+    return "\n".join(lines)
+
+
+def describe_quality(model: Mapping[str, Any]) -> str:
+    """Return one line: the model and its measured ROC-AUC with the interval and how it was measured."""
+    auc = model["roc_auc"]
+    return f"{model['title']}; ROC-AUC {auc['mean']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}; {auc['how']})"

@@ -1,0 +1,318 @@
+"""The model card: what the model is, how it was measured, where it may be used. Markdown, JSON and two pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from job.models.artifact import to_text
+from job.text_table import align
+from job.training.intervals import delong_interval
+from job.training.selection import corrected_interval
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from job.models.artifact import Thresholds
+    from job.training.calibration import CalibrationQuality
+    from job.training.intervals import AucInterval
+    from job.training.leaks import LeakFinding
+    from job.training.selection import Comparison, Measured, Protocol
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that the card tells; see the names."""
+
+    drop_name: str
+    inputs: Sequence[Mapping[str, object]]
+    customers: int
+    declined: int
+    protocol: Protocol
+    is_quick: bool
+    measured: Sequence[Measured]
+    selected: Measured
+    decision: Comparison
+    against_others: Mapping[str, Comparison]
+    interval: Comparison
+    delong: AucInterval
+    calibration: CalibrationQuality
+    probability: NDArray[np.float64]
+    labels: NDArray[np.int8]
+    features: pl.DataFrame
+    permutation: Mapping[str, float]
+    contribution: Mapping[str, float]
+    settings: Mapping[str, Any]
+    thresholds: Thresholds
+    leaks: Sequence[LeakFinding]
+    warnings: Sequence[str]
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """Return one row per candidate, the best first: ROC-AUC with interval, seconds to fit, rows scored a second."""
+        share = 1 / (self.protocol.folds - 1)
+        rows = []
+        for own in self.measured:
+            interval = corrected_interval(own.aucs, test_share=share)
+            rows.append(
+                {
+                    "name": own.candidate.name,
+                    "title": own.candidate.title,
+                    "roc_auc": interval.gain,
+                    "low": interval.low,
+                    "high": interval.high,
+                    "fold_sd": float(own.aucs.std(ddof=1)),
+                    "brier": float(np.mean((own.out_of_fold(self.customers) - self.labels) ** 2)),
+                    "fit_seconds": float(np.median([split.fit_seconds for split in own.splits])),
+                    "score_seconds": float(np.median([split.score_seconds for split in own.splits])),
+                }
+            )
+        return sorted(rows, key=lambda row: -row["roc_auc"])
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Return how each category and service type fares: ROC-AUC, mean probability against truth, share flagged."""
+        rows = []
+        for feature in CATEGORICAL_FEATURES:
+            for word in feature.values:
+                own = (self.features[feature.name] == word).to_numpy()
+                truth, probability = self.labels[own], self.probability[own]
+                interval = delong_interval(probability, truth)
+                rows.append(
+                    {
+                        "feature": feature.name,
+                        "word": word,
+                        "customers": int(own.sum()),
+                        "roc_auc": interval.auc,
+                        "low": interval.low,
+                        "high": interval.high,
+                        "mean_probability": float(probability.mean()),
+                        "declined": float(truth.mean()),
+                        "flagged": float((probability >= self.thresholds.risk).mean()),
+                    }
+                )
+        return rows
+
+    def table(self) -> str:
+        """Return the comparison as text for a terminal."""
+        rows = [
+            (
+                ("* " if row["name"] == self.selected.candidate.name else "  ") + row["title"],
+                f"{row['roc_auc']:.4f}",
+                f"{row['low']:.3f} to {row['high']:.3f}",
+                f"{row['brier']:.4f}",
+                f"{row['fit_seconds']:.3f}",
+                f"{row['score_seconds']:.4f}",
+            )
+            for row in self.candidates()
+        ]
+        headings = ("  candidate", "ROC-AUC", "95 % interval", "Brier", "fit, s", "score, s")
+        return "\n".join(
+            [
+                f"{self.customers:,} customers, {self.declined:,} declined; {self.protocol.describe()}",
+                *align(headings, rows, indent="  "),
+                "",
+                f"  {self.describe_decision()}",
+                (
+                    f"  Calibration: Brier {self.calibration.brier:.4f}, expected calibration error "
+                    f"{self.calibration.expected_error:.3f} ({self.calibration.expected_error_low:.3f} to "
+                    f"{self.calibration.expected_error_high:.3f})"
+                ),
+                *(f"  Warning: {warning}" for warning in self.warnings),
+                *(["  Quick comparison: too few splits to rely on."] if self.is_quick else []),
+            ]
+        )
+
+    def describe_decision(self) -> str:
+        """Return in one sentence whether the challenger replaces the champion, and why."""
+        challenger = self.measured[1].candidate.title
+        champion = self.measured[0].candidate.title
+        outcome = "replaces" if self.decision.is_better else "does not replace"
+        return f"{challenger} against {champion}: {self.decision.describe()}. It {outcome} it."
+
+    def plain(self) -> dict[str, Any]:
+        """Return the card for machines."""
+        return {
+            "drop": self.drop_name,
+            "inputs": [{"file": file["file"], "sha256": file["sha256"]} for file in self.inputs],
+            "customers": self.customers,
+            "declined": self.declined,
+            "protocol": {**asdict(self.protocol), "quick": self.is_quick},
+            "candidates": [
+                {key: value for key, value in row.items() if "seconds" not in key} for row in self.candidates()
+            ],
+            "decision": {**asdict(self.decision), "selected": self.selected.candidate.name},
+            "champion_against": {name: asdict(comparison) for name, comparison in self.against_others.items()},
+            "roc_auc": {"mean": self.interval.gain, "low": self.interval.low, "high": self.interval.high},
+            "roc_auc_out_of_fold_delong": asdict(self.delong),
+            "calibration": asdict(self.calibration),
+            "permutation_importance": dict(self.permutation),
+            "contribution_importance": dict(self.contribution),
+            "groups": self.groups(),
+            "settings": dict(self.settings),
+            "thresholds": asdict(self.thresholds),
+            "features": list(FEATURE_NAMES),
+            "single_columns": [asdict(finding) for finding in self.leaks],
+            "warnings": list(self.warnings),
+        }
+
+
+def write_card(card: Card) -> dict[str, str]:
+    """Return the card's texts by file name.
+
+    `card.md` also holds seconds, which differ between machines; `card.json` and all else are the same for the same
+    data, seed and versions.
+    """
+    return {"card.json": to_text(card.plain()), "card.md": _markdown(card)}
+
+
+def _markdown(card: Card) -> str:
+    quick = "\n> Made with `--quick`: too few splits to rely on.\n" if card.is_quick else ""
+    candidates = [
+        (
+            row["title"] + (" (selected)" if row["name"] == card.selected.candidate.name else ""),
+            f"{row['roc_auc']:.4f}",
+            f"{row['low']:.4f} to {row['high']:.4f}",
+            f"{row['brier']:.4f}",
+            f"{row['fit_seconds']:.3f}",
+            f"{row['score_seconds']:.4f}",
+        )
+        for row in card.candidates()
+    ]
+    groups = [
+        (
+            row["word"],
+            f"{row['customers']:,}",
+            f"{row['roc_auc']:.3f}",
+            f"{row['low']:.3f} to {row['high']:.3f}",
+            f"{row['mean_probability']:.0%}",
+            f"{row['declined']:.0%}",
+            f"{row['flagged']:.0%}",
+        )
+        for row in card.groups()
+    ]
+    others = "\n".join(
+        f"- {own.candidate.title}: {card.against_others[own.candidate.name].describe()}"
+        for own in card.measured
+        if own.candidate.name in card.against_others
+    )
+    inputs = "\n".join(f"- `{file['file']}`, SHA-256 `{file['sha256']}`" for file in card.inputs)
+    warnings = "\n".join(f"- {warning}." for warning in card.warnings)
+    importance = [
+        (name, f"{loss:+.4f}", f"{card.contribution.get(name, 0.0):.3f}") for name, loss in card.permutation.items()
+    ]
+    return f"""# Model card: {card.selected.candidate.title}
+{quick}
+Predicts the probability that a regular customer's activity falls in the next three months.
+
+## Use
+
+For choosing whom a retention campaign of this shop addresses, and with what. Not for decisions about a person that
+matter to them beyond an offer (prices, credit, refusals), not for customers who were inactive in one of the last three
+months, not for another shop without training anew.
+
+## Data
+
+{card.customers:,} customers of the labelled drop `{card.drop_name}`, {card.declined:,} of them declined
+({card.declined / card.customers:.1%}). The drop does not say which months it covers.
+
+{inputs}
+
+{warnings}
+
+## Protocol
+
+{card.protocol.describe().capitalize()}; seed {card.protocol.seed}. Near twins stay on one side of every split. Caps,
+knots, scaling, tuning and calibration are learned from the training rows of each split. Intervals are corrected for the
+overlap of the training sets (Nadeau and Bengio 2003).
+
+## Candidates
+
+{_table(("candidate", "ROC-AUC", "95 % interval", "Brier", "fit, s", "score, s"), candidates)}
+
+**Decision.** {card.describe_decision()}
+
+The champion against the others:
+
+{others}
+
+Out-of-fold ROC-AUC of the selected model, each customer's mean over the repeats: {card.delong.auc:.4f} (DeLong's 95 %
+interval {card.delong.low:.4f} to {card.delong.high:.4f}). It is higher than the mean above because it averages
+{card.protocol.repeats} models.
+
+## Calibration
+
+Platt's sigmoid, learned from out-of-fold margins. Brier score {card.calibration.brier:.4f}; expected calibration error
+{card.calibration.expected_error:.3f} (bootstrap 95 % interval {card.calibration.expected_error_low:.3f} to
+{card.calibration.expected_error_high:.3f}; a perfectly calibrated model would show more than 0, too, at this size).
+
+![Reliability](reliability.svg)
+
+## What it leans on
+
+Loss of ROC-AUC on test rows when a feature is shuffled, and mean absolute contribution to the log-odds (SHAP values).
+
+![Importance](importance.svg)
+
+{_table(("feature", "loss of ROC-AUC", "contribution"), importance)}
+
+## Groups
+
+Out-of-fold. Flagged: at or above the risk threshold.
+
+{_table(("group", "customers", "ROC-AUC", "95 % interval", "mean probability", "declined", "flagged"), groups)}
+
+## Thresholds
+
+- Risk is high from {card.thresholds.risk:.3f}: the out-of-fold probability with the largest Youden's J.
+- Profit is high from {card.thresholds.profit:g}: the median of these customers.
+- The share of promotions is high from {card.thresholds.promo_share:g}: half of the purchases.
+
+## Caveats
+
+- One shop, one export, {card.customers:,} customers: differences of 0.01 in ROC-AUC between models are noise here.
+- The champion's basis (which changes of revenue, knots, features by category) was designed on this very export; new
+  splits do not undo that. Expect a little less on next month's customers.
+- The base rate ({card.declined / card.customers:.0%}) is the export's. Where fewer customers decline, probabilities are
+  too high until the model is trained anew.
+"""
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def draw_card(card: Card) -> dict[str, str]:
+    """Return the card's pictures (SVG) by file name."""
+    import altair as alt  # noqa: PLC0415 - heavy, and only the card is drawn
+    import vl_convert  # noqa: PLC0415
+
+    bins = pl.DataFrame(card.calibration.bins, schema=["predicted", "observed", "customers"], orient="row")
+    scale = alt.Scale(domain=[0, 1])
+    diagonal = alt.Chart(pl.DataFrame({"x": [0.0, 1.0]})).mark_line(color="#999", strokeDash=[4, 4])
+    points = alt.Chart(bins).mark_line(point={"size": 60}, color="#1f6feb")
+    reliability = diagonal.encode(
+        alt.X("x:Q", scale=scale, title=None), alt.Y("x:Q", scale=scale, title=None)
+    ) + points.encode(
+        alt.X("predicted:Q", scale=scale, title="predicted probability (tenths of the customers)"),
+        alt.Y("observed:Q", scale=scale, title="share that declined"),
+    )
+    losses = pl.DataFrame({"feature": list(card.permutation), "loss": list(card.permutation.values())})
+    importance = (
+        alt.Chart(losses)
+        .mark_bar(color="#1f6feb")
+        .encode(
+            alt.X("loss:Q", title="loss of ROC-AUC when shuffled"),
+            alt.Y("feature:N", sort=list(card.permutation), title=None, axis=alt.Axis(labelLimit=300)),
+        )
+    )
+    charts = {
+        "reliability.svg": reliability.properties(width=320, height=320),
+        "importance.svg": importance.properties(width=420),
+    }
+    return {name: vl_convert.vegalite_to_svg(chart.to_dict()) for name, chart in charts.items()}

@@ -1,0 +1,90 @@
+"""A guard against columns that give the label away.
+
+A column that almost predicts the label by itself was most likely filled with the label in view; a model trained on it
+looks perfect and is useless next month. `id` and the order of the rows do that in the shop's export, which is sorted by
+label: they are reported, and it is checked that they are no features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+from sklearn.metrics import roc_auc_score
+
+from job.errors import DropError, Problem
+from schemas.features import FEATURE_NAMES
+from schemas.vocabulary import MARKET_FILE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEAK_AUC: Final = 0.95  # the best single column of the real export has 0.80
+_KEPT_OUT: Final = {"id": "id", "row": "the order of the rows"}
+
+
+@dataclass(frozen=True)
+class LeakFinding:
+    """How well one column predicts the label by itself."""
+
+    column: str
+    auc: float
+
+
+def guard_against_leaks(
+    customers: pl.DataFrame, features: pl.DataFrame, labels: NDArray[np.int8], *, limit: float = LEAK_AUC
+) -> tuple[list[LeakFinding], list[str]]:
+    """Check each column by itself against the label.
+
+    Args:
+        customers: joined customers with `id` and `row`.
+        features: their feature frame.
+        labels: 1 for a customer who declined.
+        limit: the ROC-AUC beyond which a column is a leak.
+
+    Returns:
+        The finding of every column, the strongest first, and a warning for each of `id` and row order beyond the limit.
+
+    Raises:
+        DropError: a feature or the profit is beyond the limit; each is named with its ROC-AUC.
+    """
+    columns = {name: customers[name] for name in (*_KEPT_OUT, "monthly_profit")}
+    columns |= {name: features[name] for name in features.columns}
+    findings = sorted(
+        (LeakFinding(name, single_auc(column, labels)) for name, column in columns.items()), key=lambda own: -own.auc
+    )
+    beyond = [finding for finding in findings if finding.auc > limit]
+    leaks = [finding for finding in beyond if finding.column not in _KEPT_OUT]
+    if leaks:
+        raise DropError(
+            Problem(
+                MARKET_FILE.name,
+                f"at most {limit:g}: it gives the label away",
+                f"a ROC-AUC of {leak.auc:.3f} by itself",
+                column=leak.column,
+            )
+            for leak in leaks
+        )
+    if set(_KEPT_OUT) & set(FEATURE_NAMES):
+        raise AssertionError("id or row order is a feature")
+    return findings, [
+        f"{_KEPT_OUT[finding.column]} predicts the label with ROC-AUC {finding.auc:.3f} (the drop is sorted by it); "
+        f"it is none of the {len(FEATURE_NAMES)} features"
+        for finding in beyond
+    ]
+
+
+def single_auc(column: pl.Series, labels: NDArray[np.int8]) -> float:
+    """Return how well a column predicts the label by itself, whichever way it points (0.5 to 1).
+
+    Words are ranked by the share of declined customers among the *other* customers with the same word, so that a rare
+    word does not predict itself.
+    """
+    if column.dtype == pl.String:
+        frame = pl.DataFrame({"word": column, "label": labels.astype(np.int64)})
+        others = (pl.col("label").sum().over("word") - pl.col("label") + labels.mean()) / pl.len().over("word")
+        return float(roc_auc_score(labels, frame.select(others).to_series().to_numpy()))
+    auc = float(roc_auc_score(labels, column.to_numpy()))
+    return max(auc, 1 - auc)

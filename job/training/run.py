@@ -1,0 +1,236 @@
+"""Training, top to bottom: read a labelled drop, compare the candidates, fit the selected one, write the artifact."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from job import __version__
+from job.errors import DropError
+from job.features import make_features, split_customers
+from job.intake.accept import Intake, Limits, accept_drop
+from job.intake.drop import wait_for_files
+from job.models.artifact import Thresholds, to_text, write_artifact
+from job.models.boosted import BoostedModel
+from job.models.training_rows import to_training_rows
+from job.training.calibration import assess
+from job.training.candidates import CHALLENGER, CHAMPION, REFERENCES, Candidate
+from job.training.card import Card, draw_card, write_card
+from job.training.folds import group_folds, twin_groups
+from job.training.importance import contribution_importance, permutation_importance
+from job.training.intervals import delong_interval
+from job.training.leaks import guard_against_leaks
+from job.training.selection import Protocol, calibrate, compare, corrected_interval, measure, tune
+from schemas.features import FEATURE_NAMES
+from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from job.models.linear import LinearModel
+
+FINAL_FOLDS: Final = 5
+PROMO_SHARE: Final = 0.5  # more than half of the purchases in promotions
+LIBRARIES: Final = ("polars", "scikit-learn", "lightgbm", "optuna", "numpy", "scipy")
+SMALLEST: Final = 200  # customers, and 20 of each label: fewer cannot be split into nested folds of groups
+SMALLEST_LABEL: Final = 20
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A labelled drop, ready for training; rows ordered by `id`.
+
+    Args:
+        customers: joined customers.
+        features: their feature frame.
+        labels: 1 for a customer who declined.
+        groups: of near twins.
+        intake: what became of the drop.
+    """
+
+    customers: pl.DataFrame
+    features: pl.DataFrame
+    labels: NDArray[np.int8]
+    groups: NDArray[np.int64]
+    intake: Intake
+
+
+def read_labelled(drop: Path, *, limits: Limits, wait_minutes: float, settle_seconds: float) -> Labelled:
+    """Read a labelled drop.
+
+    Raises:
+        DropError: the drop is bad, has too few customers, or only one label.
+        DropIncompleteError: the drop is not complete yet.
+    """
+    files = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
+    intake = accept_drop(files, labelled=True, limits=limits)
+    customers, _ = split_customers(intake.tables)
+    labels = (customers["activity"] == DECLINED).cast(pl.Int8).to_numpy()
+    fewest = min(int(labels.sum()), int((1 - labels).sum()))
+    if len(labels) < SMALLEST or fewest < SMALLEST_LABEL:
+        raise DropError(
+            f"{drop}: found {len(labels):,} labelled customers, {fewest:,} of the rarer label; "
+            f"expected at least {SMALLEST} and {SMALLEST_LABEL}"
+        )
+    features = make_features(customers)
+    return Labelled(customers, features, labels, twin_groups(features), intake)
+
+
+def run_training(
+    drop: Path,
+    artifacts: Path,
+    *,
+    seed: int,
+    limits: Limits,
+    trials: int = Protocol.trials,
+    is_quick: bool = False,
+    workers: int | None = None,
+    wait_minutes: float = 0,
+    settle_seconds: float = 10,
+    progress: Callable[[str], None] = lambda _: None,
+) -> str:
+    """Compare the candidates on a labelled drop, write the selected one to `artifacts`.
+
+    Args:
+        drop: the folder with the four tables, with labels.
+        artifacts: where the artifact is written.
+        seed: of everything random.
+        limits: how much of the drop may be wrong.
+        trials: of the tuning, for every candidate and split.
+        is_quick: compare on few splits with little tuning and leave out the models that are never deployed.
+        workers: processes; the result does not depend on their number. All processors if None.
+        wait_minutes: how long to wait for a complete drop.
+        settle_seconds: how long the files of a complete drop have not changed.
+        progress: called with a line as the work goes on.
+
+    Returns:
+        The comparison as a table for a person.
+
+    Raises:
+        JobError: anything a user or the environment can cause; see `job.errors`.
+    """
+    protocol = Protocol(repeats=2, trials=2, seed=seed) if is_quick else Protocol(trials=trials, seed=seed)
+    data = read_labelled(drop, limits=limits, wait_minutes=wait_minutes, settle_seconds=settle_seconds)
+    findings, warnings = guard_against_leaks(data.customers, data.features, data.labels)
+    measured = measure(
+        [CHAMPION, CHALLENGER, *(() if is_quick else REFERENCES)],
+        data.features,
+        data.labels,
+        data.groups,
+        protocol,
+        workers=workers or os.cpu_count() or 1,
+        progress=progress,
+    )
+    champion, challenger = measured[:2]
+    test_share = 1 / (protocol.folds - 1)
+    decision = compare(challenger, champion, test_share=test_share)
+    selected = challenger if decision.is_better else champion
+    progress(f"fitting {selected.candidate.title} on all customers")
+    model, settings = fit_final(selected.candidate, data, protocol)
+    probability = selected.out_of_fold(len(data.labels))
+    thresholds = learn_thresholds(probability, data)
+    shown = list(group_folds(data.labels, data.groups, folds=protocol.folds, seed=protocol.seed))
+    card = Card(
+        drop_name=drop.name,
+        inputs=data.intake.files,
+        customers=len(data.labels),
+        declined=int(data.labels.sum()),
+        protocol=protocol,
+        is_quick=is_quick,
+        measured=measured,
+        selected=selected,
+        decision=decision,
+        against_others={own.candidate.name: compare(champion, own, test_share=test_share) for own in measured[2:]},
+        interval=corrected_interval(selected.aucs, test_share=test_share),
+        delong=delong_interval(probability, data.labels),
+        calibration=assess(probability, data.labels, seed=seed),
+        probability=probability,
+        labels=data.labels,
+        features=data.features,
+        permutation=permutation_importance(selected, shown, data.features, data.labels, seed=seed),
+        contribution=contribution_importance(model, data.features),
+        settings=settings,
+        thresholds=thresholds,
+        leaks=findings,
+        warnings=warnings,
+    )
+    files = {
+        "model.json": to_text(model.to_json()),
+        **({"model.txt": model.to_text()} if isinstance(model, BoostedModel) else {}),
+        "training_rows.json": to_text(to_training_rows(data.customers["id"], data.features, probability, seed=seed)),
+        **write_card(card),
+        **draw_card(card),
+    }
+    write_artifact(artifacts, files=files, facts=_facts(card, seed))
+    return card.table()
+
+
+def fit_final(
+    candidate: Candidate, data: Labelled, protocol: Protocol
+) -> tuple[LinearModel | BoostedModel, dict[str, Any]]:
+    """Tune on all customers, fit on all of them, calibrate on out-of-fold margins.
+
+    Returns:
+        The calibrated model and its settings.
+    """
+    splits = list(group_folds(data.labels, data.groups, folds=FINAL_FOLDS, seed=protocol.seed))
+    settings = tune(candidate, data.features, data.labels, splits, trials=protocol.trials, seed=protocol.seed)
+    calibration = calibrate(candidate, data.features, data.labels, splits, settings, seed=protocol.seed)
+    model = candidate.fit(data.features, data.labels, settings, protocol.seed).model
+    if model is None:
+        raise AssertionError(f"{candidate.name} is a reference and cannot be deployed")
+    return model.calibrated(calibration), settings
+
+
+def learn_thresholds(probability: NDArray[np.float64], data: Labelled) -> Thresholds:
+    """Return what counts as high.
+
+    Risk: the out-of-fold probability with the largest Youden's J (sensitivity + specificity - 1; Cancer 3, 1950).
+    Profit: the median of the customers. Promotions: more than half of the purchases.
+    """
+    return Thresholds(
+        risk=_youden(probability, data.labels),
+        profit=float(np.median(data.customers["monthly_profit"].to_numpy())),
+        promo_share=PROMO_SHARE,
+    )
+
+
+def _youden(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
+    order = np.argsort(-probability, kind="stable")
+    gained = np.cumsum(labels[order]) / labels.sum() - np.cumsum(1 - labels[order]) / (1 - labels).sum()
+    return float(probability[order[int(np.argmax(gained))]])
+
+
+def _facts(card: Card, seed: int) -> dict[str, Any]:
+    """Return what the artifact's manifest says besides its files: all that is needed to make it again."""
+    return {
+        "product_version": __version__,
+        "kind": card.selected.candidate.name,
+        "title": card.selected.candidate.title,
+        "roc_auc": {
+            "mean": card.interval.gain,
+            "low": card.interval.low,
+            "high": card.interval.high,
+            "how": card.protocol.describe(),
+        },
+        "trained_on": {
+            "customers": card.customers,
+            "declined": card.declined,
+            "inputs": {str(file["file"]): file["sha256"] for file in card.inputs},
+        },
+        "seed": seed,
+        "protocol": asdict(card.protocol),
+        "settings": card.settings,
+        "features": list(FEATURE_NAMES),
+        "words": {"service_type": SERVICE_TYPE.names, "favourite_category": CATEGORY.names},
+        "thresholds": asdict(card.thresholds),
+        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+    }

@@ -1,0 +1,288 @@
+"""The protocol that selects a model, in one place.
+
+- Outer splits: stratified group k-fold, repeated with different seeds; near twins stay on one side (`folds`).
+- Nested: caps, knots, scaling, encoding, tuning and calibration are learned from the training rows of each split.
+- Tuning: Optuna's TPE sampler, seeded, the same number of trials for every candidate, on inner group folds.
+- Decision: the challenger replaces the champion only if its gain in ROC-AUC over the paired splits is significant by
+  the corrected resampled t-test; otherwise the simpler one stays.
+
+Sources: Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52 (2003): the correction.
+Bouckaert and Frank, Evaluating the Replicability of Significance Tests, PAKDD (2004): for repeated k-fold.
+Cawley and Talbot, On Over-fitting in Model Selection, JMLR 11 (2010): why the tuning is nested.
+Platt, Probabilistic Outputs for Support Vector Machines (1999): the sigmoid.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import optuna
+from joblib import Parallel, delayed
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from job.training.calibration import fit_calibration, probabilities
+from job.training.folds import Split, group_folds, repeated_group_folds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from job.models.linear import Calibration
+    from job.training.candidates import Candidate, Settings
+
+SIGNIFICANCE: Final = 0.05
+CONFIDENCE: Final = 0.95
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How thoroughly candidates are compared.
+
+    Args:
+        folds: of each outer k-fold.
+        repeats: of the outer k-fold, with different seeds.
+        inner_folds: of the tuning.
+        trials: of the tuning, for every candidate and split.
+        seed: of everything random.
+    """
+
+    folds: int = 5
+    repeats: int = 10
+    inner_folds: int = 3
+    trials: int = 10
+    seed: int = 0
+
+    def describe(self) -> str:
+        """Return it as a phrase."""
+        return f"{self.repeats} x {self.folds} group folds, tuned inside each with {self.trials} trials"
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """What a candidate did on one outer split.
+
+    Args:
+        test: positions of the test rows.
+        auc: ROC-AUC on them.
+        probability: calibrated probability of each, learned without them.
+        settings: chosen on the training rows.
+        fit_seconds: to fit once with these settings.
+        score_seconds: to score the test rows.
+    """
+
+    test: NDArray[np.intp]
+    auc: float
+    probability: NDArray[np.float64]
+    settings: Settings
+    fit_seconds: float
+    score_seconds: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A candidate under the protocol: one result for each outer split, in the splits' order."""
+
+    candidate: Candidate
+    splits: tuple[SplitResult, ...]
+
+    @property
+    def aucs(self) -> NDArray[np.float64]:
+        """ROC-AUC on each split."""
+        return np.array([split.auc for split in self.splits])
+
+    def out_of_fold(self, rows: int) -> NDArray[np.float64]:
+        """Return each row's mean probability over the splits in which it was a test row."""
+        total = np.zeros(rows)
+        count = np.zeros(rows)
+        for split in self.splits:
+            total[split.test] += split.probability
+            count[split.test] += 1
+        return total / count
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The paired difference of two candidates.
+
+    Args:
+        gain: mean difference in ROC-AUC.
+        low: lower end of its interval.
+        high: upper end.
+        t: the test's statistic.
+        p: two-sided p-value.
+    """
+
+    gain: float
+    low: float
+    high: float
+    t: float
+    p: float
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the gain is significant."""
+        return self.gain > 0 and self.p < SIGNIFICANCE
+
+    def describe(self) -> str:
+        """Return it as a phrase."""
+        verdict = "significant" if self.p < SIGNIFICANCE else "within the noise"
+        return f"{self.gain:+.4f} ROC-AUC ({self.low:+.4f} to {self.high:+.4f}, p = {self.p:.2g}): {verdict}"
+
+
+def corrected_interval(values: NDArray[np.float64], *, test_share: float) -> Comparison:
+    """Return mean, interval and test against 0 of values measured on overlapping resamples.
+
+    The variance of the mean of J values is taken as (1 / J + n_test / n_train) times their variance, because the
+    training sets overlap (Nadeau and Bengio 2003, section 4); J - 1 degrees of freedom.
+
+    Args:
+        values: one per split, e.g. differences in ROC-AUC.
+        test_share: n_test / n_train.
+    """
+    count = len(values)
+    mean = float(values.mean())
+    error = float(np.sqrt((1 / count + test_share) * values.var(ddof=1)))
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
+    if error == 0:
+        return Comparison(mean, mean, mean, 0.0 if mean == 0 else float(np.inf), 1.0 if mean == 0 else 0.0)
+    t = mean / error
+    return Comparison(mean, mean - reach, mean + reach, t, float(2 * stats.t.sf(abs(t), count - 1)))
+
+
+def measure(
+    candidates: Sequence[Candidate],
+    features: pl.DataFrame,
+    labels: NDArray[np.int8],
+    groups: NDArray[np.int64],
+    protocol: Protocol,
+    *,
+    workers: int = 1,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Measured]:
+    """Put every candidate through the protocol, all on the same splits.
+
+    Args:
+        candidates: what competes.
+        features: the feature frame.
+        labels: 1 for a customer who declined, in the rows' order.
+        groups: of near twins.
+        protocol: how thoroughly.
+        workers: processes; the results do not depend on their number.
+        progress: called with a line after each step.
+    """
+    splits = repeated_group_folds(labels, groups, folds=protocol.folds, repeats=protocol.repeats, seed=protocol.seed)
+    results: dict[str, list[SplitResult]] = {candidate.name: [] for candidate in candidates}
+    by_name = {candidate.name: candidate for candidate in candidates}
+    total = len(candidates) * len(splits)
+    jobs = (
+        delayed(_measure_split)(candidate.name, features, labels, groups, protocol=protocol, split=split)
+        for candidate in candidates
+        for split in splits
+    )
+    parallel = Parallel(n_jobs=workers, return_as="generator", mmap_mode=None)
+    for done, (name, result) in enumerate(parallel(jobs), start=1):
+        results[name].append(result)
+        mean = np.mean([split.auc for split in results[name]])
+        progress(f"comparing {done}/{total}: {by_name[name].title}, ROC-AUC {mean:.4f}")
+    return [Measured(by_name[name], tuple(split_results)) for name, split_results in results.items()]
+
+
+def compare(better: Measured, than: Measured, *, test_share: float) -> Comparison:
+    """Return the paired difference in ROC-AUC of two candidates on the same splits."""
+    return corrected_interval(better.aucs - than.aucs, test_share=test_share)
+
+
+def tune(
+    candidate: Candidate,
+    features: pl.DataFrame,
+    labels: NDArray[np.int8],
+    splits: Sequence[Split],
+    *,
+    trials: int,
+    seed: int,
+) -> Settings:
+    """Return the settings with the best mean ROC-AUC on the given splits; the candidate's first guess is among them."""
+    frames = [
+        (features[split.train], labels[split.train], features[split.test], labels[split.test]) for split in splits
+    ]
+
+    def objective(trial: optuna.Trial) -> float:
+        settings = candidate.search(trial)
+        scores = [
+            roc_auc_score(test_labels, candidate.fit(train, train_labels, settings, seed).margins(test))
+            for train, train_labels, test, test_labels in frames
+        ]
+        return float(np.mean(scores))
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=max(1, min(8, trials // 2)))
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.enqueue_trial(candidate.first)
+    study.optimize(objective, n_trials=trials)
+    return dict(study.best_params)
+
+
+def out_of_fold_margins(
+    candidate: Candidate,
+    features: pl.DataFrame,
+    labels: NDArray[np.int8],
+    splits: Sequence[Split],
+    settings: Settings,
+    *,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    """Return the margins of all test rows of the splits, each by a model that did not see them, and their labels."""
+    margins = [
+        candidate.fit(features[split.train], labels[split.train], settings, seed).margins(features[split.test])
+        for split in splits
+    ]
+    return np.concatenate(margins), np.concatenate([labels[split.test] for split in splits])
+
+
+def calibrate(
+    candidate: Candidate,
+    features: pl.DataFrame,
+    labels: NDArray[np.int8],
+    splits: Sequence[Split],
+    settings: Settings,
+    *,
+    seed: int,
+) -> Calibration:
+    """Return the sigmoid learned from out-of-fold margins."""
+    return fit_calibration(*out_of_fold_margins(candidate, features, labels, splits, settings, seed=seed))
+
+
+def _measure_split(
+    name: str,
+    features: pl.DataFrame,
+    labels: NDArray[np.int8],
+    groups: NDArray[np.int64],
+    *,
+    protocol: Protocol,
+    split: Split,
+) -> tuple[str, SplitResult]:
+    from job.training.candidates import by_name  # noqa: PLC0415 - functions in candidates cannot cross processes
+
+    candidate = by_name(name)
+    inner = list(group_folds(labels, groups, folds=protocol.inner_folds, seed=split.seed, rows=split.train))
+    settings = tune(candidate, features, labels, inner, trials=protocol.trials, seed=split.seed)
+    calibration = calibrate(candidate, features, labels, inner, settings, seed=split.seed)
+    start = time.perf_counter()
+    fitted = candidate.fit(features[split.train], labels[split.train], settings, split.seed)
+    fitted_at = time.perf_counter()
+    margins = fitted.margins(features[split.test])
+    scored_at = time.perf_counter()
+    return name, SplitResult(
+        test=split.test,
+        auc=float(roc_auc_score(labels[split.test], margins)),
+        probability=probabilities(margins, calibration),
+        settings=settings,
+        fit_seconds=fitted_at - start,
+        score_seconds=scored_at - fitted_at,
+    )
