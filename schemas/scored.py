@@ -19,6 +19,7 @@ SCORED_SCHEMA: Final = pa.DataFrameSchema(
         "segment": pa.Column(pl.String),
         "offer": pa.Column(pl.String),
         "contact_allowed": pa.Column(pl.Boolean),
+        "in_training": pa.Column(pl.Boolean),
     },
     strict=True,
     ordered=True,

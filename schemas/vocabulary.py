@@ -27,7 +27,7 @@ class Words:
     Args:
         values: right spelling -> ASCII name, in the order used by models and reports.
         misspellings: known wrong spelling -> right spelling.
-        unknown_is_scored: a value outside the vocabulary is kept as `UNKNOWN` and scored; otherwise its row is rejected.
+        unknown_is_scored: a value outside the vocabulary becomes `UNKNOWN` and is scored; else its row is rejected.
     """
 
     values: dict[str, str]

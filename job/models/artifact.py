@@ -67,6 +67,7 @@ class Artifact:
         manifest: the manifest's content.
         model: the selected model.
         thresholds: what counts as high.
+        training_rows: the customers that the model has seen; see `job.models.training_rows`.
     """
 
     folder: Path
@@ -74,10 +75,7 @@ class Artifact:
     manifest: dict[str, Any]
     model: Model
     thresholds: Thresholds
-
-    def read_json(self, name: str) -> Any:  # noqa: ANN401 - JSON
-        """Return the content of one of the artifact's JSON files."""
-        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+    training_rows: dict[str, Any]
 
 
 def default_folder() -> Path:
@@ -159,11 +157,12 @@ def load_artifact(folder: Path) -> Artifact:
             )
         thresholds = Thresholds(**manifest["thresholds"])
         model = _read_model(folder, str(manifest["kind"]))
+        training_rows = json.loads((folder / "training_rows.json").read_text(encoding="utf-8"))
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"{folder}: not made by this version of the job: {type(error).__name__}: {error}"
         ) from error
-    return Artifact(folder, hashlib.sha256(raw).hexdigest(), manifest, model, thresholds)
+    return Artifact(folder, hashlib.sha256(raw).hexdigest(), manifest, model, thresholds, training_rows)
 
 
 def _read_model(folder: Path, kind: str) -> Model:

@@ -18,6 +18,7 @@ from job.features import count_reasons, make_features, split_customers
 from job.intake.accept import Intake, Limits, accept_drop
 from job.intake.drop import wait_for_files
 from job.models.artifact import Artifact, load_artifact
+from job.models.training_rows import seen_probability
 from job.scoring.publish import MANIFEST, RUNS, describe_files, is_published, locked_output, staged_run
 from job.scoring.segments import offer, segment
 from schemas.scored import PROFIT_MONTHS, SCORED_COLUMNS, SCORED_SCHEMA
@@ -148,8 +149,10 @@ def score_customers(intake: Intake, artifact: Artifact) -> Scored:
     """
     kept, excluded = split_customers(intake.tables)
     features = make_features(kept)
+    seen = seen_probability(kept["id"], features, artifact.training_rows)
     scored = (
-        kept.with_columns(artifact.model.probabilities(features))
+        kept.with_columns(artifact.model.probabilities(features), seen.is_not_null().alias("in_training"))
+        .with_columns(pl.coalesce(seen, pl.col("decline_probability")).alias("decline_probability"))
         .with_columns(
             (pl.col("decline_probability") * pl.col("monthly_profit") * PROFIT_MONTHS).alias("profit_at_risk"),
             segment(artifact.thresholds).alias("segment"),
@@ -241,19 +244,22 @@ def summarise_segments(scored: pl.DataFrame) -> pl.DataFrame:
 
 def _write_tables(folder: Path, customers: Scored, rejected: pl.DataFrame) -> None:
     """Write the run's tables and compare what was written."""
-    try:
-        customers.scored.write_parquet(folder / "scored.parquet")
-        customers.scored.write_csv(folder / "scored.csv")
-        customers.excluded.write_csv(folder / "excluded.csv")
-        rejected.with_columns(_without_formulas(pl.col(pl.String))).write_csv(folder / "rejected.csv")
-        written = int(pl.scan_parquet(folder / "scored.parquet").select(pl.len()).collect().item())
-    except pl.exceptions.ComputeError as error:
-        raise OutputError(f"{folder}: cannot be written: {str(error).splitlines()[0]}") from error
+    customers.scored.write_parquet(folder / "scored.parquet")
+    customers.scored.write_csv(folder / "scored.csv")
+    customers.excluded.write_csv(folder / "excluded.csv")
+    rejected.with_columns(_without_formulas(name) for name in rejected.columns if name != "row").write_csv(
+        folder / "rejected.csv"
+    )
+    written = int(pl.scan_parquet(folder / "scored.parquet").select(pl.len()).collect().item())
     if written != customers.scored.height:
         raise OutputError(f"{folder / 'scored.parquet'}: holds {written} rows of {customers.scored.height}")
 
 
-def _without_formulas(text: pl.Expr) -> pl.Expr:
-    """Return text that a spreadsheet does not run: an apostrophe before what begins like a formula and is no number."""
+def _without_formulas(name: str) -> pl.Expr:
+    """Return a text column that a spreadsheet does not run: an apostrophe before what begins like a formula.
+
+    Numbers may begin with a sign.
+    """
+    text = pl.col(name)
     runs = text.str.contains(FORMULA_CHARACTERS) & ~text.str.contains(NUMBER)
-    return pl.when(runs).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).name.keep()
+    return pl.when(runs).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).alias(name)
