@@ -25,6 +25,7 @@ from job.training.folds import group_folds, twin_groups
 from job.training.importance import contribution_importance, permutation_importance
 from job.training.intervals import delong_interval
 from job.training.leaks import guard_against_leaks
+from job.training.reference import describe_reference
 from job.training.selection import Protocol, calibrate, compare, corrected_interval, measure, tune
 from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
@@ -232,5 +233,6 @@ def _facts(card: Card, seed: int) -> dict[str, Any]:
         "features": list(FEATURE_NAMES),
         "words": {"service_type": SERVICE_TYPE.names, "favourite_category": CATEGORY.names},
         "thresholds": asdict(card.thresholds),
+        "reference": describe_reference(card.features),
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
     }
