@@ -195,6 +195,7 @@ def validate(
 @click.option(
     "--trials", type=click.IntRange(1), default=10, show_default=True, help="Tuning budget of each candidate and split."
 )
+@click.option("--champion", type=FOLDER, metavar="DIR", help="Write only what beats this artifact.")
 @click.option("--quick", is_flag=True, help="In a minute: few splits, little tuning; the card says so.")
 def train(
     *,
@@ -203,6 +204,7 @@ def train(
     seed: int,
     trials: int,
     quick: bool,
+    champion: Path | None,
     wait: float,
     settle: float,
     max_rejected: float,
@@ -216,18 +218,23 @@ def train(
     """
     from job.training.run import run_training  # noqa: PLC0415
 
+    trained = run_training(
+        drop,
+        artifacts,
+        seed=seed,
+        trials=trials,
+        is_quick=quick,
+        limits=_limits(max_rejected, max_unknown),
+        wait_minutes=wait,
+        settle_seconds=settle,
+        champion_folder=champion,
+        progress=_show_step,
+    )
+    click.echo(trained.table)
+    if trained.gate is not None:
+        click.echo(f"  Against {champion}: {trained.gate.describe()}.")
     click.echo(
-        run_training(
-            drop,
-            artifacts,
-            seed=seed,
-            trials=trials,
-            is_quick=quick,
-            limits=_limits(max_rejected, max_unknown),
-            wait_minutes=wait,
-            settle_seconds=settle,
-            progress=_show_stage,
-        )
+        f"  Written to {artifacts}." if trained.is_written else "  Not written: the artifact in use is not beaten."
     )
 
 
@@ -277,3 +284,9 @@ def _show_stage(name: str) -> None:
     """Show on a terminal what is being done; say nothing elsewhere."""
     if sys.stderr.isatty():
         click.echo(f"{name} …", err=True)
+
+
+def _show_step(line: str) -> None:
+    """Show on a terminal how far it is, on one line; say nothing elsewhere."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{line}", nl=False, err=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
+CARD: Final = "card.md"
 
 
 class Model(Protocol):
@@ -63,7 +65,8 @@ class Artifact:
 
     Args:
         folder: where it was read from.
-        digest: SHA-256 of its manifest, which names all its files: the identity of the model.
+        digest: the identity of the model: SHA-256 of its manifest, which names all its files; the card for people, which
+            tells how long fitting took, is left out, so that the same training gives the same digest.
         manifest: the manifest's content.
         model: the selected model.
         thresholds: what counts as high.
@@ -117,6 +120,16 @@ def write_artifact(folder: Path, *, files: Mapping[str, str], facts: Mapping[str
         raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
+def prepare_folder(folder: Path) -> None:
+    """Make sure that an artifact can be written, before long work. Raises OutputError if not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
 def load_artifact(folder: Path) -> Artifact:
     """Read and verify an artifact.
 
@@ -124,8 +137,7 @@ def load_artifact(folder: Path) -> Artifact:
         ArtifactError: it is missing, altered, or made by an incompatible version; every problem is named.
     """
     try:
-        raw = (folder / MANIFEST).read_bytes()
-        manifest = json.loads(raw)
+        manifest = json.loads((folder / MANIFEST).read_bytes())
     except OSError as error:
         raise ArtifactError(f"{folder / MANIFEST}: no model artifact can be read here: {error.strerror}") from error
     except ValueError as error:
@@ -133,14 +145,8 @@ def load_artifact(folder: Path) -> Artifact:
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
         raise ArtifactError(f"{folder / MANIFEST}: altered: it does not name its format")
     if manifest["format"] != FORMAT:
-        raise ArtifactError(
-            Problem(
-                str(folder / MANIFEST),
-                f"format {FORMAT}; use the version of the job that trained it",
-                f"format {manifest['format']}",
-            )
-            for _ in range(1)
-        )
+        expected = f"format {FORMAT}; use the version of the job that trained it"
+        raise ArtifactError([Problem(str(folder / MANIFEST), expected, f"format {manifest['format']}")])
     problems = _verify_files(folder, manifest)
     if problems:
         raise ArtifactError(problems)
@@ -162,7 +168,12 @@ def load_artifact(folder: Path) -> Artifact:
         raise ArtifactError(
             f"{folder}: not made by this version of the job: {type(error).__name__}: {error}"
         ) from error
-    return Artifact(folder, hashlib.sha256(raw).hexdigest(), manifest, model, thresholds, training_rows)
+    return Artifact(folder, _digest(manifest), manifest, model, thresholds, training_rows)
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    files = {name: digest for name, digest in manifest["files"].items() if name != CARD}
+    return hashlib.sha256(to_text({**manifest, "files": files}).encode()).hexdigest()
 
 
 def _read_model(folder: Path, kind: str) -> Model:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from job.models.artifact import to_text
+from job.models.artifact import CARD, to_text
 from job.text_table import align
 from job.training.intervals import delong_interval
 from job.training.selection import corrected_interval
@@ -167,7 +167,7 @@ def write_card(card: Card) -> dict[str, str]:
     `card.md` also holds seconds, which differ between machines; `card.json` and all else are the same for the same
     data, seed and versions.
     """
-    return {"card.json": to_text(card.plain()), "card.md": _markdown(card)}
+    return {"card.json": to_text(card.plain()), CARD: _markdown(card)}
 
 
 def _markdown(card: Card) -> str:

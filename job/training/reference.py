@@ -1,4 +1,4 @@
-"""What the training customers looked like, in aggregates: later runs are compared with it, and reasons say «usually»."""
+"""What the training customers looked like, in aggregates: later runs and reasons are compared with it."""
 
 from __future__ import annotations
 

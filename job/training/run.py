@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from job import __version__
 from job.errors import DropError
 from job.features import make_features, split_customers
 from job.intake.accept import Intake, Limits, accept_drop
 from job.intake.drop import wait_for_files
-from job.models.artifact import Thresholds, to_text, write_artifact
+from job.models.artifact import Thresholds, load_artifact, prepare_folder, to_text, write_artifact
 from job.models.boosted import BoostedModel
 from job.models.training_rows import to_training_rows
 from job.training.calibration import assess
 from job.training.candidates import CHALLENGER, CHAMPION, REFERENCES, Candidate
 from job.training.card import Card, draw_card, write_card
 from job.training.folds import group_folds, twin_groups
+from job.training.gate import compare_with_artifact
 from job.training.importance import contribution_importance, permutation_importance
 from job.training.intervals import delong_interval
 from job.training.leaks import guard_against_leaks
 from job.training.reference import describe_reference
-from job.training.selection import Protocol, calibrate, compare, corrected_interval, measure, tune
+from job.training.selection import Comparison, Protocol, calibrate, compare, corrected_interval, measure, tune
 from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
 
@@ -64,6 +66,21 @@ class Labelled:
     intake: Intake
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What training came to.
+
+    Args:
+        table: the comparison of the candidates, for a person.
+        gate: the selected candidate against the artifact that had to be beaten, if there was one.
+        is_written: whether the selected candidate was written.
+    """
+
+    table: str
+    gate: Comparison | None
+    is_written: bool
+
+
 def read_labelled(drop: Path, *, limits: Limits, wait_minutes: float, settle_seconds: float) -> Labelled:
     """Read a labelled drop.
 
@@ -96,9 +113,12 @@ def run_training(
     workers: int | None = None,
     wait_minutes: float = 0,
     settle_seconds: float = 10,
+    champion_folder: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> str:
+) -> Trained:
     """Compare the candidates on a labelled drop, write the selected one to `artifacts`.
+
+    With `champion_folder`, nothing is written unless the selected candidate is better than that artifact.
 
     Args:
         drop: the folder with the four tables, with labels.
@@ -110,14 +130,14 @@ def run_training(
         workers: processes; the result does not depend on their number. All processors if None.
         wait_minutes: how long to wait for a complete drop.
         settle_seconds: how long the files of a complete drop have not changed.
+        champion_folder: an artifact that must be beaten.
         progress: called with a line as the work goes on.
-
-    Returns:
-        The comparison as a table for a person.
 
     Raises:
         JobError: anything a user or the environment can cause; see `job.errors`.
     """
+    prepare_folder(artifacts)
+    reigning = None if champion_folder is None else load_artifact(champion_folder)
     protocol = Protocol(repeats=2, trials=2, seed=seed) if is_quick else Protocol(trials=trials, seed=seed)
     data = read_labelled(drop, limits=limits, wait_minutes=wait_minutes, settle_seconds=settle_seconds)
     findings, warnings = guard_against_leaks(data.customers, data.features, data.labels)
@@ -134,8 +154,16 @@ def run_training(
     test_share = 1 / (protocol.folds - 1)
     decision = compare(challenger, champion, test_share=test_share)
     selected = challenger if decision.is_better else champion
+    gate = (
+        None
+        if reigning is None
+        else compare_with_artifact(
+            selected, reigning, data.customers["id"], data.features, data.labels, test_share=test_share
+        )
+    )
     progress(f"fitting {selected.candidate.title} on all customers")
-    model, settings = fit_final(selected.candidate, data, protocol)
+    with threadpool_limits(limits=1):
+        model, settings = fit_final(selected.candidate, data, protocol)
     probability = selected.out_of_fold(len(data.labels))
     thresholds = learn_thresholds(probability, data)
     shown = list(group_folds(data.labels, data.groups, folds=protocol.folds, seed=protocol.seed))
@@ -163,6 +191,8 @@ def run_training(
         leaks=findings,
         warnings=warnings,
     )
+    if gate is not None and not gate.is_better:
+        return Trained(card.table(), gate, is_written=False)
     files = {
         "model.json": to_text(model.to_json()),
         **({"model.txt": model.to_text()} if isinstance(model, BoostedModel) else {}),
@@ -171,7 +201,7 @@ def run_training(
         **draw_card(card),
     }
     write_artifact(artifacts, files=files, facts=_facts(card, seed))
-    return card.table()
+    return Trained(card.table(), gate, is_written=True)
 
 
 def fit_final(

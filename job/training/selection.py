@@ -23,6 +23,7 @@ import optuna
 from joblib import Parallel, delayed
 from scipy import stats
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from job.training.calibration import fit_calibration, probabilities
 from job.training.folds import Split, group_folds, repeated_group_folds
@@ -269,7 +270,19 @@ def _measure_split(
 ) -> tuple[str, SplitResult]:
     from job.training.candidates import by_name  # noqa: PLC0415 - functions in candidates cannot cross processes
 
-    candidate = by_name(name)
+    with threadpool_limits(limits=1):
+        return name, _measure_candidate(by_name(name), features, labels, groups, protocol=protocol, split=split)
+
+
+def _measure_candidate(
+    candidate: Candidate,
+    features: pl.DataFrame,
+    labels: NDArray[np.int8],
+    groups: NDArray[np.int64],
+    *,
+    protocol: Protocol,
+    split: Split,
+) -> SplitResult:
     inner = list(group_folds(labels, groups, folds=protocol.inner_folds, seed=split.seed, rows=split.train))
     settings = tune(candidate, features, labels, inner, trials=protocol.trials, seed=split.seed)
     calibration = calibrate(candidate, features, labels, inner, settings, seed=split.seed)
@@ -278,7 +291,7 @@ def _measure_split(
     fitted_at = time.perf_counter()
     margins = fitted.margins(features[split.test])
     scored_at = time.perf_counter()
-    return name, SplitResult(
+    return SplitResult(
         test=split.test,
         auc=float(roc_auc_score(labels[split.test], margins)),
         probability=probabilities(margins, calibration),

@@ -1,0 +1,47 @@
+"""A new model against the artifact that is in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from sklearn.metrics import roc_auc_score
+
+from job.models.training_rows import seen_probability
+from job.training.selection import Comparison, corrected_interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from job.models.artifact import Artifact
+    from job.training.selection import Measured
+
+
+def compare_with_artifact(
+    selected: Measured,
+    artifact: Artifact,
+    ids: pl.Series,
+    features: pl.DataFrame,
+    labels: NDArray[np.int8],
+    *,
+    test_share: float,
+) -> Comparison:
+    """Return the paired gain in ROC-AUC of a candidate over an artifact, on the candidate's test rows.
+
+    The artifact is not fitted again. Customers that it has seen count with their out-of-fold probability, a mean over
+    repeats and so a little better than one model: the comparison is on the artifact's side.
+
+    Args:
+        selected: the candidate under the protocol.
+        artifact: what is in use.
+        ids: of the customers.
+        features: their feature frame.
+        labels: 1 for a customer who declined.
+        test_share: n_test / n_train of the splits.
+    """
+    seen = seen_probability(ids, features, artifact.training_rows)
+    fresh = artifact.model.probabilities(features)
+    probability = pl.select(pl.coalesce(seen, fresh)).to_series().to_numpy()
+    aucs = np.array([roc_auc_score(labels[split.test], probability[split.test]) for split in selected.splits])
+    return corrected_interval(selected.aucs - aucs, test_share=test_share)
