@@ -65,8 +65,8 @@ class Artifact:
 
     Args:
         folder: where it was read from.
-        digest: the identity of the model: SHA-256 of its manifest, which names all its files; the card for people, which
-            tells how long fitting took, is left out, so that the same training gives the same digest.
+        digest: the identity of the model: SHA-256 of its manifest, which names all its files. The card for people,
+            which tells how long fitting took, is left out, so that the same training gives the same digest.
         manifest: the manifest's content.
         model: the selected model.
         thresholds: what counts as high.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import polars as pl
 
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
-
-if TYPE_CHECKING:
-    import polars as pl
 
 QUANTILES: Final = tuple(tenth / 10 for tenth in range(11))
 
@@ -31,7 +30,9 @@ def describe_reference(features: pl.DataFrame) -> dict[str, Any]:
             "quantiles": [column.quantile(share, "linear") for share in QUANTILES],
         }
     words = {
-        feature.name: {word: float((features[feature.name] == word).mean() or 0.0) for word in feature.values}
+        feature.name: {
+            word: features.filter(pl.col(feature.name) == word).height / features.height for word in feature.values
+        }
         for feature in CATEGORICAL_FEATURES
     }
     return {"customers": features.height, "numeric": numeric, "words": words}
