@@ -227,10 +227,3 @@ REFERENCES: Final = (
         _reference(lambda own, seed: ExtraTreesClassifier(100, **own, random_state=seed)),
     ),
 )
-
-__all__ = ["CHALLENGER", "CHAMPION", "REFERENCES", "Candidate", "Fitted", "Settings", "learn_caps"]
-
-
-def by_name(name: str) -> Candidate:
-    """Return the candidate called `name`. Raises StopIteration if there is none."""
-    return next(candidate for candidate in (CHAMPION, CHALLENGER, *REFERENCES) if candidate.name == name)

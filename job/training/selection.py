@@ -182,7 +182,7 @@ def measure(
     by_name = {candidate.name: candidate for candidate in candidates}
     total = len(candidates) * len(splits)
     jobs = (
-        delayed(_measure_split)(candidate.name, features, labels, groups, protocol=protocol, split=split)
+        delayed(_measure_split)(candidate, features, labels, groups, protocol=protocol, split=split)
         for candidate in candidates
         for split in splits
     )
@@ -260,7 +260,7 @@ def calibrate(
 
 
 def _measure_split(
-    name: str,
+    candidate: Candidate,
     features: pl.DataFrame,
     labels: NDArray[np.int8],
     groups: NDArray[np.int64],
@@ -268,10 +268,8 @@ def _measure_split(
     protocol: Protocol,
     split: Split,
 ) -> tuple[str, SplitResult]:
-    from job.training.candidates import by_name  # noqa: PLC0415 - functions in candidates cannot cross processes
-
     with threadpool_limits(limits=1):
-        return name, _measure_candidate(by_name(name), features, labels, groups, protocol=protocol, split=split)
+        return candidate.name, _measure_candidate(candidate, features, labels, groups, protocol=protocol, split=split)
 
 
 def _measure_candidate(
