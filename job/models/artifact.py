@@ -9,13 +9,13 @@ checked before any is read, because a damaged LightGBM model would abort the pro
 from __future__ import annotations
 
 import hashlib
-import importlib.resources
 import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import model_artifacts
 from job.errors import ArtifactError, OutputError, Problem
 from job.models.linear import LinearModel
 from schemas.features import FEATURE_NAMES
@@ -83,7 +83,7 @@ class Artifact:
 
 def default_folder() -> Path:
     """Return the folder of the artifact that is shipped with the job."""
-    return Path(str(importlib.resources.files("model_artifacts")))
+    return Path(model_artifacts.__path__[0])
 
 
 def to_text(plain: object) -> str:

@@ -35,7 +35,7 @@ def matrix_columns() -> list[pl.Expr]:
 
 def matrix(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> NDArray[np.float64]:
     """Return the matrix that the trees see (rows as given, columns as `matrix_columns`, C order)."""
-    return features.select(capped(caps)).select(matrix_columns()).to_numpy(order="c")
+    return capped(features, caps).select(matrix_columns()).to_numpy(order="c")
 
 
 @dataclass(frozen=True)

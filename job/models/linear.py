@@ -145,7 +145,7 @@ class LinearModel:
 
     def _factor_values(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return each distinct factor's value, computed once (one Float64 column each)."""
-        return features.select(capped(self.caps)).select(
+        return capped(features, self.caps).select(
             factor.expression().alias(name) for factor, name in self._columns.items()
         )
 
@@ -201,9 +201,9 @@ class LinearModel:
         return cls(terms, float(plain["intercept"]), caps, Calibration(**plain["calibration"]))
 
 
-def capped(caps: Mapping[str, tuple[float, float]]) -> Sequence[pl.Expr]:
-    """Return all columns, those with caps held within them."""
-    return [pl.all().exclude(*caps), *(pl.col(name).clip(low, high) for name, (low, high) in caps.items())]
+def capped(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> pl.DataFrame:
+    """Return the feature frame with the columns that have caps held within them."""
+    return features.with_columns(pl.col(name).clip(low, high) for name, (low, high) in caps.items())
 
 
 def add_up(parts: Sequence[pl.Expr]) -> pl.Expr:

@@ -42,11 +42,14 @@ class CalibrationQuality:
 def fit_calibration(margins: NDArray[np.float64], labels: NDArray[np.int8]) -> Calibration:
     """Return the sigmoid that fits out-of-fold margins best (Platt 1999, without his smoothing of the labels).
 
-    A margin that does not help may get a slope of about 0; the slope is never negative.
+    The slope is never negative: margins that mislead get the slope 0, and everybody the share of the labels.
     """
     center, scale = float(margins.mean()), float(margins.std()) or 1.0
     fitted = LogisticRegression(C=np.inf).fit(((margins - center) / scale)[:, None], labels)
-    slope = max(float(fitted.coef_[0, 0]), 0.0) / scale
+    slope = float(fitted.coef_[0, 0]) / scale
+    if slope <= 0:
+        share = float(labels.mean())
+        return Calibration(0.0, float(np.log(share / (1 - share))))
     return Calibration(slope, float(fitted.intercept_[0]) - slope * center)
 
 

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import lightgbm
+import numpy as np
+import polars as pl
+import pytest
+
+from job.errors import ArtifactError
+from job.features import make_features, split_customers
+from job.intake.accept import Limits
+from job.models.boosted import BoostedModel, matrix, matrix_columns
+from job.models.linear import Calibration
+from job.training.candidates import CHALLENGER, learn_caps
+from job.training.run import Labelled, read_labelled
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
+
+
+@pytest.fixture(scope="module")
+def labelled(labelled_drop, limits: Limits) -> Labelled:
+    return read_labelled(labelled_drop, limits=limits, wait_minutes=0, settle_seconds=0)
+
+
+@pytest.fixture(scope="module")
+def model(labelled: Labelled) -> BoostedModel:
+    settings = {**CHALLENGER.first, "rounds": 20}
+    fitted = CHALLENGER.fit(labelled.features, labelled.labels, settings, 1).model
+    assert isinstance(fitted, BoostedModel)
+    return fitted.calibrated(Calibration(0.9, 0.1))
+
+
+def test_matrix_has_numbers_then_words_in_order(labelled: Labelled) -> None:
+    names = [expression.meta.output_name() for expression in matrix_columns()]
+    words = [f"{feature.name}_{word}" for feature in CATEGORICAL_FEATURES for word in feature.values]
+    assert names == [*FEATURE_NAMES[: len(FEATURE_NAMES) - len(CATEGORICAL_FEATURES)], *words]
+    columns = matrix(labelled.features, {})
+    assert columns.shape == (400, len(names))
+    ones = columns[:, -len(words) :]
+    assert set(np.unique(ones)) == {0.0, 1.0}
+    assert (ones.sum(axis=1) == len(CATEGORICAL_FEATURES)).all()
+
+
+def test_predictions_equal_lightgbm_s_own(labelled: Labelled, model: BoostedModel) -> None:
+    again = BoostedModel.from_text(model.to_json(), model.to_text())
+    own = model.booster.predict(matrix(labelled.features, learn_caps(labelled.features)), raw_score=True)
+    assert again.margins(labelled.features).to_numpy() == pytest.approx(own, abs=1e-9)
+    expected = 1 / (1 + np.exp(-(0.9 * own + 0.1)))
+    assert again.probabilities(labelled.features).to_numpy() == pytest.approx(expected, abs=1e-9)
+
+
+def test_contributions_add_up_with_the_mean_margin(labelled: Labelled, model: BoostedModel) -> None:
+    contributions = model.contributions(labelled.features)
+    assert set(contributions.columns) == set(FEATURE_NAMES)
+    rest = model.margins(labelled.features).to_numpy() * 0.9 - contributions.sum_horizontal().to_numpy()
+    assert rest == pytest.approx(np.full(400, rest[0]), abs=1e-9)
+
+
+def test_no_rows_give_no_margins(labelled: Labelled, model: BoostedModel) -> None:
+    assert model.margins(labelled.features.clear()).len() == 0
+
+
+def test_other_columns_are_refused(model: BoostedModel) -> None:
+    with pytest.raises(ArtifactError, match=r"^model\.json: the boosted model was trained on other columns: \['a'\]$"):
+        BoostedModel.from_text({**model.to_json(), "columns": ["a"]}, model.to_text())
+
+
+def test_text_is_lightgbm_s(model: BoostedModel) -> None:
+    assert lightgbm.Booster(model_str=model.to_text()).num_trees() == 20
+
+
+def test_unknown_words_are_no_known_word(labelled: Labelled) -> None:
+    unknown = labelled.features.head(1).with_columns(favourite_category=pl.lit("unknown"))
+    assert matrix(unknown, {})[0, -6:].tolist() == [0.0] * 6
+
+
+def test_features_of_a_drop_make_the_matrix(labelled: Labelled) -> None:
+    assert make_features(split_customers(labelled.intake.tables)[0]).equals(labelled.features)

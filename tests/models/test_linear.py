@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import math
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from job.models.linear import Calibration, Factor, LinearModel, Term, add_up, capped
+
+PAGES = Factor("pages_per_visit", "value", 8.0)
+MANY_PAGES = Factor("pages_per_visit", "above", 1.0, knot=10.0)
+KITCHEN = Factor("favourite_category", "equals", 0.25, word="kitchenware")
+MODEL = LinearModel(
+    terms=(
+        Term((PAGES,), 0.0, -0.5),
+        Term((MANY_PAGES,), 0.0, 0.2),
+        Term((KITCHEN,), 0.0, 1.0),
+        Term((KITCHEN, PAGES), 0.1, 0.4),
+    ),
+    intercept=-0.3,
+    caps={"pages_per_visit": (2.0, 16.0)},
+    calibration=Calibration(slope=2.0, intercept=0.5),
+)
+ROWS = pl.DataFrame(
+    {"pages_per_visit": [12.0, 100.0, 0.0], "favourite_category": ["kitchenware", "home_textiles", "unknown"]}
+)
+
+
+def by_hand(pages: float, category: str) -> float:
+    pages = min(max(pages, 2.0), 16.0)
+    value, above = pages - 8.0, max(0.0, pages - 10.0) - 1.0
+    kitchen = 0.0 if category == "unknown" else (category == "kitchenware") - 0.25
+    return -0.3 - 0.5 * value + 0.2 * above + kitchen + 0.4 * (kitchen * value - 0.1)
+
+
+def test_margins_follow_the_definition() -> None:
+    expected = [by_hand(*row) for row in ROWS.iter_rows()]
+    assert MODEL.margins(ROWS).to_list() == pytest.approx(expected, abs=1e-12)
+
+
+def test_probabilities_are_calibrated_margins() -> None:
+    expected = [1 / (1 + math.exp(-(2.0 * by_hand(*row) + 0.5))) for row in ROWS.iter_rows()]
+    assert MODEL.probabilities(ROWS).to_list() == pytest.approx(expected, abs=1e-12)
+    assert MODEL.probabilities(ROWS).name == "decline_probability"
+
+
+def test_contributions_add_up_to_the_calibrated_margin() -> None:
+    contributions = MODEL.contributions(ROWS)
+    assert contributions.columns == ["pages_per_visit", "favourite_category"]
+    total = contributions.sum_horizontal() + 2.0 * -0.3 + 0.5
+    assert total.to_list() == pytest.approx([2.0 * by_hand(*row) + 0.5 for row in ROWS.iter_rows()], abs=1e-12)
+
+
+def test_a_product_is_shared_equally() -> None:
+    model = LinearModel((Term((KITCHEN, PAGES), 0.0, 0.4),), 0.0, {}, Calibration())
+    contributions = model.contributions(ROWS.head(1))
+    assert contributions.row(0) == pytest.approx((0.5 * 0.4 * 0.75 * 4.0, 0.5 * 0.4 * 0.75 * 4.0))
+
+
+def test_an_unknown_word_counts_as_the_mean_customer() -> None:
+    model = LinearModel((Term((KITCHEN,), 0.0, 1.0),), -0.3, {}, Calibration())
+    assert model.margins(pl.DataFrame({"favourite_category": ["unknown"]})).to_list() == [-0.3]
+
+
+def test_with_centers_keeps_margins_and_centers_contributions() -> None:
+    rows = pl.DataFrame(
+        {"pages_per_visit": [3.0, 9.0, 12.0, 15.0], "favourite_category": ["kitchenware", "home_textiles"] * 2}
+    )
+    factors = (
+        Factor("pages_per_visit", "value", 9.75),
+        Factor("favourite_category", "equals", 0.5, word="kitchenware"),
+    )
+    model = LinearModel((Term((factors[0],), 0.0, 0.3), Term(factors, 0.0, 0.7)), 0.1, {}, Calibration())
+    centered = model.with_centers(rows)
+    assert centered.margins(rows).to_list() == pytest.approx(model.margins(rows).to_list(), abs=1e-12)
+    assert centered.contributions(rows).select(pl.all().mean()).row(0) == pytest.approx((0.0, 0.0), abs=1e-12)
+
+
+def test_json_gives_the_same_model_back() -> None:
+    again = LinearModel.from_json(json.loads(json.dumps(MODEL.to_json())))
+    assert again == MODEL
+    assert again.probabilities(ROWS).equals(MODEL.probabilities(ROWS))
+
+
+@pytest.mark.parametrize("broken", [{}, {"terms": [{}]}, {**MODEL.to_json(), "caps": {"a": [1]}}])
+def test_json_of_something_else_is_refused(broken: dict[str, object]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        LinearModel.from_json(broken)
+
+
+def test_factors_and_terms_say_what_they_are() -> None:
+    assert [str(term) for term in MODEL.terms] == [
+        "pages_per_visit",
+        "pages_per_visit above 10",
+        "favourite_category is kitchenware",
+        "favourite_category is kitchenware x pages_per_visit",
+    ]
+
+
+def test_capped_leaves_other_columns_alone() -> None:
+    rows = pl.DataFrame({"a": [-1.0, 5.0], "b": [-1.0, 5.0]})
+    assert_frame_equal(capped(rows, {"a": (0.0, 2.0)}), pl.DataFrame({"a": [0.0, 2.0], "b": [-1.0, 5.0]}))
+    assert_frame_equal(capped(rows, {}), rows)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=70))
+def test_add_up_adds_all(values: list[float]) -> None:
+    total = pl.select(add_up([pl.lit(value) for value in values])).item()
+    assert total == pytest.approx(math.fsum(values), abs=1e-6)
+
+
+def test_add_up_takes_hundreds_of_parts() -> None:
+    assert pl.select(add_up([pl.lit(1.0)] * 1001)).item() == 1001.0
