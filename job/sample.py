@@ -238,6 +238,24 @@ def make_tables(*, customers: int, seed: int, labelled: bool) -> dict[str, pl.Da
     return _tables(0, customers, seed=seed, labelled=labelled)
 
 
+def draw_customers(*, customers: int, seed: int) -> pl.DataFrame:
+    """Return all that `make_tables` draws, without the label: a row per customer, for `split_tables`.
+
+    Args:
+        customers: 1 or more.
+        seed: any whole number.
+
+    Returns:
+        The columns of the four tables by their ASCII name, with words as delivered; besides, `order_of_revenue` and
+        `order_of_minutes` (UInt64, random).
+
+    Raises:
+        SettingsError: `customers` is out of range.
+    """
+    _check_customers(customers)
+    return _customers(0, customers, seed=seed, labelled=False)
+
+
 def plan_faults(*, customers: int, seed: int) -> pl.DataFrame:
     """Return which customers of a sample `soil` gives which fault.
 
@@ -261,7 +279,7 @@ def plan_faults(*, customers: int, seed: int) -> pl.DataFrame:
     drawn = pl.DataFrame(schema={"id": pl.Int64, "draw": pl.UInt64})
     for first in range(0, customers, _PIECE):
         piece = _rows(first, min(_PIECE, customers - first)).select(
-            id=_id_of_row(), draw=_Draws(seed, pl.col("row")).bits("faults")
+            id=_id_of_row(), draw=Draws(seed, pl.col("row")).bits("faults")
         )
         drawn = pl.concat([drawn, piece]).bottom_k(sum(counts), by="draw")
     return drawn.sort("draw", "id").select(
@@ -324,10 +342,31 @@ def write_drop(
         OutputError: the folder is not empty, or cannot be written.
     """
     _check_customers(customers)
-    _check_table_format(table_format)
     pieces = _pieces(customers, seed=seed, labelled=labelled, clean=clean)
-    if shuffled or table_format == "parquet":
-        pieces = _whole(pieces, shuffle_seed=seed if shuffled else None)
+    return write_pieces(folder, pieces, table_format=table_format, shuffle_seed=seed if shuffled else None)
+
+
+def write_pieces(
+    folder: Path, pieces: Iterator[dict[str, pl.DataFrame]], *, table_format: str, shuffle_seed: int | None
+) -> dict[str, int]:
+    """Write tables as `write_drop` does.
+
+    Args:
+        folder: where to; new or empty.
+        pieces: the rows of the four tables, with the headings as delivered, in any number of pieces.
+        table_format: one of `TABLE_FORMATS`.
+        shuffle_seed: puts every table's rows in a random order.
+
+    Returns:
+        Rows written, by table.
+
+    Raises:
+        SettingsError: `table_format` is none of them.
+        OutputError: the folder is not empty, or cannot be written.
+    """
+    _check_table_format(table_format)
+    if shuffle_seed is not None or table_format == "parquet":
+        pieces = _whole(pieces, shuffle_seed=shuffle_seed)
     try:
         _claim(folder)
         return _write(pieces, folder, table_format)
@@ -358,7 +397,7 @@ def _mixed(counter: pl.Expr) -> pl.Expr:
 
 
 @dataclass(frozen=True)
-class _Draws:
+class Draws:
     """Independent random draws for each row, by name.
 
     Args:
@@ -447,7 +486,7 @@ def _customers(first: int, count: int, *, seed: int, labelled: bool) -> pl.DataF
 
     Words are as delivered. Besides the tables' columns: `order_of_revenue`, `order_of_minutes` (UInt64, random).
     """
-    draws = _Draws(seed, pl.col("row"))
+    draws = Draws(seed, pl.col("row"))
     customers = (
         _rows(first, count)
         .with_columns(
@@ -464,7 +503,7 @@ def _customers(first: int, count: int, *, seed: int, labelled: bool) -> pl.DataF
     return customers.with_columns(_label(draws).alias("activity")) if labelled else customers
 
 
-def _unlinked(draws: _Draws) -> list[pl.Expr]:
+def _unlinked(draws: Draws) -> list[pl.Expr]:
     profit = PROFIT_MEAN + PROFIT_DEVIATION * draws.normal("monthly_profit")
     days = _quantile(draws.uniform("registered_days"), REGISTERED_DAYS_QUANTILES)
     counts: dict[str, Mapping[str, int] | Mapping[int, int]] = {
@@ -484,7 +523,7 @@ def _unlinked(draws: _Draws) -> list[pl.Expr]:
     ]
 
 
-def _linked(draws: _Draws) -> list[pl.Expr]:
+def _linked(draws: Draws) -> list[pl.Expr]:
     counts = {
         "categories_per_visit": CATEGORIES_PER_VISIT_COUNTS,
         "unpaid_items_quarter": UNPAID_ITEMS_COUNTS,
@@ -501,7 +540,7 @@ def _linked(draws: _Draws) -> list[pl.Expr]:
     ]
 
 
-def _revenue(draws: _Draws) -> list[pl.Expr]:
+def _revenue(draws: Draws) -> list[pl.Expr]:
     loading = LOADINGS["revenue_month_before_previous"]
     before = (
         REVENUE_BEFORE_ON_PREVIOUS * pl.col("previous")
@@ -523,7 +562,7 @@ def _revenue(draws: _Draws) -> list[pl.Expr]:
     ]
 
 
-def _label(draws: _Draws) -> pl.Expr:
+def _label(draws: Draws) -> pl.Expr:
     score = pl.lit(LABEL_INTERCEPT)
     for column, coefficient in LABEL_COEFFICIENTS.items():
         score = score + coefficient * pl.col(column)
@@ -538,7 +577,11 @@ def _word(words: Words, name: str) -> pl.Expr:
 
 
 def _tables(first: int, count: int, *, seed: int, labelled: bool) -> dict[str, pl.DataFrame]:
-    customers = _customers(first, count, seed=seed, labelled=labelled)
+    return split_tables(_customers(first, count, seed=seed, labelled=labelled), labelled=labelled)
+
+
+def split_tables(customers: pl.DataFrame, *, labelled: bool) -> dict[str, pl.DataFrame]:
+    """Return the four tables of customers (as from `draw_customers`), as `make_tables` does."""
     revenue = {word: f"revenue_{month}" for word, month in MONTHS_OF_REVENUE.values.items()}
     minutes = {word: f"minutes_{month}" for word, month in MONTHS_OF_MINUTES.values.items()}
     return {
@@ -606,7 +649,7 @@ def _soil(
 def _soil_market_file(table: pl.DataFrame, plan: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     row = (pl.col("id") - FIRST_ID).cast(pl.UInt64)
     service = _column(MARKET_FILE, "service_type")
-    misspelt = _Draws(seed, row).uniform("misspelt_service") < MISSPELT_SERVICE_SHARE
+    misspelt = Draws(seed, row).uniform("misspelt_service") < MISSPELT_SERVICE_SHARE
     too_much = _rounded(_column(MARKET_FILE, "promo_share") + SHARE_ABOVE_RANGE, 2)
     return table.with_columns(
         _where(misspelt, MARKET_FILE, "service_type", service.replace(_misspellings(SERVICE_TYPE))),
@@ -701,7 +744,7 @@ def _whole(pieces: Iterator[dict[str, pl.DataFrame]], *, shuffle_seed: int | Non
 
 
 def _shuffled(table: pl.DataFrame, *, seed: int, name: str) -> pl.DataFrame:
-    draws = _Draws(seed, pl.int_range(pl.len(), dtype=pl.UInt64)).bits(f"shuffle {name}")
+    draws = Draws(seed, pl.int_range(pl.len(), dtype=pl.UInt64)).bits(f"shuffle {name}")
     return table.with_columns(draws.alias("draw")).sort("draw", maintain_order=True).drop("draw")
 
 

@@ -47,12 +47,14 @@ class Difference:
 
     Args:
         difference: the first group's rate or mean minus the second one's.
-        interval: of the difference; None where the groups are too small for one.
+        low: lower end of its interval; None where the groups are too small for one.
+        high: upper end.
         p_value: two-sided, of no difference; None where there is no interval.
     """
 
     difference: float
-    interval: Interval | None
+    low: float | None
+    high: float | None
     p_value: float | None
 
 
@@ -108,7 +110,8 @@ def rate_difference(events: tuple[int, int], totals: tuple[int, int], *, confide
         return interval.low <= 0 <= interval.high
 
     touching = _bisect(reaches_zero, 0.0, _LARGEST_SCORE)
-    return Difference(difference, _newcombe(events, totals, _quantile(confidence)), erfc(touching / sqrt(2)))
+    interval = _newcombe(events, totals, _quantile(confidence))
+    return Difference(difference, interval.low, interval.high, erfc(touching / sqrt(2)))
 
 
 def mean_difference(
@@ -135,7 +138,7 @@ def mean_difference(
     found = (moments(first), moments(second))
     difference = found[0].mean - found[1].mean
     if min(group.size for group in found) < FEWEST_VALUES or min(group.variance for group in found) == 0:
-        return Difference(difference, None, None)
+        return Difference(difference, None, None, None)
     error = sqrt(found[0].of_mean + found[1].of_mean)
     random = Random(seed)  # noqa: S311 - statistics, not secrets
     means, errors = zip(
@@ -152,7 +155,8 @@ def mean_difference(
     beyond = min(int((scores >= score).sum()), int((scores <= score).sum()))
     return Difference(
         difference,
-        Interval(difference - high * error, difference - low * error),
+        difference - high * error,
+        difference - low * error,
         min(1.0, 2 * (beyond + 1) / (resamples + 1)),
     )
 
