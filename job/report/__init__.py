@@ -1,0 +1,1 @@
+"""The page of a run: facts gathered while scoring, charts and HTML drawn from them."""

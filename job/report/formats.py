@@ -1,0 +1,67 @@
+"""Numbers, amounts, counts and dates as the page writes them: those of `job.russian`, never broken between lines."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Final
+
+from job import russian
+
+NO_BREAK_SPACE: Final = "\u00a0"
+MONTHS: Final = (
+    "января",
+    "февраля",
+    "марта",
+    "апреля",
+    "мая",
+    "июня",
+    "июля",
+    "августа",
+    "сентября",
+    "октября",
+    "ноября",
+    "декабря",
+)
+SCALES: Final = ((1e9, "млрд"), (1e6, "млн"), (1e5, "тыс."))
+DIGITS: Final = 3
+
+
+def number(value: float, *, decimals: int = 0, signed: bool = False) -> str:
+    """Return a number with a decimal comma and no-break spaces; see `job.russian.number`."""
+    return russian.number(value, decimals=decimals, signed=signed).replace(" ", NO_BREAK_SPACE)
+
+
+def percent(share: float, *, decimals: int = 0, signed: bool = False) -> str:
+    """Return a share as a percentage: 0.385 -> «39 %»."""
+    return f"{number(share * 100, decimals=decimals, signed=signed)}{NO_BREAK_SPACE}%"
+
+
+def compact(amount: float) -> str:
+    """Return an amount with three or so digits: 1 234 567 -> «1,23 млн», 6006.7 -> «6 007», 4.04 -> «4,04»."""
+    for scale, name in SCALES:
+        if abs(amount) >= scale:
+            return f"{significant(amount / scale)}{NO_BREAK_SPACE}{name}"
+    return significant(amount)
+
+
+def significant(value: float) -> str:
+    """Return a number with three significant digits, or all digits before the comma if they are more."""
+    if not value:
+        return number(0)
+    return number(value, decimals=max(0, DIGITS - 1 - math.floor(math.log10(abs(value)))))
+
+
+def count(value: int, one: str, few: str, many: str) -> str:
+    """Return a count with its noun in the right form: 1 клиент, 2 клиента, 5 клиентов, 11 клиентов."""
+    return f"{number(value)}{NO_BREAK_SPACE}{russian.noun(value, (one, few, many))}"
+
+
+def day(moment: str) -> str:
+    """Return the day and time of an ISO moment: «22 ноября 2025 г., 02:40 UTC»."""
+    own = datetime.fromisoformat(moment)
+    zone = f"{NO_BREAK_SPACE}UTC" if own.utcoffset() is not None and not own.utcoffset() else ""
+    return (
+        f"{own.day}{NO_BREAK_SPACE}{MONTHS[own.month - 1]} {own.year}{NO_BREAK_SPACE}г., "
+        f"{own.hour:02d}:{own.minute:02d}{zone}"
+    )
