@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from job import __version__
-from job.errors import EXIT_PUBLISHED, JobError
+from job.errors import EXIT_PUBLISHED, JobError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,15 @@ def main() -> None:
 
 
 def _drop_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of every command that reads a drop."""
+    """Add the options of every command whose input is a drop."""
+    named = click.option(
+        "--input", "drop", type=FOLDER, required=True, metavar="DROP", help="The folder with the four tables."
+    )
+    return named(_limit_options(command))
+
+
+def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of every command that reads a drop, but the drop itself."""
     for option in (
         click.option(
             "--max-unknown",
@@ -91,9 +99,6 @@ def _drop_options(command: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             metavar="MINUTES",
             help="Wait so long for a complete drop.",
-        ),
-        click.option(
-            "--input", "drop", type=FOLDER, required=True, metavar="DROP", help="The folder with the four tables."
         ),
     ):
         command = option(command)
@@ -240,34 +245,121 @@ def train(
 
 @main.command(context_settings=SETTINGS)
 @click.argument("out_dir", type=FOLDER)
-@click.option("--customers", type=click.IntRange(1), required=True, metavar="N", help="How many customers.")
+@click.option("--customers", type=click.IntRange(1), metavar="N", help="How many customers.")
 @click.option("--seed", type=click.IntRange(0), required=True, metavar="S", help="The same seed gives the same bytes.")
 @click.option("--labelled", is_flag=True, help="With the label column, for training.")
 @click.option("--clean", is_flag=True, help="Without misspellings and bad rows.")
 @click.option("--format", "table_format", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.option("--shuffled", is_flag=True, help="Rows in a random order.")
+@click.option(
+    "--outcome-of",
+    type=FOLDER,
+    metavar="RUN",
+    help="Instead of --customers: the customers of this run three months later, labelled, for `lift`.",
+)
+@click.option(
+    "--effect",
+    type=click.FloatRange(-1, 1),
+    metavar="E",
+    help="With --outcome-of: treatment lowers the probability of a decline by this share.  [default: 0]",
+)
 def sample(
-    *, out_dir: Path, customers: int, seed: int, labelled: bool, clean: bool, table_format: str, shuffled: bool
+    *,
+    out_dir: Path,
+    customers: int | None,
+    seed: int,
+    labelled: bool,
+    clean: bool,
+    table_format: str,
+    shuffled: bool,
+    outcome_of: Path | None,
+    effect: float | None,
 ) -> None:
     r"""Write a synthetic drop to OUT_DIR, as dirty as real ones.
 
     \b
     Example:
       retention sample --customers 5000 --seed 7 /tmp/drop
+      retention sample --outcome-of /tmp/out/latest --effect 0.2 --seed 7 /tmp/outcome
     """
     from job.sample import write_drop  # noqa: PLC0415
 
-    rows = write_drop(
-        out_dir,
-        customers=customers,
-        seed=seed,
-        labelled=labelled,
-        clean=clean,
-        table_format=table_format,
-        shuffled=shuffled,
-    )
+    if outcome_of is not None and customers is not None:
+        raise SettingsError("--customers and --outcome-of do not go together: the run says who the customers are")
+    if outcome_of is None and effect is not None:
+        raise SettingsError("--effect needs --outcome-of RUN: it is the effect of that run's campaign")
+    if outcome_of is not None:
+        from job.campaign.outcome import write_outcome  # noqa: PLC0415
+
+        rows = write_outcome(
+            out_dir,
+            run=outcome_of,
+            effect=effect or 0.0,
+            seed=seed,
+            clean=clean,
+            table_format=table_format,
+            shuffled=shuffled,
+        )
+    elif customers is not None:
+        rows = write_drop(
+            out_dir,
+            customers=customers,
+            seed=seed,
+            labelled=labelled,
+            clean=clean,
+            table_format=table_format,
+            shuffled=shuffled,
+        )
+    else:
+        raise SettingsError("one of --customers N and --outcome-of RUN is needed")
     tables = ", ".join(f"{table} {count:,} rows" for table, count in rows.items())
     click.echo(f"Wrote a synthetic drop to {out_dir}: {tables}")
+
+
+@main.command(context_settings=SETTINGS)
+@_limit_options
+@click.option("--outcome", type=FOLDER, required=True, metavar="DROP", help="The labelled drop of three months later.")
+@click.option("--run", type=FOLDER, required=True, metavar="RUN", help="The published run: OUT/runs/ID.")
+@click.option(
+    "--output", type=FOLDER, metavar="DIR", help="Where lift.json and lift.html appear.  [default: OUT/lift/ID]"
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=20260701, show_default=True, help="Of the bootstrap."
+)
+def lift(
+    *,
+    run: Path,
+    outcome: Path,
+    output: Path | None,
+    seed: int,
+    wait: float,
+    settle: float,
+    max_rejected: float,
+    max_unknown: float,
+) -> None:
+    r"""Compare a run's treated customers with its control group, three months later.
+
+    The outcome is a labelled drop. The run stays as it is; one that was altered since it was published is refused
+    (exit code 4).
+
+    \b
+    Example:
+      retention lift --run /data/out/runs/9f86d081884c7d65 --outcome /data/drop-october
+    """
+    from job.campaign.publish import run_lift  # noqa: PLC0415
+    from job.campaign.summary import summarise_lift  # noqa: PLC0415
+
+    published = run_lift(
+        run,
+        outcome,
+        output=output,
+        limits=_limits(max_rejected, max_unknown),
+        seed=seed,
+        wait_minutes=wait,
+        settle_seconds=settle,
+        progress=_show_stage,
+    )
+    click.echo(summarise_lift(published.lift, run_id=published.run_id, folder=published.folder))
 
 
 def _limits(max_rejected: float, max_unknown: float) -> Limits:

@@ -201,6 +201,19 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something that a reader must know.
+
+    Args:
+        kind: `nothing_to_compare`, `no_cost`, `unlike_groups`, `no_outcome` or `no_untreated`.
+        values: what its text names.
+    """
+
+    kind: str
+    values: dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
 class Lift:
     """All that is known of a campaign.
 
@@ -210,7 +223,7 @@ class Lift:
         sensitivity: of the overall rates to the customers of whom nothing is known; empty without two groups.
         model: `untreated` (control and none: what the model foretold, undisturbed) and `all`.
         new_customers: in the outcome, but not scored by the run.
-        notes: one line each, for a person.
+        notes: what a reader must know.
     """
 
     overall: Comparison
@@ -218,7 +231,7 @@ class Lift:
     sensitivity: tuple[Case, ...]
     model: dict[str, Quality]
     new_customers: int
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def match_outcome(scored: pl.DataFrame, intake: Intake) -> pl.DataFrame:
@@ -328,9 +341,9 @@ def assess_model(customers: pl.DataFrame) -> Quality:
         declined=int(declined.sum()),
         predicted=moments(probability).mean,
         observed=int(declined.sum()) / labelled.height,
-        roc_auc=auc and auc.auc,
-        roc_auc_low=auc and auc.low,
-        roc_auc_high=auc and auc.high,
+        roc_auc=None if auc is None else auc.auc,
+        roc_auc_low=None if auc is None else auc.low,
+        roc_auc_high=None if auc is None else auc.high,
         brier=brier_score(probability, declined),
         calibration_error=calibration_error(probability, declined),
         deciles=tuple(
@@ -434,38 +447,36 @@ def _sensitivity(customers: pl.DataFrame) -> tuple[Case, ...]:
     return tuple(cases)
 
 
-def _notes(customers: pl.DataFrame, costs: Mapping[str, float]) -> list[str]:
+def _notes(customers: pl.DataFrame, costs: Mapping[str, float]) -> list[Note]:
     notes = []
     groups = {group: customers.filter(pl.col("campaign_group") == group) for group in GROUPS}
     missing = [group for group in (TREATMENT, CONTROL) if groups[group]["declined"].drop_nulls().is_empty()]
     if missing:
-        notes.append(f"no customer of group {' and of group '.join(missing)} has an outcome: nothing to compare")
+        notes.append(Note("nothing_to_compare", {"groups": ", ".join(missing)}))
     free = sorted(set(groups[TREATMENT]["offer"]) - set(costs))
     if free:
-        notes.append(f"the run's manifest tells no cost of these offers, counted as 0: {', '.join(free)}")
+        notes.append(Note("no_cost", {"offers": ", ".join(free)}))
     notes.extend(_unlike(groups[TREATMENT], groups[CONTROL]))
-    known = groups[TREATMENT].height + groups[CONTROL].height
     lost = sum(groups[group]["declined"].null_count() for group in (TREATMENT, CONTROL))
     if lost:
-        notes.append(f"of {known:,} treated and control customers {lost:,} have no outcome: see the sensitivity")
+        known = groups[TREATMENT].height + groups[CONTROL].height
+        notes.append(Note("no_outcome", {"lost": lost, "customers": known}))
     if groups[NONE].is_empty() and groups[CONTROL].is_empty():
-        notes.append("no customer is untreated: how the model did cannot be told apart from what the campaign did")
+        notes.append(Note("no_untreated", {}))
     return notes
 
 
-def _unlike(treated: pl.DataFrame, control: pl.DataFrame) -> list[str]:
+def _unlike(treated: pl.DataFrame, control: pl.DataFrame) -> list[Note]:
     """Name what differed between the groups before the campaign by more than chance explains."""
-    notes = []
+    notes: list[Note] = []
+    if treated.is_empty() or control.is_empty():
+        return notes
     for column in ("decline_probability", "monthly_profit"):
-        if treated.is_empty() or control.is_empty():
-            continue
         first, second = moments(treated[column]), moments(control[column])
         error = sqrt(first.of_mean + second.of_mean)
         if abs(first.mean - second.mean) > UNLIKE_SCORE * error > 0:
-            notes.append(
-                f"the groups differed before the campaign: mean {column} {first.mean:.3g} of the treated, "
-                f"{second.mean:.3g} of the control group; chance is a poor explanation, so the comparison is doubtful"
-            )
+            values: dict[str, str | int | float] = {"column": column, "treatment": first.mean, "control": second.mean}
+            notes.append(Note("unlike_groups", values))
     return notes
 
 

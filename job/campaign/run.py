@@ -109,6 +109,13 @@ def offer_costs(manifest: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def segment_titles(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return segment -> its Russian title, as far as the manifest tells."""
+    listed = manifest.get("segments")
+    rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    return {str(row.get("segment", row.get("code"))): str(row["title"]) for row in rows if "title" in row}
+
+
 def _offer_rows(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for key in ("segments", "offers"):
         listed = manifest.get(key)

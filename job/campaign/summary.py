@@ -1,0 +1,170 @@
+"""What a campaign changed, as a page of text for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from job.campaign.lift import DECLINE, MEASURES
+from job.campaign.run import GROUPS
+from job.text_table import align
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from job.campaign.lift import Case, Effect, Lift, Quality, Worth
+
+UNKNOWN: Final = "-"
+TITLES: Final = {
+    DECLINE: "decline rate",
+    "revenue": "revenue in three months",
+    "monthly_minutes": "minutes a month",
+    "monthly_profit_change": "change of monthly profit",
+}
+CASES: Final = {"all_declined": "all declined", "worst": "only the treated declined", "best": "only control declined"}
+NOTES: Final = {
+    "nothing_to_compare": "no customer of these groups has an outcome, so there is nothing to compare: {groups}",
+    "no_cost": "the run's manifest tells no cost of these offers, counted as 0: {offers}",
+    "unlike_groups": "the groups differed before the campaign by more than chance explains, so the comparison is "
+    "doubtful: mean {column} {treatment:.3g} of the treated, {control:.3g} of the control group",
+    "no_outcome": "of {customers:,} treated and control customers {lost:,} have no outcome: see what that could change",
+    "no_untreated": "nobody is untreated, so what the model foretold cannot be told from what the campaign changed",
+}
+QUALITIES: Final = {"untreated": "untreated (control, none)", "all": "all"}
+
+
+def summarise_lift(lift: Lift, *, run_id: str, folder: Path) -> str:
+    """Return the summary of a comparison.
+
+    Args:
+        lift: the comparison.
+        run_id: the run's name.
+        folder: where its files are.
+    """
+    tested = sum(part.effects[DECLINE].p_value is not None for part in lift.segments.values())
+    lines = [
+        f"Campaign of run {run_id}: {_verdict(lift.overall.effects[DECLINE])}",
+        "",
+        "  Customers",
+        *_groups(lift),
+        "",
+        "  Treated against control, with 95 % intervals",
+        *align(
+            ("measure", "treated", "control", "difference", "interval", "p", "detectable"),
+            [(TITLES[measure], *_cells(lift.overall.effects[measure], measure)) for measure in MEASURES],
+        ),
+        "",
+        f"  Decline rate by segment; p corrected for {tested} segments (Holm)",
+        *align(
+            ("segment", "treated", "control", "difference", "interval", "p", "detectable", "net profit"),
+            [
+                (code, *_cells(part.effects[DECLINE], DECLINE), _amount(part.worth.net))
+                for code, part in lift.segments.items()
+            ],
+        ),
+        "",
+        f"  Profit in three months, {_worth(lift.overall.worth)}",
+        *_sensitivity(lift.sensitivity),
+        "",
+        "  The model, now that labels exist",
+        *align(
+            ("customers", "number", "foretold", "declined", "ROC-AUC", "interval", "Brier", "calibration error"),
+            [(QUALITIES[name], *_quality(quality)) for name, quality in lift.model.items()],
+        ),
+        "",
+        *(f"  Note: {NOTES[note.kind].format(**note.values)}" for note in lift.notes),
+        f"  Files: {folder}",
+    ]
+    return "\n".join(lines)
+
+
+def _verdict(effect: Effect) -> str:
+    if effect.difference is None:
+        return "nothing to compare"
+    if not effect.is_found:
+        return "no effect on the decline rate that chance does not explain"
+    return "fewer customers declined" if effect.difference < 0 else "more customers declined"
+
+
+def _groups(lift: Lift) -> list[str]:
+    rows = [
+        (name, *(f"{count:,}" for count in (group.in_run, group.found, group.vanished, group.unusable)))
+        for name in GROUPS
+        for group in [lift.overall.groups[name]]
+    ]
+    return [
+        *align(("group", "in the run", "found", "vanished", "row unusable"), rows),
+        f"    new in the outcome: {lift.new_customers:,}",
+    ]
+
+
+def _cells(effect: Effect, measure: str) -> tuple[str, ...]:
+    show = _percent if measure == DECLINE else _number
+    return (
+        show(effect.treatment),
+        show(effect.control),
+        show(effect.difference, sign="+"),
+        _interval(show(effect.low, sign="+"), show(effect.high, sign="+")),
+        _p_value(effect.p_value_corrected),
+        show(effect.detectable),
+    )
+
+
+def _worth(worth: Worth) -> str:
+    gained = f"{_amount(worth.incremental_profit)} more ({_interval(_amount(worth.low), _amount(worth.high))})"
+    net = f"net {_amount(worth.net)} ({_interval(_amount(worth.net_low), _amount(worth.net_high))})"
+    return f"all treated customers: {gained}, offers cost {worth.offer_cost:,.0f}, {net}"
+
+
+def _sensitivity(cases: tuple[Case, ...]) -> list[str]:
+    if not cases:
+        return []
+    rows = [
+        (
+            CASES[case.case],
+            _percent(case.treatment),
+            _percent(case.control),
+            _percent(case.difference, sign="+"),
+            _interval(_percent(case.low, sign="+"), _percent(case.high, sign="+")),
+            _p_value(case.p_value),
+        )
+        for case in cases
+    ]
+    headings = ("of those without outcome", "treated", "control", "difference", "interval", "p")
+    return ["", "  Decline rate if the customers without outcome had done so", *align(headings, rows)]
+
+
+def _quality(quality: Quality) -> tuple[str, ...]:
+    def show(value: float | None) -> str:
+        return UNKNOWN if value is None else f"{value:.3f}"
+
+    return (
+        f"{quality.customers:,}",
+        _percent(quality.predicted),
+        _percent(quality.observed),
+        show(quality.roc_auc),
+        _interval(show(quality.roc_auc_low), show(quality.roc_auc_high)),
+        show(quality.brier),
+        show(quality.calibration_error),
+    )
+
+
+def _percent(value: float | None, *, sign: str = "") -> str:
+    return UNKNOWN if value is None else f"{value:{sign}.1%}"
+
+
+def _number(value: float | None, *, sign: str = "") -> str:
+    return UNKNOWN if value is None else f"{value:{sign},.2f}"
+
+
+def _amount(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def _interval(low: str, high: str) -> str:
+    return UNKNOWN if UNKNOWN in (low, high) else f"{low} to {high}"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    return "<0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004 - the last digit shown
