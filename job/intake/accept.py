@@ -13,7 +13,6 @@ import polars as pl
 from job.errors import DropError, Problem, shorten
 from job.intake.table import REPAIRS_SCHEMA, TableIntake, read_table
 from job.intake.validate import concat_rejected, reject_rows
-from schemas.raw import table_schema
 from schemas.vocabulary import MARKET_FILE, TABLES, Table
 
 if TYPE_CHECKING:
@@ -100,6 +99,9 @@ def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limit
         problems.extend(_too_many_unknown(read[name], limits))
         if name != MARKET_FILE.name:
             problems.extend(_overlap(read[name], decided[name].accepted, known, limits))
+    problems.extend(_cut_files(read, known))
+    for name in TABLES:
+        if name != MARKET_FILE.name:
             decided[name] = _decide_orphans(read[name], decided[name], accepted)
     if accepted.is_empty():
         problems.append(Problem(market_file.file.name, "at least one row that can be used", "none"))
@@ -110,8 +112,9 @@ def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limit
     for name, account in accounts.items():
         account.check(name)
     tables = {name: decided[name].accepted.drop("repaired") for name in TABLES}
-    for name, table in tables.items():
-        table_schema(TABLES[name], labelled=labelled).validate(table.drop("row"), lazy=True)
+    for name, table in tables.items():  # all else was checked row by row, as the files were read
+        if table.select(TABLES[name].key).is_duplicated().any():
+            raise AssertionError(f"{name}: a key occurs twice after duplicates were decided")
     customers_in = known.height + unread
     return Intake(
         tables=tables,
@@ -124,7 +127,11 @@ def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limit
         ],
         customers_in=customers_in,
         customers_rejected=customers_in - accepted.height,
-        warnings=tuple(warning for table in read.values() for warning in table.warnings),
+        warnings=tuple(
+            f"{table.file.name}, row {table.open_end}: the last line has no line end; nothing else seems cut"
+            for table in read.values()
+            if table.open_end is not None
+        ),
     )
 
 
@@ -240,6 +247,37 @@ def _missing_months(
             yield Problem(read.file.name, expected, found, column=heading.delivered)
 
 
+def _cut_files(read: Mapping[str, TableIntake], known: pl.DataFrame) -> Iterator[Problem]:
+    """Name the files without a line end at their end that also lack rows: they seem to have been cut."""
+    for name, table in read.items():
+        if table.open_end is None:
+            continue
+        own = _ids(table)
+        if name == MARKET_FILE.name:
+            others = pl.concat([_ids(other) for other in read.values()]).unique()
+            lacking = others.join(known, on="id", how="anti").height
+        else:
+            lacking = known.join(own, on="id", how="anti").height
+            if "period" in table.file.table.key:
+                lacking += _lacks_a_month(table)
+        if lacking:
+            found = f"no line end, and no rows (or not of each month) for {lacking:,} of the drop's customers"
+            yield Problem(table.file.name, "a whole file (it seems cut)", found, row=table.open_end)
+
+
+def _ids(read: TableIntake) -> pl.DataFrame:
+    """Return the distinct ids of a table, of rejected rows, too."""
+    return pl.concat([read.accepted.select("id"), read.rejected_keys.select("id").drop_nulls()]).unique()
+
+
+def _lacks_a_month(read: TableIntake) -> bool:
+    """Return whether the customer of the last row has not all months: the rest may have been cut off."""
+    last = read.accepted.filter(pl.col("row") == read.open_end).select("id")
+    words = read.file.table.heading("period").words
+    months = read.accepted.join(last, on="id", how="semi")["period"].n_unique()
+    return words is not None and months < len(words.values)
+
+
 def _share(part: int, whole: int, what: str) -> str:
     return f"{part:,} of {whole:,} {what} ({part / whole:.1%})"
 
@@ -253,7 +291,7 @@ def _too_many_rejected(read: TableIntake, rejected: pl.DataFrame, limits: Limits
         pl.col("row").n_unique().alias("rows"), pl.col("row").first().alias("first"), pl.col("value").first()
     )
     for column, rule, count, first, value in by_rule.iter_rows():
-        held = "nothing" if value is None else f"«{shorten(value, SHOWN_CHARACTERS)}»"
+        held = "nothing" if not value else f"«{shorten(value, SHOWN_CHARACTERS)}»"
         found = f"{count:,} rows where it is not true that it «{rule}»; the first holds {held}"
         yield Problem(read.file.name, expected, found, row=first, column=column)
 

@@ -120,10 +120,11 @@ def _best_reading(name: str, sample: bytes, table: Table) -> _Reading:
     """Return the reading with most of the table's headings; the first of equal ones, unless separators are in doubt."""
     scored = [(reading.count_known(table), reading) for reading in _readings(sample)]
     best = max((score for score, _ in scored), default=0)
-    if best == 0:
+    if best <= _score_of_any_encoding(scored):
         few = ", ".join(heading.delivered for heading in table.headings[:3])
         expected = f"headings such as {few} (in UTF-8, UTF-16 or cp1251; separated by , ; or tab)"
-        found = scored[0][1].separator.join(scored[0][1].headings) if scored else repr(sample[:20])
+        shown = [reading for _, reading in scored if reading.encoding not in ("utf-16-le", "utf-16-be")]
+        found = shown[0].separator.join(shown[0].headings) if shown else repr(sample[:20])
         raise DropError([Problem(name, expected, found, row=1)])
     first, *others = (reading for score, reading in scored if score == best)
     tied = [other for other in others if (other.encoding, other.mojibake) == (first.encoding, first.mojibake)]
@@ -131,6 +132,11 @@ def _best_reading(name: str, sample: bytes, table: Table) -> _Reading:
         evidence = " and with ".join(repr(reading.separator) for reading in (first, *tied))
         raise DropError([Problem(name, "headings with one separator", f"{best} known headings with {evidence}", row=1)])
     return first
+
+
+def _score_of_any_encoding(scored: list[tuple[int, _Reading]]) -> int:
+    """Return how many known headings say nothing: cp1251 reads any bytes, and then `id` is itself in most encodings."""
+    return int(all(reading.encoding == "cp1251" for score, reading in scored if score))
 
 
 def _readings(sample: bytes) -> Iterator[_Reading]:

@@ -69,10 +69,7 @@ def open_parquet(file: TableFile) -> ParquetTable:
             longer texts than its bytes can account for.
         DropIncompleteError: the file changed.
     """
-    with file.open() as stream:
-        magic = stream.read(len(_MAGIC))
-    if magic != _MAGIC:
-        raise _not_whole(file, f"one that begins with {magic!r}")
+    _check_magic(file)
     answer = _probe(file)
     problems = [
         Problem(file.name, "numbers or text", told, column=shorten(heading)) for heading, told in answer["nested"]
@@ -88,6 +85,18 @@ def open_parquet(file: TableFile) -> ParquetTable:
     if problems:
         raise DropError(problems)
     return ParquetTable(file, tuple(answer["schema"]), frozenset(answer["text"]), answer["rows"])
+
+
+def _check_magic(file: TableFile) -> None:
+    """Refuse what is no Parquet file, or a cut one, without starting a process."""
+    with file.open() as stream:
+        begin = stream.read(len(_MAGIC))
+        stream.seek(max(0, file.stamp.size - len(_MAGIC)))
+        end = stream.read(len(_MAGIC))
+    if begin != _MAGIC:
+        raise _not_whole(file, f"one that begins with {begin!r}")
+    if end != _MAGIC:
+        raise _not_whole(file, f"a cut one (it ends with {end!r})")
 
 
 def _probe(file: TableFile) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class TableIntake:
         rejected_keys: `row` and the key columns of each rejected row, null where they could not be read.
         repairs: one row per repaired spelling.
         unknown_words: per heading, the rows whose word is not in the vocabulary and that are scored all the same.
-        warnings: one line each, for a person.
+        open_end: the last row, if its line has no line end and it was accepted: the file may have been cut there.
     """
 
     file: TableFile
@@ -57,7 +57,7 @@ class TableIntake:
     rejected_keys: pl.DataFrame
     repairs: pl.DataFrame
     unknown_words: dict[str, int]
-    warnings: tuple[str, ...]
+    open_end: int | None
 
 
 def read_table(file: TableFile, *, labelled: bool) -> TableIntake:
@@ -145,7 +145,7 @@ class _Rows:
     spellings: dict[str, dict[str, str]] = field(default_factory=dict)
     repairs: dict[tuple[str, str, str], int] = field(default_factory=dict)
     unknown_words: dict[str, int] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    open_end: int | None = None
 
     @property
     def table(self) -> Table:
@@ -206,8 +206,7 @@ class _Rows:
             found = "a line that breaks off, without a line end"
             raise DropError([Problem(self.file.name, "a whole last line (the file seems cut)", found, row=row)])
         if any((frame["row"] == row).any() for frame in self.accepted):
-            doubt = "the last line has no line end; if the file was cut there, its value is wrong"
-            self.warnings.append(f"{self.file.name}, row {row}: {doubt}")
+            self.open_end = row
 
     def result(self, facts: dict[str, object]) -> TableIntake:
         """Return what became of all rows."""
@@ -225,7 +224,7 @@ class _Rows:
             rejected_keys=pl.concat(self.rejected_keys),
             repairs=pl.DataFrame(repairs, schema=REPAIRS_SCHEMA),
             unknown_words=self.unknown_words,
-            warnings=tuple(self.warnings),
+            open_end=self.open_end,
         )
 
     def _reject_lines(self, unfit: pl.DataFrame, dialect: Dialect) -> None:

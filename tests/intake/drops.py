@@ -1,4 +1,4 @@
-"""Small synthetic drops, and every way to write them: what the tests of intake, golden cases and the fuzz start from."""
+"""Small synthetic drops, and every way to write them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 import zstandard
@@ -58,7 +58,9 @@ def make_drop(customers: int = 30, *, labelled: bool = False) -> Drop:
         "market_time": [[one, month, 5 + one % 23] for one in ids for month in ("текущий_месяц", "предыдущий_месяц")],
         "money": [[one, round(0.98 + one % 17 * 0.31, 2)] for one in ids],
     }
-    return {name: [[h.delivered for h in TABLES[name].expected(labelled=labelled)], *rows] for name, rows in drop.items()}
+    return {
+        name: [[h.delivered for h in TABLES[name].expected(labelled=labelled)], *rows] for name, rows in drop.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Style:
     decimal_mark: str = "."
     thousands: str = ""
     line_end: str = "\r\n"
-    quoting: int = csv.QUOTE_MINIMAL
+    quoting: Literal[0, 1, 2, 3] = csv.QUOTE_MINIMAL
     mojibake: bool = False
     trailing: int = 0
     whole_as_float: bool = False
@@ -140,7 +142,7 @@ STYLES: Mapping[str, Style] = {
 }
 
 
-def write_drop(folder: Path, drop: Drop, style: Style = Style(), ending: str = ".csv") -> Path:  # noqa: B008
+def write_drop(folder: Path, drop: Drop, style: Style = Style(), ending: str = ".csv") -> Path:
     """Write a drop as text, packed if the ending says so; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in drop.items():

@@ -70,7 +70,9 @@ def test_line_ends_may_be_mixed(tmp_path: Path, plain: Intake) -> None:
 def test_manifest_names_the_dialect(tmp_path: Path) -> None:
     folder = write_drop(tmp_path, make_drop(), STYLES["thousands-no-break-spaces"])
     facts = {file["table"]: file for file in take(folder).files}
-    dialect = {key: facts["market_money"][key] for key in ("encoding", "mojibake_undone", "separator", "line_end", "quoted")}
+    dialect = {
+        key: facts["market_money"][key] for key in ("encoding", "mojibake_undone", "separator", "line_end", "quoted")
+    }
     assert dialect == {
         "encoding": "cp1251",
         "mojibake_undone": False,
