@@ -255,7 +255,7 @@ def match_outcome(scored: pl.DataFrame, intake: Intake) -> pl.DataFrame:
         ).alias("monthly_minutes"),
         pl.col("monthly_profit").alias("profit_after"),
     )
-    market_file = next(str(file["name"]) for file in intake.files if file["table"] == MARKET_FILE.name)
+    market_file = next(str(file["file"]) for file in intake.files if file["table"] == MARKET_FILE.name)
     rejected = (
         intake.rejected.filter(pl.col("file") == market_file)
         .select(pl.col("id").cast(pl.Int64, strict=False))

@@ -15,16 +15,17 @@ from job.campaign.run import load_run, offer_costs, segment_titles
 from job.campaign.statistics import POWER
 from job.errors import DropError, OutputError, Problem, SettingsError
 from job.intake.accept import accept_drop
-from job.intake.drop import wait_for_files
+from job.intake.drop import hash_file, wait_for_files
 from schemas.scored import PROFIT_MONTHS
 from schemas.vocabulary import MARKET_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from job.campaign.run import PublishedRun
     from job.intake.accept import Intake, Limits
+    from job.intake.drop import TableFile
 
 FOLDER: Final = "lift"
 JSON: Final = "lift.json"
@@ -90,9 +91,10 @@ def run_lift(
         raise SettingsError([Problem("--output", "a folder outside the run, which stays as published", str(folder))])
     progress("wait")
     files = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
+    _check_is_later(run, files, drop)
     progress("intake")
     intake = accept_drop(files, labelled=True, limits=limits)
-    _check_is_outcome(run, intake, drop)
+    _check_is_of_run(run, intake)
     progress("compare")
     known = intake.tables[MARKET_FILE.name].select("id")
     lift = measure_lift(
@@ -146,15 +148,15 @@ def _rounded(plain: object) -> object:
     return float(f"{plain:.{SIGNIFICANT_DIGITS}g}") if isinstance(plain, float) else plain
 
 
-def _check_is_outcome(run: PublishedRun, intake: Intake, drop: Path) -> None:
-    same = [str(file["name"]) for file in intake.files if str(file["sha256"]) in run.input_digests]
+def _check_is_later(run: PublishedRun, files: Mapping[str, TableFile], drop: Path) -> None:
+    same = [file.name for file in files.values() if hash_file(file) in run.input_digests]
     if same:
-        expected = "a drop of three months later"
-        raise SettingsError(
-            [Problem(str(drop), expected, f"the drop that the run scored (the same {', '.join(same)})")]
-        )
-    shared = intake.tables[MARKET_FILE.name].join(run.scored, on="id", how="semi").height
-    if not shared:
+        found = f"the drop that the run scored (the same {', '.join(same)})"
+        raise SettingsError([Problem(str(drop), "a drop of three months later", found)])
+
+
+def _check_is_of_run(run: PublishedRun, intake: Intake) -> None:
+    if intake.tables[MARKET_FILE.name].join(run.scored, on="id", how="semi").is_empty():
         expected = f"some of the {run.scored.height:,} customers of run {run.run_id}"
         raise DropError([Problem(MARKET_FILE.name, expected, "none of them", column="id")])
 

@@ -156,8 +156,8 @@ def _parse(content: bytes) -> pl.DataFrame:
     if other:
         raise ArtifactError([Problem(SCORED, "the columns of this version", ", ".join(other))])
     groups = sorted(set(scored["campaign_group"].drop_nulls()) - set(GROUPS))
-    if groups or scored.select(pl.any_horizontal(pl.col(_COLUMNS).is_null()).any()).item():
+    if groups or scored.select(pl.any_horizontal(pl.col(*_COLUMNS).is_null()).any()).item():
         raise ArtifactError(
             [Problem(SCORED, f"groups {', '.join(GROUPS)}, nothing null", ", ".join(groups) or "nulls")]
         )
-    return scored.select(_COLUMNS).sort("id")
+    return scored.select(*_COLUMNS).sort("id")
