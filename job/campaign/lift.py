@@ -49,7 +49,12 @@ FATES: Final = (FOUND, VANISHED, UNUSABLE)
 
 DECLINE: Final = "decline_rate"
 PROFIT: Final = "monthly_profit_change"
-MEASURES: Final = (DECLINE, "revenue", "monthly_minutes", PROFIT)
+REVENUE: Final = "revenue"
+CAPPED: Final = "revenue_capped"
+MINUTES: Final = "monthly_minutes"
+MEASURES: Final = (DECLINE, REVENUE, CAPPED, MINUTES, PROFIT)
+CAP_LEVEL: Final = 0.995
+"""Quantile of both groups' revenue together at which it is capped: real exports have months of 20 times the usual."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +227,7 @@ class Lift:
         segments: segment -> its comparison, by code.
         sensitivity: of the overall rates to the customers of whom nothing is known; empty without two groups.
         model: `untreated` (control and none: what the model foretold, undisturbed) and `all`.
+        revenue_cap: what `revenue_capped` is capped at; None without treated and control customers.
         new_customers: in the outcome, but not scored by the run.
         notes: what a reader must know.
     """
@@ -230,6 +236,7 @@ class Lift:
     segments: dict[str, Comparison]
     sensitivity: tuple[Case, ...]
     model: dict[str, Quality]
+    revenue_cap: float | None
     new_customers: int
     notes: tuple[Note, ...]
 
@@ -249,10 +256,10 @@ def match_outcome(scored: pl.DataFrame, intake: Intake) -> pl.DataFrame:
     joined = join_tables(intake.tables).select(
         "id",
         (pl.col("activity") == DECLINED).alias("declined"),
-        pl.sum_horizontal((f"revenue_{month}" for month in PERIODS_OF_REVENUE), ignore_nulls=False).alias("revenue"),
+        pl.sum_horizontal((f"revenue_{month}" for month in PERIODS_OF_REVENUE), ignore_nulls=False).alias(REVENUE),
         pl.mean_horizontal(
             (pl.col(f"minutes_{month}").cast(pl.Float64) for month in PERIODS_OF_MINUTES), ignore_nulls=False
-        ).alias("monthly_minutes"),
+        ).alias(MINUTES),
         pl.col("monthly_profit").alias("profit_after"),
     )
     market_file = next(str(file["file"]) for file in intake.files if file["table"] == MARKET_FILE.name)
@@ -300,6 +307,9 @@ def measure_lift(
         resamples: of the bootstrap.
         new_customers: in the outcome, but not scored by the run.
     """
+    compared = customers.filter(pl.col("campaign_group").is_in([TREATMENT, CONTROL]))
+    cap = compared.select(pl.col(REVENUE).quantile(CAP_LEVEL)).item()
+    customers = customers.with_columns(pl.col(REVENUE).clip(upper_bound=cap).alias(CAPPED))
     codes = sorted(customers["segment"].unique())
     parts = {code: customers.filter(pl.col("segment") == code) for code in codes}
     tested = max(1, sum(_is_comparable(part) for part in parts.values()))
@@ -319,6 +329,7 @@ def measure_lift(
         segments=segments,
         sensitivity=_sensitivity(customers),
         model={"untreated": assess_model(untreated), "all": assess_model(customers)},
+        revenue_cap=cap,
         new_customers=new_customers,
         notes=tuple(_notes(customers, costs)),
     )

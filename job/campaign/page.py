@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from job import russian
-from job.campaign.lift import DECLINE, LEVEL, MEASURES, PROFIT, RESAMPLES
+from job.campaign.lift import CAP_LEVEL, CAPPED, DECLINE, LEVEL, MEASURES, PROFIT, RESAMPLES, REVENUE
 from job.campaign.run import CONTROL, NONE, TREATMENT
 from schemas.scored import PROFIT_MONTHS
 
@@ -21,7 +21,8 @@ POINTS: Final = "\u00a0п.\u00a0п."
 GROUPS: Final = {TREATMENT: "Получили предложение", CONTROL: "Контрольная группа", NONE: "Вне кампании"}
 TITLES: Final = {
     DECLINE: "Доля снизивших активность",
-    "revenue": "Выручка за три месяца",
+    REVENUE: "Выручка за три месяца",
+    CAPPED: "То же без крайних значений",
     "monthly_minutes": "Минут на сайте в месяц",
     PROFIT: "Изменение прибыли в месяц",
 }
@@ -81,7 +82,7 @@ def _verdict(lift: Lift) -> str:
         return _box("verdict", "Сравнить не с чем: в одной из групп нет клиентов с известным исходом.")
     size = f"{_points(effect.difference, signed=True)} (95 %-й интервал: {_range(effect, DECLINE)})"
     smallest = (
-        f"Такая кампания могла бы надёжно показать снижение не меньше {_points(effect.detectable)}."
+        f"Наименьшее снижение, которое группы такого размера показали бы надёжно: {_points(effect.detectable)}"
         if effect.detectable is not None
         else "Группы так малы, что надёжно показать не удалось бы никакое снижение."
     )
@@ -301,10 +302,19 @@ def _methods(lift: Lift) -> str:
         f"Сегменты: p каждого показателя с поправкой Холма (сегментов: {tested}); интервалы без поправки.",
         f"«Доказано» — p с поправкой меньше {russian.number(LEVEL, decimals=2)}.",
         "«Различимо от» — наименьшая разница, которую группы такого размера показали бы с вероятностью 80 %.",
+        _cap_method(lift),
         "ROC-AUC: интервал Делонга. Ошибка калибровки: по десяти группам равного размера.",
         "Исчезнувшие клиенты не входят в средние; что они могли бы изменить, показано отдельно.",
     ]
     return _section("Как посчитано", "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>")
+
+
+def _cap_method(lift: Lift) -> str:
+    return (
+        f"«Без крайних значений»: выручка больше {_number(lift.revenue_cap, 0)} (квантиль "
+        f"{russian.number(CAP_LEVEL, decimals=3)} обеих групп вместе) считается равной ему: одна ошибка в "
+        "выгрузке может изменить среднее сильнее, чем кампания."
+    )
 
 
 def _section(title: str, content: str) -> str:

@@ -195,7 +195,7 @@ def detectable_fall(rate: float, totals: tuple[int, int], *, level: float, power
         power: the probability to find it.
 
     Returns:
-        A share from 0 to `rate`; None if not even a fall to 0 would be found.
+        A share up to `rate`; None if not even a fall to 0 would be found.
     """
     first, second = totals
 
@@ -206,7 +206,7 @@ def detectable_fall(rate: float, totals: tuple[int, int], *, level: float, power
         apart = sqrt(lower * (1 - lower) / first + rate * (1 - rate) / second)
         return fall < -_NORMAL.inv_cdf(level / 2) * alike + _NORMAL.inv_cdf(power) * apart
 
-    return None if is_missed(rate) else _bisect(lambda fall: not is_missed(fall), 0.0, rate)
+    return None if rate == 0 or is_missed(rate) else _bisect(lambda fall: not is_missed(fall), 0.0, rate)
 
 
 def detectable_difference(first: Moments, second: Moments, *, level: float, power: float = POWER) -> float:

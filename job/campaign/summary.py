@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from job.campaign.lift import DECLINE, MEASURES
+from job.campaign.lift import CAP_LEVEL, CAPPED, DECLINE, MEASURES, MINUTES, PROFIT, REVENUE
 from job.campaign.run import GROUPS
 from job.text_table import align
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "-"
 TITLES: Final = {
     DECLINE: "decline rate",
-    "revenue": "revenue in three months",
-    "monthly_minutes": "minutes a month",
-    "monthly_profit_change": "change of monthly profit",
+    REVENUE: "revenue in three months",
+    CAPPED: "the same, capped",
+    MINUTES: "minutes a month",
+    PROFIT: "change of monthly profit",
 }
 CASES: Final = {"all_declined": "all declined", "worst": "only the treated declined", "best": "only control declined"}
 NOTES: Final = {
@@ -52,6 +53,7 @@ def summarise_lift(lift: Lift, *, run_id: str, folder: Path) -> str:
             ("measure", "treated", "control", "difference", "interval", "p", "detectable"),
             [(TITLES[measure], *_cells(lift.overall.effects[measure], measure)) for measure in MEASURES],
         ),
+        f"    capped at {_amount(lift.revenue_cap)}, the quantile {CAP_LEVEL} of both groups; pp: percentage points",
         "",
         f"  Decline rate by segment; p corrected for {tested} segments (Holm)",
         *align(
@@ -98,14 +100,14 @@ def _groups(lift: Lift) -> list[str]:
 
 
 def _cells(effect: Effect, measure: str) -> tuple[str, ...]:
-    show = _percent if measure == DECLINE else _number
+    show, show_difference = (_percent, _points) if measure == DECLINE else (_number, _change)
     return (
         show(effect.treatment),
         show(effect.control),
-        show(effect.difference, sign="+"),
-        _interval(show(effect.low, sign="+"), show(effect.high, sign="+")),
+        show_difference(effect.difference),
+        _interval(show_difference(effect.low), show_difference(effect.high)),
         _p_value(effect.p_value_corrected),
-        show(effect.detectable),
+        show_difference(effect.detectable).lstrip("+"),
     )
 
 
@@ -123,8 +125,8 @@ def _sensitivity(cases: tuple[Case, ...]) -> list[str]:
             CASES[case.case],
             _percent(case.treatment),
             _percent(case.control),
-            _percent(case.difference, sign="+"),
-            _interval(_percent(case.low, sign="+"), _percent(case.high, sign="+")),
+            _points(case.difference),
+            _interval(_points(case.low), _points(case.high)),
             _p_value(case.p_value),
         )
         for case in cases
@@ -148,12 +150,20 @@ def _quality(quality: Quality) -> tuple[str, ...]:
     )
 
 
-def _percent(value: float | None, *, sign: str = "") -> str:
-    return UNKNOWN if value is None else f"{value:{sign}.1%}"
+def _percent(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.1%}"
 
 
-def _number(value: float | None, *, sign: str = "") -> str:
-    return UNKNOWN if value is None else f"{value:{sign},.2f}"
+def _points(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{100 * value:+.1f} pp"
+
+
+def _number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.2f}"
+
+
+def _change(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:+,.2f}"
 
 
 def _amount(value: float | None) -> str:
@@ -161,7 +171,7 @@ def _amount(value: float | None) -> str:
 
 
 def _interval(low: str, high: str) -> str:
-    return UNKNOWN if UNKNOWN in (low, high) else f"{low} to {high}"
+    return UNKNOWN if UNKNOWN in (low, high) else f"{low.removesuffix(' pp')} to {high}"
 
 
 def _p_value(value: float | None) -> str:
