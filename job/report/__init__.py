@@ -1,1 +1,16 @@
-"""The page of a run: facts gathered while scoring, charts and HTML drawn from them."""
+"""The page of a run: facts gathered while scoring, charts and HTML drawn from them.
+
+Facts need nothing that scoring does not have; drawing needs the extra `report`, so that an image without it can score.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Final
+
+LIBRARIES: Final = {"altair": "altair", "jinja2": "jinja2", "vl_convert": "vl-convert-python"}
+
+
+def missing_libraries() -> list[str]:
+    """Return the distributions that drawing a page needs and that are not installed."""
+    return [name for module, name in LIBRARIES.items() if find_spec(module) is None]

@@ -145,7 +145,7 @@ def _segments(table: pl.DataFrame) -> list[dict[str, Any]]:
     return (
         table.group_by("segment")
         .agg(
-            pl.col("offer").first(),
+            pl.col("offer").filter("contact_allowed").mode().min(),
             pl.len().alias("customers"),
             pl.col(RISK).mean().alias("mean_risk"),
             pl.col("monthly_profit").mean().alias("mean_profit"),

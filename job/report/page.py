@@ -1,0 +1,342 @@
+"""The page of a run: one Russian HTML file without scripts and without anything loaded from elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from job.errors import OutputError, Problem, SettingsError
+from job.features import INACTIVE_MONTH, NO_MINUTES_ROW, NO_PROFIT_ROW, NO_REVENUE_ROW
+from job.report.charts import NOTABLE_SHIFT, SHOWN_FEATURES, contact_parts, draw_charts
+from job.report.facts import FACTS_FORMAT
+from job.report.formats import compact, count, day, number, percent, significant
+from schemas.scored import PROFIT_MONTHS
+from schemas.titles import title_of, word_title
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REPORT: Final = "report.html"
+MANIFEST: Final = "manifest.json"
+SUCCESS: Final = "_SUCCESS"
+KEPT_SHARES: Final = (0.05, 0.1, 0.2)
+HIGH_INFLATION: Final = 10.0
+STRONG_PHI_K: Final = 0.7
+CLIENTS: Final = ("клиент", "клиента", "клиентов")
+MODELS: Final = {
+    "linear": "логистическая регрессия со сплайнами",
+    "boosted": "градиентный бустинг (LightGBM)",
+    "plain_logistic": "простая логистическая регрессия",
+    "tree": "дерево решений",
+    "neighbours": "метод ближайших соседей",
+    "svc": "SVC с радиальным ядром",
+    "forest": "случайный лес",
+    "extra_trees": "сверхслучайные деревья",
+}
+EXCLUSIONS: Final = {
+    INACTIVE_MONTH: "не были активны все три месяца: есть месяц без выручки",
+    NO_REVENUE_ROW: "нет пригодной строки выручки за один из месяцев",
+    NO_MINUTES_ROW: "нет пригодной строки минут за один из месяцев",
+    NO_PROFIT_ROW: "нет пригодной строки прибыли",
+}
+
+
+def write_report(run_folder: Path) -> Path:
+    """Draw the page of a published run again, from its manifest alone, and return the page's path.
+
+    The page is written beside and renamed; the manifest's entry for it is brought up to date in the same way.
+
+    Raises:
+        SettingsError: this is no published run, or one that holds no facts.
+        OutputError: the page cannot be written.
+    """
+    manifest = _read_manifest(run_folder)
+    page = build_page(manifest).encode()
+    described = {"bytes": len(page), "sha256": hashlib.sha256(page).hexdigest()}
+    try:
+        _replace(run_folder / REPORT, page)
+        outputs = manifest.get("outputs", {})
+        if outputs.get(REPORT) != described:
+            changed = {**manifest, "outputs": dict(sorted({**outputs, REPORT: described}.items()))}
+            text = json.dumps(changed, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+            _replace(run_folder / MANIFEST, text.encode())
+    except OSError as error:
+        raise OutputError(f"{run_folder / REPORT}: cannot be written: {error.strerror or error}") from error
+    return run_folder / REPORT
+
+
+def _read_manifest(run_folder: Path) -> dict[str, Any]:
+    if not (run_folder / SUCCESS).is_file():
+        found = f"a folder without {SUCCESS}" if run_folder.is_dir() else "no such folder"
+        raise SettingsError([Problem(str(run_folder), "a published run (OUT/runs/ID)", found)])
+    path = run_folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError([Problem(str(path), "a manifest that can be read", type(error).__name__)]) from error
+    facts = manifest.get("facts") if isinstance(manifest, dict) else None
+    facts_format = facts.get("format") if isinstance(facts, dict) else None
+    if facts_format != FACTS_FORMAT:
+        expected = f"facts of format {FACTS_FORMAT}; score the drop again with this version"
+        held = "no facts" if facts_format is None else f"format {facts_format}"
+        raise SettingsError([Problem(str(path), expected, held)])
+    plain: dict[str, Any] = manifest
+    return plain
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    with beside.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(path)
+
+
+def build_page(manifest: Mapping[str, Any]) -> str:
+    """Return the page of a run as HTML: the same manifest gives the same bytes.
+
+    Args:
+        manifest: the run's manifest, with `facts` as `gather_facts` returned them. `outputs` and `seconds` are not
+            looked at, so that the page can be made before they are known.
+    """
+    facts = manifest["facts"]
+    segments = _segments(manifest)
+    charts = draw_charts(facts, {row["code"]: row["title"] for row in segments})
+    return _template().render(
+        manifest=manifest,
+        facts=facts,
+        charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here; texts are escaped by Vega
+        css=Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        segments=segments,
+        has_control=any(row["control"] for row in segments),
+        has_left_out=any(row["left_out"] for row in segments),
+        model=_model(manifest),
+        worth=_worth(manifest),
+        drivers=_drivers(facts),
+        drift=_drift(facts),
+        quality=_quality(manifest),
+        card=_card(facts),
+        correlations=_strongest(facts["correlations"]),
+        inflation=[
+            (title_of(row["feature"]), row["factor"] and significant(row["factor"])) for row in facts["inflation"]
+        ],
+        inflated=[
+            title_of(row["feature"])
+            for row in facts["inflation"]
+            if row["factor"] is None or row["factor"] > HIGH_INFLATION
+        ],
+        distributions=[name for name in charts if name.startswith("distributions_")],
+        numbers=[
+            (title_of(row["feature"]), *(compact(value) for value in row["medians"] if value is not None))
+            for row in facts["distributions"]["numbers"]
+        ],
+        shown_features=SHOWN_FEATURES,
+        months=PROFIT_MONTHS,
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=number,
+        percent=percent,
+        compact=compact,
+        day=day,
+        customers=lambda value: count(value, *CLIENTS),
+    )
+    return environment.get_template("page.html")
+
+
+def _segments(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the segments' rows as facts count them, with the titles and offers that the manifest tells of them."""
+    told = {row["segment"]: row for row in manifest["segments"]}
+    rows = []
+    for place, row in enumerate(manifest["facts"]["segments"], start=1):
+        own = told.get(row["segment"], {})
+        contacted, control, left_out, silent = contact_parts(row)
+        rows.append(
+            {
+                **row,
+                "place": place,
+                "code": row["segment"],
+                "title": own.get("title", row["segment"]),
+                "offer_text": own.get("offer_text", row["offer"]),
+                "is_high": row["mean_risk"] >= manifest["facts"]["thresholds"]["risk"],
+                "contacted": contacted,
+                "control": control,
+                "left_out": left_out,
+                "silent": silent,
+            }
+        )
+    return rows
+
+
+def _model(manifest: Mapping[str, Any]) -> dict[str, str]:
+    model = manifest["model"]
+    auc = model.get("roc_auc")
+    return {
+        "title": MODELS.get(model.get("kind", ""), model.get("title", "")),
+        "digest": model["digest"][:12],
+        "auc": number(auc["mean"], decimals=3) if auc else "",
+        "interval": f"{number(auc['low'], decimals=3)}–{number(auc['high'], decimals=3)}" if auc else "",
+    }
+
+
+def _worth(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the contacts may be worth: profit kept and net result if a share of the leaving is kept."""
+    contacts = manifest["facts"]["contacts"]
+    at_stake = contacts["treatment_profit_at_risk"]
+    campaign = manifest.get("campaign") or {}
+    spent = campaign.get("spent")
+    return {
+        "contacts": contacts["treatment"],
+        "control": contacts["control"],
+        "allowed": contacts["allowed"],
+        "at_stake": compact(at_stake),
+        "declines": round(contacts["treatment_declines"]),
+        "spent": None if spent is None else compact(spent),
+        "break_even": percent(spent / at_stake, decimals=1) if spent and at_stake > 0 else None,
+        "is_hopeless": bool(spent) and at_stake > 0 and spent > at_stake,
+        "rows": [
+            (
+                percent(share),
+                number(contacts["treatment_declines"] * share),
+                compact(at_stake * share),
+                None if spent is None else compact(at_stake * share - spent),
+            )
+            for share in KEPT_SHARES
+        ],
+        "has_groups": contacts["has_groups"],
+        "budget": None if campaign.get("budget") is None else compact(campaign["budget"]),
+        "name": campaign.get("name"),
+    }
+
+
+def _drivers(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the leading features in words, and what each word of a category does."""
+    drivers = facts["drivers"]
+    moves = {"more": "чем больше, тем риск выше", "less": "чем меньше, тем риск выше", None: "зависит от значения"}
+    first = [(title_of(name), moves[drivers["direction"][name]]) for name in list(drivers["overall"])[:3]]
+    words = [
+        (title_of(name), word_title(next(iter(own))), word_title(list(own)[-1]))
+        for name, own in drivers["words"].items()
+        if len(own) > 1
+    ]
+    return {"first": first, "words": words}
+
+
+def _drift(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    drift = facts["drift"]
+    if drift is None:
+        return None
+    notable = [row for row in drift["numbers"] if abs(row["shift"]) >= NOTABLE_SHIFT]
+    words = max(drift["words"], key=lambda row: abs(row["share"] - row["reference_share"]), default=None)
+    return {
+        "notable": [
+            f"{title_of(row['feature']).lower()} ({'выше' if row['shift'] > 0 else 'ниже'})"
+            for row in sorted(notable, key=lambda row: -abs(row["shift"]))
+        ],
+        "rows": [
+            (
+                title_of(row["feature"]),
+                *(compact(row[key]) for key in ("mean", "reference_mean", "median", "reference_median")),
+                number(row["shift"], decimals=2, signed=True),
+            )
+            for row in drift["numbers"]
+        ],
+        "words": [
+            (
+                f"{title_of(row['feature'])}: {word_title(row['word'])}",
+                percent(row["share"]),
+                percent(row["reference_share"]),
+            )
+            for row in drift["words"]
+        ],
+        "most_changed_word": words
+        and f"{word_title(words['word'])}: {percent(words['share'])} вместо {percent(words['reference_share'])}",
+        "limit": number(NOTABLE_SHIFT, decimals=1),
+    }
+
+
+def _quality(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what became of the drop's rows."""
+    return {
+        "rows": [
+            (file, *(number(rows[key]) for key in ("rows_in", "used", "repaired", "rejected", "dropped")))
+            for file, rows in manifest["rows"].items()
+        ],
+        "repairs": [[str(value) for value in row.values()] for row in manifest["repairs"]],
+        "repair_headings": list(manifest["repairs"][0]) if manifest["repairs"] else [],
+        "excluded": [
+            (EXCLUSIONS.get(reason, reason), number(customers))
+            for reason, customers in manifest["customers"]["excluded_by_reason"].items()
+        ],
+    }
+
+
+def _card(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the model card in display values."""
+    card = facts["card"]
+    if card is None or "candidates" not in card:
+        return None
+    protocol = card.get("protocol", {})
+    return {
+        "customers": card["customers"],
+        "declined": percent(card["declined"] / card["customers"]),
+        "folds": protocol.get("folds"),
+        "repeats": protocol.get("repeats"),
+        "is_quick": bool(protocol.get("quick")),
+        "brier": number(card["calibration"]["brier"], decimals=3),
+        "error": number(card["calibration"]["expected_error"], decimals=3),
+        "candidates": [
+            (
+                MODELS.get(row["name"], row["title"]),
+                number(row["roc_auc"], decimals=3),
+                f"{number(row['low'], decimals=3)}–{number(row['high'], decimals=3)}",
+                number(row["brier"], decimals=3),
+            )
+            for row in card["candidates"]
+        ],
+        "groups": [
+            (
+                word_title(row["word"]),
+                number(row["customers"]),
+                number(row["roc_auc"], decimals=3),
+                percent(row["declined"]),
+                percent(row["mean_probability"]),
+            )
+            for row in card.get("groups", [])
+        ],
+    }
+
+
+def _strongest(correlations: Mapping[str, Any]) -> list[str]:
+    """Return the pairs of features with strong associations, the strongest first."""
+    names, values = correlations["names"][:-1], correlations["phi_k"]
+    pairs = sorted(
+        (
+            (values[row][column], names[row], names[column])
+            for row in range(len(names))
+            for column in range(row)
+            if values[row][column] >= STRONG_PHI_K
+        ),
+        key=lambda pair: (-pair[0], pair[1:]),
+    )
+    return [
+        f"«{title_of(left)}» и «{title_of(right)}»: {number(value, decimals=2)}" for value, left, right in pairs[:5]
+    ]
