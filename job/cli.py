@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -109,11 +109,55 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
 @_drop_options
 @click.option("--output", type=FOLDER, required=True, metavar="OUT", help="Where runs are published.")
 @click.option("--artifacts", type=FOLDER, metavar="DIR", help="The model artifact.  [default: the shipped one]")
+@click.option("--segments", type=FOLDER, metavar="FILE", help="Segments and offers, TOML.  [default: the shipped]")
+@click.option(
+    "--segment-change",
+    type=click.FloatRange(1),
+    default=1.5,
+    show_default=True,
+    metavar="FACTOR",
+    help="Warn of a segment whose share differs by more from the previous run's.",
+)
+@click.option(
+    "--campaign",
+    default="default",
+    show_default=True,
+    metavar="NAME",
+    help="The same name holds the same customers back; give each campaign its own.",
+)
+@click.option(
+    "--control-share",
+    type=SHARE,
+    default=0.1,
+    show_default=True,
+    help="Share of those to be contacted that is held back as the control group.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(0),
+    metavar="AMOUNT",
+    help="What the contacts may cost together, in the units of «Прибыль».  [default: no limit]",
+)
+@click.option(
+    "--format",
+    "campaign_format",
+    type=click.Choice(["csv", "xlsx"]),
+    default="csv",
+    show_default=True,
+    envvar="RETENTION_FORMAT",
+    help="xlsx also writes campaign.xlsx, one sheet per segment.",
+)
 def score(
     *,
     drop: Path,
     output: Path,
     artifacts: Path | None,
+    segments: Path | None,
+    segment_change: float,
+    campaign: str,
+    control_share: float,
+    budget: float | None,
+    campaign_format: Literal["csv", "xlsx"],
     wait: float,
     settle: float,
     max_rejected: float,
@@ -126,6 +170,7 @@ def score(
       retention score --input /data/drop --output /data/out
     """
     from job.models.artifact import default_folder  # noqa: PLC0415 - each command imports only what it needs
+    from job.scoring.campaign import Campaign  # noqa: PLC0415
     from job.scoring.pipeline import run_scoring  # noqa: PLC0415
     from job.scoring.publish import LATEST  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
@@ -135,6 +180,10 @@ def score(
         output,
         artifacts=artifacts or default_folder(),
         limits=_limits(max_rejected, max_unknown),
+        campaign=Campaign(name=campaign, control_share=control_share, budget=budget),
+        segments_file=segments,
+        segment_change=segment_change,
+        campaign_format=campaign_format,
         wait_minutes=wait,
         settle_seconds=settle,
         progress=_show_stage,

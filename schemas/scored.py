@@ -9,6 +9,11 @@ import polars as pl
 
 PROFIT_MONTHS: Final = 3  # the horizon of the label: activity over the next three months
 
+TREATMENT: Final = "treatment"
+CONTROL: Final = "control"
+NOT_IN_CAMPAIGN: Final = "none"
+CAMPAIGN_GROUPS: Final = (TREATMENT, CONTROL, NOT_IN_CAMPAIGN)
+
 SCORED_SCHEMA: Final = pa.DataFrameSchema(
     {
         "id": pa.Column(pl.Int64, unique=True),
@@ -19,6 +24,10 @@ SCORED_SCHEMA: Final = pa.DataFrameSchema(
         "segment": pa.Column(pl.String),
         "offer": pa.Column(pl.String),
         "contact_allowed": pa.Column(pl.Boolean),
+        "campaign_group": pa.Column(pl.String, pa.Check.isin(CAMPAIGN_GROUPS)),
+        "reason_1": pa.Column(pl.String, nullable=True),
+        "reason_2": pa.Column(pl.String, nullable=True),
+        "reason_3": pa.Column(pl.String, nullable=True),
         "in_training": pa.Column(pl.Boolean),
     },
     strict=True,

@@ -114,12 +114,31 @@ class LinearModel:
         sum is the calibrated margin less `slope x intercept` and the calibration's own intercept.
         """
         shares: dict[str, list[pl.Expr]] = defaultdict(list)
+        constants: dict[str, list[float]] = defaultdict(list)
+        pairs: dict[tuple[str, str], list[tuple[Factor, Factor, float]]] = defaultdict(list)
         for term in self.terms:
             own = sorted({factor.feature for factor in term.factors})
             weight = term.weight * self.calibration.slope / len(own)
             for feature in own:
-                shares[feature].append((self._product(term) - term.center) * weight)
-        return self._factor_values(features).select(add_up(parts).alias(name) for name, parts in shares.items())
+                constants[feature].append(-term.center * weight)
+            if len(own) == 1:
+                shares[own[0]].append(self._product(term) * weight)
+            else:
+                first, second = sorted(term.factors, key=lambda factor: factor.feature)
+                pairs[first.feature, second.feature].append((first, second, weight))
+        # What two features add together is computed once and given to both: nearly as cheap as the margin.
+        together = {pair: "factors_of_" + "_and_".join(pair) for pair in pairs}
+        for pair, name in together.items():
+            for feature in pair:
+                shares[feature].append(pl.col(name))
+        return (
+            self._factor_values(features)
+            .with_columns(self._pair(parts).alias(together[pair]) for pair, parts in pairs.items())
+            .select(
+                add_up([*shares[feature], pl.lit(math.fsum(parts))]).alias(feature)
+                for feature, parts in constants.items()
+            )
+        )
 
     def with_centers(self, features: pl.DataFrame) -> LinearModel:
         """Return the same model with each product's mean over the given rows as its center.
@@ -152,6 +171,13 @@ class LinearModel:
     def _product(self, term: Term) -> pl.Expr:
         first, *rest = (pl.col(self._columns[factor]) for factor in term.factors)
         return first * rest[0] if rest else first
+
+    def _pair(self, products: Sequence[tuple[Factor, Factor, float]]) -> pl.Expr:
+        """Sum weight x first x second, grouped by the first."""
+        groups: dict[Factor, list[pl.Expr]] = defaultdict(list)
+        for first, second, weight in products:
+            groups[first].append(pl.col(self._columns[second]) * weight)
+        return add_up([pl.col(self._columns[first]) * add_up(weighted) for first, weighted in groups.items()])
 
     def _margin(self) -> pl.Expr:
         """Sum the terms; those of two factors are grouped by their first one, which halves the multiplications."""

@@ -1,4 +1,4 @@
-"""The main job, top to bottom: read the drop, score, segment, publish."""
+"""The main job, top to bottom: read the drop, score, segment, plan the campaign, explain, publish."""
 
 from __future__ import annotations
 
@@ -8,28 +8,36 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
 from job import __version__
 from job.errors import OutputError
-from job.features import count_reasons, make_features, split_customers
 from job.intake.accept import Intake, Limits, accept_drop
 from job.intake.drop import wait_for_files
 from job.models.artifact import Artifact, load_artifact
-from job.models.training_rows import seen_probability
+from job.models.reasons import Explainer, usual_values
+from job.scoring.campaign import Campaign, describe_campaign
+from job.scoring.manifest import (
+    count_customers,
+    count_rows,
+    describe_model,
+    describe_segments,
+    read_previous,
+    segment_warnings,
+)
 from job.scoring.publish import MANIFEST, RUNS, describe_files, is_published, locked_output, staged_run
-from job.scoring.segments import offer, segment
-from schemas.scored import PROFIT_MONTHS, SCORED_COLUMNS, SCORED_SCHEMA
-from schemas.vocabulary import TABLES
+from job.scoring.score import complete, prepare, score_customers
+from job.scoring.segments import load_segmentation
+from job.scoring.spreadsheet import without_formulas
+from job.scoring.workbook import list_contacts, write_contacts, write_workbook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-FORMULA_CHARACTERS: Final = r"^[=+\-@\t\r]"
-NUMBER: Final = r"^[+-]?[0-9]+([.,][0-9]+)?$"
+CampaignFormat = Literal["csv", "xlsx"]
 
 
 @dataclass(frozen=True)
@@ -45,19 +53,6 @@ class Outcome:
     folder: Path
     manifest: dict[str, Any]
     is_new: bool
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The customers of a drop.
-
-    Args:
-        scored: one row per scored customer, ordered by `id` (`SCORED_SCHEMA`).
-        excluded: `id` and `reason` of the accepted customers that are not scored, ordered by `id`.
-    """
-
-    scored: pl.DataFrame
-    excluded: pl.DataFrame
 
 
 @dataclass
@@ -82,6 +77,10 @@ def run_scoring(
     *,
     artifacts: Path,
     limits: Limits,
+    campaign: Campaign,
+    segments_file: Path | None = None,
+    segment_change: float = 1.5,
+    campaign_format: CampaignFormat = "csv",
     wait_minutes: float = 0,
     settle_seconds: float = 10,
     progress: Callable[[str], None] = lambda _: None,
@@ -93,6 +92,10 @@ def run_scoring(
         output: where runs are published.
         artifacts: the folder of the model artifact.
         limits: how much of the drop may be wrong.
+        campaign: its name, control share and budget.
+        segments_file: segments and offers; None is the shipped file.
+        segment_change: factor by which a segment's share may differ from the previous run's before it is a warning.
+        campaign_format: `xlsx` writes `campaign.xlsx` beside `campaign.csv`.
         wait_minutes: how long to wait for a complete drop.
         settle_seconds: how long the files of a complete drop have not changed.
         progress: called with the name of each stage as it begins.
@@ -103,22 +106,53 @@ def run_scoring(
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
     with watch.stage("model"):
+        segmentation = load_segmentation(segments_file)
         artifact = load_artifact(artifacts)
+        explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     with watch.stage("wait"):
         files = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
     with locked_output(output):
         with watch.stage("intake"):
             intake = accept_drop(files, labelled=False, limits=limits)
-        settings = {"max_rejected": limits.rejected, "max_unknown": limits.unknown}
+        settings = {
+            "max_rejected": limits.rejected,
+            "max_unknown": limits.unknown,
+            "segments": segmentation.digest,
+            "segment_change": segment_change,
+            "campaign": asdict(campaign),
+            "format": campaign_format,
+        }
         run_id = name_run(intake, artifact, settings)
         folder = output / RUNS / run_id
         if is_published(output, run_id):
             return Outcome(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")), is_new=False)
+        with watch.stage("features"):
+            prepared = prepare(intake.tables)
         with watch.stage("score"):
-            customers = score_customers(intake, artifact)
+            scores = score_customers(prepared, artifact)
+        with watch.stage("reasons"):
+            reasons = explainer.explain(prepared.features)
+        with watch.stage("campaign"):
+            scored = complete(
+                scores,
+                prepared.features,
+                reasons,
+                thresholds=artifact.thresholds,
+                segmentation=segmentation,
+                campaign=campaign,
+            )
+            previous, previous_customers = read_previous(output, segmentation.digest)
+            segments = describe_segments(scored, segmentation, previous=previous)
+            changes = segment_warnings(
+                segments, customers=scored.height, previous_customers=previous_customers, limit=segment_change
+            )
         with staged_run(output, run_id) as staged:
             with watch.stage("write"):
-                _write_tables(staged, customers, intake.rejected)
+                write_tables(staged, scored=scored, excluded=prepared.excluded, rejected=intake.rejected)
+                contacts = list_contacts(scored, segmentation)
+                write_contacts(contacts, staged / "campaign.csv")
+                if campaign_format == "xlsx":
+                    write_workbook(contacts, segments, staged / "campaign.xlsx")
             manifest = {
                 "run_id": run_id,
                 "product": {"name": "oneclick-retention", "version": __version__},
@@ -128,55 +162,19 @@ def run_scoring(
                 "inputs": intake.files,
                 "model": describe_model(artifact),
                 "settings": settings,
-                "customers": count_customers(intake, customers),
-                "rows": count_rows(intake, customers),
+                "customers": count_customers(intake, scored, prepared.excluded),
+                "rows": count_rows(intake, scored, prepared.excluded),
                 "repairs": intake.repairs.to_dicts(),
-                "warnings": list(intake.warnings),
-                "segments": summarise_segments(customers.scored).to_dicts(),
+                "warnings": [*intake.warnings, *changes],
+                "segments_file": segmentation.file,
+                "segments": segments,
+                "campaign": describe_campaign(scored, segmentation, campaign),
                 "seconds": watch.seconds,
                 "outputs": describe_files(staged),
             }
             text = json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False)
             (staged / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return Outcome(folder, manifest, is_new=True)
-
-
-def score_customers(intake: Intake, artifact: Artifact) -> Scored:
-    """Turn accepted tables into scored customers.
-
-    Raises:
-        DropError: no customer can be scored.
-    """
-    kept, excluded = split_customers(intake.tables)
-    features = make_features(kept)
-    seen = seen_probability(kept["id"], features, artifact.training_rows)
-    scored = (
-        kept.with_columns(artifact.model.probabilities(features), seen.is_not_null().alias("in_training"))
-        .with_columns(pl.coalesce(seen, pl.col("decline_probability")).alias("decline_probability"))
-        .with_columns(
-            (pl.col("decline_probability") * pl.col("monthly_profit") * PROFIT_MONTHS).alias("profit_at_risk"),
-            segment(artifact.thresholds).alias("segment"),
-            (pl.col("consent") == "yes").alias("contact_allowed"),
-        )
-        .with_columns(offer(pl.col("segment")).alias("offer"))
-        .pipe(with_risk_decile)
-        .select(SCORED_COLUMNS)
-    )
-    SCORED_SCHEMA.validate(scored, lazy=True)
-    return Scored(scored, excluded)
-
-
-def with_risk_decile(customers: pl.DataFrame) -> pl.DataFrame:
-    """Add `risk_decile` (Int8): 1 for the tenth of the rows with the highest risk, to 10; order by `id`.
-
-    Equal probabilities are told apart by `id`, so that every decile has its share and reruns agree.
-    """
-    rank = pl.int_range(pl.len())
-    return (
-        customers.sort("decline_probability", "id", descending=[True, False])
-        .with_columns((rank * 10 // pl.len() + 1).cast(pl.Int8).alias("risk_decile"))
-        .sort("id")
-    )
 
 
 def name_run(intake: Intake, artifact: Artifact, settings: dict[str, Any]) -> str:
@@ -190,76 +188,12 @@ def name_run(intake: Intake, artifact: Artifact, settings: dict[str, Any]) -> st
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def describe_model(artifact: Artifact) -> dict[str, Any]:
-    """Return what a run says of the model that it used."""
-    told = ("kind", "title", "roc_auc", "trained_on", "thresholds")
-    return {"digest": artifact.digest, **{key: artifact.manifest[key] for key in told if key in artifact.manifest}}
-
-
-def count_customers(intake: Intake, customers: Scored) -> dict[str, Any]:
-    """Return the customers by fate. Raises AssertionError if they do not add up: a defect of the job."""
-    counts = {
-        "in": intake.customers_in,
-        "scored": customers.scored.height,
-        "excluded": customers.excluded.height,
-        "rejected": intake.customers_rejected,
-    }
-    if counts["in"] != counts["scored"] + counts["excluded"] + counts["rejected"]:
-        raise AssertionError(f"customers do not add up: {counts}")
-    return {**counts, "excluded_by_reason": count_reasons(customers.excluded)}
-
-
-def count_rows(intake: Intake, customers: Scored) -> dict[str, dict[str, int]]:
-    """Return each file's rows by fate.
-
-    In = used + repaired + rejected + dropped, and used + repaired = scored + excluded.
-
-    Raises:
-        AssertionError: they do not add up: a defect of the job.
-    """
-    rows: dict[str, dict[str, int]] = {}
-    for (file, account), table in zip(intake.accounts.items(), TABLES, strict=True):
-        ids = intake.tables[table].select("id")
-        scored = ids.join(customers.scored.select("id"), on="id", how="semi").height
-        excluded = ids.join(customers.excluded.select("id"), on="id", how="semi").height
-        if scored + excluded != account.used + account.repaired:
-            raise AssertionError(f"{file}: {scored} + {excluded} rows of scored and excluded customers, not {account}")
-        rows[file] = {**asdict(account), "scored": scored, "excluded": excluded}
-    return rows
-
-
-def summarise_segments(scored: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per segment: its offer, customers, mean risk, profit at risk; the largest profit at risk first."""
-    return (
-        scored.group_by("segment", "offer")
-        .agg(
-            pl.len().alias("customers"),
-            pl.col("decline_probability").mean().alias("mean_risk"),
-            pl.col("profit_at_risk").sum(),
-            pl.col("contact_allowed").sum().alias("contact_allowed"),
-        )
-        .sort("profit_at_risk", "segment", descending=[True, False])
-    )
-
-
-def _write_tables(folder: Path, customers: Scored, rejected: pl.DataFrame) -> None:
-    """Write the run's tables and compare what was written."""
-    customers.scored.write_parquet(folder / "scored.parquet")
-    customers.scored.write_csv(folder / "scored.csv")
-    customers.excluded.write_csv(folder / "excluded.csv")
-    rejected.with_columns(_without_formulas(name) for name in rejected.columns if name != "row").write_csv(
-        folder / "rejected.csv"
-    )
+def write_tables(folder: Path, *, scored: pl.DataFrame, excluded: pl.DataFrame, rejected: pl.DataFrame) -> None:
+    """Write a run's tables. Raises OutputError if what is on the disk is not what was written."""
+    scored.write_parquet(folder / "scored.parquet")
+    scored.write_csv(folder / "scored.csv")
+    excluded.write_csv(folder / "excluded.csv")
+    without_formulas(rejected).write_csv(folder / "rejected.csv")
     written = int(pl.scan_parquet(folder / "scored.parquet").select(pl.len()).collect().item())
-    if written != customers.scored.height:
-        raise OutputError(f"{folder / 'scored.parquet'}: holds {written} rows of {customers.scored.height}")
-
-
-def _without_formulas(name: str) -> pl.Expr:
-    """Return a text column that a spreadsheet does not run: an apostrophe before what begins like a formula.
-
-    Numbers may begin with a sign.
-    """
-    text = pl.col(name)
-    runs = text.str.contains(FORMULA_CHARACTERS) & ~text.str.contains(NUMBER)
-    return pl.when(runs).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).alias(name)
+    if written != scored.height:
+        raise OutputError(f"{folder / 'scored.parquet'}: holds {written} rows of {scored.height}")

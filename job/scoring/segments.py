@@ -1,41 +1,299 @@
-"""Segments: risk x profit x share of promotional purchases, each with an offer."""
+"""Segments and their offers: data in a TOML file that marketing edits, checked as a whole before anything is scored."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import hashlib
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from job.errors import Problem, SettingsError
+from job.scoring.conditions import CONDITION_COLUMNS, ConditionError, is_always_true, parse_condition
+from schemas.phrases import CHANNELS, ONSITE
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from job.models.artifact import Thresholds
 
-# segment code -> offer code. Ever deeper discounts only teach to wait for discounts: at high risk, buyers of promotions
-# get the loyalty programme and the others get value and news; money is spent where the profit is.
-OFFERS: Final = {
-    "high_risk_high_profit_high_promo": "loyalty_bonus",
-    "high_risk_high_profit_low_promo": "personal_discount",
-    "high_risk_low_profit_high_promo": "loyalty_programme",
-    "high_risk_low_profit_low_promo": "new_arrivals",
-    "low_risk_high_profit_high_promo": "early_access",
-    "low_risk_high_profit_low_promo": "keep_informed",
-    "low_risk_low_profit_high_promo": "bundle",
-    "low_risk_low_profit_low_promo": "cross_sell",
-}
+DEFAULT_FILE: Final = Path(__file__).with_name("segments.toml")
+COST_PARTS: Final = 10_000  # costs and budgets are counted in whole parts of the shop's unit, so that sums are exact
+HIGHEST_COST: Final = 1_000_000
+LONGEST_TITLE: Final = 100
+LONGEST_TEXT: Final = 500
+
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-def segment(thresholds: Thresholds) -> pl.Expr:
-    """Return each customer's segment code (String), from `decline_probability`, `monthly_profit` and `promo_share`."""
-    levels = {
-        "risk": pl.col("decline_probability") >= thresholds.risk,
-        "profit": pl.col("monthly_profit") >= thresholds.profit,
-        "promo": pl.col("promo_share") >= thresholds.promo_share,
-    }
-    parts = [
-        pl.when(high).then(pl.lit(f"high_{name}")).otherwise(pl.lit(f"low_{name}")) for name, high in levels.items()
-    ]
-    return pl.concat_str(parts, separator="_")
+@dataclass(frozen=True)
+class Offer:
+    """What a customer is offered.
+
+    Args:
+        code: its name in `scored`.
+        text: in Russian.
+        channel: one of `CHANNELS`.
+        cost: of one contact, in the unit of `monthly_profit`; 0 on the site.
+    """
+
+    code: str
+    text: str
+    channel: str = ONSITE
+    cost: float = 0.0
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it is sent to the customer, which needs consent."""
+        return self.channel != ONSITE
 
 
-def offer(segment_code: pl.Expr) -> pl.Expr:
-    """Return the code of each segment's offer (String)."""
-    return segment_code.replace_strict(OFFERS, return_dtype=pl.String)
+@dataclass(frozen=True)
+class Segment:
+    """A group of customers that gets one offer.
+
+    Args:
+        code: its name in `scored`.
+        title: in Russian.
+        condition: as written.
+        expression: the condition over `CONDITION_COLUMNS`.
+        priority: a customer belongs to the segment with the lowest one of those whose condition holds.
+        offer: what its customers are offered.
+        onsite_offer: what those of them see who have not allowed messages.
+    """
+
+    code: str
+    title: str
+    condition: str
+    expression: pl.Expr = field(compare=False)
+    priority: int
+    offer: Offer
+    onsite_offer: Offer
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """All segments, by priority.
+
+    Args:
+        file: the name of the file.
+        digest: SHA-256 of its bytes.
+        segments: by priority; the last one takes every customer that is left.
+    """
+
+    file: str
+    digest: str
+    segments: tuple[Segment, ...]
+
+    def assign(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.Series:
+        """Return each customer's segment code (String, never null, in the rows' order).
+
+        Args:
+            customers: the feature frame with `decline_probability`, `risk_decile`, `monthly_profit`, `profit_at_risk`
+                and `contact_allowed`.
+            thresholds: what counts as high.
+        """
+        levels = {
+            "high_risk": pl.col("decline_probability") >= thresholds.risk,
+            "high_profit": pl.col("monthly_profit") >= thresholds.profit,
+            "high_promo": pl.col("promo_share") >= thresholds.promo_share,
+        }
+        code = pl.coalesce(pl.when(segment.expression).then(pl.lit(segment.code)) for segment in self.segments)
+        return (
+            customers.with_columns(**levels)
+            .select(pl.col(name).cast(dtype) for name, dtype in CONDITION_COLUMNS.items())
+            .with_columns(code.alias("segment"))["segment"]
+        )
+
+    def offers(self) -> pl.DataFrame:
+        """Return one row per segment, by priority: what the campaign needs to know of its offers.
+
+        Columns: `segment`, `offer`, `onsite_offer` (String), `is_message` (Boolean), `cost_parts` (Int64; of
+        `COST_PARTS` to the unit), `title`, `offer_text`, `channel` (String).
+        """
+        return pl.DataFrame(
+            [
+                {
+                    "segment": segment.code,
+                    "title": segment.title,
+                    "offer": segment.offer.code,
+                    "offer_text": segment.offer.text,
+                    "channel": segment.offer.channel,
+                    "is_message": segment.offer.is_message,
+                    "cost_parts": round(segment.offer.cost * COST_PARTS),
+                    "onsite_offer": segment.onsite_offer.code,
+                }
+                for segment in self.segments
+            ]
+        )
+
+
+def load_segmentation(path: Path | None = None) -> Segmentation:
+    """Read and check a segments file; `segments.toml` beside this module says how it is written.
+
+    Args:
+        path: None is the shipped one.
+
+    Raises:
+        SettingsError: it cannot be read, or something in it is wrong; every problem is named.
+    """
+    path = path or DEFAULT_FILE
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SettingsError([Problem(str(path), "a segments file that can be read", error.strerror)]) from error
+    try:
+        plain = tomllib.loads(raw.decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SettingsError([Problem(path.name, "UTF-8", f"byte 0x{raw[error.start]:02x}", row=line)]) from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError([Problem(path.name, "TOML", str(error))]) from error
+    reader = _Reader(path.name)
+    segments = reader.segments(plain)
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return Segmentation(path.name, hashlib.sha256(raw).hexdigest(), segments)
+
+
+@dataclass
+class _Reader:
+    """Reads plain values into segments and collects what is wrong with them."""
+
+    file: str
+    problems: list[Problem] = field(default_factory=list)
+
+    def segments(self, plain: Mapping[str, Any]) -> tuple[Segment, ...]:
+        """Return the segments by priority. Whatever is wrong is in `problems`, and then they are of no use."""
+        self._keys("", plain, {"onsite_offer", "segment"})
+        general = self._onsite("onsite_offer", plain.get("onsite_offer"))
+        rows = plain.get("segment")
+        if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+            self._add("segment", "at least one [[segment]]", _shown(rows))
+            return ()
+        segments = [self._segment(place, row, general) for place, row in enumerate(rows, start=1)]
+        self._check_together([segment for segment in segments if segment is not None])
+        return tuple(sorted((one for one in segments if one is not None), key=lambda segment: segment.priority))
+
+    def _segment(self, place: int, row: Mapping[str, Any], general: Offer | None) -> Segment | None:
+        before = len(self.problems)
+        code = row.get("code")
+        where = f"segment «{code}»" if isinstance(code, str) else f"segment {place}"
+        self._keys(where, row, {"code", "title", "condition", "priority", "offer", "onsite_offer"})
+        code = self._code(where, code)
+        title = self._text(f"{where}, title", row.get("title"), LONGEST_TITLE)
+        condition, expression = self._condition(f"{where}, condition", row.get("condition"))
+        priority = row.get("priority")
+        if not isinstance(priority, int) or isinstance(priority, bool):
+            self._add(f"{where}, priority", "a whole number; 1 goes before 2", _shown(priority))
+        offer = self._offer(f"{where}, offer", row.get("offer"))
+        own = self._onsite(f"{where}, onsite_offer", row["onsite_offer"]) if "onsite_offer" in row else None
+        if len(self.problems) > before or offer is None or general is None:
+            return None
+        onsite = own or (general if offer.is_message else offer)
+        return Segment(code, title, condition, expression, int(priority or 0), offer, onsite)
+
+    def _check_together(self, segments: list[Segment]) -> None:
+        """Check what only shows between segments."""
+        for segment, count in _repeated(segment.code for segment in segments):
+            self._add(f"segment «{segment}», code", "a code of its own for each segment", f"{count} segments with it")
+        for title, count in _repeated(segment.title for segment in segments):
+            self._add(f"title «{title}»", "a title of its own for each segment", f"{count} segments with it")
+        for priority, count in _repeated(segment.priority for segment in segments):
+            codes = ", ".join(segment.code for segment in segments if segment.priority == priority)
+            self._add(
+                f"priority {priority}",
+                "a priority of its own for each segment, which decides where a customer of several belongs",
+                f"{count} segments with it: {codes}",
+            )
+        offers: dict[str, Offer] = {}
+        for offer in (offer for segment in segments for offer in (segment.offer, segment.onsite_offer)):
+            if offers.setdefault(offer.code, offer) != offer:
+                self._add(f"offer «{offer.code}»", "the same text, channel and cost wherever the code is", "two offers")
+        if not segments:
+            return
+        *first, last = sorted(segments, key=lambda segment: segment.priority)
+        if not is_always_true(last.condition) and not self.problems:
+            expected = 'condition = "true": it takes the customers that no other segment covers'
+            self._add(f"segment «{last.code}», the last by priority", expected, last.condition)
+        for segment in first:
+            if is_always_true(segment.condition):
+                expected = "it as the last by priority: no customer is left for the segments after it"
+                self._add(f"segment «{segment.code}»", expected, f'condition = "true" at priority {segment.priority}')
+
+    def _condition(self, where: str, value: object) -> tuple[str, pl.Expr]:
+        if not isinstance(value, str):
+            self._add(where, 'a condition in quotes, such as "risk_decile = 1"', _shown(value))
+            return "", pl.lit(value=False)
+        try:
+            return value, parse_condition(value)
+        except ConditionError as error:
+            self._add(where, error.expected, error.found)
+            return value, pl.lit(value=False)
+
+    def _offer(self, where: str, value: object) -> Offer | None:
+        if not isinstance(value, dict):
+            self._add(where, "a table with code, text, channel and cost", _shown(value))
+            return None
+        self._keys(where, value, {"code", "text", "channel", "cost"})
+        code = self._code(where, value.get("code"))
+        text = self._text(f"{where}, text", value.get("text"), LONGEST_TEXT)
+        channel = value.get("channel")
+        if channel not in CHANNELS:
+            self._add(f"{where}, channel", f"one of {', '.join(CHANNELS)}", _shown(channel))
+            return None
+        cost = self._cost(f"{where}, cost", value.get("cost", 0 if channel == ONSITE else None))
+        if channel == ONSITE and cost:
+            self._add(f"{where}, cost", "no cost on the site: nobody is contacted", _shown(cost))
+        return Offer(code, text, str(channel), cost)
+
+    def _onsite(self, where: str, value: object) -> Offer | None:
+        if not isinstance(value, dict):
+            self._add(where, "a table with code and text, for those who have not allowed messages", _shown(value))
+            return None
+        self._keys(where, value, {"code", "text"})
+        return Offer(
+            self._code(where, value.get("code")), self._text(f"{where}, text", value.get("text"), LONGEST_TEXT)
+        )
+
+    def _cost(self, where: str, value: object) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= HIGHEST_COST:
+            cost = float(value)
+            if round(cost * COST_PARTS) / COST_PARTS == cost:
+                return cost
+        self._add(where, f"a number from 0 to {HIGHEST_COST:,} with at most 4 decimals", _shown(value))
+        return 0.0
+
+    def _code(self, where: str, value: object) -> str:
+        if isinstance(value, str) and _CODE.fullmatch(value):
+            return value
+        self._add(f"{where}, code", "Latin small letters, digits and _, a letter first, at most 63", _shown(value))
+        return ""
+
+    def _text(self, where: str, value: object, longest: int) -> str:
+        if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= longest:
+            return value
+        self._add(where, f"a text on one line of at most {longest} characters", _shown(value))
+        return ""
+
+    def _keys(self, where: str, value: Mapping[str, Any], known: set[str]) -> None:
+        for key in sorted(value.keys() - known):
+            self._add(where, f"one of the keys {', '.join(sorted(known))}", key)
+
+    def _add(self, where: str, expected: str, found: str | None) -> None:
+        self.problems.append(Problem(f"{self.file}, {where}" if where else self.file, expected, found))
+
+
+def _repeated(values: Iterable[str] | Iterable[int]) -> list[tuple[Any, int]]:
+    """Return the values that occur more than once, and how often."""
+    counts: dict[Any, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return [(value, count) for value, count in counts.items() if count > 1]
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value)

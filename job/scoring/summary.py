@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from job.text_table import align
+from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,25 +40,38 @@ def summarise_run(manifest: Mapping[str, Any], *, latest: Path) -> str:
         "",
         "  Segments, the largest profit at risk first",
         *align(
-            ("segment", "customers", "may be contacted", "mean risk", "profit at risk", "offer"),
+            ("segment", "title", "customers", "mean risk", "profit at risk", "contacts", "control", "offer"),
             [
                 (
                     row["segment"],
+                    row["title"],
                     f"{row['customers']:,}",
-                    f"{row['contact_allowed']:,}",
-                    f"{row['mean_risk']:.0%}",
+                    "-" if row["mean_risk"] is None else f"{row['mean_risk']:.0%}",
                     f"{row['profit_at_risk']:,.0f}",
+                    f"{row[TREATMENT]:,}",
+                    f"{row[CONTROL]:,}",
                     row["offer"],
                 )
                 for row in manifest["segments"]
             ],
         ),
         "",
+        f"  Campaign: {describe_campaign(manifest['campaign'])}",
         f"  Model: {describe_quality(manifest['model'])}",
         *(f"  Note: {warning}" for warning in manifest["warnings"]),
         f"  Files: {latest}",
     ]
     return "\n".join(lines)
+
+
+def describe_campaign(campaign: Mapping[str, Any]) -> str:
+    """Return one line: whom the campaign contacts, holds back, and what it costs."""
+    budget = campaign["budget"]
+    cost = f"{campaign['spent']:,.2f}" + (" with no budget set" if budget is None else f" of a budget of {budget:,.2f}")
+    return (
+        f"{campaign['name']}; {campaign['contacts']:,} contacts in campaign.csv for {cost}; "
+        f"{campaign['control']:,} customers held back as the control group"
+    )
 
 
 def describe_quality(model: Mapping[str, Any]) -> str:

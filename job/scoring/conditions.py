@@ -1,0 +1,121 @@
+"""The conditions of segments: a closed part of SQL over named columns, checked before anything runs.
+
+A condition comes from a file that anyone may edit. It is read token by token against a list of what is allowed; there
+are no functions, no subqueries, no comments and no names but those of the columns, so that it can neither read files
+nor run anything. Only then is it handed to Polars, which parses it and tries it on one row.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
+from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST: Final = 1000  # characters; deeper nesting than that could hold is of no use to a person
+WORDS: Final = {
+    feature.name: {**words.values, **dict(zip(feature.values, feature.values, strict=True)), UNKNOWN: UNKNOWN}
+    for feature, words in zip(CATEGORICAL_FEATURES, (SERVICE_TYPE, CATEGORY), strict=True)
+}
+"""Column -> what may stand in quotes beside it -> its ASCII name: the shop's words, and the ASCII names themselves."""
+
+CONDITION_COLUMNS: Final[dict[str, pl.DataType]] = {
+    **{feature.name: pl.Float64() for feature in NUMERIC_FEATURES},
+    **{feature.name: pl.Enum([*feature.values, UNKNOWN]) for feature in CATEGORICAL_FEATURES},
+    "decline_probability": pl.Float64(),
+    "risk_decile": pl.Int8(),
+    "monthly_profit": pl.Float64(),
+    "profit_at_risk": pl.Float64(),
+    "contact_allowed": pl.Boolean(),
+    "high_risk": pl.Boolean(),
+    "high_profit": pl.Boolean(),
+    "high_promo": pl.Boolean(),
+}
+"""Column -> dtype of what a condition may name. None is ever null."""
+
+_ALLOWED: Final = "columns, numbers, words in single quotes, comparisons, arithmetic, AND, OR, NOT, IN, BETWEEN"
+_KEYWORDS: Final = {"AND", "OR", "NOT", "IN", "BETWEEN", "TRUE", "FALSE"}
+_TOKENS: Final = re.compile(
+    r"""
+    (?P<space> \s+ )
+  | (?P<comment> -- | /\* )
+  | (?P<number> \d+ (?: \.\d+ )? (?: [eE][+-]?\d+ )? (?![\w.]) )
+  | (?P<word> '[^']*' )
+  | (?P<name> [A-Za-z_][A-Za-z0-9_]* )
+  | (?P<operator> <> | != | <= | >= | == | [=<>+\-*/(),] )
+  | (?P<other> . )
+    """,
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+
+
+class ConditionError(ValueError):
+    """A condition is refused. The arguments are what was found and what was expected."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found, expected)
+        self.found = found
+        self.expected = expected
+
+
+def parse_condition(text: str) -> pl.Expr:
+    """Return a condition as an expression (Boolean) over `CONDITION_COLUMNS`, words as String columns.
+
+    Raises:
+        ConditionError: it is not one, or not an allowed one.
+    """
+    if len(text) > LONGEST:
+        raise ConditionError(f"{len(text):,} characters", f"at most {LONGEST:,}")
+    tokens = list(_TOKENS.finditer(text))
+    known = {word: name for match in tokens for word, name in WORDS.get(match[0], {}).items()}
+    sql = "".join(_translated(match, text, known) for match in tokens)
+    try:
+        expression = pl.sql_expr(sql)
+        outcome = _one_customer().select(holds=expression)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConditionError(text, f"a condition that can be computed ({reason})") from error
+    if outcome.schema["holds"] != pl.Boolean:
+        raise ConditionError(text, "a condition that is true or false, such as «risk_decile = 1»")
+    return expression
+
+
+def is_always_true(text: str) -> bool:
+    """Return whether a condition is the word `true`: the segment that takes all the others."""
+    return text.strip().upper() == "TRUE"
+
+
+def _translated(match: re.Match[str], text: str, known: Mapping[str, str]) -> str:
+    """Return a token as Polars shall read it."""
+    token = match[0]
+    match match.lastgroup:
+        case "name":
+            if token.upper() in _KEYWORDS or token in CONDITION_COLUMNS:
+                return token
+            if text[match.end() :].lstrip().startswith("("):
+                raise ConditionError(f"{token}(…)", f"no functions: {_ALLOWED}")
+            raise ConditionError(token, f"one of the columns {', '.join(CONDITION_COLUMNS)}")
+        case "word":
+            # Polars compares a column with a word that it cannot hold, which would be an empty segment.
+            if token[1:-1] not in known:
+                words = [word for column in WORDS if column in text for word in WORDS[column]]
+                expected = f"one of {', '.join(words)}" if words else f"a condition on {' or '.join(WORDS)} around it"
+                raise ConditionError(token, expected)
+            return f"'{known[token[1:-1]]}'"
+        case "comment" | "other":
+            raise ConditionError(token, _ALLOWED)
+    return token
+
+
+def _one_customer() -> pl.DataFrame:
+    values = {
+        name: dtype.categories[0] if isinstance(dtype, pl.Enum) else True if dtype == pl.Boolean else 1
+        for name, dtype in CONDITION_COLUMNS.items()
+    }
+    return pl.DataFrame({name: [value] for name, value in values.items()}, schema=CONDITION_COLUMNS)

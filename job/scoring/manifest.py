@@ -1,0 +1,152 @@
+"""What a run says of itself: every number in `manifest.json` but those of the intake."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from job.features import count_reasons
+from job.scoring.publish import LATEST, MANIFEST
+from job.scoring.segments import COST_PARTS
+from schemas.scored import CAMPAIGN_GROUPS, TREATMENT
+from schemas.vocabulary import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from job.intake.accept import Intake
+    from job.models.artifact import Artifact
+    from job.scoring.segments import Segmentation
+
+STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its standard errors is no chance
+
+
+def describe_model(artifact: Artifact) -> dict[str, Any]:
+    """Return what a run says of the model that it used."""
+    told = ("kind", "title", "roc_auc", "trained_on", "thresholds")
+    return {"digest": artifact.digest, **{key: artifact.manifest[key] for key in told if key in artifact.manifest}}
+
+
+def count_customers(intake: Intake, scored: pl.DataFrame, excluded: pl.DataFrame) -> dict[str, Any]:
+    """Return the customers by fate. Raises AssertionError if they do not add up: a defect of the job."""
+    counts = {
+        "in": intake.customers_in,
+        "scored": scored.height,
+        "excluded": excluded.height,
+        "rejected": intake.customers_rejected,
+    }
+    if counts["in"] != counts["scored"] + counts["excluded"] + counts["rejected"]:
+        raise AssertionError(f"customers do not add up: {counts}")
+    return {**counts, "excluded_by_reason": count_reasons(excluded)}
+
+
+def count_rows(intake: Intake, scored: pl.DataFrame, excluded: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Return each file's rows by fate.
+
+    In = used + repaired + rejected + dropped, and used + repaired = scored + excluded.
+
+    Raises:
+        AssertionError: they do not add up: a defect of the job.
+    """
+    rows: dict[str, dict[str, int]] = {}
+    for (file, account), table in zip(intake.accounts.items(), TABLES, strict=True):
+        ids = intake.tables[table].select("id")
+        of_scored = ids.join(scored.select("id"), on="id", how="semi").height
+        of_excluded = ids.join(excluded.select("id"), on="id", how="semi").height
+        if of_scored + of_excluded != account.used + account.repaired:
+            raise AssertionError(f"{file}: {of_scored} + {of_excluded} rows of scored and excluded, not {account}")
+        rows[file] = {**asdict(account), "scored": of_scored, "excluded": of_excluded}
+    return rows
+
+
+def describe_segments(
+    scored: pl.DataFrame, segmentation: Segmentation, *, previous: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Return one row per segment, the empty ones too, the largest profit at risk first.
+
+    A row has the segment's code, title, condition and offer, its customers, their share of the run and of the previous
+    run, mean risk, profit at risk, consents, the sizes of the campaign's groups and what the contacts cost.
+
+    Args:
+        scored: the output frame.
+        segmentation: the segments.
+        previous: segment -> share of the previous run's customers.
+    """
+    rows = []
+    for segment in segmentation.segments:
+        own = scored.filter(pl.col("segment") == segment.code)
+        groups = {group: int((own["campaign_group"] == group).sum()) for group in CAMPAIGN_GROUPS}
+        rows.append(
+            {
+                "segment": segment.code,
+                "title": segment.title,
+                "condition": segment.condition,
+                "priority": segment.priority,
+                "offer": segment.offer.code,
+                "offer_text": segment.offer.text,
+                "channel": segment.offer.channel,
+                "cost_per_contact": segment.offer.cost,
+                "onsite_offer": segment.onsite_offer.code,
+                "customers": own.height,
+                "share": own.height / max(scored.height, 1),
+                "previous_share": (previous or {}).get(segment.code),
+                "mean_risk": own["decline_probability"].mean(),
+                "profit_at_risk": own["profit_at_risk"].sum(),
+                "contact_allowed": int(own["contact_allowed"].sum()),
+                **groups,
+                "cost": groups[TREATMENT] * round(segment.offer.cost * COST_PARTS) / COST_PARTS,
+            }
+        )
+    return sorted(rows, key=lambda row: (-row["profit_at_risk"], row["segment"]))
+
+
+def segment_warnings(
+    segments: Sequence[Mapping[str, Any]], *, customers: int, previous_customers: int, limit: float
+) -> list[str]:
+    """Return a line for each segment that is empty, or whose share changed by more than the limit and than chance.
+
+    Args:
+        segments: of `describe_segments`.
+        customers: scored in this run.
+        previous_customers: scored in the previous run.
+        limit: factor up or down, above 1.
+    """
+    lines = []
+    for row in segments:
+        name = f"segment {row['segment']} («{row['title']}»)"
+        share, before = row["share"], row["previous_share"]
+        if not row["customers"]:
+            lines.append(f"{name} is empty")
+        elif before is not None and _has_changed(share, before, customers, previous_customers, limit):
+            lines.append(f"{name} has {share:.1%} of the customers, {before:.1%} in the previous run")
+    return lines
+
+
+def read_previous(output: Path, segments_digest: str) -> tuple[dict[str, float], int]:
+    """Return segment -> share of the customers of the latest run, and how many they were.
+
+    Nothing if there is none, or if its segments were others: then nothing can be compared.
+
+    Args:
+        output: where runs are published.
+        segments_digest: SHA-256 of this run's segments file.
+    """
+    try:
+        manifest = json.loads((output / LATEST / MANIFEST).read_bytes())
+        if manifest["settings"]["segments"] != segments_digest:
+            return {}, 0
+        shares = {str(row["segment"]): float(row["share"]) for row in manifest["segments"]}
+        return shares, int(manifest["customers"]["scored"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, 0
+
+
+def _has_changed(share: float, before: float, customers: int, previous_customers: int, limit: float) -> bool:
+    pooled = (share * customers + before * previous_customers) / (customers + previous_customers)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / customers + 1 / previous_customers))
+    return abs(share - before) > STANDARD_ERRORS * error and max(share, before) > limit * min(share, before)

@@ -1,0 +1,133 @@
+"""The list that marketing works through: `campaign.csv` and, on request, `campaign.xlsx`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from job.scoring.spreadsheet import DECIMALS, write_russian_csv
+from schemas.phrases import CAMPAIGN_HEADINGS, CHANNELS, SUMMARY_HEADINGS, SUMMARY_SHEET
+from schemas.scored import TREATMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from xlsxwriter import Workbook
+    from xlsxwriter.format import Format
+
+    from job.scoring.segments import Segmentation
+
+SHEET_ROWS: Final = 1_000_000  # Excel's sheet has 1,048,576; longer segments go on in the next sheet
+SHEET_TITLE: Final = 31  # Excel's limit
+EXACT_DIGITS: Final = 10**15  # Excel keeps 15 digits of a number: longer ids are written as text
+
+_FORBIDDEN_IN_TITLE: Final = str.maketrans(dict.fromkeys("[]:*?/\\'", " "))
+_WIDTHS: Final = {
+    "id": 12,
+    "segment_title": 30,
+    "title": 30,
+    "offer_text": 60,
+    "reason_1": 50,
+    "reason_2": 50,
+    "reason_3": 50,
+}
+_WIDTH: Final = 18
+_CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC)  # fixed: the same contacts give the same bytes
+
+
+def list_contacts(scored: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
+    """Return whom marketing should contact, the largest profit at risk first (`segment` and `CAMPAIGN_HEADINGS`).
+
+    Args:
+        scored: the output frame.
+        segmentation: where titles and offers stand.
+    """
+    told = segmentation.offers().select(
+        "segment", "offer_text", pl.col("title").alias("segment_title"), pl.col("channel").replace_strict(CHANNELS)
+    )
+    return (
+        scored.filter(pl.col("campaign_group") == TREATMENT)
+        .sort("profit_at_risk", "id", descending=[True, False])
+        .join(told, on="segment", how="left", maintain_order="left")
+        .with_columns(
+            (pl.col("decline_probability") * 100).round(1).alias("decline_percent"),
+            pl.col("profit_at_risk").round(DECIMALS),
+        )
+        .select("segment", *CAMPAIGN_HEADINGS)
+    )
+
+
+def write_contacts(contacts: pl.DataFrame, path: Path) -> None:
+    """Write `campaign.csv` for a Russian Excel."""
+    write_russian_csv(contacts, path, CAMPAIGN_HEADINGS)
+
+
+def write_workbook(contacts: pl.DataFrame, segments: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write `campaign.xlsx`: a summary, then one sheet per segment that has contacts.
+
+    Text is written as text and never runs. The same contacts give the same bytes.
+
+    Args:
+        contacts: of `list_contacts`.
+        segments: the segments as the manifest has them, in the order of the sheets.
+        path: of the file.
+    """
+    import xlsxwriter  # noqa: PLC0415 - only this format needs it
+
+    titles: set[str] = set()
+    with xlsxwriter.Workbook(str(path), {"constant_memory": True}) as workbook:
+        workbook.set_properties({"created": _CREATED})
+        bold = workbook.add_format({"bold": True, "text_wrap": True, "valign": "top"})
+        summary = [_channel_named(row) for row in segments]
+        _write_sheet(workbook, _sheet_title(SUMMARY_SHEET, titles), SUMMARY_HEADINGS, summary, bold)
+        for segment in segments:
+            own = contacts.filter(pl.col("segment") == segment["segment"])
+            for start in range(0, own.height, SHEET_ROWS):
+                rows = own.slice(start, SHEET_ROWS).iter_rows(named=True)
+                _write_sheet(workbook, _sheet_title(str(segment["title"]), titles), CAMPAIGN_HEADINGS, rows, bold)
+
+
+def _channel_named(segment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a segment's summary as it is shown: the channel in Russian, the risk in percent, sums rounded."""
+    risk = segment["mean_risk"]
+    return {
+        **segment,
+        "channel": CHANNELS[segment["channel"]],
+        "mean_risk": None if risk is None else round(risk * 100, 1),
+        "profit_at_risk": round(segment["profit_at_risk"], DECIMALS),
+    }
+
+
+def _write_sheet(
+    workbook: Workbook,
+    title: str,
+    headings: Mapping[str, str],
+    rows: Sequence[Mapping[str, Any]] | Iterator[Mapping[str, Any]],
+    bold: Format,
+) -> None:
+    sheet = workbook.add_worksheet(title)
+    sheet.freeze_panes(1, 0)
+    for place, (name, heading) in enumerate(headings.items()):
+        sheet.set_column(place, place, _WIDTHS.get(name, _WIDTH))
+        sheet.write_string(0, place, heading, bold)
+    for line, row in enumerate(rows, start=1):
+        for place, name in enumerate(headings):
+            value = row[name]
+            if isinstance(value, str) or (isinstance(value, int) and value >= EXACT_DIGITS):
+                sheet.write_string(line, place, str(value))
+            elif value is not None:
+                sheet.write_number(line, place, value)
+
+
+def _sheet_title(title: str, used: set[str]) -> str:
+    """Return a title that Excel takes and that no other sheet has, whatever the case."""
+    clean = " ".join(title.translate(_FORBIDDEN_IN_TITLE).split()) or SUMMARY_SHEET
+    name, number = clean[:SHEET_TITLE].strip(), 1
+    while name.casefold() in used:
+        number += 1
+        name = f"{clean[: SHEET_TITLE - len(str(number)) - 1].strip()} {number}"
+    used.add(name.casefold())
+    return name
