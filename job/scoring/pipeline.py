@@ -27,7 +27,7 @@ from job.scoring.manifest import (
     read_previous,
     segment_warnings,
 )
-from job.scoring.publish import MANIFEST, RUNS, describe_files, is_published, locked_output, staged_run
+from job.scoring.publish import MANIFEST, RUNS, describe_files, heal_latest, is_published, locked_output, staged_run
 from job.scoring.score import complete, prepare, score_customers
 from job.scoring.segments import load_segmentation
 from job.scoring.spreadsheet import without_formulas
@@ -125,6 +125,7 @@ def run_scoring(
         run_id = name_run(intake, artifact, settings)
         folder = output / RUNS / run_id
         if is_published(output, run_id):
+            heal_latest(output, run_id)
             return Outcome(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")), is_new=False)
         with watch.stage("features"):
             prepared = prepare(intake.tables)

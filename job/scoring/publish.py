@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -91,6 +92,25 @@ def point_latest(output: Path, run_id: str) -> None:
     beside.symlink_to(Path(RUNS) / run_id)
     beside.replace(output / LATEST)
     _flush(output)
+
+
+def heal_latest(output: Path, run_id: str) -> None:
+    """Let `latest` name a published run if it names none, or one that was finished earlier.
+
+    A run that was killed between its two renames is whole, but nobody is shown it.
+    """
+    with _as_output_error(output):
+        shown = finished(output / LATEST)
+        if shown is None or shown < (finished(output / RUNS / run_id) or ""):
+            point_latest(output, run_id)
+
+
+def finished(run: Path) -> str | None:
+    """Return when a run was finished (ISO 8601, UTC), None if there is no whole run."""
+    try:
+        return str(json.loads((run / MANIFEST).read_text(encoding="utf-8"))["finished"])
+    except FileNotFoundError:
+        return None
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, object]]:

@@ -1,0 +1,98 @@
+"""The house's laws: imports run one way, and a command loads only what it needs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Room -> the rooms that it may import. Longer names win: job.models before job.
+ALLOWED = {
+    "schemas": set(),
+    "job.errors": set(),
+    "job.text_table": set(),
+    "job.mixing": set(),
+    "job.russian": set(),
+    "job.intake": {"schemas", "job.errors", "job.text_table"},
+    "job.features": {"schemas", "job.errors"},
+    "job.sample": {"schemas", "job.errors", "job.mixing"},
+    "job.models": {"schemas", "job.errors", "job.russian"},
+    "job.scoring": {"job.report"},
+    "job.training": set(),
+    "job.campaign": {"job.sample", "job.scoring"},
+    "job.report": set(),
+    "job.cli": {"job.scoring", "job.training", "job.campaign", "job.report", "job.sample"},
+    "job.__main__": {"job.cli"},
+}
+BELOW = {
+    "schemas",
+    "job.errors",
+    "job.text_table",
+    "job.mixing",
+    "job.russian",
+    "job.intake",
+    "job.features",
+    "job.models",
+}
+for upper in ("job.scoring", "job.training", "job.campaign", "job.report", "job.cli"):
+    ALLOWED[upper] = ALLOWED[upper] | BELOW
+
+
+def room_of(module: str) -> str | None:
+    rooms = [room for room in ALLOWED if module == room or module.startswith(f"{room}.")]
+    return max(rooms, key=len) if rooms else None
+
+
+def imports_of(path: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            modules.add(node.module or "")
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return modules
+
+
+def modules() -> list[tuple[str, Path]]:
+    paths = [*ROOT.glob("job/**/*.py"), *ROOT.glob("schemas/**/*.py")]
+    return [(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path) for path in paths]
+
+
+@pytest.mark.parametrize(("module", "path"), modules(), ids=[name for name, _ in modules()])
+def test_imports_run_one_way(module: str, path: Path) -> None:
+    if module == "job":
+        assert not {name for name in imports_of(path) if name.startswith(("job", "schemas"))}
+        return
+    room = room_of(module)
+    assert room is not None, f"{module} is in no room: add it to ALLOWED"
+    used = {other for name in imports_of(path) if (other := room_of(name)) is not None and other != room}
+    assert used <= ALLOWED[room], f"{module} imports {sorted(used - ALLOWED[room])}"
+
+
+def test_only_the_command_line_knows_click() -> None:
+    users = [module for module, path in modules() if any(name.split(".")[0] == "click" for name in imports_of(path))]
+    assert users == ["job.cli"]
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(chr(10).join(sys.modules))"
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return {name.split(".")[0] for name in printed.stdout.splitlines()}
+
+
+def test_help_starts_without_heavy_libraries() -> None:
+    heavy = {"polars", "pandera", "sklearn", "lightgbm", "numpy", "scipy", "altair", "pandas"}
+    assert not heavy & loaded_by("import job.cli")
+
+
+def test_scoring_with_the_linear_model_needs_no_training_library() -> None:
+    """Pandera imports scikit-learn's relatives if they are installed, so it is what this project imports that counts."""
+    training = {"sklearn", "lightgbm", "optuna", "scipy", "joblib", "pandas", "matplotlib", "altair", "vl_convert"}
+    code = "import job.scoring.pipeline, job.models.linear, job.models.artifact"
+    assert not training & loaded_by(code)
