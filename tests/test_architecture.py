@@ -92,7 +92,7 @@ def test_help_starts_without_heavy_libraries() -> None:
 
 
 def test_scoring_with_the_linear_model_needs_no_training_library() -> None:
-    """Pandera imports scikit-learn's relatives if they are installed, so it is what this project imports that counts."""
+    """In the environment with everything installed, too: nothing drags them in."""
     training = {"sklearn", "lightgbm", "optuna", "scipy", "joblib", "pandas", "matplotlib", "altair", "vl_convert"}
     code = "import job.scoring.pipeline, job.models.linear, job.models.artifact"
     assert not training & loaded_by(code)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import lightgbm
 import numpy as np
 import polars as pl
@@ -16,7 +18,7 @@ from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 
 
 @pytest.fixture(scope="module")
-def labelled(labelled_drop, limits: Limits) -> Labelled:
+def labelled(labelled_drop: Path, limits: Limits) -> Labelled:
     return read_labelled(labelled_drop, limits=limits, wait_minutes=0, settle_seconds=0)
 
 

@@ -10,7 +10,7 @@ from job.training.intervals import delong_interval
 
 
 def test_delong_gives_the_published_interval_of_hanley_and_mcneil_s_ct_ratings() -> None:
-    """Ratings of 58 normal and 51 abnormal images (Radiology 143, 1982); DeLong's interval as in Stata's manual, roctab."""
+    """Ratings of 58 normal and 51 abnormal images (Radiology 143, 1982); DeLong's interval: Stata's manual, roctab."""
     ratings = np.arange(1, 6)
     normal, abnormal = [33, 6, 6, 11, 2], [3, 2, 2, 11, 33]
     scores = np.concatenate([np.repeat(ratings, normal), np.repeat(ratings, abnormal)]).astype(float)

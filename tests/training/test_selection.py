@@ -6,6 +6,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from job.training.candidates import Candidate, Fitted
+from job.training.folds import group_folds
 from job.training.selection import (
     Comparison,
     Measured,
@@ -59,7 +60,7 @@ def test_equal_values_leave_no_doubt_or_no_gain() -> None:
 
 
 @pytest.mark.parametrize(("gain", "p", "is_better"), [(0.01, 0.049, True), (0.01, 0.051, False), (-0.01, 0.001, False)])
-def test_only_a_significant_gain_is_better(gain: float, p: float, is_better: bool) -> None:
+def test_only_a_significant_gain_is_better(gain: float, p: float, *, is_better: bool) -> None:
     assert Comparison(gain, 0, 0, 0, p).is_better is is_better
 
 
@@ -119,8 +120,6 @@ def test_progress_names_each_step() -> None:
 
 def test_tuning_tries_the_first_guess_and_keeps_the_best() -> None:
     frame, labels, groups = simulate(3, strength=1.0)
-    from job.training.folds import group_folds
-
     splits = list(group_folds(labels, groups, folds=3, seed=1))
     assert tune(STRONG, frame, labels, splits, trials=1, seed=1) == {"C": 1.0}
     again = [tune(STRONG, frame, labels, splits, trials=5, seed=1) for _ in range(2)]
