@@ -34,7 +34,7 @@ def plain_scores(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 
 def scored_bytes(output: Path) -> list[bytes]:
-    return [(output / "latest" / name).read_bytes() for name in ("scored.csv", "scored.parquet", "campaign.csv")]
+    return [(output / "latest" / name).read_bytes() for name in ("scored.csv", "scored.parquet")]
 
 
 @pytest.mark.parametrize("name", FOUND)

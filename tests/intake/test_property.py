@@ -8,7 +8,9 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from job.errors import EXIT_LOOK, EXIT_PUBLISHED
 from job.intake.accept import Limits
+from tests.golden.judge import score
 from tests.intake.fuzz import judge
 from tests.intake.mutate import QUICK, Folder, become_parquet, seeded, start
 
@@ -34,20 +36,34 @@ def judge_broken(seed: int, faults: list[tuple[Fault, int]], limits: Limits, *, 
 
 
 @given(seeds, st.lists(st.tuples(st.sampled_from(QUICK), seeds), max_size=4), limits, st.booleans())
-@settings(bounded, max_examples=60)
+@settings(bounded, max_examples=40)
 def test_broken_drops(seed: int, faults: list[tuple[Fault, int]], limits: Limits, labelled: bool) -> None:  # noqa: FBT001
     code = judge_broken(seed, faults, limits, labelled=labelled)
     assert code in (0, 3, 6)
 
 
 @given(seeds, seeds)
-@settings(bounded, max_examples=4)
+@settings(bounded, max_examples=3)
 def test_broken_parquet(seed: int, fault_seed: int) -> None:
     assert judge_broken(seed, [(become_parquet, fault_seed)], Limits(), labelled=False) in (0, 3)
 
 
+@given(seeds, st.lists(st.tuples(st.sampled_from(QUICK), seeds), max_size=2))
+@settings(bounded, max_examples=10)
+def test_nothing_is_published_of_a_refused_drop(seed: int, faults: list[tuple[Fault, int]]) -> None:
+    drop = start(seeded(seed))
+    for fault, fault_seed in faults:
+        fault(seeded(fault_seed), drop)
+    with tempfile.TemporaryDirectory() as name:
+        drop.write(Path(name, "drop"))
+        code, problems = score(Path(name, "drop"), Path(name, "out"), [])
+        published = [*Path(name, "out").glob("runs/*/_SUCCESS")]
+        assert len(published) == (code in (EXIT_PUBLISHED, EXIT_LOOK))
+        assert code in (EXIT_PUBLISHED, EXIT_LOOK) or (code in (3, 6) and problems)
+
+
 @given(st.binary(max_size=300), st.sampled_from(["market_file", "market_money", "market_time", "money"]))
-@settings(bounded, max_examples=25)
+@settings(bounded, max_examples=15)
 def test_any_bytes_as_a_file(raw: bytes, name: str) -> None:
     drop = start(seeded(1))
     drop.files[f"{name}.csv"] = raw
