@@ -147,6 +147,7 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
     envvar="RETENTION_FORMAT",
     help="xlsx also writes campaign.xlsx, one sheet per segment.",
 )
+@click.option("--no-report", is_flag=True, help="Do not draw report.html; `retention report` can do it later.")
 def score(
     *,
     drop: Path,
@@ -158,6 +159,7 @@ def score(
     control_share: float,
     budget: float | None,
     campaign_format: Literal["csv", "xlsx"],
+    no_report: bool,
     wait: float,
     settle: float,
     max_rejected: float,
@@ -170,11 +172,15 @@ def score(
       retention score --input /data/drop --output /data/out
     """
     from job.models.artifact import default_folder  # noqa: PLC0415 - each command imports only what it needs
+    from job.report import missing_libraries  # noqa: PLC0415
     from job.scoring.campaign import Campaign  # noqa: PLC0415
     from job.scoring.pipeline import run_scoring  # noqa: PLC0415
     from job.scoring.publish import LATEST  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
 
+    missing = [] if no_report else missing_libraries()
+    if missing:
+        click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)
     outcome = run_scoring(
         drop,
         output,
@@ -184,6 +190,7 @@ def score(
         segments_file=segments,
         segment_change=segment_change,
         campaign_format=campaign_format,
+        with_report=not no_report and not missing,
         wait_minutes=wait,
         settle_seconds=settle,
         progress=_show_stage,
@@ -409,6 +416,29 @@ def lift(
         progress=_show_stage,
     )
     click.echo(summarise_lift(published.lift, run_id=published.run_id, folder=published.folder))
+
+
+@main.command(context_settings=SETTINGS)
+@click.option("--run", "run_folder", type=FOLDER, required=True, metavar="DIR", help="A published run: OUT/runs/ID.")
+def report(*, run_folder: Path) -> None:
+    r"""Draw report.html of a published run again, from its manifest alone.
+
+    \b
+    Example:
+      retention report --run /data/out/latest
+    """
+    from job.report import missing_libraries  # noqa: PLC0415
+
+    missing = missing_libraries()
+    if missing:
+        raise SettingsError(f"report.html cannot be drawn: {_how_to_draw(missing)}")
+    from job.report.page import write_report  # noqa: PLC0415
+
+    click.echo(f"Wrote {write_report(run_folder)}")
+
+
+def _how_to_draw(missing: list[str]) -> str:
+    return f"not installed: {', '.join(missing)}; pip install 'oneclick-retention[report]'"
 
 
 def _limits(max_rejected: float, max_unknown: float) -> Limits:

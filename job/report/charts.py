@@ -305,7 +305,7 @@ def driver_bars(facts: Mapping[str, Any]) -> Drawn:
     """Return the features that move the risk most, and in which direction."""
     drivers = facts["drivers"]
     total = sum(drivers["overall"].values()) or 1.0
-    arrows = {"more": " ↑ больше: риск выше", "less": " ↓ меньше: риск выше", None: ""}
+    arrows = {"more": " ↑", "less": " ↓", None: ""}
     rows = [
         {
             "title": title_of(name) + arrows[drivers["direction"][name]],
@@ -367,13 +367,15 @@ def drift_bars(drift: Mapping[str, Any]) -> Drawn:
             "text": number(row["shift"], decimals=2, signed=True),
             "color": RED if abs(row["shift"]) >= NOTABLE_SHIFT else BLUE,
             "align": "right" if row["shift"] < 0 else "left",
+            "zero": 0,
         }
         for place, row in enumerate(ordered[:SHOWN_FEATURES])
     ]
     reach = max(NOTABLE_SHIFT * 2, *(abs(row["value"]) * 1.35 for row in rows))
     base = alt.Chart(_data(rows))
     y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    x = alt.X("value:Q", axis=None, scale=alt.Scale(domain=[-reach, reach]))
+    scale = alt.Scale(domain=[-reach, reach])
+    x = alt.X("value:Q", axis=None, scale=scale)
     bars = base.mark_bar(height=13, yOffset=7).encode(x, y, color=alt.Color("color:N", scale=None))
     title = base.mark_text(align="left", baseline="middle", dy=-9, limit=WIDTH).encode(
         x=alt.value(0), y=y, text="title:N"
@@ -384,7 +386,9 @@ def drift_bars(drift: Mapping[str, Any]) -> Drawn:
         .encode(x, y, text="text:N")
         for align, shift in SIDES
     )
-    zero = alt.Chart(_data([{"value": 0}])).mark_rule(color=GREY).encode(x)
+    zero = base.mark_tick(color=GREY, height=19, thickness=1, yOffset=7).encode(
+        alt.X("zero:Q", axis=None, scale=scale), y
+    )
     return alt.layer(bars, zero, title, left, right).properties(width=WIDTH, height=ROW * len(rows))
 
 

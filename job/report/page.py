@@ -27,6 +27,7 @@ REPORT: Final = "report.html"
 MANIFEST: Final = "manifest.json"
 SUCCESS: Final = "_SUCCESS"
 KEPT_SHARES: Final = (0.05, 0.1, 0.2)
+NOTABLE_POINTS: Final = 0.02  # a category's share that moved by less is not worth a sentence
 HIGH_INFLATION: Final = 10.0
 STRONG_PHI_K: Final = 0.7
 CLIENTS: Final = ("клиент", "клиента", "клиентов")
@@ -235,7 +236,7 @@ def _drivers(facts: Mapping[str, Any]) -> dict[str, Any]:
     words = [
         (title_of(name), word_title(next(iter(own))), word_title(list(own)[-1]))
         for name, own in drivers["words"].items()
-        if len(own) > 1
+        if len(own) > 1 and name in list(drivers["overall"])[:SHOWN_FEATURES]
     ]
     return {"first": first, "words": words}
 
@@ -267,8 +268,10 @@ def _drift(facts: Mapping[str, Any]) -> dict[str, Any] | None:
             )
             for row in drift["words"]
         ],
-        "most_changed_word": words
-        and f"{word_title(words['word'])}: {percent(words['share'])} вместо {percent(words['reference_share'])}",
+        "most_changed_word": f"{word_title(words['word'])}» — {percent(words['share'])} вместо "
+        f"{percent(words['reference_share'])}"
+        if words and abs(words["share"] - words["reference_share"]) >= NOTABLE_POINTS
+        else None,
         "limit": number(NOTABLE_SHIFT, decimals=1),
     }
 

@@ -18,6 +18,7 @@ from job.intake.accept import Intake, Limits, accept_drop
 from job.intake.drop import wait_for_files
 from job.models.artifact import Artifact, load_artifact
 from job.models.reasons import Explainer, usual_values
+from job.report.facts import gather_facts, read_labels
 from job.scoring.campaign import Campaign, describe_campaign
 from job.scoring.manifest import (
     count_customers,
@@ -81,6 +82,7 @@ def run_scoring(
     segments_file: Path | None = None,
     segment_change: float = 1.5,
     campaign_format: CampaignFormat = "csv",
+    with_report: bool = True,
     wait_minutes: float = 0,
     settle_seconds: float = 10,
     progress: Callable[[str], None] = lambda _: None,
@@ -96,6 +98,7 @@ def run_scoring(
         segments_file: segments and offers; None is the shipped file.
         segment_change: factor by which a segment's share may differ from the previous run's before it is a warning.
         campaign_format: `xlsx` writes `campaign.xlsx` beside `campaign.csv`.
+        with_report: draw `report.html`, which needs the extra `report`; the facts that it tells are gathered anyway.
         wait_minutes: how long to wait for a complete drop.
         settle_seconds: how long the files of a complete drop have not changed.
         progress: called with the name of each stage as it begins.
@@ -147,6 +150,10 @@ def run_scoring(
             changes = segment_warnings(
                 segments, customers=scored.height, previous_customers=previous_customers, limit=segment_change
             )
+        with watch.stage("facts"):
+            facts = gather_facts(
+                prepared.features, prepared.customers, scored, artifact=artifact, labels=read_labels(files)
+            )
         with staged_run(output, run_id) as staged:
             with watch.stage("write"):
                 write_tables(staged, scored=scored, excluded=prepared.excluded, rejected=intake.rejected)
@@ -154,7 +161,7 @@ def run_scoring(
                 write_contacts(contacts, staged / "campaign.csv")
                 if campaign_format == "xlsx":
                     write_workbook(contacts, segments, staged / "campaign.xlsx")
-            manifest = {
+            manifest: dict[str, Any] = {
                 "run_id": run_id,
                 "product": {"name": "oneclick-retention", "version": __version__},
                 "started": started.isoformat(timespec="seconds"),
@@ -170,9 +177,14 @@ def run_scoring(
                 "segments_file": segmentation.file,
                 "segments": segments,
                 "campaign": describe_campaign(scored, segmentation, campaign),
-                "seconds": watch.seconds,
-                "outputs": describe_files(staged),
+                "facts": facts,
             }
+            if with_report:
+                from job.report.page import REPORT, build_page  # noqa: PLC0415 - the libraries are heavy, and an extra
+
+                with watch.stage("report"):
+                    (staged / REPORT).write_text(build_page(manifest), encoding="utf-8")
+            manifest |= {"seconds": watch.seconds, "outputs": describe_files(staged)}
             text = json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False)
             (staged / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return Outcome(folder, manifest, is_new=True)
