@@ -247,7 +247,7 @@ class _Reader:
             return None
         cost = self._cost(f"{where}, cost", value.get("cost", 0 if channel == ONSITE else None))
         if channel == ONSITE and cost:
-            self._add(f"{where}, cost", "no cost on the site: nobody is contacted", _shown(cost))
+            self._add(f"{where}, cost", "no cost on the site: nobody is contacted", _shown(value["cost"]))
         return Offer(code, text, str(channel), cost)
 
     def _onsite(self, where: str, value: object) -> Offer | None:
