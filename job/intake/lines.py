@@ -198,7 +198,7 @@ class LineBlocks:
     def _lines(self, text: str, first_row: int) -> list[str]:
         undone = undo_mojibake(text) if self._mojibake else text
         lines = (text if undone is None else undone).split("\n")
-        if len(text) > LINE_LIMIT:
+        if max(map(len, lines)) > LINE_LIMIT:
             for row, line in enumerate(lines, start=first_row):
                 self._check_length(line, row)
         return [undo_mojibake(line) or line for line in lines] if undone is None else lines
