@@ -13,3 +13,4 @@ compile --upgrade --extra development --output-file requirements/development.txt
 compile --constraint requirements/development.txt --extra training --output-file requirements/training.txt pyproject.toml
 compile --constraint requirements/development.txt --extra boosted --output-file requirements/boosted.txt pyproject.toml
 compile --constraint requirements/development.txt --output-file requirements/scoring.txt pyproject.toml
+compile --constraint requirements/development.txt --extra report --output-file requirements/report.txt pyproject.toml
