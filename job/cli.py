@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from job.intake.accept import Limits
 
-# Every option is also RETENTION_<OPTION>. The prefix stands at each command because Click would else add its name.
-SETTINGS: dict[str, Any] = {"auto_envvar_prefix": "RETENTION", "max_content_width": 100}
+SETTINGS: dict[str, Any] = {"max_content_width": 100}
 FOLDER = click.Path(path_type=Path)
 SHARE = click.FloatRange(0, 1)
 
@@ -144,7 +143,6 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Choice(["csv", "xlsx"]),
     default="csv",
     show_default=True,
-    envvar="RETENTION_FORMAT",
     help="xlsx also writes campaign.xlsx, one sheet per segment.",
 )
 @click.option("--no-report", is_flag=True, help="Do not draw report.html; `retention report` can do it later.")
@@ -461,3 +459,17 @@ def _show_step(line: str) -> None:
     """Show on a terminal how far it is, on one line; say nothing elsewhere."""
     if sys.stderr.isatty():
         click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+
+
+def _name_environment_variables() -> None:
+    """Let every option be given as RETENTION_<OPTION>.
+
+    Click's own prefix would name the variable after the command and after the function's argument.
+    """
+    for command in main.commands.values():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                option.envvar = f"RETENTION_{option.opts[0].removeprefix('--').replace('-', '_').upper()}"
+
+
+_name_environment_variables()

@@ -1,0 +1,281 @@
+"""The contract's commands, codes and messages, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import click
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+from polars.testing import assert_frame_equal
+
+from job import __version__
+from job.cli import main
+from schemas.scored import SCORED_COLUMNS
+
+TABLES = ("market_file", "market_money", "market_time", "money")
+
+
+def run(*arguments: object, **environment: str) -> Result:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], env=environment)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def score(drop: Path, output: Path, *more: object) -> Result:
+    return run("score", "--input", drop, "--output", output, "--no-report", *more)
+
+
+def scored(output: Path) -> pl.DataFrame:
+    return pl.read_parquet(output / "latest" / "scored.parquet")
+
+
+def copy(drop: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(drop, tmp_path / "drop"))
+
+
+def edit(path: Path, old: str, new: str, *, count: int = -1) -> None:
+    text = path.read_bytes().decode()
+    assert old in text
+    path.write_bytes(text.replace(old, new, count).encode())
+
+
+def test_help_names_every_command_with_an_example() -> None:
+    top = run("--help")
+    assert top.exit_code == 0
+    assert "retention score --input /data/drop --output /data/out" in top.stdout
+    for command in main.commands:
+        assert f"\n  {command} " in top.stdout
+        shown = run(command, "--help")
+        assert shown.exit_code == 0
+        assert "Example:" in shown.stdout
+        assert f"retention {command}" in shown.stdout
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"retention, version {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["score"], ["score", "--input", "x"], ["nothing"], ["train", "--input", "x"]])
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_score_publishes_a_whole_run(small_drop: Path, tmp_path: Path) -> None:
+    result = score(small_drop, tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    run_folder = (tmp_path / "latest").resolve()
+    assert sorted(path.name for path in run_folder.iterdir()) == [
+        "_SUCCESS",
+        "campaign.csv",
+        "excluded.csv",
+        "manifest.json",
+        "rejected.csv",
+        "scored.csv",
+        "scored.parquet",
+    ]
+    manifest = json.loads((run_folder / "manifest.json").read_text())
+    assert manifest["run_id"] == run_folder.name
+    assert {key: manifest["customers"][key] for key in ("in", "scored", "excluded", "rejected")} == {
+        "in": 300,
+        "scored": 300,
+        "excluded": 0,
+        "rejected": 0,
+    }
+    for rows in manifest["rows"].values():
+        assert rows["rows_in"] == rows["used"] + rows["repaired"] + rows["rejected"] + rows["dropped"]
+        assert rows["used"] + rows["repaired"] == rows["scored"] + rows["excluded"]
+    frame = scored(tmp_path)
+    assert tuple(frame.columns) == SCORED_COLUMNS
+    assert frame["id"].is_sorted()
+    assert_frame_equal(frame, pl.read_csv(run_folder / "scored.csv", schema=frame.schema))
+    assert "customers in" in result.stdout
+    assert str(tmp_path / "latest") in result.stdout
+
+
+def test_the_same_run_again_does_nothing(small_drop: Path, tmp_path: Path) -> None:
+    first = score(small_drop, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
+    again = score(small_drop, tmp_path)
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    folder = os.readlink(tmp_path / "latest")
+    assert again.stdout == f"Nothing to do: the same drop was published before, as {tmp_path / folder}\n"
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")} == before
+
+
+def test_options_are_environment_variables(small_drop: Path, tmp_path: Path) -> None:
+    result = run("score", RETENTION_INPUT=str(small_drop), RETENTION_OUTPUT=str(tmp_path), RETENTION_NO_REPORT="1")
+    assert result.exit_code == 0
+    assert scored(tmp_path).height == 300
+    wrong = run("score", RETENTION_INPUT="x", RETENTION_OUTPUT="y", RETENTION_MAX_REJECTED="2")
+    assert wrong.exit_code == 2
+    assert "Invalid value for '--max-rejected': 2.0 is not in the range 0<=x<=1." in wrong.stderr
+
+
+def test_every_option_has_its_variable() -> None:
+    for command in main.commands.values():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.envvar == "RETENTION_" + option.opts[0][2:].replace("-", "_").upper()
+
+
+def test_label_file_format_and_order_of_rows_do_not_change_the_scores(tmp_path: Path) -> None:
+    options = {
+        "plain": [],
+        "labelled": ["--labelled"],
+        "parquet": ["--format", "parquet"],
+        "shuffled": ["--shuffled"],
+    }
+    frames = {}
+    for name, option in options.items():
+        assert run("sample", "--customers", 300, "--seed", 1, tmp_path / name, *option).exit_code == 0
+        assert score(tmp_path / name, tmp_path / f"{name}-out").exit_code == 0
+        frames[name] = (tmp_path / f"{name}-out" / "latest" / "scored.csv").read_bytes()
+    assert len(set(frames.values())) == 1
+
+
+def test_a_missing_drop_or_file_is_6(small_drop: Path, tmp_path: Path) -> None:
+    drop = copy(small_drop, tmp_path)
+    (drop / "money.csv").unlink()
+    result = score(drop, tmp_path / "out")
+    assert result.exit_code == 6
+    assert result.stderr == (
+        f"{drop}: found no such file, expected money.* ending in .csv or .csv.gz or .csv.zst or .parquet\n"
+    )
+    nothing = score(tmp_path / "nothing", tmp_path / "out")
+    assert nothing.exit_code == 6
+    assert len(nothing.stderr.splitlines()) == 4
+    assert not (tmp_path / "out" / "latest").exists()
+
+
+def test_every_problem_of_a_bad_drop_is_named_at_once(small_drop: Path, tmp_path: Path) -> None:
+    drop = copy(small_drop, tmp_path)
+    edit(drop / "market_file.csv", "Длительность", "Длинность", count=1)
+    (drop / "market_time.csv").write_bytes(b"")
+    result = score(drop, tmp_path / "out")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines() == [
+        "market_time.csv: found an empty file (0 bytes), expected a table with headings"
+    ]
+    (drop / "market_time.csv").write_bytes("id,Период,минут\r\n".encode())
+    result = score(drop, tmp_path / "out")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines() == [
+        "market_file.csv, column «Длинность»: found an unknown heading, expected only the table's own headings",
+        "market_file.csv, column «Длительность»: found none, expected a column with this heading",
+        "market_time.csv: found headings only, expected rows below the headings",
+    ]
+    assert not (tmp_path / "out" / "latest").exists()
+
+
+def test_bad_rows_are_listed_and_the_rest_is_scored(small_drop: Path, tmp_path: Path) -> None:
+    drop = copy(small_drop, tmp_path)
+    lines = (drop / "money.csv").read_bytes().decode().split("\r\n")
+    first, second = lines[1].split(";")[0], lines[2].split(";")[0]
+    lines[1], lines[2] = f"{first};=1+1", f"{second};-"
+    (drop / "money.csv").write_bytes("\r\n".join(lines).encode())
+    result = score(drop, tmp_path / "out")
+    assert result.exit_code == 0
+    rejected = pl.read_csv(tmp_path / "out" / "latest" / "rejected.csv")
+    assert rejected.rows() == [
+        ("money.csv", 2, int(first), "Прибыль", "is a number", "'=1+1"),
+        ("money.csv", 3, int(second), "Прибыль", "is given", "'-"),
+    ]
+    excluded = pl.read_csv(tmp_path / "out" / "latest" / "excluded.csv")
+    assert excluded.rows() == [(int(first), "no accepted profit row"), (int(second), "no accepted profit row")]
+    assert scored(tmp_path / "out").height == 298
+
+
+def test_too_many_bad_rows_refuse_the_drop(small_drop: Path, tmp_path: Path) -> None:
+    drop = copy(small_drop, tmp_path)
+    edit(drop / "money.csv", ",", "x", count=20)
+    result = score(drop, tmp_path / "out")
+    assert result.exit_code == 3
+    assert "at most 5.0% of 300 rows rejected (--max-rejected), not 20" in result.stderr
+    assert not (tmp_path / "out" / "latest").exists()
+    assert score(drop, tmp_path / "out", "--max-rejected", "0.1").exit_code == 0
+
+
+def test_an_altered_artifact_is_4(small_drop: Path, tmp_path: Path) -> None:
+    result = score(small_drop, tmp_path / "out", "--artifacts", tmp_path / "none")
+    assert result.exit_code == 4
+    assert result.stderr == (
+        f"{tmp_path / 'none' / 'manifest.json'}: no model artifact can be read here: No such file or directory\n"
+    )
+
+
+def test_an_output_that_is_a_file_is_5(small_drop: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    result = score(small_drop, tmp_path / "out")
+    assert result.exit_code == 5
+    assert result.stderr == f"{tmp_path / 'out' / 'runs'}: cannot be written: Not a directory\n"
+
+
+def test_validate_prints_what_was_understood(small_drop: Path) -> None:
+    before = sorted(small_drop.iterdir())
+    result = run("validate", "--input", small_drop)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "Customers: 300 in, 300 to score, 0 excluded, 0 rejected" in result.stdout
+    assert sorted(small_drop.iterdir()) == before
+    plain = json.loads(run("validate", "--json", "--input", small_drop).stdout)
+    assert (plain["exit_code"], plain["problems"], plain["customers"]["in"]) == (0, [], 300)
+
+
+def test_validate_gives_the_code_that_score_would(small_drop: Path, tmp_path: Path) -> None:
+    drop = copy(small_drop, tmp_path)
+    edit(drop / "money.csv", "Прибыль", "Выгода")
+    for command in (["validate", "--input", drop], ["score", "--input", drop, "--output", tmp_path / "out"]):
+        result = run(*command)
+        assert result.exit_code == 3
+        assert result.stderr.splitlines() == [
+            "money.csv, column «Выгода»: found an unknown heading, expected only the table's own headings",
+            "money.csv, column «Прибыль»: found none, expected a column with this heading",
+        ]
+    plain = json.loads(run("validate", "--json", "--input", drop).stdout)
+    assert (plain["exit_code"], len(plain["problems"])) == (3, 2)
+
+
+def test_training_without_labels_is_3(small_drop: Path, tmp_path: Path) -> None:
+    result = run("train", "--input", small_drop, "--artifacts", tmp_path)
+    assert result.exit_code == 3
+    assert result.stderr == (
+        "market_file.csv, column «Покупательская активность»: found none, expected a column with this heading\n"
+    )
+
+
+def test_the_real_export_accounts_for_every_customer(real_export: Path, tmp_path: Path) -> None:
+    result = score(real_export, tmp_path)
+    assert result.exit_code == 0
+    manifest = json.loads((tmp_path / "latest" / "manifest.json").read_text())
+    assert manifest["customers"] == {
+        "in": 1300,
+        "scored": 1297,
+        "excluded": 3,
+        "rejected": 0,
+        "excluded_by_reason": {"not active for three months: a month without revenue": 3},
+    }
+    assert sum(repair["rows"] for repair in manifest["repairs"]) == 223 + 10 + 1300
+    frame = scored(tmp_path)
+    assert frame["in_training"].all()
+    assert 0.37 < frame["decline_probability"].mean() < 0.39
+
+
+def test_the_real_export_scores_the_same_from_parquet_in_any_order_and_without_label(
+    real_export: Path, tmp_path: Path
+) -> None:
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    for name in TABLES:
+        separator = ";" if name == "money" else ","
+        table = pl.read_csv(real_export / f"{name}.csv", separator=separator, decimal_comma=separator == ";")
+        table.drop("Покупательская активность", strict=False).sample(fraction=1, shuffle=True, seed=1).write_parquet(
+            drop / f"{name}.parquet"
+        )
+    assert score(real_export, tmp_path / "a").exit_code == 0
+    assert score(drop, tmp_path / "b").exit_code == 0
+    assert_frame_equal(scored(tmp_path / "b"), scored(tmp_path / "a"), check_exact=True)

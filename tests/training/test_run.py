@@ -1,0 +1,112 @@
+"""Training end to end, on a small synthetic drop and the quick protocol."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from job.errors import ArtifactError, DropError
+from job.features import make_features
+from job.intake.accept import Limits
+from job.models.artifact import default_folder, load_artifact
+from job.models.training_rows import seen_probability
+from job.sample import write_drop
+from job.training.run import Labelled, Trained, run_training
+
+FILES = {
+    "card.json",
+    "card.md",
+    "importance.svg",
+    "manifest.json",
+    "model.json",
+    "reliability.svg",
+    "training_rows.json",
+}
+
+
+@pytest.fixture(scope="module")
+def artifacts(labelled_drop: Path, limits: Limits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("artifact")
+    trained = run_training(labelled_drop, folder, seed=3, limits=limits, is_quick=True, workers=2)
+    assert trained.is_written
+    assert "Quick comparison: too few splits to rely on." in trained.table
+    return folder
+
+
+def test_the_artifact_is_whole_and_text(artifacts: Path) -> None:
+    assert {path.name for path in artifacts.iterdir()} == FILES
+    for path in artifacts.iterdir():
+        path.read_bytes().decode("utf-8")
+    manifest = load_artifact(artifacts).manifest
+    assert manifest["trained_on"]["customers"] == 400
+    assert manifest["roc_auc"]["low"] < manifest["roc_auc"]["mean"] < manifest["roc_auc"]["high"]
+    assert set(manifest["trained_on"]["inputs"]) == {
+        f"{name}.csv" for name in ("market_file", "market_money", "market_time", "money")
+    }
+
+
+def test_the_card_says_that_it_was_quick_and_names_the_groups(artifacts: Path) -> None:
+    assert "Made with `--quick`" in (artifacts / "card.md").read_text()
+    card = json.loads((artifacts / "card.json").read_text())
+    assert card["protocol"]["quick"] is True
+    assert [group["word"] for group in card["groups"]][:2] == ["standard", "premium"]
+    assert len(card["groups"]) == 8
+    assert set(card["permutation_importance"]) == set(card["features"])
+
+
+def test_training_customers_get_their_out_of_fold_probability(artifacts: Path, labelled: Labelled) -> None:
+    artifact = load_artifact(artifacts)
+    seen = seen_probability(labelled.customers["id"], make_features(labelled.customers), artifact.training_rows)
+    assert seen.null_count() == 0
+    fitted = artifact.model.probabilities(labelled.features)
+    assert (seen - fitted).abs().max() > 0.01
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_rows_and_the_processes(
+    artifacts: Path, labelled_drop: Path, limits: Limits, tmp_path: Path
+) -> None:
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    for path in labelled_drop.iterdir():
+        heading, *lines = path.read_bytes().split(b"\r\n")[:-1]
+        (drop / path.name).write_bytes(b"\r\n".join([heading, *reversed(lines), b""]))
+    run_training(drop, tmp_path / "again", seed=3, limits=limits, is_quick=True, workers=1)
+    for name in ("model.json", "training_rows.json", "reliability.svg", "importance.svg"):
+        assert (tmp_path / "again" / name).read_bytes() == (artifacts / name).read_bytes(), name
+
+
+def test_an_artifact_that_is_not_beaten_stays(
+    artifacts: Path, labelled_drop: Path, limits: Limits, tmp_path: Path
+) -> None:
+    trained: Trained = run_training(
+        labelled_drop, tmp_path / "new", seed=3, limits=limits, is_quick=True, workers=1, champion_folder=artifacts
+    )
+    assert not trained.is_written
+    assert trained.gate is not None
+    assert trained.gate.gain < 0.02
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_missing_champion_is_found_before_the_work(labelled_drop: Path, limits: Limits, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError):
+        run_training(labelled_drop, tmp_path, seed=3, limits=limits, champion_folder=tmp_path / "none")
+
+
+def test_too_few_customers_are_refused(limits: Limits, tmp_path: Path) -> None:
+    write_drop(tmp_path / "drop", customers=50, seed=1, labelled=True, clean=True)
+    with pytest.raises(DropError) as caught:
+        run_training(tmp_path / "drop", tmp_path / "artifact", seed=1, limits=limits)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{tmp_path / 'drop'}: found 50 labelled customers, ")
+    assert problem.endswith("of the rarer label; expected at least 200 and 20")
+
+
+def test_the_shipped_artifact_is_of_the_full_protocol() -> None:
+    card = json.loads((default_folder() / "card.json").read_text())
+    assert card["protocol"]["quick"] is False
+    assert (card["protocol"]["folds"], card["protocol"]["repeats"]) == (5, 10)
+    assert len(card["candidates"]) == 8
+    assert pl.DataFrame(card["candidates"])["roc_auc"].max() == card["roc_auc"]["mean"]
