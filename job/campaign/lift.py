@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.campaign.run import CONTROL, GROUPS, NONE, TREATMENT
 from job.campaign.statistics import (
     Difference,
     brier_score,
@@ -29,7 +28,7 @@ from job.campaign.statistics import (
     wilson_interval,
 )
 from job.features import join_tables
-from schemas.scored import PROFIT_MONTHS
+from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 from schemas.vocabulary import DECLINED, MARKET_FILE, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
 
 if TYPE_CHECKING:
@@ -319,7 +318,7 @@ def measure_lift(
             measure: _effect(part, measure, seed=_seed(seed, name, measure), resamples=resamples, level=LEVEL / tests)
             for measure in MEASURES
         }
-        groups = {group: _count_group(part.filter(pl.col("campaign_group") == group)) for group in GROUPS}
+        groups = {group: _count_group(part.filter(pl.col("campaign_group") == group)) for group in CAMPAIGN_GROUPS}
         return Comparison(groups, effects, _worth(effects[PROFIT], _cost(part, costs)))
 
     segments = _correct({code: compare(part, f"segment {code}", tested) for code, part in parts.items()})
@@ -460,7 +459,7 @@ def _sensitivity(customers: pl.DataFrame) -> tuple[Case, ...]:
 
 def _notes(customers: pl.DataFrame, costs: Mapping[str, float]) -> list[Note]:
     notes = []
-    groups = {group: customers.filter(pl.col("campaign_group") == group) for group in GROUPS}
+    groups = {group: customers.filter(pl.col("campaign_group") == group) for group in CAMPAIGN_GROUPS}
     missing = [group for group in (TREATMENT, CONTROL) if groups[group]["declined"].drop_nulls().is_empty()]
     if missing:
         notes.append(Note("nothing_to_compare", {"groups": ", ".join(missing)}))
@@ -472,7 +471,7 @@ def _notes(customers: pl.DataFrame, costs: Mapping[str, float]) -> list[Note]:
     if lost:
         known = groups[TREATMENT].height + groups[CONTROL].height
         notes.append(Note("no_outcome", {"lost": lost, "customers": known}))
-    if groups[NONE].is_empty() and groups[CONTROL].is_empty():
+    if groups[NOT_IN_CAMPAIGN].is_empty() and groups[CONTROL].is_empty():
         notes.append(Note("no_untreated", {}))
     return notes
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.campaign.run import TREATMENT, load_run
+from job.campaign.run import load_run
 from job.errors import SettingsError
 from job.sample import FIRST_ID, ORPHAN_OFFSET, Draws, draw_customers, soil, split_tables, write_pieces
+from schemas.scored import TREATMENT
 from schemas.vocabulary import ACTIVITY, CONSENT, DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE, UNCHANGED, Words
 
 if TYPE_CHECKING:

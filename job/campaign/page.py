@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from job import russian
 from job.campaign.lift import CAP_LEVEL, CAPPED, DECLINE, LEVEL, MEASURES, PROFIT, RESAMPLES, REVENUE
-from job.campaign.run import CONTROL, NONE, TREATMENT
-from schemas.scored import PROFIT_MONTHS
+from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 NOTHING: Final = "—"
 POINTS: Final = "\u00a0п.\u00a0п."
-GROUPS: Final = {TREATMENT: "Получили предложение", CONTROL: "Контрольная группа", NONE: "Вне кампании"}
+GROUPS: Final = {TREATMENT: "Получили предложение", CONTROL: "Контрольная группа", NOT_IN_CAMPAIGN: "Вне кампании"}
 TITLES: Final = {
     DECLINE: "Доля снизивших активность",
     REVENUE: "Выручка за три месяца",
@@ -158,7 +157,7 @@ def _segments(lift: Lift, titles: Mapping[str, str]) -> str:
         '<div class="key"><span><i class="good"></i>меньше снизивших</span>'
         '<span><i class="bad"></i>больше снизивших</span><span><i></i>не доказано</span></div>'
         + "".join(lines)
-        + f'<div class="row"><span></span><div class="axis">'
+        + f'<div class="row scale"><span></span><div class="axis">'
         f"<span>{_points(low)}</span><span>{_points(high, signed=True)}</span></div><span></span></div></section>"
     )
 

@@ -12,16 +12,13 @@ import polars as pl
 
 from job.errors import ArtifactError, Problem, SettingsError
 from job.scoring.publish import MANIFEST, SUCCESS
+from schemas.scored import CAMPAIGN_GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SCORED: Final = "scored.parquet"
-TREATMENT: Final = "treatment"
-CONTROL: Final = "control"
-NONE: Final = "none"
-GROUPS: Final = (TREATMENT, CONTROL, NONE)
 
 _COLUMNS: Final[dict[str, type[pl.DataType]]] = {
     "id": pl.Int64,
@@ -155,9 +152,9 @@ def _parse(content: bytes) -> pl.DataFrame:
     other = [f"{name} ({scored.schema[name]})" for name, dtype in _COLUMNS.items() if scored.schema[name] != dtype]
     if other:
         raise ArtifactError([Problem(SCORED, "the columns of this version", ", ".join(other))])
-    groups = sorted(set(scored["campaign_group"].drop_nulls()) - set(GROUPS))
+    groups = sorted(set(scored["campaign_group"].drop_nulls()) - set(CAMPAIGN_GROUPS))
     if groups or scored.select(pl.any_horizontal(pl.col(*_COLUMNS).is_null()).any()).item():
         raise ArtifactError(
-            [Problem(SCORED, f"groups {', '.join(GROUPS)}, nothing null", ", ".join(groups) or "nulls")]
+            [Problem(SCORED, f"groups {', '.join(CAMPAIGN_GROUPS)}, nothing null", ", ".join(groups) or "nulls")]
         )
     return scored.select(*_COLUMNS).sort("id")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from job.campaign.lift import CAP_LEVEL, CAPPED, DECLINE, MEASURES, MINUTES, PROFIT, REVENUE
-from job.campaign.run import GROUPS
 from job.text_table import align
+from schemas.scored import CAMPAIGN_GROUPS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,7 @@ def _verdict(effect: Effect) -> str:
 def _groups(lift: Lift) -> list[str]:
     rows = [
         (name, *(f"{count:,}" for count in (group.in_run, group.found, group.vanished, group.unusable)))
-        for name in GROUPS
+        for name in CAMPAIGN_GROUPS
         for group in [lift.overall.groups[name]]
     ]
     return [

@@ -83,6 +83,7 @@ def groups(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[int, int]]:
     return (draw(st.integers(0, sizes[0])), draw(st.integers(0, sizes[1]))), sizes
 
 
+@settings(deadline=None)
 @given(groups())
 def test_interval_of_rates_holds_the_difference_and_agrees_with_its_p_value(
     counts: tuple[tuple[int, int], tuple[int, int]],
@@ -97,6 +98,7 @@ def test_interval_of_rates_holds_the_difference_and_agrees_with_its_p_value(
         assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high)
 
 
+@settings(deadline=None)
 @given(groups())
 def test_exchanging_the_groups_turns_the_interval_round(counts: tuple[tuple[int, int], tuple[int, int]]) -> None:
     (events, totals) = counts

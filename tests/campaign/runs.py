@@ -1,0 +1,84 @@
+"""Published runs and outcomes of a few customers, made by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from job.campaign.lift import FOUND, VANISHED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make_scored(customers: int = 400, *, first_id: int = 500) -> pl.DataFrame:
+    """Return customers in two segments: every tenth is out of the campaign, every fourth of the others is control."""
+    place = pl.int_range(customers)
+    return pl.select(
+        id=(first_id + place).cast(pl.Int64),
+        decline_probability=(place % 97) / 100 + 0.01,
+        monthly_profit=3.0 + (place % 5),
+        segment=pl.when(place % 3 == 0).then(pl.lit("at_risk")).otherwise(pl.lit("loyal")),
+        contact_allowed=place % 10 != 0,
+        campaign_group=pl.when(place % 10 == 0)
+        .then(pl.lit("none"))
+        .when(place % 4 == 1)
+        .then(pl.lit("control"))
+        .otherwise(pl.lit("treatment")),
+        in_training=pl.lit(value=False),
+    ).with_columns(
+        profit_at_risk=3 * pl.col("decline_probability") * pl.col("monthly_profit"),
+        offer=pl.when(pl.col("segment") == "at_risk").then(pl.lit("discount")).otherwise(pl.lit("news")),
+        risk_decile=((1 - pl.col("decline_probability")) * 10 + 1).floor().clip(1, 10).cast(pl.Int8),
+    )
+
+
+SEGMENTS = [
+    {"segment": "at_risk", "title": "Могут уйти", "offer": "discount", "cost_per_contact": 0.5, "customers": 134},
+    {"segment": "loyal", "title": "Верные <и> прибыльные", "offer": "news", "cost_per_contact": 0.05, "customers": 266},
+]
+
+
+def publish(folder: Path, scored: pl.DataFrame, **manifest: Any) -> Path:
+    """Write a run as `job.scoring` publishes it, as far as a comparison reads it."""
+    folder.mkdir(parents=True)
+    scored.write_parquet(folder / "scored.parquet")
+    digest = hashlib.sha256((folder / "scored.parquet").read_bytes()).hexdigest()
+    described = {
+        "run_id": folder.name,
+        "inputs": [],
+        "segments": SEGMENTS,
+        "outputs": {"scored.parquet": {"bytes": 1, "sha256": digest}},
+        **manifest,
+    }
+    (folder / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
+    (folder / "_SUCCESS").touch()
+    return folder
+
+
+def make_group(group: str, *, declined: int, unchanged: int, vanished: int = 0, segment: str = "one") -> pl.DataFrame:
+    """Return customers as from `match_outcome`: those who declined lose money and minutes."""
+    customers = declined + unchanged + vanished
+    place = pl.int_range(customers)
+    is_found, declines = place < declined + unchanged, place < declined
+    values: dict[str, pl.Expr] = {
+        "declined": declines,
+        "revenue": pl.when(declines).then(6000.0).otherwise(12000.0) + place % 7,
+        "monthly_minutes": pl.when(declines).then(6.0).otherwise(12.0) + place % 3,
+        "monthly_profit_change": pl.when(declines).then(-2.0).otherwise(0.0) + (place % 5) / 10,
+    }
+    return pl.select(
+        place=place,
+        segment=pl.lit(segment),
+        campaign_group=pl.lit(group),
+        offer=pl.lit("news"),
+        decline_probability=((place * 37) % 100) / 100,
+        risk_decile=((place * 37) % 10 + 1).cast(pl.Int8),
+        monthly_profit=pl.lit(4.0) + (place % 9) / 10,
+        fate=pl.when(is_found).then(pl.lit(FOUND)).otherwise(pl.lit(VANISHED)),
+    ).with_columns(
+        **{name: pl.when(is_found).then(value).otherwise(None) for name, value in values.items()},
+    )
