@@ -40,9 +40,10 @@ def test_declines_come_with_the_probability_less_the_effect() -> None:
 def test_effect_changes_only_the_treated_who_are_spared() -> None:
     scored = make_scored(MANY)
     without, with_effect = (simulate_outcome(scored, effect=effect, seed=2) for effect in (0.0, 0.3))
-    changed = scored.join(
-        without.join(with_effect, on="id").filter(DECLINES != (pl.col("activity_right") == "Снизилась")), on="id"
+    changed = without.select("id", "activity", after=with_effect["activity"]).filter(
+        pl.col("activity") != pl.col("after")
     )
+    changed = changed.join(scored, on="id")
     assert without["id"].to_list() == with_effect["id"].to_list()
     assert changed["campaign_group"].unique().to_list() == ["treatment"]
     assert changed["activity"].unique().to_list() == ["Снизилась"]
