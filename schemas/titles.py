@@ -8,8 +8,8 @@ from schemas.features import CATEGORICAL_FEATURES
 from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
 
 FEATURE_TITLES: Final = {
-    "contacts_6_months": "Контакты с магазином, среднее за 6 мес.",
-    "contacts_current_month": "Контакты с магазином, текущий месяц",
+    "contacts_6_months": "Контакты за 6 месяцев, среднее",
+    "contacts_current_month": "Контакты, текущий месяц",
     "registered_days": "Дней с регистрации",
     "promo_share": "Доля акционных покупок",
     "categories_per_visit": "Категорий за визит",

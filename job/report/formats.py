@@ -37,6 +37,11 @@ def percent(share: float, *, decimals: int = 0, signed: bool = False) -> str:
     return f"{number(share * 100, decimals=decimals, signed=signed)}{NO_BREAK_SPACE}%"
 
 
+def fixed(value: float, decimals: int) -> str:
+    """Return a number with all its decimals, for columns of measures: 0.92 -> «0,920»."""
+    return f"{value:.{decimals}f}".replace(".", ",").replace("-", russian.MINUS)
+
+
 def compact(amount: float) -> str:
     """Return an amount with three or so digits: 1 234 567 -> «1,23 млн», 6006.7 -> «6 007», 4.04 -> «4,04»."""
     for scale, name in SCALES:

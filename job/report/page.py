@@ -16,7 +16,7 @@ from job.errors import OutputError, Problem, SettingsError
 from job.features import INACTIVE_MONTH, NO_MINUTES_ROW, NO_PROFIT_ROW, NO_REVENUE_ROW
 from job.report.charts import NOTABLE_SHIFT, SHOWN_FEATURES, contact_parts, draw_charts
 from job.report.facts import FACTS_FORMAT
-from job.report.formats import compact, count, day, number, percent, significant
+from job.report.formats import compact, count, day, fixed, number, percent, significant
 from schemas.scored import PROFIT_MONTHS
 from schemas.titles import title_of, word_title
 
@@ -41,6 +41,7 @@ MODELS: Final = {
     "forest": "случайный лес",
     "extra_trees": "сверхслучайные деревья",
 }
+REPAIRS: Final = {"file": "Файл", "column": "Столбец", "from": "Было", "to": "Стало", "rows": "Строк"}
 EXCLUSIONS: Final = {
     INACTIVE_MONTH: "не были активны все три месяца: есть месяц без выручки",
     NO_REVENUE_ROW: "нет пригодной строки выручки за один из месяцев",
@@ -155,6 +156,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters.update(
         number=number,
+        fixed=fixed,
         percent=percent,
         compact=compact,
         day=day,
@@ -193,8 +195,8 @@ def _model(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {
         "title": MODELS.get(model.get("kind", ""), model.get("title", "")),
         "digest": model["digest"][:12],
-        "auc": number(auc["mean"], decimals=3) if auc else "",
-        "interval": f"{number(auc['low'], decimals=3)}–{number(auc['high'], decimals=3)}" if auc else "",
+        "auc": fixed(auc["mean"], 3) if auc else "",
+        "interval": f"{fixed(auc['low'], 3)}–{fixed(auc['high'], 3)}" if auc else "",
     }
 
 
@@ -284,7 +286,7 @@ def _quality(manifest: Mapping[str, Any]) -> dict[str, Any]:
             for file, rows in manifest["rows"].items()
         ],
         "repairs": [[str(value) for value in row.values()] for row in manifest["repairs"]],
-        "repair_headings": list(manifest["repairs"][0]) if manifest["repairs"] else [],
+        "repair_headings": [REPAIRS.get(name, name) for name in next(iter(manifest["repairs"]), {})],
         "excluded": [
             (EXCLUSIONS.get(reason, reason), number(customers))
             for reason, customers in manifest["customers"]["excluded_by_reason"].items()
@@ -304,14 +306,14 @@ def _card(facts: Mapping[str, Any]) -> dict[str, Any] | None:
         "folds": protocol.get("folds"),
         "repeats": protocol.get("repeats"),
         "is_quick": bool(protocol.get("quick")),
-        "brier": number(card["calibration"]["brier"], decimals=3),
-        "error": number(card["calibration"]["expected_error"], decimals=3),
+        "brier": fixed(card["calibration"]["brier"], 3),
+        "error": fixed(card["calibration"]["expected_error"], 3),
         "candidates": [
             (
                 MODELS.get(row["name"], row["title"]),
-                number(row["roc_auc"], decimals=3),
-                f"{number(row['low'], decimals=3)}–{number(row['high'], decimals=3)}",
-                number(row["brier"], decimals=3),
+                fixed(row["roc_auc"], 3),
+                f"{fixed(row['low'], 3)}–{fixed(row['high'], 3)}",
+                fixed(row["brier"], 3),
             )
             for row in card["candidates"]
         ],
@@ -319,7 +321,7 @@ def _card(facts: Mapping[str, Any]) -> dict[str, Any] | None:
             (
                 word_title(row["word"]),
                 number(row["customers"]),
-                number(row["roc_auc"], decimals=3),
+                fixed(row["roc_auc"], 3),
                 percent(row["declined"]),
                 percent(row["mean_probability"]),
             )
