@@ -11,7 +11,7 @@ DEMO := demo
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/scoring ## Write a synthetic drop of 5,000 customers, score it, print a summary
+demo: $(VENV)/report ## Write a synthetic drop of 5,000 customers, score it, print a summary
 	@rm -rf $(DEMO)
 	@$(BIN)/retention sample --customers 5000 --seed 7 $(DEMO)/drop
 	@$(BIN)/retention score --input $(DEMO)/drop --output $(DEMO)/out
@@ -41,8 +41,8 @@ $(VENV)/python:
 		|| { rm -rf $(VENV); echo "The venv module is needed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
-# Scoring and development are two states of one environment; the second holds all of the first.
-$(VENV)/scoring $(VENV)/development: $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/python
+# Sets of requirements are states of one environment; each holds scoring, development holds all.
+$(VENV)/scoring $(VENV)/report $(VENV)/training $(VENV)/development: $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/python
 	@echo "Installing the $* requirements into $(VENV)" >&2
 	@$(PIP) install --require-hashes --requirement requirements/build.txt --requirement requirements/$*.txt
 	@$(PIP) install --no-build-isolation --no-deps --editable .
