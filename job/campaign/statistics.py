@@ -29,6 +29,7 @@ MOST_RESAMPLED: Final = 10_000
 _NORMAL: Final = NormalDist()
 _LARGEST_SCORE: Final = 40.0
 """Normal quantile beyond which a p-value is 0 in floating point."""
+_SMALLEST_PART: Final = 1e-9
 _BISECTIONS: Final = 100
 _DRAWN_AT_ONCE: Final = 2_000_000
 
@@ -206,7 +207,9 @@ def detectable_fall(rate: float, totals: tuple[int, int], *, level: float, power
         apart = sqrt(lower * (1 - lower) / first + rate * (1 - rate) / second)
         return fall < -_NORMAL.inv_cdf(level / 2) * alike + _NORMAL.inv_cdf(power) * apart
 
-    return None if rate == 0 or is_missed(rate) else _bisect(lambda fall: not is_missed(fall), 0.0, rate)
+    # Not from 0: there a rate of 1 has no variance, and nothing would seem enough.
+    least = rate * _SMALLEST_PART
+    return None if rate == 0 or is_missed(rate) else _bisect(lambda fall: not is_missed(fall), least, rate)
 
 
 def detectable_difference(first: Moments, second: Moments, *, level: float, power: float = POWER) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from job.campaign.lift import CAP_LEVEL, CAPPED, DECLINE, MEASURES, MINUTES, PROFIT, REVENUE
+from job.campaign.statistics import POWER
 from job.text_table import align
 from schemas.scored import CAMPAIGN_GROUPS
 
@@ -54,6 +55,7 @@ def summarise_lift(lift: Lift, *, run_id: str, folder: Path) -> str:
             [(TITLES[measure], *_cells(lift.overall.effects[measure], measure)) for measure in MEASURES],
         ),
         f"    capped at {_amount(lift.revenue_cap)}, the quantile {CAP_LEVEL} of both groups; pp: percentage points",
+        f"    detectable: the smallest effect that groups of these sizes show with a power of {POWER:.0%}",
         "",
         f"  Decline rate by segment; p corrected for {tested} segments (Holm)",
         *align(

@@ -225,6 +225,9 @@ def test_detectable_fall_is_the_inverse_of_the_published_sample_size() -> None:
     assert fall is not None
     assert round(fall, 3) == 0.1
     assert detectable_fall(0.38, (20, 3), level=0.05) is None
+    certain = detectable_fall(1.0, (100, 30), level=0.05)
+    assert certain is not None
+    assert 0.05 < certain < 0.2
     assert detectable_fall(0.0, (20, 3), level=0.05) is None
 
 
