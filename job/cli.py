@@ -39,7 +39,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings=SETTINGS)
 @click.version_option(__version__, prog_name="retention")
 def main() -> None:
-    r"""Score a shop's customers for the risk of buying less, and publish segments with offers.
+    """Score a shop's customers for the risk of buying less, and publish segments with offers.
 
     \b
     Example:
@@ -54,7 +54,7 @@ def main() -> None:
       2  wrong usage                 7  another run holds the output
       3  the drop is bad             8  published, but a person must look
       4  the model artifact is bad
-    """
+    """  # noqa: D301 - Click reads the character
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
 
 
@@ -163,12 +163,12 @@ def score(
     max_rejected: float,
     max_unknown: float,
 ) -> None:
-    r"""Validate a drop, score and segment its customers, publish the run.
+    """Validate a drop, score and segment its customers, publish the run.
 
     \b
     Example:
       retention score --input /data/drop --output /data/out
-    """
+    """  # noqa: D301 - Click reads the character
     from job.models.artifact import default_folder  # noqa: PLC0415 - each command imports only what it needs
     from job.report import missing_libraries  # noqa: PLC0415
     from job.scoring.campaign import Campaign  # noqa: PLC0415
@@ -215,14 +215,14 @@ def validate(
     max_rejected: float,
     max_unknown: float,
 ) -> None:
-    r"""Check a drop and print what was understood and every problem; write nothing.
+    """Check a drop and print what was understood and every problem; write nothing.
 
     The exit code is the one that `score` would give.
 
     \b
     Example:
       retention validate --input /data/drop
-    """
+    """  # noqa: D301 - Click reads the character
     from job.features import count_reasons, split_customers  # noqa: PLC0415
     from job.intake.accept import accept_drop  # noqa: PLC0415
     from job.intake.drop import wait_for_files  # noqa: PLC0415
@@ -269,12 +269,12 @@ def train(
     max_rejected: float,
     max_unknown: float,
 ) -> None:
-    r"""Fit the candidates on a labelled drop, compare them, write the selected model.
+    """Fit the candidates on a labelled drop, compare them, write the selected model.
 
     \b
     Example:
       retention train --input /data/labelled --artifacts /data/model
-    """
+    """  # noqa: D301 - Click reads the character
     from job.training.run import run_training  # noqa: PLC0415
 
     trained = run_training(
@@ -329,13 +329,13 @@ def sample(
     outcome_of: Path | None,
     effect: float | None,
 ) -> None:
-    r"""Write a synthetic drop to OUT_DIR, as dirty as real ones.
+    """Write a synthetic drop to OUT_DIR, as dirty as real ones.
 
     \b
     Example:
       retention sample --customers 5000 --seed 7 /tmp/drop
       retention sample --outcome-of /tmp/out/latest --effect 0.2 --seed 7 /tmp/outcome
-    """
+    """  # noqa: D301 - Click reads the character
     from job.sample import write_drop  # noqa: PLC0415
 
     if outcome_of is not None and customers is not None:
@@ -391,7 +391,7 @@ def lift(
     max_rejected: float,
     max_unknown: float,
 ) -> None:
-    r"""Compare a run's treated customers with its control group, three months later.
+    """Compare a run's treated customers with its control group, three months later.
 
     The outcome is a labelled drop. The run stays as it is; one that was altered since it was published is refused
     (exit code 4).
@@ -399,7 +399,7 @@ def lift(
     \b
     Example:
       retention lift --run /data/out/runs/9f86d081884c7d65 --outcome /data/drop-october
-    """
+    """  # noqa: D301 - Click reads the character
     from job.campaign.publish import run_lift  # noqa: PLC0415
     from job.campaign.summary import summarise_lift  # noqa: PLC0415
 
@@ -419,12 +419,12 @@ def lift(
 @main.command(context_settings=SETTINGS)
 @click.option("--run", "run_folder", type=FOLDER, required=True, metavar="DIR", help="A published run: OUT/runs/ID.")
 def report(*, run_folder: Path) -> None:
-    r"""Draw report.html of a published run again, from its manifest alone.
+    """Draw report.html of a published run again, from its manifest alone.
 
     \b
     Example:
       retention report --run /data/out/latest
-    """
+    """  # noqa: D301 - Click reads the character
     from job.report import missing_libraries  # noqa: PLC0415
 
     missing = missing_libraries()
