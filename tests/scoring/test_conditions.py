@@ -106,23 +106,8 @@ def test_any_text_is_a_condition_or_refused(text: str) -> None:
     assert set(expression.meta.root_names()) <= CONDITION_COLUMNS.keys()
 
 
-pieces = st.sampled_from(
-    [
-        *CONDITION_COLUMNS,
-        "AND",
-        "OR",
-        "NOT",
-        "IN",
-        "BETWEEN",
-        "true",
-        "false",
-        "1",
-        "0.5",
-        "'премиум'",
-        "'unknown'",
-        *list("()=<>+-*/,"),
-    ]
-)
+keywords = ["AND", "OR", "NOT", "IN", "BETWEEN", "true", "false"]
+pieces = st.sampled_from([*CONDITION_COLUMNS, *keywords, "1", "0.5", "'премиум'", "'unknown'", *"()=<>+-*/,"])
 
 
 @settings(deadline=None, max_examples=300)

@@ -205,8 +205,9 @@ def test_a_message_needs_a_cost_and_the_site_has_none(tmp_path: Path) -> None:
     message = '{ code = "o", text = "Т", channel = "sms" }'
     site = '{ code = "p", text = "Т", channel = "onsite", cost = 1 }'
     text = GENERAL + segment("a", "high_risk", 1, offer=message) + segment("rest", "true", 2, offer=site)
+    number = "a number from 0 to 1,000,000 with at most 4 decimals"
     assert problems(tmp_path, text) == [
-        "own.toml, segment «a», offer, cost: found nothing, expected a number from 0 to 1,000,000 with at most 4 decimals",
+        f"own.toml, segment «a», offer, cost: found nothing, expected {number}",
         "own.toml, segment «rest», offer, cost: found 1, expected no cost on the site: nobody is contacted",
     ]
 

@@ -1,0 +1,100 @@
+"""What a run says of its segments, and what it warns of."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from job.scoring.manifest import describe_segments, read_previous, segment_warnings
+from job.scoring.segments import load_segmentation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEGMENTATION = load_segmentation()
+SCORED = pl.DataFrame(
+    {
+        "decline_probability": [0.9, 0.8, 0.1, 0.3],
+        "profit_at_risk": [5.0, 7.0, 1.0, 0.5],
+        "segment": ["top_risk", "top_risk", "rest", "top_risk"],
+        "contact_allowed": [True, True, True, False],
+        "campaign_group": ["treatment", "control", "none", "none"],
+    }
+)
+
+
+def row(*, share: float, before: float | None, customers: int = 1) -> dict[str, Any]:
+    return {"segment": "a", "title": "А", "customers": customers, "share": share, "previous_share": before}
+
+
+def test_described() -> None:
+    rows = describe_segments(SCORED, SEGMENTATION, previous={"top_risk": 0.5})
+    assert [one["segment"] for one in rows[:2]] == ["top_risk", "rest"]
+    assert len(rows) == len(SEGMENTATION.segments)
+    assert rows[0] == {
+        "segment": "top_risk",
+        "title": "Самый высокий риск",
+        "condition": "risk_decile = 1",
+        "priority": 3,
+        "offer": "promo",
+        "offer_text": "Промокод на следующую покупку",
+        "channel": "sms",
+        "cost_per_contact": 0.3,
+        "onsite_offer": "onsite_promo",
+        "customers": 3,
+        "share": 0.75,
+        "previous_share": 0.5,
+        "mean_risk": pytest.approx(2 / 3),
+        "profit_at_risk": 12.5,
+        "contact_allowed": 2,
+        "treatment": 1,
+        "control": 1,
+        "none": 1,
+        "cost": 0.3,
+    }
+    empty = rows[-1]
+    assert (empty["customers"], empty["mean_risk"], empty["profit_at_risk"], empty["cost"]) == (0, None, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "customers", "lines"),
+    [
+        (row(share=0.0, before=0.2, customers=0), 1000, ["segment a («А») is empty"]),
+        (row(share=0.0, before=None, customers=0), 1000, ["segment a («А») is empty"]),
+        (row(share=0.2, before=None), 1000, []),
+        (row(share=0.2, before=0.14), 1000, []),  # less than the factor
+        (
+            row(share=0.2, before=0.1),
+            1000,
+            ["segment a («А») has 20.0% of the customers, 10.0% in the previous run"],
+        ),
+        (
+            row(share=0.1, before=0.2),
+            1000,
+            ["segment a («А») has 10.0% of the customers, 20.0% in the previous run"],
+        ),
+        (row(share=0.2, before=0.1), 30, []),  # as chance would have it
+        (row(share=0.2, before=0.0), 1000, ["segment a («А») has 20.0% of the customers, 0.0% in the previous run"]),
+    ],
+)
+def test_warnings(rows: dict[str, Any], customers: int, lines: list[str]) -> None:
+    assert segment_warnings([rows], customers=customers, previous_customers=customers, limit=1.5) == lines
+
+
+def test_previous_run(tmp_path: Path) -> None:
+    manifest = {
+        "settings": {"segments": "abc"},
+        "customers": {"scored": 4},
+        "segments": [{"segment": "top_risk", "share": 0.75}],
+    }
+    assert read_previous(tmp_path, "abc") == ({}, 0)
+    (tmp_path / "latest").mkdir()
+    path = tmp_path / "latest" / "manifest.json"
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    assert read_previous(tmp_path, "abc") == ({"top_risk": 0.75}, 4)
+    assert read_previous(tmp_path, "other segments") == ({}, 0)
+    path.write_text("{}", encoding="utf-8")
+    assert read_previous(tmp_path, "abc") == ({}, 0)

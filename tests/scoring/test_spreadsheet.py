@@ -1,0 +1,40 @@
+"""Files that people open: right for a Russian Excel, and nothing in them runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from job.scoring.spreadsheet import without_formulas, write_russian_csv
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+x", "-x", "@SUM(A1)", "\t=1", "\r=1", " =1", "-1+1", "+7 900", "|cmd", "%x", "-2,5,"]
+)
+def test_formulas_are_escaped(text: str) -> None:
+    assert_frame_equal(without_formulas(pl.DataFrame({"a": [text]})), pl.DataFrame({"a": [f"'{text}"]}))
+
+
+@pytest.mark.parametrize("text", ["-1", "+2,5", "-0.5", "12", "всего 2 страницы", "a=1", "", None])
+def test_other_text_stays(text: str | None) -> None:
+    frame = pl.DataFrame({"a": [text]}, schema={"a": pl.String})
+    assert_frame_equal(without_formulas(frame), frame)
+
+
+def test_numbers_stay() -> None:
+    frame = pl.DataFrame({"a": [-1], "b": [-1.5], "c": [True]})
+    assert_frame_equal(without_formulas(frame), frame)
+
+
+def test_russian_csv(tmp_path: Path) -> None:
+    table = pl.DataFrame({"x": [1.5, -1234.567], "id": [1, 2], "text": ["один; два", "=2"], "other": ["a", None]})
+    write_russian_csv(table, tmp_path / "a.csv", {"id": "id", "text": "Текст", "x": "Число", "other": "Ещё"})
+    assert (tmp_path / "a.csv").read_bytes() == (
+        b"\xef\xbb\xbf" + 'id;Текст;Число;Ещё\r\n1;"один; два";1,50;a\r\n2;\'=2;-1234,57;\r\n'.encode()
+    )

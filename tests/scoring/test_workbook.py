@@ -1,0 +1,118 @@
+"""The list that marketing works through, as CSV and as a workbook."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import polars as pl
+import pytest
+
+from job.scoring import workbook
+from job.scoring.manifest import describe_segments
+from job.scoring.segments import load_segmentation
+from job.scoring.workbook import list_contacts, write_contacts, write_workbook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEGMENTATION = load_segmentation()
+SCORED = pl.DataFrame(
+    {
+        "id": [1, 2, 3, 4, 10**17],
+        "decline_probability": [0.98765, 0.9, 0.91, 0.1, 0.99],
+        "profit_at_risk": [10.005, 20.0, 20.0, 1.0, -3.0],
+        "segment": ["top_risk", "top_risk", "high_risk_beauty", "rest", "top_risk"],
+        "contact_allowed": [True] * 5,
+        "campaign_group": ["treatment", "treatment", "treatment", "none", "treatment"],
+        "reason_1": ["=1+1", "всего 2 страницы за визит, обычно 8", None, None, None],
+        "reason_2": pl.Series([None] * 5, dtype=pl.String),
+        "reason_3": pl.Series([None] * 5, dtype=pl.String),
+    }
+)
+MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+
+
+def read_sheets(path: Path) -> dict[str, list[list[str | None]]]:
+    """Return title -> rows of cells; text in quotes, numbers as written."""
+    with zipfile.ZipFile(path) as archive:
+        book = ET.fromstring(archive.read("xl/workbook.xml"))  # noqa: S314 - our own file
+        titles = [sheet.attrib["name"] for sheet in book.iter(f"{MAIN}sheet")]
+        sheets = {}
+        for place, title in enumerate(titles, start=1):
+            root = ET.fromstring(archive.read(f"xl/worksheets/sheet{place}.xml"))  # noqa: S314 - our own file
+            assert not list(root.iter(f"{MAIN}f"))
+            sheets[title] = [[_cell(cell) for cell in row] for row in root.iter(f"{MAIN}row")]
+    return sheets
+
+
+def _cell(cell: Any) -> str | None:
+    text = cell.find(f"{MAIN}is/{MAIN}t")
+    return f"'{text.text}'" if text is not None else cell.findtext(f"{MAIN}v")
+
+
+def test_contacts_are_the_treated_by_profit_at_risk() -> None:
+    assert list_contacts(SCORED, SEGMENTATION).select("id", "segment_title", "channel", "decline_percent").rows() == [
+        (2, "Самый высокий риск", "SMS", 90.0),
+        (3, "Красота и косметика, могут уйти", "письмо", 91.0),
+        (1, "Самый высокий риск", "SMS", 98.8),
+        (10**17, "Самый высокий риск", "SMS", 99.0),
+    ]
+
+
+def test_campaign_csv(tmp_path: Path) -> None:
+    write_contacts(list_contacts(SCORED, SEGMENTATION).slice(0, 3), tmp_path / "campaign.csv")
+    assert (tmp_path / "campaign.csv").read_bytes().decode("utf-8-sig").split("\r\n") == [
+        "id;Сегмент;Предложение;Канал;Вероятность снижения, %;Прибыль под риском;Причина 1;Причина 2;Причина 3",
+        "2;Самый высокий риск;Промокод на следующую покупку;SMS;90,00;20,00;всего 2 страницы за визит, обычно 8;;",
+        "3;Красота и косметика, могут уйти;Лимитированные коллекции и новые бренды;письмо;91,00;20,00;;;",
+        "1;Самый высокий риск;Промокод на следующую покупку;SMS;98,80;10,01;'=1+1;;",
+        "",
+    ]
+
+
+def test_workbook_has_a_summary_and_a_sheet_per_segment_with_contacts(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.xlsx"
+    segments = describe_segments(SCORED, SEGMENTATION)
+    write_workbook(list_contacts(SCORED, SEGMENTATION), segments, path)
+    sheets = read_sheets(path)
+    assert list(sheets) == ["Сводка", "Самый высокий риск", "Красота и косметика, могут уйти"]
+    assert [row[0] for row in sheets["Сводка"]] == ["'Сегмент'", *(f"'{row['title']}'" for row in segments)]
+    assert [row[0] for row in sheets["Самый высокий риск"]] == ["'id'", "2", "1", f"'{10**17}'"]
+    assert sheets["Самый высокий риск"][2][3:] == ["'SMS'", "98.8", "10.01", "'=1+1'"]
+
+
+def test_the_same_contacts_give_the_same_bytes(tmp_path: Path) -> None:
+    contacts, segments = list_contacts(SCORED, SEGMENTATION), describe_segments(SCORED, SEGMENTATION)
+    for name in ("a.xlsx", "b.xlsx"):
+        write_workbook(contacts, segments, tmp_path / name)
+    assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
+
+
+def test_long_segments_go_on_in_the_next_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook, "SHEET_ROWS", 2)
+    path = tmp_path / "campaign.xlsx"
+    write_workbook(list_contacts(SCORED, SEGMENTATION), describe_segments(SCORED, SEGMENTATION), path)
+    sheets = read_sheets(path)
+    assert {title: len(rows) for title, rows in sheets.items()} == {
+        "Сводка": 9,
+        "Самый высокий риск": 3,
+        "Самый высокий риск 2": 2,
+        "Красота и косметика, могут уйти": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("title", "sheet"), [("a/b: [c]*?", "a b c"), ("x" * 40, "x" * 31), ("сводка", "сводка 2"), ("'''", "Сводка 2")]
+)
+def test_titles_are_what_excel_takes(title: str, sheet: str) -> None:
+    assert workbook._sheet_title(title, {"сводка"}) == sheet
+
+
+def test_nobody_to_contact(tmp_path: Path) -> None:
+    nobody = SCORED.clear()
+    write_contacts(list_contacts(nobody, SEGMENTATION), tmp_path / "campaign.csv")
+    write_workbook(list_contacts(nobody, SEGMENTATION), describe_segments(nobody, SEGMENTATION), tmp_path / "c.xlsx")
+    assert (tmp_path / "campaign.csv").read_bytes().count(b"\r\n") == 1
+    assert list(read_sheets(tmp_path / "c.xlsx")) == ["Сводка"]
