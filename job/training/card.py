@@ -17,6 +17,7 @@ from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import altair as alt
     from numpy.typing import NDArray
 
     from job.models.artifact import Thresholds
@@ -92,6 +93,7 @@ class Card:
                         "high": interval.high,
                         "mean_probability": float(probability.mean()),
                         "declined": float(truth.mean()),
+                        "brier": float(np.mean((probability - truth) ** 2)),
                         "flagged": float((probability >= self.thresholds.risk).mean()),
                     }
                 )
@@ -191,6 +193,7 @@ def _markdown(card: Card) -> str:
             f"{row['low']:.3f} to {row['high']:.3f}",
             f"{row['mean_probability']:.0%}",
             f"{row['declined']:.0%}",
+            f"{row['brier']:.3f}",
             f"{row['flagged']:.0%}",
         )
         for row in card.groups()
@@ -264,7 +267,7 @@ Loss of ROC-AUC on test rows when a feature is shuffled, and mean absolute contr
 
 Out-of-fold. Flagged: at or above the risk threshold.
 
-{_table(("group", "customers", "ROC-AUC", "95 % interval", "mean probability", "declined", "flagged"), groups)}
+{_table(("group", "customers", "ROC-AUC", "95 % interval", "mean probability", "declined", "Brier", "flagged"), groups)}
 
 ## Thresholds
 
@@ -302,17 +305,24 @@ def draw_card(card: Card) -> dict[str, str]:
         alt.X("predicted:Q", scale=scale, title="predicted probability (tenths of the customers)"),
         alt.Y("observed:Q", scale=scale, title="share that declined"),
     )
-    losses = pl.DataFrame({"feature": list(card.permutation), "loss": list(card.permutation.values())})
-    importance = (
-        alt.Chart(losses)
-        .mark_bar(color="#1f6feb")
-        .encode(
-            alt.X("loss:Q", title="loss of ROC-AUC when shuffled"),
-            alt.Y("feature:N", sort=list(card.permutation), title=None, axis=alt.Axis(labelLimit=300)),
-        )
-    )
     charts = {
         "reliability.svg": reliability.properties(width=320, height=320),
-        "importance.svg": importance.properties(width=420),
+        "importance.svg": _bars(card.permutation, "loss of ROC-AUC when shuffled")
+        | _bars(card.contribution, "mean absolute contribution to the log-odds (SHAP)"),
     }
     return {name: vl_convert.vegalite_to_svg(chart.to_dict()) for name, chart in charts.items()}
+
+
+def _bars(importance: Mapping[str, float], title: str) -> alt.Chart:
+    """Return one bar per feature, in the given order."""
+    import altair as alt  # noqa: PLC0415
+
+    bars = pl.DataFrame({"feature": list(importance), "value": list(importance.values())})
+    axis = alt.Axis(labelLimit=300)
+    chart: alt.Chart = (
+        alt.Chart(bars)
+        .mark_bar(color="#1f6feb")
+        .encode(alt.X("value:Q", title=title), alt.Y("feature:N", sort=list(importance), title=None, axis=axis))
+        .properties(width=300)
+    )
+    return chart
