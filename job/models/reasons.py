@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from job.models.artifact import Model
 
 REASONS: Final = ("reason_1", "reason_2", "reason_3")
+SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 25 times the prediction; the linear model's contributions as much as it
 BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller ones are not faster
 MEDIAN: Final = 5  # its place among the deciles of the reference
 
@@ -42,14 +43,31 @@ class Explainer:
     usual: Mapping[str, float | str]
     _said: dict[str, dict[float | str, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def explain(self, features: pl.DataFrame) -> pl.DataFrame:
+    def count(self, customers: int) -> int:
+        """Return how many of so many customers are explained: all by a linear model, so many by a boosted one."""
+        return min(customers, SHAP_ROWS) if self.model.kind == "boosted" else customers
+
+    def explain(self, features: pl.DataFrame, urgency: pl.Series) -> pl.DataFrame:
         """Return `reason_1` to `reason_3` of each row (String, in the rows' order), the strongest first.
 
         Only what raises the risk against the mean training customer is a reason; null where there are fewer than three.
 
         Args:
             features: the feature frame (`FEATURE_SCHEMA`).
+            urgency: of each row (Float64); where not all are explained, the rows with the highest are.
         """
+        count = self.count(features.height)
+        if count == features.height:
+            return self._explain_all(features)
+        rows = pl.DataFrame({"urgency": urgency}).with_row_index("row").sort("urgency", "row", descending=[True, False])
+        chosen = rows.head(count).select("row").sort("row")
+        explained = self._explain_all(features[chosen["row"]]).with_columns(chosen)
+        every = pl.int_range(features.height, eager=True, dtype=pl.UInt32).alias("row").to_frame()
+        return every.join(
+            explained.with_columns(pl.col("row").cast(pl.UInt32)), on="row", how="left", maintain_order="left"
+        ).drop("row")
+
+    def _explain_all(self, features: pl.DataFrame) -> pl.DataFrame:
         batches = [
             self._explain_batch(features.slice(start, BATCH_ROWS)) for start in range(0, features.height, BATCH_ROWS)
         ]

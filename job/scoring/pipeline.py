@@ -29,7 +29,7 @@ from job.scoring.manifest import (
     segment_warnings,
 )
 from job.scoring.publish import MANIFEST, RUNS, describe_files, heal_latest, is_published, locked_output, staged_run
-from job.scoring.score import complete, prepare, score_customers
+from job.scoring.score import complete, prepare, score_customers, urgency
 from job.scoring.segments import load_segmentation
 from job.scoring.spreadsheet import without_formulas
 from job.scoring.workbook import list_contacts, write_contacts, write_workbook
@@ -135,7 +135,7 @@ def run_scoring(
         with watch.stage("score"):
             scores = score_customers(prepared, artifact)
         with watch.stage("reasons"):
-            reasons = explainer.explain(prepared.features)
+            reasons = explainer.explain(prepared.features, urgency(scores))
         with watch.stage("campaign"):
             scored = complete(
                 scores,
@@ -177,6 +177,7 @@ def run_scoring(
                 "segments_file": segmentation.file,
                 "segments": segments,
                 "campaign": describe_campaign(scored, segmentation, campaign),
+                "reasons": {"explained": explainer.count(scored.height)},
                 "facts": facts,
             }
             if with_report:

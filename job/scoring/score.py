@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,13 @@ def with_risk_decile(customers: pl.DataFrame) -> pl.DataFrame:
         .with_columns((rank * 10 // pl.len() + 1).cast(pl.Int8).alias("risk_decile"))
         .sort("id")
     )
+
+
+def urgency(scores: pl.DataFrame) -> pl.Series:
+    """Return how much each customer should be explained (Float64): profit at risk, those who may be contacted first."""
+    return scores.select(
+        pl.when("contact_allowed").then("profit_at_risk").otherwise(-math.inf).alias("urgency")
+    ).to_series()
 
 
 def complete(

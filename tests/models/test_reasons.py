@@ -121,13 +121,24 @@ def test_explained_in_batches_as_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
             "reason_3": pl.Series([None] * 5, dtype=pl.String),
         }
     )
-    assert_frame_equal(Explainer(model, USUAL).explain(features), expected)
+    urgency = pl.Series([1.0, 5.0, 2.0, 5.0, -1.0])
+    assert_frame_equal(Explainer(model, USUAL).explain(features, urgency), expected)
     monkeypatch.setattr(reasons, "BATCH_ROWS", 2)
-    assert_frame_equal(Explainer(model, USUAL).explain(features), expected)
+    assert_frame_equal(Explainer(model, USUAL).explain(features, urgency), expected)
+    # A boosted model explains as many as it can afford, the most urgent ones.
+    monkeypatch.setattr(reasons, "SHAP_ROWS", 3)
+    slow = Explainer(Told(model.added, kind="boosted"), USUAL)
+    most_urgent = pl.Series([False, True, True, True, False])
+    assert slow.count(5) == 3
+    assert_frame_equal(
+        slow.explain(features, urgency), expected.select(pl.when(most_urgent).then(pl.all())), check_row_order=True
+    )
 
 
 def test_nobody_to_explain() -> None:
-    found = Explainer(Told({}), USUAL).explain(pl.DataFrame(schema={"pages_per_visit": pl.Float64}))
+    found = Explainer(Told({}), USUAL).explain(
+        pl.DataFrame(schema={"pages_per_visit": pl.Float64}), pl.Series([], dtype=pl.Float64)
+    )
     assert_frame_equal(found, pl.DataFrame(schema=dict.fromkeys(reasons.REASONS, pl.String)))
 
 
