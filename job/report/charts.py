@@ -400,13 +400,13 @@ def correlation_map(facts: Mapping[str, Any]) -> Drawn:
         {
             "row": shown[names[row]],
             "column": column + 1,
-            "value": value,
-            "text": number(value * 100) if value >= 0.05 else "",  # noqa: PLR2004 - less is noise and clutter
+            "value": value if column < row else 0.0,
+            "text": number(value * 100) if value >= 0.05 and column < row else "",  # noqa: PLR2004 - less is noise
             "is_dark": value > 0.6,  # noqa: PLR2004
         }
         for row, line in enumerate(values)
         for column, value in enumerate(line)
-        if column < row
+        if column <= row
     ]
     return _shades(
         rows,
@@ -414,7 +414,7 @@ def correlation_map(facts: Mapping[str, Any]) -> Drawn:
         alt.Y("row:N", sort=list(shown.values()), title=None, axis=_row_axis(260)),
         alt.Color("value:Q", legend=None, scale=alt.Scale(range=["#F2F6FA", BLUE], domain=[0, 1])),
         size=10,
-    ).properties(width=22 * (len(names) - 1), height=22 * (len(names) - 1))
+    ).properties(width=22 * len(names), height=22 * len(names))
 
 
 def reliability(card: Mapping[str, Any]) -> Drawn:

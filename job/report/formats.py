@@ -23,7 +23,7 @@ MONTHS: Final = (
     "ноября",
     "декабря",
 )
-SCALES: Final = ((1e9, "млрд"), (1e6, "млн"), (1e5, "тыс."))
+SCALES: Final = ((1e9, 1e9, "млрд"), (1e6, 1e6, "млн"), (1e5, 1e3, "тыс."))  # from which amount, unit, name
 DIGITS: Final = 3
 
 
@@ -44,9 +44,9 @@ def fixed(value: float, decimals: int) -> str:
 
 def compact(amount: float) -> str:
     """Return an amount with three or so digits: 1 234 567 -> «1,23 млн», 6006.7 -> «6 007», 4.04 -> «4,04»."""
-    for scale, name in SCALES:
-        if abs(amount) >= scale:
-            return f"{significant(amount / scale)}{NO_BREAK_SPACE}{name}"
+    for start, unit, name in SCALES:
+        if abs(amount) >= start:
+            return f"{significant(amount / unit)}{NO_BREAK_SPACE}{name}"
     return significant(amount)
 
 

@@ -285,7 +285,10 @@ def _quality(manifest: Mapping[str, Any]) -> dict[str, Any]:
             (file, *(number(rows[key]) for key in ("rows_in", "used", "repaired", "rejected", "dropped")))
             for file, rows in manifest["rows"].items()
         ],
-        "repairs": [[str(value) for value in row.values()] for row in manifest["repairs"]],
+        "repairs": [
+            [number(value) if isinstance(value, int) else str(value) for value in row.values()]
+            for row in manifest["repairs"]
+        ],
         "repair_headings": [REPAIRS.get(name, name) for name in next(iter(manifest["repairs"]), {})],
         "excluded": [
             (EXCLUSIONS.get(reason, reason), number(customers))
@@ -342,6 +345,4 @@ def _strongest(correlations: Mapping[str, Any]) -> list[str]:
         ),
         key=lambda pair: (-pair[0], pair[1:]),
     )
-    return [
-        f"«{title_of(left)}» и «{title_of(right)}»: {number(value, decimals=2)}" for value, left, right in pairs[:5]
-    ]
+    return [f"«{title_of(left)}» и «{title_of(right)}»: {number(value * 100)}" for value, left, right in pairs[:5]]

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from job.intake.accept import Limits, accept_drop
+from job.intake.drop import wait_for_files
+from job.models.reasons import Explainer, usual_values
+from job.report.facts import compare_with_reference, correlate, gather_facts, inflate, read_labels
+from job.scoring.campaign import Campaign
+from job.scoring.score import Prepared, complete, prepare, score_customers
+from job.scoring.segments import load_segmentation
+from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from job.models.artifact import Artifact
+
+Scored = tuple[Prepared, pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
+    files = wait_for_files(labelled_drop, minutes=0, settle_seconds=0)
+    prepared = prepare(accept_drop(files, labelled=False, limits=Limits()).tables)
+    frame = complete(
+        score_customers(prepared, artifact),
+        prepared.features,
+        Explainer(artifact.model, usual_values(artifact.manifest)).explain(prepared.features),
+        thresholds=artifact.thresholds,
+        segmentation=load_segmentation(),
+        campaign=Campaign(),
+    )
+    return prepared, frame
+
+
+@pytest.fixture(scope="module")
+def labels(labelled_drop: Path) -> pl.DataFrame:
+    found = read_labels(wait_for_files(labelled_drop, minutes=0, settle_seconds=0))
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def facts(scored: Scored, artifact: Artifact) -> dict[str, Any]:
+    prepared, frame = scored
+    return gather_facts(prepared.features, prepared.customers, frame, artifact=artifact)
+
+
+def test_facts_are_plain_and_the_same_each_time(scored: Scored, artifact: Artifact, facts: dict[str, Any]) -> None:
+    text = json.dumps(facts, allow_nan=False)
+    prepared, frame = scored
+    again = gather_facts(prepared.features, prepared.customers, frame, artifact=artifact)
+    assert json.dumps(again, allow_nan=False) == text
+    assert json.loads(text) == facts
+
+
+def test_no_customer_is_in_the_facts(scored: Scored, facts: dict[str, Any]) -> None:
+    words = set(re.findall(r"[\w.]+", json.dumps(facts)))
+    assert not words & {str(own) for own in scored[1]["id"]}
+
+
+def test_counts_and_sums_are_those_of_the_scored_frame(scored: Scored, facts: dict[str, Any]) -> None:
+    frame = scored[1]
+    at_risk = pytest.approx(frame["profit_at_risk"].sum())
+    assert facts["customers"] == frame.height
+    assert sum(facts["risk"]["histogram"]) == frame.height
+    assert facts["risk"]["profit_at_risk"] == at_risk
+    assert sum(row["profit_at_risk"] for row in facts["deciles"]) == at_risk
+    assert sum(row["profit_at_risk"] for row in facts["segments"]) == at_risk
+    assert sum(row["customers"] for row in facts["segments"]) == frame.height
+    assert facts["contacts"]["treatment"] == frame.filter(pl.col("campaign_group") == "treatment").height
+    assert facts["contacts"]["allowed"] == frame["contact_allowed"].sum()
+    assert facts["sample"] is None
+
+
+def test_drivers_are_mean_absolute_contributions(scored: Scored, artifact: Artifact, facts: dict[str, Any]) -> None:
+    prepared, frame = scored
+    contributions = artifact.model.contributions(prepared.features)
+    name, value = next(iter(facts["drivers"]["overall"].items()))
+    assert value == pytest.approx(contributions[name].abs().mean())
+    segment = facts["segments"][0]["segment"]
+    own = contributions.filter(frame["segment"] == segment)[name].abs().mean()
+    assert facts["drivers"]["segments"][segment][name] == pytest.approx(own)
+
+
+def test_few_pages_are_said_to_raise_the_risk(facts: dict[str, Any]) -> None:
+    assert facts["drivers"]["direction"]["pages_per_visit"] == "less"
+    assert facts["drivers"]["direction"]["favourite_category"] is None
+
+
+def test_of_many_customers_a_sample_is_compared_and_all_are_counted(scored: Scored, artifact: Artifact) -> None:
+    prepared, frame = scored
+    facts = gather_facts(prepared.features, prepared.customers, frame, artifact=artifact, sample=100)
+    assert facts["sample"] == {"customers": 100, "seed": 20260701}
+    assert sum(facts["distributions"]["customers"]) == 100
+    assert sum(facts["risk"]["histogram"]) == frame.height
+    assert gather_facts(prepared.features, prepared.customers, frame, artifact=artifact, sample=100) == facts
+
+
+def test_labels_split_the_distributions_and_measure_the_model(
+    scored: Scored, artifact: Artifact, labels: pl.DataFrame
+) -> None:
+    prepared, frame = scored
+    facts = gather_facts(prepared.features, prepared.customers, frame, artifact=artifact, labels=labels)
+    known = frame.join(labels, on="id", how="inner")
+    assert facts["distributions"]["by"] == "label"
+    assert facts["labels"]["customers"] == known.height
+    assert facts["labels"]["roc_auc"] == pytest.approx(
+        roc_auc_score(known["activity"] == "declined", known["decline_probability"])
+    )
+
+
+def test_without_labels_risk_splits_the_distributions(facts: dict[str, Any]) -> None:
+    assert facts["distributions"]["by"] == "risk"
+    assert facts["labels"] is None
+    for row in facts["distributions"]["numbers"]:
+        assert len(row["edges"]) == len(row["shares"][0]) + 1
+        assert [sum(shares) for shares in row["shares"]] == pytest.approx([1.0, 1.0])
+
+
+def test_a_drop_without_labels_has_none(small_drop: Path) -> None:
+    assert read_labels(wait_for_files(small_drop, minutes=0, settle_seconds=0)) is None
+
+
+def test_the_shift_is_in_standard_deviations_of_training(scored: Scored) -> None:
+    features = scored[0].features
+    mean = features["promo_share"].mean()
+    reference = {
+        "customers": 7,
+        "numeric": {"promo_share": {"mean": mean - 0.5, "sd": 0.25, "quantiles": [0.0, 0.3, 1.0]}},  # type: ignore[operator]
+        "words": {"service_type": {"premium": 0.2}},
+    }
+    found = compare_with_reference(features, reference)
+    assert found is not None
+    assert [row["feature"] for row in found["numbers"]] == ["promo_share"]
+    assert found["numbers"][0]["shift"] == pytest.approx(2.0)
+    assert found["numbers"][0]["reference_median"] == 0.3
+    assert found["words"][0]["share"] == pytest.approx((features["service_type"] == "premium").mean())
+
+
+@pytest.mark.parametrize("reference", [None, {}])
+def test_an_artifact_without_reference_gives_no_comparison(scored: Scored, reference: dict[str, Any] | None) -> None:
+    assert compare_with_reference(scored[0].features, reference) is None
+
+
+def test_an_artifact_without_card_gives_none(scored: Scored, artifact: Artifact, tmp_path: Path) -> None:
+    prepared, frame = scored
+    bare = replace(artifact, folder=tmp_path)
+    assert gather_facts(prepared.features, prepared.customers, frame, artifact=bare)["card"] is None
+
+
+def test_correlations_are_symmetric_and_see_what_follows_from_what(scored: Scored) -> None:
+    part = pl.concat([scored[0].features, scored[1].select("decline_probability")], how="horizontal")
+    twin = part.with_columns(pl.col("promo_share").alias("pages_per_visit") * 2)
+    found = correlate(twin)
+    place = {name: index for index, name in enumerate(found["names"])}
+    assert found["names"] == [*FEATURE_NAMES, "decline_probability"]
+    assert found["phi_k"] == [list(column) for column in zip(*found["phi_k"], strict=True)]
+    assert found["phi_k"][place["promo_share"]][place["pages_per_visit"]] == 1.0
+
+
+def test_a_column_that_follows_from_another_has_no_inflation(scored: Scored) -> None:
+    twin = scored[0].features.with_columns(pl.col("promo_share").alias("pages_per_visit") * 2)
+    assert {row["factor"] for row in inflate(twin)} == {None}
+
+
+def test_a_constant_column_is_left_out_of_inflation(scored: Scored) -> None:
+    found = inflate(scored[0].features.with_columns(service_errors=pl.lit(3.0)))
+    assert {row["feature"] for row in found} == {
+        feature.name for feature in NUMERIC_FEATURES if feature.name != "service_errors"
+    }
+
+
+def test_a_single_customer_has_facts(scored: Scored, artifact: Artifact) -> None:
+    prepared, frame = scored
+    facts = gather_facts(prepared.features[:1], prepared.customers[:1], frame[:1], artifact=artifact)
+    assert facts["customers"] == 1
+    json.dumps(facts, allow_nan=False)

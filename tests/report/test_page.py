@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from job.cli import main
+from job.report.page import build_page, write_report
+
+CHARTS = 15
+
+
+class Tags(HTMLParser):
+    """Every element with its attributes; every text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_nothing_is_loaded_and_nothing_runs(page: str) -> None:
+    tags = Tags(page)
+    links = [
+        value
+        for _, attributes in tags.elements
+        for name, value in attributes.items()
+        if name in {"src", "href", "xlink:href", "action", "data", "poster", "srcset"}
+    ]
+    assert links == ["data:,"]
+    assert {tag for tag, _ in tags.elements} & {"script", "iframe", "object", "embed", "img", "base"} == set()
+    assert not [name for _, attributes in tags.elements for name in attributes if name.startswith("on")]
+    assert "@import" not in page
+    assert set(re.findall(r"url\([^)#]", page)) == set()
+    policy = [own["content"] for tag, own in tags.elements if tag == "meta" and "http-equiv" in own]
+    assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+
+
+def test_every_id_occurs_once(page: str) -> None:
+    ids = [own["id"] for _, own in Tags(page).elements if "id" in own]
+    assert len(ids) == len(set(ids))
+
+
+def test_charts_are_drawn_and_described(page: str) -> None:
+    charts = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    assert len(charts) == CHARTS
+    for chart in charts:
+        assert 'role="img" aria-label="' in chart
+        assert re.search(r'class="mark-(rect|symbol|area|line)', chart)
+
+
+def test_marketing_reads_titles_offers_and_sums(manifest: dict[str, Any], page: str) -> None:
+    text = Tags(page).text
+    for row in manifest["segments"]:
+        if row["customers"]:
+            assert row["title"] in text
+            assert row["offer_text"] in text
+    assert f"В рассылке {manifest['campaign']['contacts']}\u00a0клиент" in text
+    assert "(кампания «осень»)" in text
+    assert manifest["run_id"] in text
+
+
+def test_the_same_manifest_gives_the_same_bytes(manifest: dict[str, Any], page: str) -> None:
+    assert build_page(manifest) == page
+
+
+def test_what_a_segments_file_says_is_escaped(manifest: dict[str, Any]) -> None:
+    hostile = copy.deepcopy(manifest)
+    for row in hostile["segments"]:
+        row["title"] = row["offer_text"] = "<script>alert(1)</script>"
+    hostile["warnings"] = ["<img src=x onerror=alert(1)>"]
+    page = build_page(hostile)
+    assert {tag for tag, _ in Tags(page).elements} & {"script", "img"} == set()
+    assert "&lt;img src=x" in page
+
+
+def test_an_artifact_without_reference_or_card_is_told(manifest: dict[str, Any]) -> None:
+    bare = copy.deepcopy(manifest)
+    bare["facts"]["drift"] = bare["facts"]["card"] = None
+    text = Tags(build_page(bare)).text
+    assert "Сравнить нельзя: артефакт модели не хранит сводку обучающих клиентов." in text
+    assert "Карточки модели в артефакте нет." in text
+
+
+def test_a_sample_is_told(manifest: dict[str, Any]) -> None:
+    sampled = copy.deepcopy(manifest)
+    sampled["facts"]["sample"] = {"customers": 100_000, "seed": 7}
+    assert "по случайной выборке из 100\u00a0000 клиентов (зерно 7)" in Tags(build_page(sampled)).text
+
+
+def test_warnings_stand_before_everything_else(manifest: dict[str, Any]) -> None:
+    warned = {**manifest, "warnings": ["segment top_risk is empty"]}
+    page = build_page(warned)
+    assert page.index("segment top_risk is empty") < page.index("<h2>Сегменты</h2>")
+
+
+@pytest.fixture
+def own_run(run_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run_folder, tmp_path / "run"))
+
+
+def test_a_page_is_drawn_again_from_the_run_alone(own_run: Path, page: str) -> None:
+    manifest = (own_run / "manifest.json").read_bytes()
+    (own_run / "report.html").unlink()
+    assert write_report(own_run) == own_run / "report.html"
+    assert (own_run / "report.html").read_text() == page
+    assert (own_run / "manifest.json").read_bytes() == manifest
+    assert not [path for path in own_run.iterdir() if path.name.startswith(".")]
+
+
+def test_a_page_that_the_run_did_not_have_is_listed(own_run: Path, page: str) -> None:
+    manifest = json.loads((own_run / "manifest.json").read_text())
+    del manifest["outputs"]["report.html"]
+    (own_run / "manifest.json").write_text(json.dumps(manifest))
+    write_report(own_run)
+    outputs = json.loads((own_run / "manifest.json").read_text())["outputs"]
+    content = page.encode()
+    assert outputs["report.html"] == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def retention(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, [str(own) for own in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_says_where_the_page_is(own_run: Path) -> None:
+    assert retention("report", "--run", own_run) == (0, f"Wrote {own_run / 'report.html'}\n", "")
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    expected = "expected a published run (OUT/runs/ID)"
+    assert retention("report", "--run", tmp_path / "a") == (
+        2,
+        "",
+        f"{tmp_path / 'a'}: found no such folder, {expected}\n",
+    )
+    assert retention("report", "--run", tmp_path) == (
+        2,
+        "",
+        f"{tmp_path}: found a folder without _SUCCESS, {expected}\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{", "JSONDecodeError, expected a manifest that can be read"),
+        ("{}", "no facts, expected facts of format 1; score the drop again with this version"),
+        ('{"facts": {"format": 0}}', "format 0, expected facts of format 1; score the drop again with this version"),
+    ],
+)
+def test_a_manifest_that_does_not_hold_facts(own_run: Path, text: str, found: str) -> None:
+    (own_run / "manifest.json").write_text(text)
+    assert retention("report", "--run", own_run) == (2, "", f"{own_run / 'manifest.json'}: found {found}\n")
+
+
+def test_a_page_that_cannot_be_written(own_run: Path) -> None:
+    (own_run / "report.html").unlink()
+    (own_run / "report.html").mkdir()
+    assert retention("report", "--run", own_run) == (
+        5,
+        "",
+        f"{own_run / 'report.html'}: cannot be written: Is a directory\n",
+    )
+
+
+def test_without_the_libraries_a_page_cannot_be_drawn(own_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("job.report.missing_libraries", lambda: ["altair"])
+    assert retention("report", "--run", own_run) == (
+        2,
+        "",
+        "report.html cannot be drawn: not installed: altair; pip install 'oneclick-retention[report]'\n",
+    )
+
+
+def test_scoring_without_the_libraries_says_so_and_goes_on(
+    small_drop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("job.report.missing_libraries", lambda: ["altair"])
+    code, _, errors = retention("score", "--input", small_drop, "--output", tmp_path)
+    assert (code, errors.splitlines()[0]) == (
+        0,
+        "report.html is left out: not installed: altair; pip install 'oneclick-retention[report]'",
+    )
+    assert not (tmp_path / "latest" / "report.html").exists()
+    assert json.loads((tmp_path / "latest" / "manifest.json").read_text())["facts"]["format"] == 1
+
+
+def test_no_report_leaves_the_page_out(small_drop: Path, tmp_path: Path) -> None:
+    code, _, errors = retention("score", "--input", small_drop, "--output", tmp_path, "--no-report")
+    assert (code, errors) == (0, "")
+    assert not (tmp_path / "latest" / "report.html").exists()
