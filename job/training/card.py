@@ -297,8 +297,8 @@ def draw_card(card: Card) -> dict[str, str]:
 
     bins = pl.DataFrame(card.calibration.bins, schema=["predicted", "observed", "customers"], orient="row")
     scale = alt.Scale(domain=[0, 1])
-    across = {"scale": scale, "title": "predicted probability (tenths of the customers)"}
-    up = {"scale": scale, "title": "share that declined"}
+    across: dict[str, Any] = {"scale": scale, "title": "predicted probability (tenths of the customers)"}
+    up: dict[str, Any] = {"scale": scale, "title": "share that declined"}
     truth = alt.Chart(pl.DataFrame({"x": [0.0, 1.0]})).mark_line(color="#999", strokeDash=[4, 4])
     points = alt.Chart(bins).mark_line(point={"size": 60, "color": "#1f6feb"}, color="#1f6feb")
     reliability = truth.encode(alt.X("x:Q", **across), alt.Y("x:Q", **up)) + points.encode(
