@@ -54,21 +54,9 @@ def scored(outcome: Outcome) -> pl.DataFrame:
 
 def test_scored_is_what_the_contract_says(scored: pl.DataFrame) -> None:
     assert scored.columns == list(SCORED_COLUMNS)
-    assert scored.columns == [
-        "id",
-        "decline_probability",
-        "risk_decile",
-        "monthly_profit",
-        "profit_at_risk",
-        "segment",
-        "offer",
-        "contact_allowed",
-        "campaign_group",
-        "reason_1",
-        "reason_2",
-        "reason_3",
-        "in_training",
-    ]
+    scores = ["id", "decline_probability", "risk_decile", "monthly_profit", "profit_at_risk"]
+    campaign = ["segment", "offer", "contact_allowed", "campaign_group"]
+    assert scored.columns == [*scores, *campaign, "reason_1", "reason_2", "reason_3", "in_training"]
     SCORED_SCHEMA.validate(scored, lazy=True)
     assert scored["id"].is_sorted()
 
