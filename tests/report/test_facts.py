@@ -30,10 +30,12 @@ Scored = tuple[Prepared, pl.DataFrame]
 def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
     files = wait_for_files(labelled_drop, minutes=0, settle_seconds=0)
     prepared = prepare(accept_drop(files, labelled=False, limits=Limits()).tables)
+    scores = score_customers(prepared, artifact)
+    explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     frame = complete(
-        score_customers(prepared, artifact),
+        scores,
         prepared.features,
-        Explainer(artifact.model, usual_values(artifact.manifest)).explain(prepared.features),
+        explainer.explain(prepared.features, scores["profit_at_risk"]),
         thresholds=artifact.thresholds,
         segmentation=load_segmentation(),
         campaign=Campaign(),
