@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.mixing import splitmix64, whole
@@ -11,6 +11,7 @@ from job.mixing import splitmix64, whole
 MASK = 2**64 - 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, MASK))
 def test_like_the_published_algorithm(state: int) -> None:
     mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -41,7 +41,7 @@ campaigns = st.builds(
     control_share=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
     budget=st.none() | st.floats(0, 10).map(lambda budget: round(budget, 2)),
 )
-unhurried = settings(deadline=None)
+unhurried = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 def customers(rows: list[tuple[str, bool, float]]) -> pl.DataFrame:

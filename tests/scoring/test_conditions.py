@@ -97,6 +97,7 @@ def test_too_long_is_refused() -> None:
     assert (caught.value.found, caught.value.expected) == ("1,001 characters", "at most 1,000")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_a_condition_or_refused(text: str) -> None:
     try:
