@@ -81,7 +81,8 @@ def _same_but_for_doubles(value: str, word: str) -> bool:
 
 
 def _one_edit_apart(value: str, word: str) -> bool:
-    left, right = plain_spelling(value), plain_spelling(word)
+    # Without spaces: a word of one letter that is left out would else take a space with it, a second edit.
+    left, right = (plain_spelling(text).replace(" ", "") for text in (value, word))
     if len(right) < SHORTEST_FOR_EDITS or abs(len(left) - len(right)) > 1:
         return False
     start = next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
