@@ -57,7 +57,6 @@ def test_no_word_is_near_another(words: Words) -> None:
     ("value", "word"),
     [
         ("ДА", "да"),
-        ("Мелкая бытовая техника  электроника", "Мелкая бытовая техника и электроника"),
         ("Да", "да"),
         ("даа", "да"),
         ("не", None),
@@ -90,6 +89,11 @@ def test_consent_is_not_guessed(value: str, word: str | None) -> None:
 )
 def test_months(value: str, word: str | None) -> None:
     assert nearest(value, tuple(MONTHS_OF_REVENUE.values)) == word
+
+
+def test_a_left_out_word_of_one_letter_is_one_edit() -> None:
+    word = "Мелкая бытовая техника и электроника"
+    assert nearest("Мелкая бытовая техника  электроника", tuple(CATEGORY.values)) == word
 
 
 def test_nothing_is_repaired_when_two_words_are_near() -> None:
