@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.errors import OutputError, Problem, SettingsError
+from job.mixing import splitmix64, whole
 from schemas.vocabulary import (
     ACTIVITY,
     CATEGORY,
@@ -385,17 +386,6 @@ def _check_table_format(table_format: str) -> None:
         raise SettingsError([Problem("table_format", f"one of: {', '.join(TABLE_FORMATS)}", table_format)])
 
 
-def _whole_literal(value: int) -> pl.Expr:
-    return pl.lit(value, dtype=pl.UInt64)
-
-
-def _mixed(counter: pl.Expr) -> pl.Expr:
-    """Return SplitMix64's output for its state (UInt64; multiplication wraps)."""
-    mixed = (counter ^ (counter // _whole_literal(1 << 30))) * _whole_literal(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed // _whole_literal(1 << 27))) * _whole_literal(0x94D049BB133111EB)
-    return mixed ^ (mixed // _whole_literal(1 << 31))
-
-
 @dataclass(frozen=True)
 class Draws:
     """Independent random draws for each row, by name.
@@ -411,11 +401,11 @@ class Draws:
     def bits(self, name: str) -> pl.Expr:
         """Return 64 random bits (UInt64)."""
         digest = blake2b(f"{self.seed}:{name}".encode(), digest_size=8).digest()
-        return _mixed(self.row * _whole_literal(_GOLDEN) + _whole_literal(int.from_bytes(digest, "little")))
+        return splitmix64(self.row * whole(_GOLDEN) + whole(int.from_bytes(digest, "little")))
 
     def uniform(self, name: str) -> pl.Expr:
         """Return a number from 0, below 1 (Float64)."""
-        return (self.bits(name) // _whole_literal(1 << 11)).cast(pl.Float64) * 2.0**-53
+        return (self.bits(name) // whole(1 << 11)).cast(pl.Float64) * 2.0**-53
 
     def normal(self, name: str) -> pl.Expr:
         """Return a number with mean 0, deviation 1 and nearly normal distribution (Float64).
@@ -424,8 +414,8 @@ class Draws:
         within 0.003 of the normal one, and the platform's own logarithm or cosine is not needed.
         """
         bits = self.bits(name)
-        ones = (bits // _whole_literal(1 << 16)).bitwise_count_ones().cast(pl.Float64)
-        spread = (bits & _whole_literal(0xFFFF)).cast(pl.Float64) * 2.0**-16
+        ones = (bits // whole(1 << 16)).bitwise_count_ones().cast(pl.Float64)
+        spread = (bits & whole(0xFFFF)).cast(pl.Float64) * 2.0**-16
         return (ones + spread - 24.5) / sqrt(12 + 1 / 12)
 
     def leaning(self, column: str) -> pl.Expr:

@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from job import sample
 from job.errors import OutputError, SettingsError
+from job.mixing import splitmix64
 from job.sample import FAULTS, FIRST_ID, Fault, make_tables, plan_faults, soil, write_drop
 from schemas.raw import rows_schema, table_schema
 from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Table
@@ -127,7 +128,7 @@ def test_another_seed_gives_other_customers(seed: int) -> None:
 
 def test_the_mixing_is_splitmix64() -> None:
     state = pl.Series([0x9E3779B97F4A7C15 * step % 2**64 for step in (1, 2, 3)], dtype=pl.UInt64)
-    assert pl.select(sample._mixed(pl.lit(state))).to_series().to_list() == [
+    assert pl.select(splitmix64(pl.lit(state))).to_series().to_list() == [
         0xE220A8397B1DCDAF,
         0x6E789E6AA1B965F4,
         0x06C45D188009454F,
