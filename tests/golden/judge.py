@@ -32,7 +32,7 @@ def judge(drop: Path, options: list[str]) -> dict[str, Any]:
 
 def score(drop: Path, output: Path, options: list[str]) -> tuple[int, list[str]]:
     """Return the exit code of `retention score` and its lines on standard error."""
-    result = CliRunner().invoke(main, ["score", "--input", str(drop), "--output", str(output), *options])
+    result = CliRunner().invoke(main, ["score", "--no-report", "--input", str(drop), "--output", str(output), *options])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stderr.replace(str(drop), "{drop}").splitlines()
