@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock clean
+.PHONY: help demo test bench lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: $(VENV)/report ## Write a synthetic drop of 5,000 customers, score it, pri
 
 test: $(VENV)/development ## Run the tests
 	$(BIN)/python -m pytest -n auto
+
+bench: | $(VENV)/python ## Measure the job beside what else could do it; options in BENCH (BENCH=--help)
+	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
 lint: $(VENV)/development ## Check style, formatting and types
 	$(BIN)/ruff check .

@@ -1,0 +1,95 @@
+"""The command: `python -m tests.benchmarks`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks.machine import describe_machine, describe_versions
+from tests.benchmarks.measure import CommandError
+from tests.benchmarks.results import as_json, as_page, as_text
+from tests.benchmarks.session import YARDSTICKS, Case, Result, rounds_for, run_case
+from tests.benchmarks.workshop import ROOT, SHAPES, Workshop
+
+SIZES = "1300,100000,1000000"
+LARGEST = 30_000_000
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(arguments)
+    folder = options.folder.resolve()
+    workshop = Workshop(folder, say=say)
+    results: list[Result] = []
+    machine = describe_machine()
+    try:
+        versions = describe_versions(ROOT, workshop.python("benchmark"))
+        for case in (Case(size, shape) for size in options.sizes for shape in options.shapes):
+            rounds = options.rounds or rounds_for(case.customers)
+            results.append(run_case(workshop, case, options.yardsticks, rounds=rounds, say=say))
+            # After every case, so that a session that is cut short leaves what it found.
+            text = json.dumps(as_json(results, machine, versions), ensure_ascii=False, indent=1)
+            (folder / "results.json").write_text(text + "\n", encoding="utf-8")
+            (options.page or folder / "results.md").write_text(as_page(results, machine, versions), encoding="utf-8")
+    except CommandError as error:
+        sys.exit(str(error))
+    print(as_text(results))
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options: lists of `sizes`, `shapes` and `yardsticks`, and `rounds`, `folder`, `page`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Measure the job beside what else could do it, interleaved in one session; print medians and "
+        "ratios; write results.json and results.md to the folder.",
+        epilog="All of it, some hours: --sizes 1300,100000,1000000,10000000 --largest",
+    )
+    parser.add_argument("--sizes", type=sizes, default=SIZES, metavar="N,N", help=f"customers (default: {SIZES})")
+    parser.add_argument("--largest", action="store_true", help=f"also {LARGEST:,} customers")
+    parser.add_argument("--shapes", type=some_of(SHAPES), default=list(SHAPES), help=f"of {','.join(SHAPES)}")
+    parser.add_argument(
+        "--yardsticks", type=some_of(YARDSTICKS), default=list(YARDSTICKS), help=f"of {','.join(YARDSTICKS)}"
+    )
+    parser.add_argument("--rounds", type=int, help="default: 5 up to 100,000 customers, 3 above")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "retention-benchmark",
+        help="environments and drops are kept there for the next session (default: %(default)s)",
+    )
+    parser.add_argument("--page", type=Path, metavar="FILE", help="where the page goes (default: results.md there)")
+    options = parser.parse_args(arguments)
+    if options.largest:
+        options.sizes.append(LARGEST)
+    return options
+
+
+def sizes(text: str) -> list[int]:
+    """Return numbers of customers. Raises ValueError for anything else."""
+    numbers = [int(part) for part in text.split(",")]
+    if min(numbers) < 1:
+        raise ValueError(text)
+    return numbers
+
+
+def some_of(names: dict[str, object]) -> object:
+    """Return the parser of a list of these names."""
+
+    def parse_names(text: str) -> list[str]:
+        chosen = text.split(",")
+        if unknown := sorted(set(chosen) - names.keys()):
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: not one of {', '.join(names)}")
+        return [name for name in names if name in chosen]
+
+    return parse_names
+
+
+def say(line: str) -> None:
+    """Tell that the work goes on."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

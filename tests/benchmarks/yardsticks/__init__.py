@@ -1,0 +1,1 @@
+"""What the job is measured against, and what prepares it: one module, one process."""
