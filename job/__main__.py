@@ -1,5 +1,39 @@
-"""Makes `python -m job` the same as the `retention` command."""
+"""What runs when the command is called: `retention`, and `python -m job`, which is the same.
 
-from job.cli import main
+The command itself is `job.cli.main`; it runs in a child process, under `job.supervisor`.
+"""
 
-main()
+from __future__ import annotations
+
+import os
+import sys
+
+from job.supervisor import supervise
+
+
+def run() -> None:
+    """Run the command and leave with its exit code."""
+    ending = supervise(_command)
+    if ending.exit_code is None:
+        from job.invocation import close_for  # noqa: PLC0415 - only for accidents
+
+        exit_code = close_for(ending)
+    else:
+        exit_code = ending.exit_code
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
+def _command() -> int:
+    from job.cli import main  # noqa: PLC0415 - loaded by the child
+    from job.invocation import Invocation  # noqa: PLC0415
+
+    try:
+        main.main(obj=Invocation(is_process=True))
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    return 0
+
+
+if __name__ == "__main__":
+    run()

@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from job import __version__
-from job.errors import EXIT_PUBLISHED, JobError, SettingsError
+from job import __version__, logs
+from job.errors import EXIT_DEFECT, EXIT_PUBLISHED, JobError, SettingsError
+from job.invocation import Invocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from job.intake.accept import Limits
+    from job.logs import Log
 
 SETTINGS: dict[str, Any] = {"max_content_width": 100}
 FOLDER = click.Path(path_type=Path)
 SHARE = click.FloatRange(0, 1)
 
 
-class _Group(click.Group):
-    """The one place that turns a JobError into its lines and its exit code."""
+class _Command(click.Command):
+    """A command that says in the log when it begins."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - Click's signature
         """Run the command."""
+        ctx.find_root().obj.begin(self.name)
+        return super().invoke(ctx)
+
+
+class _Group(click.Group):
+    """The one place that turns an error into its lines and its exit code, and closes the call."""
+
+    command_class = _Command
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - Click's signature
+        """Run the command."""
+        call = ctx.obj = ctx.obj or Invocation()
+        exit_code = EXIT_DEFECT
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            exit_code = EXIT_PUBLISHED
         except JobError as error:
             for problem in error.problems:
                 click.echo(problem, err=True)
-            ctx.exit(error.exit_code)
+            call.problems, exit_code = len(error.problems), error.exit_code
+            ctx.exit(exit_code)
+        except (click.exceptions.Exit, click.ClickException) as leaving:
+            exit_code = leaving.exit_code
+            raise
+        except BaseException as error:  # Polars' panics are no Exception
+            if not call.is_process or isinstance(error, KeyboardInterrupt | SystemExit | BrokenPipeError):
+                raise
+            click.echo(call.explain_defect(error), err=True)
+            call.problems = 1
+            ctx.exit(exit_code)
+        finally:
+            call.close(exit_code)
+        return result
 
 
 @click.group(cls=_Group, context_settings=SETTINGS)
@@ -55,7 +83,6 @@ def main() -> None:
       3  the drop is bad             8  published, but a person must look
       4  the model artifact is bad
     """  # noqa: D301 - Click reads the character
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
 
 
 def _drop_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -146,7 +173,25 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
     help="xlsx also writes campaign.xlsx, one sheet per segment.",
 )
 @click.option("--no-report", is_flag=True, help="Do not draw report.html; `retention report` can do it later.")
+@click.option("--force", is_flag=True, help="Make a new run, ID-2, ID-3, ..., also if the same was published before.")
+@click.option(
+    "--keep-runs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Remove all but the newest N runs, never the one that `latest` names.  [default: keep all]",
+)
+@click.option(
+    "--metrics",
+    type=FOLDER,
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, value: setattr(ctx.find_root().obj, "metrics_file", value),
+    help="Also tell Prometheus (node exporter's textfile), whatever the exit code.",
+)
+@click.pass_obj
 def score(
+    call: Invocation,
     *,
     drop: Path,
     output: Path,
@@ -158,6 +203,8 @@ def score(
     budget: float | None,
     campaign_format: Literal["csv", "xlsx"],
     no_report: bool,
+    force: bool,
+    keep_runs: int | None,
     wait: float,
     settle: float,
     max_rejected: float,
@@ -191,8 +238,11 @@ def score(
         with_report=not no_report and not missing,
         wait_minutes=wait,
         settle_seconds=settle,
-        progress=_show_stage,
+        force=force,
+        keep_runs=keep_runs,
+        progress=call.enter_stage,
     )
+    call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
     if outcome.is_new:
         click.echo(summarise_run(outcome.manifest, latest=output / LATEST))
     else:
@@ -256,7 +306,9 @@ def validate(
 )
 @click.option("--champion", type=FOLDER, metavar="DIR", help="Write only what beats this artifact.")
 @click.option("--quick", is_flag=True, help="In a minute: few splits, little tuning; the card says so.")
+@click.pass_obj
 def train(
+    call: Invocation,
     *,
     drop: Path,
     artifacts: Path,
@@ -287,7 +339,7 @@ def train(
         wait_minutes=wait,
         settle_seconds=settle,
         champion_folder=champion,
-        progress=_show_step,
+        progress=lambda line: _show_step(line, call.log),
     )
     click.echo(trained.table)
     if trained.gate is not None:
@@ -380,7 +432,9 @@ def sample(
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=20260701, show_default=True, help="Of the bootstrap."
 )
+@click.pass_obj
 def lift(
+    call: Invocation,
     *,
     run: Path,
     outcome: Path,
@@ -411,7 +465,7 @@ def lift(
         seed=seed,
         wait_minutes=wait,
         settle_seconds=settle,
-        progress=_show_stage,
+        progress=call.enter_stage,
     )
     click.echo(summarise_lift(published.lift, run_id=published.run_id, folder=published.folder))
 
@@ -435,6 +489,25 @@ def report(*, run_folder: Path) -> None:
     click.echo(f"Wrote {write_report(run_folder)}")
 
 
+@main.command(context_settings=SETTINGS)
+@click.option("--output", type=FOLDER, required=True, metavar="OUT", help="Where runs are published.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
+def runs(*, output: Path, as_json: bool) -> None:
+    """List the published runs, the newest first.
+
+    \b
+    Example:
+      retention runs --output /data/out
+    """  # noqa: D301 - Click reads the character
+    from job.scoring.runs import list_runs, summarise_runs  # noqa: PLC0415
+
+    found = list_runs(output)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo(summarise_runs(found))
+
+
 def _how_to_draw(missing: list[str]) -> str:
     return f"not installed: {', '.join(missing)}; pip install 'oneclick-retention[report]'"
 
@@ -449,16 +522,44 @@ def _print_json(plain: object) -> None:
     click.echo(json.dumps(plain, ensure_ascii=False, indent=1))
 
 
-def _show_stage(name: str) -> None:
-    """Show on a terminal what is being done; say nothing elsewhere."""
-    if sys.stderr.isatty():
-        click.echo(f"{name} …", err=True)
-
-
-def _show_step(line: str) -> None:
+def _show_step(line: str, log: Log) -> None:
     """Show on a terminal how far it is, on one line; say nothing elsewhere."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not log.is_json:
         click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+
+
+def _add_log_options() -> None:
+    """Give the commands that read a drop or a run the options of the log."""
+
+    def set_format(ctx: click.Context, _: click.Parameter, value: logs.LogFormat) -> None:
+        ctx.find_root().obj.set_log(command=ctx.command.name, form=value)
+
+    def set_level(ctx: click.Context, _: click.Parameter, value: logs.LogLevel) -> None:
+        ctx.find_root().obj.set_log(command=ctx.command.name, level=value)
+
+    for command in (score, validate, train, lift, report):
+        command.params += [
+            click.Option(
+                ["--log-format"],
+                type=click.Choice(logs.FORMATS),
+                default="auto",
+                show_default=True,
+                is_eager=True,
+                expose_value=False,
+                callback=set_format,
+                help="Of the log on standard error; auto: text on a terminal, JSON elsewhere.",
+            ),
+            click.Option(
+                ["--log-level"],
+                type=click.Choice(list(logs.LEVELS)),
+                default="info",
+                show_default=True,
+                is_eager=True,
+                expose_value=False,
+                callback=set_level,
+                help="What is left out of the log.",
+            ),
+        ]
 
 
 def _name_environment_variables() -> None:
@@ -472,4 +573,5 @@ def _name_environment_variables() -> None:
                 option.envvar = f"RETENTION_{option.opts[0].removeprefix('--').replace('-', '_').upper()}"
 
 
+_add_log_options()
 _name_environment_variables()

@@ -28,7 +28,17 @@ from job.scoring.manifest import (
     read_previous,
     segment_warnings,
 )
-from job.scoring.publish import MANIFEST, RUNS, describe_files, heal_latest, is_published, locked_output, staged_run
+from job.scoring.publish import (
+    MANIFEST,
+    RUNS,
+    describe_files,
+    heal_latest,
+    is_published,
+    keep_newest,
+    locked_output,
+    name_anew,
+    staged_run,
+)
 from job.scoring.score import complete, prepare, score_customers, urgency
 from job.scoring.segments import load_segmentation
 from job.scoring.spreadsheet import without_formulas
@@ -85,6 +95,8 @@ def run_scoring(
     with_report: bool = True,
     wait_minutes: float = 0,
     settle_seconds: float = 10,
+    force: bool = False,
+    keep_runs: int | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Score a drop and publish the run under `output`.
@@ -101,6 +113,8 @@ def run_scoring(
         with_report: draw `report.html`, which needs the extra `report`; the facts that it tells are gathered anyway.
         wait_minutes: how long to wait for a complete drop.
         settle_seconds: how long the files of a complete drop have not changed.
+        force: make a new run, under a name of its own, also if the same was published before.
+        keep_runs: remove all but so many of the newest runs; None keeps all.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -125,10 +139,12 @@ def run_scoring(
             "campaign": asdict(campaign),
             "format": campaign_format,
         }
-        run_id = name_run(intake, artifact, settings)
+        own_name = name_run(intake, artifact, settings)
+        run_id = name_anew(output, own_name) if force else own_name
         folder = output / RUNS / run_id
         if is_published(output, run_id):
             heal_latest(output, run_id)
+            keep_newest(output, keep_runs, run_id=run_id)
             return Outcome(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")), is_new=False)
         with watch.stage("features"):
             prepared = prepare(intake.tables)
@@ -188,6 +204,7 @@ def run_scoring(
             manifest |= {"seconds": watch.seconds, "outputs": describe_files(staged)}
             text = json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False)
             (staged / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        keep_newest(output, keep_runs, run_id=run_id)
     return Outcome(folder, manifest, is_new=True)
 
 

@@ -3,6 +3,8 @@
 A run is written to a hidden folder beside its final place, flushed to disk, and renamed; `latest` is then swapped by a
 second rename. Whoever is killed in between leaves a hidden folder, which the next run removes. One run at a time holds
 the output's lock, which the system drops with its process.
+
+Runs are numbered in the order of publishing, in `_SUCCESS`: clocks go backwards, numbers do not.
 """
 
 from __future__ import annotations
@@ -12,11 +14,16 @@ import fcntl
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from job.errors import OutputBusyError, OutputError
+from job.supervisor import removed_if_killed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +34,11 @@ SUCCESS: Final = "_SUCCESS"
 MANIFEST: Final = "manifest.json"
 LOCK: Final = ".lock"
 STAGED_PREFIX: Final = ".partial-"
+REMOVED_PREFIX: Final = ".removed-"
+SCRATCH_PREFIX: Final = ".scratch-"
+
+_SYSTEM_ERROR: Final = re.compile(r"(?P<reason>[^:]+) \(os error \d+\)(?:: (?P<path>.+))?")
+"""What Polars makes of the system's refusal, in an error of its own."""
 
 
 @contextlib.contextmanager
@@ -37,7 +49,7 @@ def locked_output(output: Path) -> Iterator[None]:
         OutputBusyError: another run holds it.
         OutputError: it cannot be written.
     """
-    with _as_output_error(output):
+    with as_output_error(output):
         (output / RUNS).mkdir(parents=True, exist_ok=True)
         descriptor = os.open(output / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -45,17 +57,104 @@ def locked_output(output: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputBusyError(f"{output}: another run holds the output") from error
-        with _as_output_error(output):
-            for stale in (output / RUNS).glob(f"{STAGED_PREFIX}*"):
-                shutil.rmtree(stale)
+        with as_output_error(output):
+            for prefix in (STAGED_PREFIX, REMOVED_PREFIX):
+                for stale in (output / RUNS).glob(f"{prefix}*"):
+                    _remove(stale)
+            remove_stale_scratch(output)
         yield
     finally:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Give a folder of this process's own for what does not fit into memory; it is gone when the block ends.
+
+    Should the process die, the folder is removed by whoever watches it, or by the next `remove_stale_scratch`.
+
+    Args:
+        parent: where it is made; several outputs may share it.
+
+    Raises:
+        OutputError: it cannot be written to.
+    """
+    with as_output_error(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = parent / f"{SCRATCH_PREFIX}{secrets.token_hex(4)}"
+        with removed_if_killed(folder):
+            beside = parent / f"{SCRATCH_PREFIX}{secrets.token_hex(4)}{LOCK}"
+            descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                folder.mkdir()
+                beside.rename(folder / LOCK)  # held before it can be found
+                yield folder
+            finally:
+                beside.unlink(missing_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(descriptor)
+
+
+def remove_stale_scratch(parent: Path) -> None:
+    """Remove the scratch folders of dead processes; those in use are left alone.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
+        try:
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # just being made, or just being removed
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(folder)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
 def is_published(output: Path, run_id: str) -> bool:
     """Return whether a whole run of this name is there."""
     return (output / RUNS / run_id / SUCCESS).is_file()
+
+
+def name_anew(output: Path, run_id: str) -> str:
+    """Return a name for a run that is made though the same was published: the run's own, or else ID-2, ID-3, ..."""
+    taken = [folder.name for folder in published_runs(output)]
+    if run_id not in taken:
+        return run_id
+    numbers = [int(name.removeprefix(f"{run_id}-")) for name in taken if re.fullmatch(rf"{run_id}-[0-9]+", name)]
+    return f"{run_id}-{max(numbers, default=1) + 1}"
+
+
+def published_runs(output: Path) -> list[Path]:
+    """Return the folders of the whole runs, the newest first. Raises OSError if they cannot be listed."""
+    runs = output / RUNS
+    if not runs.is_dir():
+        return []
+    whole = [folder for folder in runs.iterdir() if not folder.name.startswith(".") and (folder / SUCCESS).is_file()]
+    return sorted(whole, key=_order, reverse=True)
+
+
+def keep_newest(output: Path, keep: int | None, *, run_id: str) -> None:
+    """Remove the oldest runs beyond `keep` (None: none), but neither the one that `latest` names nor this one.
+
+    The output must be locked. A run disappears at once, by a rename, and only then is deleted.
+
+    Raises:
+        OutputError: a run cannot be removed.
+    """
+    with as_output_error(output):
+        kept = {run_id, (output / LATEST).resolve().name}
+        for folder in published_runs(output)[keep:] if keep is not None else []:
+            if folder.name not in kept:
+                away = folder.with_name(f"{REMOVED_PREFIX}{folder.name}")
+                folder.rename(away)
+                _flush(folder.parent)
+                _remove(away)
 
 
 @contextlib.contextmanager
@@ -68,18 +167,22 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
         OutputError: something could not be written; nothing is published.
     """
     runs = output / RUNS
-    staged = runs / f"{STAGED_PREFIX}{run_id}"
-    with _as_output_error(output):
+    staged = runs / f"{STAGED_PREFIX}{run_id}-{secrets.token_hex(4)}"
+    with as_output_error(output, staged=staged, run=runs / run_id), removed_if_killed(staged):
         staged.mkdir()
         try:
             yield staged
             _flush_files(staged)
-            (staged / SUCCESS).touch()
+            number = 1 + max((_order(folder)[0] for folder in published_runs(output)), default=0)
+            (staged / SUCCESS).write_text(f"{number}\n", encoding="ascii")
             _flush(staged / SUCCESS)
             _flush(staged)
             staged.rename(runs / run_id)
-        except BaseException:
+        except BaseException as error:
+            is_gone = not staged.exists()
             shutil.rmtree(staged, ignore_errors=True)
+            if is_gone and isinstance(error, OSError | pl.exceptions.PolarsError):
+                raise OutputError(f"{output}: cannot be written: the folder was removed during the run") from error
             raise
         _flush(runs)
         point_latest(output, run_id)
@@ -99,18 +202,10 @@ def heal_latest(output: Path, run_id: str) -> None:
 
     A run that was killed between its two renames is whole, but nobody is shown it.
     """
-    with _as_output_error(output):
-        shown = finished(output / LATEST)
-        if shown is None or shown < (finished(output / RUNS / run_id) or ""):
+    with as_output_error(output):
+        shown = output / LATEST
+        if not (shown / SUCCESS).is_file() or _order(shown) < _order(output / RUNS / run_id):
             point_latest(output, run_id)
-
-
-def finished(run: Path) -> str | None:
-    """Return when a run was finished (ISO 8601, UTC), None if there is no whole run."""
-    try:
-        return str(json.loads((run / MANIFEST).read_text(encoding="utf-8"))["finished"])
-    except FileNotFoundError:
-        return None
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, object]]:
@@ -124,17 +219,52 @@ def describe_files(folder: Path) -> dict[str, dict[str, object]]:
 
 
 @contextlib.contextmanager
-def _as_output_error(output: Path) -> Iterator[None]:
-    """Turn what the system says about the output into one line."""
+def as_output_error(output: Path, *, staged: Path | None = None, run: Path | None = None) -> Iterator[None]:
+    """Turn what the system says while the output is written into one line, also where Polars says it.
+
+    Args:
+        output: named if the system does not say which file it is about.
+        staged: a hidden folder; messages name `run`, which it will become, in its place.
+        run: see `staged`.
+
+    Raises:
+        OutputError: in place of an OSError, or of an error of Polars that tells of one.
+    """
     try:
         yield
-    except OSError as error:
-        where = error.filename or output
-        raise OutputError(f"{where}: cannot be written: {error.strerror or error}") from error
+    except (OSError, pl.exceptions.PolarsError) as error:
+        found = _SYSTEM_ERROR.search(str(error))
+        if isinstance(error, OSError):
+            where = error.filename or (found and found["path"]) or output
+            reason = error.strerror or (found["reason"] if found else str(error))
+        elif found:
+            where, reason = found["path"] or output, found["reason"]
+        else:
+            raise
+        place = str(where) if staged is None else str(where).replace(str(staged), str(run))
+        raise OutputError(f"{place}: cannot be written: {reason.strip()}") from error
+
+
+def _order(run: Path) -> tuple[int, str]:
+    """Return what orders runs by their publishing: the number, then (for runs without one) the time of finishing."""
+    try:
+        number = int((run / SUCCESS).read_text(encoding="ascii").strip() or 0)
+        finished = str(json.loads((run / MANIFEST).read_bytes())["finished"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0, ""
+    return number, finished
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder that another process may be removing, too."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _flush_files(folder: Path) -> None:
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         _flush(path)
 
 

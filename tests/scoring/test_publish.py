@@ -79,9 +79,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_visible(tmp_path: Path) -> None:
     with pytest.raises(OutputError) as caught, locked_output(tmp_path), staged_run(tmp_path, "a") as staged:
         (staged / "scored.csv").write_text("half")
         raise OSError(28, "No space left on device", str(staged / "scored.csv"))
-    assert caught.value.problems == (
-        f"{tmp_path}/runs/.partial-a/scored.csv: cannot be written: No space left on device",
-    )
+    assert caught.value.problems == (f"{tmp_path}/runs/a/scored.csv: cannot be written: No space left on device",)
     assert visible(tmp_path) == []
 
 

@@ -1,0 +1,177 @@
+"""One call of the command, from its beginning to the line that closes it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from job import __version__, supervisor
+from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, shorten
+from job.logs import Log, describe_traceback, forward_to
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from job.logs import LogFormat, LogLevel
+    from job.supervisor import Ending
+
+OUT_OF_MEMORY: Final = "out of memory: the job needs more than it was given"
+
+_NOTE: Final = "call"
+_LEVELS: Final = {EXIT_PUBLISHED: logging.INFO, EXIT_LOOK: logging.WARNING}
+
+
+@dataclass
+class Invocation:
+    """What on-call is told of a call when it ends, and where.
+
+    Args:
+        is_process: the call is all that this process is for, not one of a program that uses the job.
+        command: `score`, `train`, ...; empty until it is known.
+        metrics_file: where `score` tells monitoring.
+        log: where events go.
+        manifest: of the run that was published, or found published.
+        is_repeat: it was found published.
+        problems: how many lines of problems were printed.
+        started: on the clock of `time.monotonic`.
+    """
+
+    is_process: bool = False
+    command: str = ""
+    metrics_file: Path | None = None
+    log: Log = field(default_factory=lambda: Log(is_quiet=True))
+    manifest: Mapping[str, Any] | None = None
+    is_repeat: bool = False
+    problems: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def begin(self, command: str) -> None:
+        """Say that a command begins."""
+        self.command = command
+        if self.is_process:
+            forward_to(self.log)
+        self.remember()
+        self.log.write("started", command=command, version=__version__)
+
+    def set_log(self, *, command: str, form: LogFormat | None = None, level: LogLevel | None = None) -> None:
+        """Set where events of a command go; `auto` writes none if this is not the process's own call."""
+        self.command = command
+        form, level = form or self.log.form, level or self.log.level
+        self.log = Log(form, level, is_quiet=form == "auto" and not self.is_process)
+
+    def enter_stage(self, name: str) -> None:
+        """Say that a stage of the work begins."""
+        self.log.write("stage", stage=name)
+
+    def remember(self) -> None:
+        """Let whoever watches this process know what to close if it dies."""
+        metrics_file = None if self.metrics_file is None else str(self.metrics_file.absolute())
+        plain = [self.command, metrics_file, self.log.form, self.log.level, self.started]
+        supervisor.note(_NOTE, json.dumps(plain))
+
+    def explain_defect(self, error: BaseException) -> str:
+        """Return the one line for an error that should not be; its traceback goes to the log, without any value."""
+        traceback = describe_traceback(error.__traceback__)
+        if self.log.is_json or self.log.level == "debug":
+            self.log.write("defect", level=logging.ERROR, error=type(error).__name__, traceback=traceback)
+        if isinstance(error, MemoryError):
+            return OUT_OF_MEMORY
+        first = str(error).partition("\n")[0]
+        return f"a defect of the job, please report it: {type(error).__name__}: {shorten(first, 300)}"
+
+    def close(self, exit_code: int, *, died_of: str | None = None) -> None:
+        """Write the last line of the log and the metrics.
+
+        Args:
+            exit_code: of the call.
+            died_of: the signal that ended it.
+        """
+        seconds = round(time.monotonic() - self.started, 3)
+        peak = peak_memory()
+        if self.metrics_file is not None:
+            self._write_metrics(exit_code, seconds, peak)
+        self.log.write(
+            "finished",
+            level=_LEVELS.get(exit_code, logging.ERROR),
+            command=self.command or None,
+            exit_code=exit_code,
+            died_of=died_of,
+            problems=self.problems or None,
+            published_before=self.is_repeat or None,
+            **describe_counts(self.manifest),
+            seconds=seconds,
+            peak_memory_mib=round(peak / 2**20, 1),
+        )
+
+    def _write_metrics(self, exit_code: int, seconds: float, peak: int) -> None:
+        from job.metrics import Call, write_metrics  # noqa: PLC0415 - for whoever asks for it
+
+        assert self.metrics_file is not None  # noqa: S101 - for the type checker
+        call = Call(ended=time.time(), exit_code=exit_code, seconds=seconds, peak_memory=peak)
+        try:
+            write_metrics(self.metrics_file, call, self.manifest)
+        except OSError as error:
+            print(f"{self.metrics_file}: the metrics cannot be written: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+
+
+def close_for(ending: Ending) -> int:
+    """Close the call of a process that a signal ended before it could do so; return the call's exit code."""
+    assert ending.signal is not None  # noqa: S101 - for the type checker
+    name = ending.signal.name
+    call = Invocation(is_process=True)
+    if _NOTE in ending.notes:
+        call.command, metrics_file, form, level, call.started = json.loads(ending.notes[_NOTE])
+        call.metrics_file = Path(metrics_file) if metrics_file else None
+        call.log = Log(form, level)
+    if ending.is_stopped:
+        line, exit_code = f"stopped by {name}", supervisor.SIGNALLED + ending.signal
+    elif name == "SIGKILL":
+        line, exit_code = (
+            "killed by the system, most likely for want of memory; the next try starts afresh",
+            EXIT_DEFECT,
+        )
+    else:
+        line, exit_code = f"a defect of the job, please report it: it died of {name}", EXIT_DEFECT
+    print(line, file=sys.stderr)  # noqa: T201 - the line that the contract promises
+    call.problems = 1
+    call.close(exit_code, died_of=name)
+    return exit_code
+
+
+def describe_counts(manifest: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the last line of the log says of a run: its name and sums, none of a customer."""
+    if manifest is None:
+        return {}
+    rows = manifest["rows"].values()
+    counts = {f"customers_{fate}": manifest["customers"][fate] for fate in ("in", "scored", "excluded", "rejected")}
+    counts |= {
+        f"rows_{told}": sum(row[fate] for row in rows)
+        for told, fate in (
+            ("in", "rows_in"),
+            ("scored", "scored"),
+            ("excluded", "excluded"),
+            ("rejected", "rejected"),
+            ("dropped", "dropped"),
+            ("repaired", "repaired"),
+        )
+    }
+    drift = manifest.get("drift")
+    return {
+        "run_id": manifest["run_id"],
+        **counts,
+        "contacts": manifest["campaign"]["contacts"],
+        "warnings": len(manifest["warnings"]),
+        "drift": drift["severity"] if drift else None,
+    }
+
+
+def peak_memory() -> int:
+    """Return the most bytes that this process, or a child of it that has ended, held in memory."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
