@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
+from job.models.reference import (
+    MISSING,
+    SCORE,
+    NumberBins,
+    WordBins,
+    count_values,
+    estimate_roc_auc,
+    score_steps,
+)
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from job.models.reference import Bins
+
 QUANTILES: Final = tuple(tenth / 10 for tenth in range(11))
+BINS: Final = 10
+MOST_VALUES: Final = 12  # a number with no more distinct values has a bin for each
+SMALLEST_BIN: Final = 0.02  # of the customers; a smaller bin joins the smaller of its neighbours
 
 
-def describe_reference(features: pl.DataFrame) -> dict[str, Any]:
-    """Return the distribution of each feature.
+def describe_reference(
+    features: pl.DataFrame, probability: NDArray[np.float64], groups: NDArray[np.int64], *, delivered: int
+) -> dict[str, Any]:
+    """Return the distribution of each feature and of the score.
 
     Args:
         features: the feature frame of the training customers.
+        probability: out of fold, calibrated, of each row.
+        groups: of near twins, of each row.
+        delivered: how many customers the training drop had, those who could not be used among them.
 
     Returns:
-        `numeric`: feature -> `mean`, `sd` and `quantiles` (0, 0.1 ... 1; the sixth is the median); `words`: feature ->
-        word -> share of the customers.
+        `customers`, `delivered` and `twins` as in `job.models.reference.Reference`; `numeric`: feature -> `mean`, `sd`
+        and `quantiles` (0, 0.1 ... 1; the sixth is the median); `words`: feature -> word -> share of the customers;
+        `bins`: feature -> `edges` or `words`, `counts`, `missing`; `score`: the same of the probability (edges in steps
+        of 1/10,000), and `roc_auc`, the estimate without labels.
     """
     numeric = {}
     for feature in NUMERIC_FEATURES:
@@ -35,4 +60,64 @@ def describe_reference(features: pl.DataFrame) -> dict[str, Any]:
         }
         for feature in CATEGORICAL_FEATURES
     }
-    return {"customers": features.height, "numeric": numeric, "words": words}
+    bins = {
+        **{feature.name: _count_number(features[feature.name]) for feature in NUMERIC_FEATURES},
+        **{feature.name: _count_words(features[feature.name], feature.values) for feature in CATEGORICAL_FEATURES},
+    }
+    steps = score_steps(pl.Series(SCORE, probability))
+    estimate = estimate_roc_auc(dict(steps.value_counts().iter_rows()))
+    if estimate is None:
+        raise AssertionError("every out-of-fold probability is 0, or every one is 1")
+    sizes = np.unique(groups, return_counts=True)[1]
+    return {
+        "customers": features.height,
+        "delivered": delivered,
+        "twins": float((sizes**2).sum() / sizes.sum()),
+        "numeric": numeric,
+        "words": words,
+        "bins": bins,
+        "score": {**_count_number(steps.cast(pl.Float64)), "roc_auc": estimate[0]},
+    }
+
+
+def cut(values: pl.Series) -> list[float]:
+    """Return edges that part a number into about ten bins of customers, equal values always together.
+
+    Each of few values has its own bin; of many, the edges are those nearest to the deciles. An edge lies half way
+    between two values, so that the last bits of a ratio cannot move a customer to another bin.
+
+    Args:
+        values: Float64; null and what is no number is left out.
+    """
+    counts = values.filter(values.is_finite()).value_counts(name="rows").sort(values.name)
+    levels, rows = counts[values.name].to_list(), counts["rows"].to_list()
+    total = sum(rows)
+    upto = np.cumsum(rows)[:-1]  # rows up to each gap between neighbouring values
+    if len(levels) <= MOST_VALUES:
+        gaps = list(range(len(upto)))
+    else:
+        gaps = sorted({int(np.argmin(np.abs(upto - total * part / BINS))) for part in range(1, BINS)})
+    while gaps:
+        sizes = np.diff([0, *(upto[gap] for gap in gaps), total])
+        smallest = int(np.argmin(sizes))
+        if sizes[smallest] >= SMALLEST_BIN * total:
+            break
+        left = sizes[smallest - 1] if smallest > 0 else np.inf
+        right = sizes[smallest + 1] if smallest < len(gaps) else np.inf
+        del gaps[smallest - 1 if left <= right else smallest]
+    return [(levels[gap] + levels[gap + 1]) / 2 for gap in gaps]
+
+
+def _count_number(values: pl.Series) -> dict[str, Any]:
+    edges = cut(values)
+    return {"edges": edges, **_count(values, NumberBins(values.name, tuple(edges), (), 0), len(edges) + 1)}
+
+
+def _count_words(values: pl.Series, words: tuple[str, ...]) -> dict[str, Any]:
+    return {"words": list(words), **_count(values, WordBins(values.name, words, (), 0), len(words))}
+
+
+def _count(values: pl.Series, bins: Bins, number: int) -> dict[str, Any]:
+    counted = count_values(bins.name, bins.place(values))
+    found = dict(counted.select("bin", "rows").iter_rows())
+    return {"counts": [found.get(place, 0) for place in range(number)], "missing": found.get(MISSING, 0)}

@@ -200,7 +200,8 @@ def run_training(
         **write_card(card),
         **draw_card(card),
     }
-    write_artifact(artifacts, files=files, facts=_facts(card, seed))
+    reference = describe_reference(data.features, probability, data.groups, delivered=data.intake.customers_in)
+    write_artifact(artifacts, files=files, facts=_facts(card, seed, reference))
     return Trained(card.table(), gate, is_written=True)
 
 
@@ -240,7 +241,7 @@ def _youden(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float
     return float(probability[order[int(np.argmax(gained))]])
 
 
-def _facts(card: Card, seed: int) -> dict[str, Any]:
+def _facts(card: Card, seed: int, reference: dict[str, Any]) -> dict[str, Any]:
     """Return what the artifact's manifest says besides its files: all that is needed to make it again."""
     return {
         "product_version": __version__,
@@ -263,6 +264,6 @@ def _facts(card: Card, seed: int) -> dict[str, Any]:
         "features": list(FEATURE_NAMES),
         "words": {"service_type": SERVICE_TYPE.names, "favourite_category": CATEGORY.names},
         "thresholds": asdict(card.thresholds),
-        "reference": describe_reference(card.features),
+        "reference": reference,
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
     }

@@ -1,0 +1,211 @@
+"""What the training customers looked like, in counts: what runs are compared with.
+
+Training writes it and scoring reads it, and both count with the same functions. Counts add up: a drop may be counted
+part by part, in any order and anywhere, and the sums are those of the whole. No customer can be read from them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from job.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MISSING: Final = -1  # the bin of what has no value, or a word that the model does not know
+SCORE: Final = "decline_probability"
+STEPS: Final = 10_000  # scores are counted in steps of 1/10,000
+COUNTS_SCHEMA: Final = pl.Schema({"feature": pl.String, "bin": pl.Int32, "rows": pl.Int64})
+
+
+@dataclass(frozen=True)
+class NumberBins:
+    """The bins of a number, and how many training customers are in each.
+
+    Args:
+        name: the feature.
+        edges: rising; bin `k` holds the values above `edges[k - 1]` up to and with `edges[k]`, the outer bins what is
+            beyond.
+        counts: training customers per bin, one more than edges.
+        missing: training customers without a value.
+    """
+
+    name: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    missing: int
+
+    def place(self, values: pl.Series) -> pl.Series:
+        """Return the bin of each value (Int32)."""
+        found = pl.Series(self.edges, dtype=pl.Float64).search_sorted(values, side="left").cast(pl.Int32)
+        return _unless(values.is_finite(), found)
+
+
+@dataclass(frozen=True)
+class WordBins:
+    """The words of a category: bin `k` is `words[k]`.
+
+    Args:
+        name: the feature.
+        words: that the model knows.
+        counts: training customers per word.
+        missing: training customers with another word.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    counts: tuple[int, ...]
+    missing: int
+
+    def place(self, values: pl.Series) -> pl.Series:
+        """Return the bin of each word (Int32)."""
+        return values.replace_strict(
+            list(self.words), list(range(len(self.words))), default=MISSING, return_dtype=pl.Int32
+        ).fill_null(MISSING)
+
+
+Bins = NumberBins | WordBins
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The training customers, counted.
+
+    Args:
+        customers: how many.
+        delivered: how many the training drop had; the others could not be used.
+        twins: by what factor near twins among the customers widen the chance scatter of a share (Kish's design effect,
+            "Survey Sampling", 1965): the sum of the squared sizes of the groups over the customers; 1 without twins.
+        features: the bins of each feature.
+        score: the bins of the score, edges in steps.
+        roc_auc: what the estimate without labels gives for the out-of-fold scores of the training customers.
+    """
+
+    customers: int
+    delivered: int
+    twins: float
+    features: tuple[Bins, ...]
+    score: NumberBins
+    roc_auc: float
+
+
+def count_values(name: str, places: pl.Series) -> pl.DataFrame:
+    """Return how many rows are in each bin (`COUNTS_SCHEMA`)."""
+    return (
+        places.alias("bin")
+        .value_counts(name="rows")
+        .select(pl.lit(name).alias("feature"), pl.col("bin").cast(pl.Int32), pl.col("rows").cast(pl.Int64))
+    )
+
+
+def score_steps(probability: pl.Series) -> pl.Series:
+    """Return each probability in whole steps of 1/10,000 (Int32), the nearest; what is no number is `MISSING`."""
+    return _unless(probability.is_finite(), (probability * STEPS + 0.5).floor().cast(pl.Int32, strict=False))
+
+
+def estimate_roc_auc(steps: Mapping[int, int]) -> tuple[float, float] | None:
+    """Return the ROC-AUC to expect of calibrated scores, and its standard error over customers; no label is needed.
+
+    If a customer with the score p declines with the probability p, then the expected number of pairs of different
+    customers of which one declines and the other does not is the sum of p_i (1 - p_j), and that of the pairs which the
+    score orders rightly is the same sum over p_i > p_j, equal scores counting half. The estimate is their ratio, as in
+    confidence-based performance estimation (NannyML's CBPE). Its error is that of the sample alone (the mean square of
+    the influence function): it does not know whether the scores are still calibrated.
+
+    Args:
+        steps: score in steps -> customers with it.
+
+    Returns:
+        None if there are no such pairs.
+    """
+    total = sum(steps.values())
+    rows = [(step / STEPS, count) for step, count in sorted(steps.items()) if count]
+    declining = math.fsum(p * count for p, count in rows)
+    staying = total - declining
+    self_pairs = math.fsum(p * (1 - p) * count for p, count in rows)
+    pairs = declining * staying - self_pairs
+    if pairs <= 0:
+        return None
+    below = right = 0.0  # expected number of the staying below the score; rightly ordered pairs
+    above = declining
+    influence = []
+    for p, count in rows:
+        own_staying, own_declining = (1 - p) * count, p * count
+        above -= own_declining
+        half = below + own_staying / 2, above + own_declining / 2
+        right += own_declining * half[0]
+        influence.append((count, p, p * half[0] + (1 - p) * half[1]))
+        below += own_staying
+    estimate = (right - self_pairs / 2) / pairs
+    squares = math.fsum(
+        count * (gain - estimate * (p * staying + (1 - p) * declining)) ** 2 for count, p, gain in influence
+    )
+    return estimate, math.sqrt(squares) / pairs
+
+
+def read_reference(manifest: Mapping[str, Any]) -> Reference | None:
+    """Return the reference of an artifact, None if it was made by a version that did not count its customers.
+
+    Args:
+        manifest: of the artifact; its `reference` is what `job.training.reference` wrote.
+
+    Raises:
+        ArtifactError: what it says of the bins cannot be understood.
+    """
+    told = manifest.get("reference")
+    if not isinstance(told, dict) or "bins" not in told:
+        return None
+    try:
+        reference = Reference(
+            customers=int(told["customers"]),
+            delivered=int(told["delivered"]),
+            twins=float(told["twins"]),
+            features=tuple(_read_bins(name, own) for name, own in told["bins"].items()),
+            score=_read_numbers(SCORE, told["score"]),
+            roc_auc=float(told["score"]["roc_auc"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(f"{type(error).__name__}: {error}") from error
+    for own in (*reference.features, reference.score):
+        if sum(own.counts) + own.missing != reference.customers:
+            raise _unreadable(f"the bins of {own.name} hold {sum(own.counts) + own.missing} customers")
+    return reference
+
+
+def _read_bins(name: str, told: Mapping[str, Any]) -> Bins:
+    if "words" not in told:
+        return _read_numbers(name, told)
+    words, counts = tuple(str(word) for word in told["words"]), _counts(told)
+    if len(words) != len(counts):
+        raise ValueError(f"{name}: {len(words)} words, {len(counts)} counts")
+    return WordBins(name, words, counts, int(told["missing"]))
+
+
+def _read_numbers(name: str, told: Mapping[str, Any]) -> NumberBins:
+    edges, counts = tuple(float(edge) for edge in told["edges"]), _counts(told)
+    if len(edges) + 1 != len(counts) or any(left >= right for left, right in zip(edges, edges[1:], strict=False)):
+        raise ValueError(f"{name}: {len(edges)} edges, expected {len(counts) - 1} that rise")
+    return NumberBins(name, edges, counts, int(told["missing"]))
+
+
+def _counts(told: Mapping[str, Any]) -> tuple[int, ...]:
+    counts = tuple(int(count) for count in told["counts"])
+    if min(counts, default=0) < 0 or int(told["missing"]) < 0:
+        raise ValueError("a count below 0")
+    return counts
+
+
+def _unreadable(what: str) -> ArtifactError:
+    return ArtifactError(
+        f"manifest.json: expected counts of the training customers, which drift is measured from; "
+        f"train the model again with this version of the job ({what})"
+    )
+
+
+def _unless(is_value: pl.Series, places: pl.Series) -> pl.Series:
+    return pl.select(pl.when(is_value).then(places).otherwise(pl.lit(MISSING, pl.Int32))).to_series()
