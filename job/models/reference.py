@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -188,7 +189,7 @@ def _read_bins(name: str, told: Mapping[str, Any]) -> Bins:
 
 def _read_numbers(name: str, told: Mapping[str, Any]) -> NumberBins:
     edges, counts = tuple(float(edge) for edge in told["edges"]), _counts(told)
-    if len(edges) + 1 != len(counts) or any(left >= right for left, right in zip(edges, edges[1:], strict=False)):
+    if len(edges) + 1 != len(counts) or any(left >= right for left, right in pairwise(edges)):
         raise ValueError(f"{name}: {len(edges)} edges, expected {len(counts) - 1} that rise")
     return NumberBins(name, edges, counts, int(told["missing"]))
 

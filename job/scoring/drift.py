@@ -1,0 +1,389 @@
+"""How a drop differs from the training customers: beyond chance, and by enough to matter.
+
+A drop is counted part by part (`count_drift`); the parts' frames are put under each other in any order and judged once
+(`judge_drift`).
+
+The measure is the population stability index, PSI = sum (p - q) ln(p / q) over the bins' shares here (p) and in
+training (q), each count raised by a half so that an empty bin has a logarithm. Without drift it is distributed as
+(1/n + 1/m) chi-square with one degree of freedom less than bins (Yurdakul and Naranjo, "Statistical properties of the
+population stability index", Journal of Risk Model Validation 14, 2020), n and m the customers here and in training.
+Near twins make shares scatter more: both sizes are divided by the training customers' design effect. So each PSI has a
+limit that chance alone would pass with the probability `FALSE_ALARM` divided by the number of checks (Bonferroni):
+of a hundred drops without drift, at most one has any finding.
+
+At a large n a trifle is beyond chance. A finding must also be at least as large as `warn` or `stop`; 0.1 and 0.25 are
+customary (Siddiqi, "Credit Risk Scorecards", 2006).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from job.models.reference import (
+    COUNTS_SCHEMA,
+    MISSING,
+    SCORE,
+    STEPS,
+    NumberBins,
+    WordBins,
+    count_values,
+    estimate_roc_auc,
+    score_steps,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from job.models.reference import Bins, Reference
+
+WARN: Final = 0.1
+STOP: Final = 0.25
+FALSE_ALARM: Final = 0.01
+HALF: Final = 0.5  # added to each count
+INTERVAL: Final = 1.959964  # standard errors each way of a 95 % interval
+DIGITS: Final = 10  # significant; the last bits differ between machines
+NOT_SCORED: Final = "not_scored"
+SEVERITIES: Final = ("none", "warn", "stop")
+
+
+def count_drift(features: pl.DataFrame, probability: pl.Series, reference: Reference) -> pl.DataFrame:
+    """Return how many customers are in each bin: whole numbers that add up over the parts of a drop.
+
+    Args:
+        features: the feature frame of scored customers, any part of the drop.
+        probability: their decline probability as published, in the same order.
+        reference: the training customers.
+
+    Returns:
+        `feature`, `bin`, `rows`, ordered by the first two; bin -1 is no value or an unknown word. The score is the
+        feature `decline_probability`, its bin the probability in 1/10,000. Some 10,000 rows at most.
+    """
+    counted = [
+        *(count_values(bins.name, bins.place(features[bins.name])) for bins in reference.features),
+        count_values(SCORE, score_steps(probability)),
+    ]
+    return pl.concat(counted).sort("feature", "bin")
+
+
+def judge_drift(
+    counts: pl.DataFrame,
+    reference: Reference,
+    *,
+    delivered: int,
+    warn: float = WARN,
+    stop: float = STOP,
+    measured: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what has drifted, as plain JSON values.
+
+    Args:
+        counts: of `count_drift`; those of several parts put under each other.
+        reference: the training customers.
+        delivered: customers of the drop, scored or not.
+        warn: PSI from which a difference beyond chance is a warning.
+        stop: from which a person must look; at least `warn`.
+        measured: the model's ROC-AUC as measured in training (the artifact's `roc_auc`).
+
+    Returns:
+        `severity`: `none`, `warn` or `stop`, the worst of the findings. `findings`: the worst first; each has `kind`
+        (`distribution`, `score`, `missing`, `not_scored`, `word_gone`, `word_new`), `severity`, `feature`, `word` and
+        what was found. `features`: each feature's `psi`, the limit `chance`, `severity`, the shares per bin, and for a
+        number `higher`: the probability that a customer here has more than one of training, equal ones counting half.
+        `score`: the same. `missing`: customers without value, and those not scored. `roc_auc`: the estimate without
+        labels with its interval, None without customers. `customers`, `settings`, `checks` and `alarm_rate` say what
+        was compared and how.
+    """
+    found: dict[str, dict[int, int]] = {}
+    totals = (
+        pl.concat([counts, pl.DataFrame(schema=COUNTS_SCHEMA)]).group_by("feature", "bin").agg(pl.col("rows").sum())
+    )
+    for name, place, rows in totals.iter_rows():
+        found.setdefault(name, {})[place] = rows
+    steps = found.get(SCORE, {})
+    here = sum(steps.values())
+    words = [own for own in reference.features if isinstance(own, WordBins)]
+    judge = _Judge(
+        here,
+        reference,
+        warn=warn,
+        stop=stop,
+        checks=2 * len(reference.features) + sum(len(own.words) for own in words) + 2,
+    )
+    features = [judge.compare(own, found.get(own.name, {})) for own in reference.features]
+    score = judge.compare(reference.score, _by_edges(steps, reference.score))
+    missing = [
+        judge.compare_missing(own.name, found.get(own.name, {}).get(MISSING, 0), own.missing)
+        for own in reference.features
+    ]
+    not_scored = judge.compare_parts(
+        (delivered - here, here), (reference.delivered - reference.customers, reference.customers)
+    )
+    changed = [row for own in words for row in judge.compare_words(own, found.get(own.name, {}))]
+    findings = [
+        *({"kind": "distribution", **_told(row)} for row in features),
+        {"kind": "score", **_told(score)},
+        *({"kind": "missing", **row} for row in missing),
+        {"kind": NOT_SCORED, **not_scored},
+        *changed,
+    ]
+    findings = [row for row in findings if row["severity"] != SEVERITIES[0]]
+    findings.sort(key=lambda row: (-SEVERITIES.index(row["severity"]), -row.get("psi", 0.0)))  # else as they were
+    plain: dict[str, Any] = _rounded(
+        {
+            "severity": findings[0]["severity"] if findings else SEVERITIES[0],
+            "findings": findings,
+            "customers": {"here": here, "training": reference.customers},
+            "settings": {"warn": warn, "stop": stop},
+            "checks": judge.checks,
+            "alarm_rate": FALSE_ALARM,
+            "twins": reference.twins,
+            "features": features,
+            "score": score,
+            "missing": [row for row in missing if row["share"] or row["reference_share"]],
+            "not_scored": not_scored,
+            "roc_auc": _roc_auc(steps, reference, measured),
+        }
+    )
+    return plain
+
+
+def tell_findings(drift: Mapping[str, Any]) -> list[str]:
+    """Return one line for each finding of `judge_drift`, the worst first."""
+    return [f"drift, {row['severity']}: {_tell(row, drift)}" for row in drift["findings"]]
+
+
+def summarise_drift(drift: Mapping[str, Any]) -> str:
+    """Return one line: how many findings of how many checks, and the estimate of the ROC-AUC."""
+    worst = {name: sum(row["severity"] == name for row in drift["findings"]) for name in reversed(SEVERITIES[1:])}
+    said = (
+        ", ".join(f"{count} to {name}" for name, count in worst.items() if count) or "nothing beyond chance and limits"
+    )
+    auc = drift["roc_auc"]
+    if auc is None:
+        return said
+    return (
+        f"{said}; ROC-AUC estimated without labels {auc['estimate']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), "
+        f"for the training customers {auc['training_estimate']:.3f}"
+    )
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Compares counts here with counts in training; knows how large a difference must be to be told."""
+
+    here: int
+    reference: Reference
+    warn: float
+    stop: float
+    checks: int
+
+    def chance(self, counts: Sequence[int], reference: Sequence[int]) -> float:
+        """Return the PSI that chance passes with the probability of a false alarm in one check."""
+        if not sum(counts) or not sum(reference) or len(counts) == 1:
+            return 0.0
+        scatter = self.reference.twins * (1 / sum(counts) + 1 / sum(reference))
+        return scatter * chi_square_limit(FALSE_ALARM / self.checks, len(counts) - 1)
+
+    def severity(self, psi: float, chance: float) -> str:
+        if psi <= chance or psi < self.warn:
+            return SEVERITIES[0]
+        return SEVERITIES[2] if psi >= self.stop else SEVERITIES[1]
+
+    def compare(self, bins: Bins, found: Mapping[int, int]) -> dict[str, Any]:
+        """Compare one distribution, of the customers that have a value."""
+        own = [found.get(place, 0) for place in range(len(bins.counts))]
+        chance = self.chance(own, bins.counts)
+        psi = stability_index(own, bins.counts)
+        told: dict[str, Any] = {
+            "feature": bins.name,
+            "psi": psi,
+            "chance": chance,
+            "severity": self.severity(psi, chance),
+            "shares": _shares(own),
+            "reference_shares": _shares(bins.counts),
+        }
+        if isinstance(bins, WordBins):
+            return {**told, "words": list(bins.words)}
+        edges = [edge / STEPS for edge in bins.edges] if bins.name == SCORE else list(bins.edges)
+        return {**told, "edges": edges, "higher": superiority(own, bins.counts)}
+
+    def compare_missing(self, name: str, missing: int, reference_missing: int) -> dict[str, Any]:
+        """Compare the customers without a value with those who have one."""
+        training = self.reference.customers
+        parts = (missing, self.here - missing), (reference_missing, training - reference_missing)
+        return {"feature": name, **self.compare_parts(*parts)}
+
+    def compare_parts(self, own: tuple[int, int], reference: tuple[int, int]) -> dict[str, Any]:
+        """Compare the share of the first part; only more than in training is a finding."""
+        share, reference_share = _shares(own)[0], _shares(reference)[0]
+        psi, chance = stability_index(own, reference), self.chance(own, reference)
+        severity = self.severity(psi, chance) if share > reference_share else SEVERITIES[0]
+        return {"share": share, "reference_share": reference_share, "psi": psi, "chance": chance, "severity": severity}
+
+    def compare_words(self, bins: WordBins, found: Mapping[int, int]) -> list[dict[str, Any]]:
+        """Return the words that training knows and nobody here has, or the other way round, beyond chance.
+
+        However rare, each is a warning: a category does not vanish by itself.
+        """
+        rows = []
+        training = self.reference.customers
+        for place, word in enumerate(bins.words):
+            here, before = found.get(place, 0), bins.counts[place]
+            if bool(here) == bool(before):
+                continue
+            kind, empty, other = ("word_gone", self.here, training) if before else ("word_new", training, self.here)
+            size = self.reference.twins
+            if _log_chance_of_none((here or before) / size, other / size, empty / size) < math.log(
+                FALSE_ALARM / self.checks
+            ):
+                shares = {"share": here / self.here, "reference_share": before / training}
+                rows.append({"kind": kind, "feature": bins.name, "word": word, **shares, "severity": SEVERITIES[1]})
+        return rows
+
+
+def stability_index(counts: Sequence[int], reference: Sequence[int]) -> float:
+    """Return the population stability index of two tables of counts over the same bins, each raised by a half.
+
+    0 if a table is empty.
+    """
+    if not sum(counts) or not sum(reference):
+        return 0.0
+    total, reference_total = sum(counts) + HALF * len(counts), sum(reference) + HALF * len(reference)
+    pairs = [
+        ((own + HALF) / total, (other + HALF) / reference_total) for own, other in zip(counts, reference, strict=True)
+    ]
+    return math.fsum((own - other) * math.log(own / other) for own, other in pairs)
+
+
+def superiority(counts: Sequence[int], reference: Sequence[int]) -> float | None:
+    """Return the probability that a value of the first table is in a higher bin than one of the second, ties half.
+
+    The common language effect size of McGraw and Wong (Psychological Bulletin 111, 1992); None if a table is empty.
+    """
+    pairs = sum(counts) * sum(reference)
+    if not pairs:
+        return None
+    below, wins = 0, 0
+    for own, other in zip(counts, reference, strict=True):
+        wins += own * (2 * below + other)
+        below += other
+    return wins / (2 * pairs)
+
+
+def chi_square_limit(tail: float, freedom: int) -> float:
+    """Return the value that a chi-square variable passes with the probability `tail`.
+
+    Args:
+        tail: between 0 and 1.
+        freedom: degrees of freedom, at least 1.
+    """
+    low, high = 0.0, freedom + 10.0
+    while chi_square_tail(high, freedom) > tail:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if chi_square_tail(middle, freedom) > tail else (low, middle)
+    return high
+
+
+def chi_square_tail(value: float, freedom: int) -> float:
+    """Return the probability that a chi-square variable is above a value.
+
+    The finite sums for even and odd degrees of freedom (Abramowitz and Stegun, "Handbook of Mathematical Functions",
+    26.4.4 and 26.4.5).
+    """
+    half = value / 2
+    if freedom % 2:
+        tail = math.erfc(math.sqrt(half))
+        term = math.sqrt(value * 2 / math.pi) * math.exp(-half)
+        for own in range(1, freedom - 1, 2):
+            tail += term
+            term *= value / (own + 2)
+        return tail
+    tail, term = 0.0, math.exp(-half)
+    for own in range(1, freedom // 2 + 1):
+        tail += term
+        term *= half / own
+    return tail
+
+
+def _log_chance_of_none(rows: float, size: float, other: float) -> float:
+    """Return the logarithm of the chance that all of `rows` alike fall among `size` of `size + other` customers.
+
+    Fisher's exact test of a word that is in one sample only; sizes need not be whole.
+    """
+    return (
+        math.lgamma(size + 1)
+        - math.lgamma(size - rows + 1)
+        - math.lgamma(size + other + 1)
+        + math.lgamma(size + other - rows + 1)
+    )
+
+
+def _by_edges(steps: Mapping[int, int], bins: NumberBins) -> dict[int, int]:
+    """Return the rows per bin of the score's steps."""
+    placed: dict[int, int] = {}
+    for step, rows in steps.items():
+        place = sum(edge < step for edge in bins.edges)
+        placed[place] = placed.get(place, 0) + rows
+    return placed
+
+
+def _roc_auc(
+    steps: Mapping[int, int], reference: Reference, measured: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    estimated = estimate_roc_auc(steps)
+    if estimated is None:
+        return None
+    estimate, error = estimated
+    return {
+        "estimate": estimate,
+        "low": max(0.0, estimate - INTERVAL * error),
+        "high": min(1.0, estimate + INTERVAL * error),
+        "training_estimate": reference.roc_auc,
+        "training": None if measured is None else {key: measured[key] for key in ("mean", "low", "high")},
+    }
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a finding says of a distribution; the shares are told once, with the feature."""
+    return {key: row[key] for key in ("feature", "psi", "chance", "higher", "severity") if key in row}
+
+
+def _tell(row: Mapping[str, Any], drift: Mapping[str, Any]) -> str:
+    if row["kind"] == "word_gone":
+        return f"{row['feature']}: nobody has {row['word']}, {row['reference_share']:.1%} of the training customers had"
+    if row["kind"] == "word_new":
+        return f"{row['feature']}: {row['share']:.1%} have {row['word']}, none of the training customers had"
+    limit = drift["settings"][row["severity"]]
+    measure = f"PSI {row['psi']:.3f} against training, expected below {limit:g} (by chance up to {row['chance']:.3f})"
+    if row["kind"] == "missing":
+        shares = f"{row['share']:.1%} have no known value, {row['reference_share']:.1%} in training"
+        return f"{row['feature']}: {shares}; {measure}"
+    if row["kind"] == NOT_SCORED:
+        return (
+            f"{row['share']:.1%} of the customers cannot be scored, {row['reference_share']:.1%} in training; {measure}"
+        )
+    way = ""
+    if row.get("higher") is not None:
+        way = ", higher" if row["higher"] > HALF else ", lower"
+    return f"{row['feature']}: {measure}{way}"
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    total = max(1, sum(counts))
+    return [count / total for count in counts]
+
+
+def _rounded(plain: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(plain, float):
+        return float(f"{plain:.{DIGITS}g}")
+    if isinstance(plain, dict):
+        return {key: _rounded(value) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [_rounded(value) for value in plain]
+    return plain
