@@ -16,7 +16,7 @@ import polars as pl
 from job.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MISSING: Final = -1  # the bin of what has no value, or a word that the model does not know
 SCORE: Final = "decline_probability"
@@ -41,10 +41,14 @@ class NumberBins:
     counts: tuple[int, ...]
     missing: int
 
-    def place(self, values: pl.Series) -> pl.Series:
-        """Return the bin of each value (Int32)."""
-        found = pl.Series(self.edges, dtype=pl.Float64).search_sorted(values, side="left").cast(pl.Int32)
-        return _unless(values.is_finite(), found)
+    def counters(self) -> list[pl.Expr]:
+        """Return what `read` needs of a frame: how many values there are, and how many above each edge."""
+        value = pl.when(pl.col(self.name).is_finite()).then(self.name)
+        return [value.count(), *((value > edge).sum() for edge in self.edges)]
+
+    def read(self, counted: Sequence[int]) -> list[int]:
+        """Return the rows per bin."""
+        return [own - above for own, above in pairwise([*counted, 0])]
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,13 @@ class WordBins:
     counts: tuple[int, ...]
     missing: int
 
-    def place(self, values: pl.Series) -> pl.Series:
-        """Return the bin of each word (Int32)."""
-        return values.replace_strict(
-            list(self.words), list(range(len(self.words))), default=MISSING, return_dtype=pl.Int32
-        ).fill_null(MISSING)
+    def counters(self) -> list[pl.Expr]:
+        """Return what `read` needs of a frame: how many rows have each word."""
+        return [(pl.col(self.name) == word).sum() for word in self.words]
+
+    def read(self, counted: Sequence[int]) -> list[int]:
+        """Return the rows per bin."""
+        return list(counted)
 
 
 Bins = NumberBins | WordBins
@@ -95,18 +101,28 @@ class Reference:
     roc_auc: float
 
 
-def count_values(name: str, places: pl.Series) -> pl.DataFrame:
-    """Return how many rows are in each bin (`COUNTS_SCHEMA`)."""
-    return (
-        places.alias("bin")
-        .value_counts(name="rows")
-        .select(pl.lit(name).alias("feature"), pl.col("bin").cast(pl.Int32), pl.col("rows").cast(pl.Int64))
-    )
+def count_bins(frame: pl.DataFrame, bins: Sequence[Bins]) -> pl.DataFrame:
+    """Return how many rows of a frame are in each bin of its columns (`COUNTS_SCHEMA`), in one pass.
+
+    Sums of comparisons: several times as fast as looking up the bin of each value.
+    """
+    counters = [own.counters() for own in bins]
+    named = [own.alias(f"{place} {part}") for place, some in enumerate(counters) for part, own in enumerate(some)]
+    row = frame.lazy().select(named).collect().row(0)  # lazy: finite values are told apart once for all edges
+    start, rows = 0, []
+    for own, expressions in zip(bins, counters, strict=True):
+        counts = own.read(row[start : start + len(expressions)])
+        start += len(expressions)
+        rows += [(own.name, place, count) for place, count in enumerate(counts)]
+        rows.append((own.name, MISSING, frame.height - sum(counts)))
+    return pl.DataFrame(rows, schema=COUNTS_SCHEMA, orient="row").filter(pl.col("rows") > 0)
 
 
-def score_steps(probability: pl.Series) -> pl.Series:
-    """Return each probability in whole steps of 1/10,000 (Int32), the nearest; what is no number is `MISSING`."""
-    return _unless(probability.is_finite(), (probability * STEPS + 0.5).floor().cast(pl.Int32, strict=False))
+def count_scores(probability: pl.Series) -> pl.DataFrame:
+    """Return how many rows have each score (`COUNTS_SCHEMA`): the bin is the nearest whole 1/10,000."""
+    steps = (probability * STEPS + 0.5).floor().cast(pl.Int32)
+    counts = steps.alias("bin").value_counts(name="rows")
+    return counts.select(pl.lit(SCORE).alias("feature"), "bin", pl.col("rows").cast(pl.Int64))
 
 
 def estimate_roc_auc(steps: Mapping[int, int]) -> tuple[float, float] | None:
@@ -206,7 +222,3 @@ def _unreadable(what: str) -> ArtifactError:
         f"manifest.json: expected counts of the training customers, which drift is measured from; "
         f"train the model again with this version of the job ({what})"
     )
-
-
-def _unless(is_value: pl.Series, places: pl.Series) -> pl.Series:
-    return pl.select(pl.when(is_value).then(places).otherwise(pl.lit(MISSING, pl.Int32))).to_series()

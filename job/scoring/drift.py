@@ -30,9 +30,9 @@ from job.models.reference import (
     STEPS,
     NumberBins,
     WordBins,
-    count_values,
+    count_bins,
+    count_scores,
     estimate_roc_auc,
-    score_steps,
 )
 
 if TYPE_CHECKING:
@@ -62,11 +62,7 @@ def count_drift(features: pl.DataFrame, probability: pl.Series, reference: Refer
         `feature`, `bin`, `rows`, ordered by the first two; bin -1 is no value or an unknown word. The score is the
         feature `decline_probability`, its bin the probability in 1/10,000. Some 10,000 rows at most.
     """
-    counted = [
-        *(count_values(bins.name, bins.place(features[bins.name])) for bins in reference.features),
-        count_values(SCORE, score_steps(probability)),
-    ]
-    return pl.concat(counted).sort("feature", "bin")
+    return pl.concat([count_bins(features, reference.features), count_scores(probability)]).sort("feature", "bin")
 
 
 def judge_drift(

@@ -12,9 +12,9 @@ from job.models.reference import (
     SCORE,
     NumberBins,
     WordBins,
-    count_values,
+    count_bins,
+    count_scores,
     estimate_roc_auc,
-    score_steps,
 )
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
 
@@ -64,10 +64,11 @@ def describe_reference(
         **{feature.name: _count_number(features[feature.name]) for feature in NUMERIC_FEATURES},
         **{feature.name: _count_words(features[feature.name], feature.values) for feature in CATEGORICAL_FEATURES},
     }
-    steps = score_steps(pl.Series(SCORE, probability))
-    estimate = estimate_roc_auc(dict(steps.value_counts().iter_rows()))
+    steps = count_scores(pl.Series(SCORE, probability)).select("bin", "rows")
+    estimate = estimate_roc_auc(dict(steps.iter_rows()))
     if estimate is None:
         raise AssertionError("every out-of-fold probability is 0, or every one is 1")
+    scores = steps["bin"].repeat_by(steps["rows"]).explode().cast(pl.Float64).alias(SCORE)
     sizes = np.unique(groups, return_counts=True)[1]
     return {
         "customers": features.height,
@@ -76,7 +77,7 @@ def describe_reference(
         "numeric": numeric,
         "words": words,
         "bins": bins,
-        "score": {**_count_number(steps.cast(pl.Float64)), "roc_auc": estimate[0]},
+        "score": {**_count_number(scores), "roc_auc": estimate[0]},
     }
 
 
@@ -118,6 +119,5 @@ def _count_words(values: pl.Series, words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _count(values: pl.Series, bins: Bins, number: int) -> dict[str, Any]:
-    counted = count_values(bins.name, bins.place(values))
-    found = dict(counted.select("bin", "rows").iter_rows())
+    found = dict(count_bins(values.to_frame(), [bins]).select("bin", "rows").iter_rows())
     return {"counts": [found.get(place, 0) for place in range(number)], "missing": found.get(MISSING, 0)}
