@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from tests.benchmarks.machine import describe_machine, describe_versions
 from tests.benchmarks.measure import CommandError
 from tests.benchmarks.results import as_json, as_page, as_text
-from tests.benchmarks.session import YARDSTICKS, Case, Result, rounds_for, run_case
+from tests.benchmarks.session import LIMIT, YARDSTICKS, Case, Result, rounds_for, run_case
 from tests.benchmarks.workshop import ROOT, SHAPES, Workshop
 
 SIZES = "1300,100000,1000000"
@@ -20,6 +21,7 @@ LARGEST = 30_000_000
 
 def main(arguments: list[str]) -> None:
     options = parse(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # takes what is being measured along
     folder = options.folder.resolve()
     workshop = Workshop(folder, say=say)
     results: list[Result] = []
@@ -28,7 +30,7 @@ def main(arguments: list[str]) -> None:
         versions = describe_versions(ROOT, workshop.python("benchmark"))
         for case in (Case(size, shape) for size in options.sizes for shape in options.shapes):
             rounds = options.rounds or rounds_for(case.customers)
-            results.append(run_case(workshop, case, options.yardsticks, rounds=rounds, say=say))
+            results.append(run_case(workshop, case, options.yardsticks, rounds=rounds, limit=options.limit, say=say))
             # After every case, so that a session that is cut short leaves what it found.
             text = json.dumps(as_json(results, machine, versions), ensure_ascii=False, indent=1)
             (folder / "results.json").write_text(text + "\n", encoding="utf-8")
@@ -53,6 +55,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--yardsticks", type=some_of(YARDSTICKS), default=list(YARDSTICKS), help=f"of {','.join(YARDSTICKS)}"
     )
     parser.add_argument("--rounds", type=int, help="default: 5 up to 100,000 customers, 3 above")
+    parser.add_argument(
+        "--limit", type=float, default=LIMIT, metavar="SECONDS", help="of one process (default: %(default)g)"
+    )
     parser.add_argument(
         "--folder",
         type=Path,

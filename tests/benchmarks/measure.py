@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,9 @@ class Measurement:
     stages: dict[str, float] = field(default_factory=dict)
 
 
-def measure(command: Sequence[str], *, environment: Mapping[str, str], cwd: Path, log: Path) -> tuple[Measurement, str]:
+def measure(
+    command: Sequence[str], *, environment: Mapping[str, str], cwd: Path, log: Path, limit: float
+) -> tuple[Measurement, str]:
     """Run a command to its end.
 
     Args:
@@ -46,25 +49,32 @@ def measure(command: Sequence[str], *, environment: Mapping[str, str], cwd: Path
         environment: its environment variables, all of them.
         cwd: where it runs.
         log: the file that gets its standard error.
+        limit: seconds after which it is killed.
 
     Returns:
         What it cost, and its standard output.
 
     Raises:
-        CommandError: it did not end with 0.
+        CommandError: it did not end with 0, or not in time.
     """
     output = log.with_suffix(".out")
     with output.open("wb") as out, log.open("wb") as err:
         start = time.perf_counter()
         process = subprocess.Popen(command, env=dict(environment), cwd=cwd, stdout=out, stderr=err)
+        alarm = threading.Timer(limit, process.kill)
+        alarm.start()
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
             process.kill()
             process.wait()
             raise
+        finally:
+            alarm.cancel()
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode and wall >= limit:
+        raise CommandError(f"longer than {limit:,.0f} s")
     if process.returncode:
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
         raise CommandError(f"exit code {process.returncode}: {' / '.join(last)}")

@@ -17,6 +17,7 @@ from tests.benchmarks.workshop import BLOCK_CUSTOMERS, ROOT, SCRIPTS, Workshop, 
 SMALL: Final = 100_000
 ROUNDS_SMALL: Final = 5
 ROUNDS_LARGE: Final = 3
+LIMIT: Final = 900.0  # seconds for one process
 TOLERANCE: Final = 1e-9  # between the probabilities of DuckDB and of the job
 
 MILLION: Final = 1_000_000
@@ -132,8 +133,16 @@ def rounds_for(customers: int) -> int:
     return ROUNDS_SMALL if customers <= SMALL else ROUNDS_LARGE
 
 
-def run_case(workshop: Workshop, case: Case, names: list[str], *, rounds: int, say: Callable[[str], None]) -> Result:
-    """Measure yardsticks in turn, round after round.
+def run_case(
+    workshop: Workshop,
+    case: Case,
+    names: list[str],
+    *,
+    rounds: int,
+    say: Callable[[str], None],
+    limit: float = LIMIT,
+) -> Result:
+    """Measure yardsticks in turn, round after round; one that fails or takes longer than `limit` seconds is left out.
 
     Before each process what was written is flushed, and the drop has been read: all work from a warm page cache, as far
     as it holds the drop. What the job and the two scripts wrote in the first round is compared.
@@ -161,7 +170,7 @@ def run_case(workshop: Workshop, case: Case, names: list[str], *, rounds: int, s
             os.sync()
             log = logs / f"{case.customers}-{case.shape}-{name}.err"
             try:
-                cost, printed = measure(command, environment=environment(), cwd=ROOT, log=log)
+                cost, printed = measure(command, environment=environment(), cwd=ROOT, log=log, limit=limit)
             except CommandError as error:
                 result.failures[name] = str(error)
                 say(f"{case}: {name} failed: {error}")

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.measure import CommandError, measure, stages_of, written_bytes
+from tests.benchmarks.measure import CommandError, Measurement, measure, stages_of, written_bytes
 from tests.benchmarks.workshop import environment
 
 
-def run(tmp_path: Path, code: str) -> tuple[object, str]:
+def run(tmp_path: Path, code: str, *, limit: float = 60) -> tuple[Measurement, str]:
     command = [sys.executable, "-c", code]
-    return measure(command, environment=environment(), cwd=tmp_path, log=tmp_path / "log.err")
+    return measure(command, environment=environment(), cwd=tmp_path, log=tmp_path / "log.err", limit=limit)
 
 
 def test_a_process_is_measured_with_its_children(tmp_path: Path) -> None:
@@ -30,6 +30,11 @@ def test_a_failure_says_why(tmp_path: Path) -> None:
 def test_a_process_that_is_killed_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"^exit code -9: $"):
         run(tmp_path, "import os; os.kill(os.getpid(), 9)")
+
+
+def test_a_process_that_takes_too_long_is_killed(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"^longer than 0 s$"):
+        run(tmp_path, "import time; time.sleep(60)", limit=0.1)
 
 
 def test_no_option_of_the_job_is_set_by_accident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
