@@ -163,7 +163,7 @@ def as_text(results: Sequence[Result]) -> str:
     """Return the tables for a terminal."""
     lines: list[str] = []
     for result in results:
-        lines += ["", f"{result.case} ({_rounds(result)} rounds)"]
+        lines += ["", f"{result.case}; rounds: {_rounds(result)}"]
         for title, headings, rows_of in SECTIONS:
             if rows := rows_of(result):
                 lines += [f"  {title}"] * bool(title) + align(headings, rows)
@@ -180,7 +180,7 @@ def as_page(results: Sequence[Result], machine: Mapping[str, str], versions: Map
     if rows := target_rows(results):
         lines += ["", "## Targets", "", *_table(TARGET_HEADINGS, rows)]
     for result in results:
-        lines += ["", f"## {result.case}", "", f"{_rounds(result)} rounds."]
+        lines += ["", f"## {result.case}", "", f"Rounds: {_rounds(result)}."]
         for title, headings, rows_of in SECTIONS:
             if rows := rows_of(result):
                 lines += ["", *([f"{title}:", ""] if title else []), *_table(headings, rows)]

@@ -36,7 +36,7 @@ def test_a_ratio_is_the_median_of_those_within_each_round(result: Result) -> Non
 def test_the_tables(result: Result) -> None:
     assert as_text([result]).splitlines() == [
         "",
-        "10,000,000 customers, sorted (3 rounds)",
+        "10,000,000 customers, sorted; rounds: 3",
         "    yardstick                    wall s  lowest  highest  CPU s   peak MiB  written MB  / floor",
         "    I/O floor                    20.00   10.00   40.00    40.00   100       5.0         1.00",
         "    retention score --no-report  30.00   25.00   50.00    60.00   2,048     5.0         1.50",
@@ -62,7 +62,7 @@ def test_the_tables(result: Result) -> None:
 def test_the_page_says_where_and_when(result: Result) -> None:
     page = as_page([result], {"when": "2026-11-22 05:00 UTC", "cores": "2"}, {"polars": "2.1.0"})
     assert "| when | 2026-11-22 05:00 UTC |\n| cores | 2 |\n| polars | 2.1.0 |\n" in page
-    assert "## 10,000,000 customers, sorted\n\n3 rounds.\n" in page
+    assert "## 10,000,000 customers, sorted\n\nRounds: 3.\n" in page
     assert "| I/O floor | 20.00 | 10.00 | 40.00 | 40.00 | 100 | 5.0 | 1.00 |\n" in page
     assert "\npandas failed: `exit code -9: `\n" in page
 

@@ -37,7 +37,7 @@ def main(drop: Path, block: Path, rows: int, out: Path) -> None:
     clock = Clock()
     for table in DTYPES:
         consume(scan(drop, table))
-    clock.lap("parse")
+        clock.lap(f"parse {table}")
     scored = repeat(pl.read_parquet(block), rows)
     scored.sink_csv(out / "scored.csv")
     clock.lap("write csv")
