@@ -13,8 +13,9 @@ import altair as alt
 import vl_convert
 from altair.utils.schemapi import debug_mode
 
+from job.models.reference import SCORE
 from job.report.facts import RISK, RISK_BINS
-from job.report.formats import NO_BREAK_SPACE, compact, number, percent
+from job.report.formats import NO_BREAK_SPACE, compact, fixed, number, percent
 from job.russian import MINUS
 from schemas.titles import title_of, word_title
 
@@ -31,7 +32,6 @@ LINES: Final = "#E3E7EB"
 WIDTH: Final = 350
 ROW: Final = 36
 SHOWN_FEATURES: Final = 10
-NOTABLE_SHIFT: Final = 0.2
 FONT: Final = "Arial, Liberation Sans, Helvetica, sans-serif"
 SIDES: Final[tuple[tuple[Literal["left", "right"], int], ...]] = (("right", -5), ("left", 5))
 RUSSIAN: Final = {
@@ -67,20 +67,26 @@ Rows = list[dict[str, Any]]
 Drawn = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart
 
 
-def draw_charts(facts: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, str]:
+def draw_charts(
+    facts: Mapping[str, Any], titles: Mapping[str, str], *, drift: Mapping[str, Any] | None = None
+) -> dict[str, str]:
     """Return the page's charts (name -> SVG element, with a description for screen readers).
 
     Args:
         facts: as `gather_facts` returned them.
         titles: segment code -> Russian title.
+        drift: as `judge_drift` returned it; None if the run does not tell it.
     """
     with debug_mode(arg=False):  # Altair would check each part against the Vega-Lite schema: a second of work
         return {
-            name: draw(chart, description, name=name) for name, (chart, description) in _charts(facts, titles).items()
+            name: draw(chart, description, name=name)
+            for name, (chart, description) in _charts(facts, titles, drift).items()
         }
 
 
-def _charts(facts: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, tuple[Drawn, str]]:
+def _charts(
+    facts: Mapping[str, Any], titles: Mapping[str, str], drift: Mapping[str, Any] | None
+) -> dict[str, tuple[Drawn, str]]:
     """Return each chart with what it shows."""
     charts: dict[str, tuple[Drawn, str]] = {
         "bubbles": (segment_bubbles(facts), "Сегменты: средний риск, прибыль под риском и число клиентов"),
@@ -92,8 +98,8 @@ def _charts(facts: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, tu
         "segment_drivers": (segment_drivers(facts), "Что меняет оценку риска в каждом сегменте"),
         "correlations": (correlation_map(facts), "Связи между признаками, phi_k"),
     }
-    if facts["drift"]:
-        charts["drift"] = (drift_bars(facts["drift"]), "Отличие средних этой выгрузки от обучающей")
+    if drift:
+        charts["drift"] = (drift_bars(drift), "Отличие распределений этой выгрузки от обучающих, PSI")
     if facts["card"] and "calibration" in facts["card"]:
         charts["reliability"] = (reliability(facts["card"]), "Предсказанная вероятность и доля снизивших активность")
     for place, part in enumerate(distribution_parts(facts["distributions"])):
@@ -357,39 +363,32 @@ def _shades(rows: Rows, x: alt.X, y: alt.Y, color: alt.Color, *, size: int = 11)
 
 
 def drift_bars(drift: Mapping[str, Any]) -> Drawn:
-    """Return by how many standard deviations of training each feature's mean has moved."""
-    ordered = sorted(drift["numbers"], key=lambda row: (-abs(row["shift"]), row["feature"]))
+    """Return the stability index of the features and of the score that differ most, with what chance could do."""
+    compared = sorted([*drift["features"], drift["score"]], key=lambda row: (-row["psi"], row["feature"]))
     rows = [
         {
             "place": place,
-            "title": title_of(row["feature"]),
-            "value": row["shift"],
-            "text": number(row["shift"], decimals=2, signed=True),
-            "color": RED if abs(row["shift"]) >= NOTABLE_SHIFT else BLUE,
-            "align": "right" if row["shift"] < 0 else "left",
-            "zero": 0,
+            "title": "Оценка риска" if row["feature"] == SCORE else title_of(row["feature"]),
+            "value": row["psi"],
+            "text": "",
+            "color": RED if row["severity"] != "none" else BLUE,
+            "chance": row["chance"],
+            "end": max(row["psi"], row["chance"]),
+            "index": fixed(row["psi"], 2),
         }
-        for place, row in enumerate(ordered[:SHOWN_FEATURES])
+        for place, row in enumerate(compared[:SHOWN_FEATURES])
     ]
-    reach = max(NOTABLE_SHIFT * 2, *(abs(row["value"]) * 1.35 for row in rows))
-    base = alt.Chart(_data(rows))
-    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    scale = alt.Scale(domain=[-reach, reach])
-    x = alt.X("value:Q", axis=None, scale=scale)
-    bars = base.mark_bar(height=13, yOffset=7).encode(x, y, color=alt.Color("color:N", scale=None))
-    title = base.mark_text(align="left", baseline="middle", dy=-9, limit=WIDTH).encode(
-        x=alt.value(0), y=y, text="title:N"
+    top = 1.25 * max(drift["settings"]["warn"], *(row["end"] for row in rows))
+    scale = alt.Scale(domain=[0, top])
+    base = alt.Chart(_data(rows)).encode(alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0)))
+    chance = base.mark_tick(color=INK, height=13, thickness=1.5, yOffset=7).encode(
+        alt.X("chance:Q", axis=None, scale=scale)
     )
-    left, right = (
-        base.transform_filter(f"datum.align == '{align}'")
-        .mark_text(align=align, baseline="middle", dx=shift, dy=7, color=MUTED)
-        .encode(x, y, text="text:N")
-        for align, shift in SIDES
+    index = base.mark_text(align="left", baseline="middle", dx=5, dy=7, color=MUTED).encode(
+        alt.X("end:Q", axis=None, scale=scale), text="index:N"
     )
-    zero = base.mark_tick(color=GREY, height=19, thickness=1, yOffset=7).encode(
-        alt.X("zero:Q", axis=None, scale=scale), y
-    )
-    return alt.layer(bars, zero, title, left, right).properties(width=WIDTH, height=ROW * len(rows))
+    bars = _titled_bars(rows, color=BLUE, limit=top)
+    return alt.layer(bars, chance, index).properties(width=WIDTH, height=ROW * len(rows))
 
 
 def correlation_map(facts: Mapping[str, Any]) -> Drawn:

@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from job.errors import OutputError, Problem, SettingsError
 from job.features import INACTIVE_MONTH, NO_MINUTES_ROW, NO_PROFIT_ROW, NO_REVENUE_ROW
-from job.report.charts import NOTABLE_SHIFT, SHOWN_FEATURES, contact_parts, draw_charts
+from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
+from job.report.drift import describe_drift
 from job.report.facts import FACTS_FORMAT
 from job.report.formats import compact, count, day, fixed, number, percent, significant
 from schemas.scored import PROFIT_MONTHS
@@ -27,7 +28,6 @@ REPORT: Final = "report.html"
 MANIFEST: Final = "manifest.json"
 SUCCESS: Final = "_SUCCESS"
 KEPT_SHARES: Final = (0.05, 0.1, 0.2)
-NOTABLE_POINTS: Final = 0.02  # a category's share that moved by less is not worth a sentence
 HIGH_INFLATION: Final = 10.0
 STRONG_PHI_K: Final = 0.7
 CLIENTS: Final = ("клиент", "клиента", "клиентов")
@@ -106,12 +106,13 @@ def build_page(manifest: Mapping[str, Any]) -> str:
     """Return the page of a run as HTML: the same manifest gives the same bytes.
 
     Args:
-        manifest: the run's manifest, with `facts` as `gather_facts` returned them. `outputs` and `seconds` are not
+        manifest: the run's manifest, with `facts` as `gather_facts` returned them and, if the artifact has a
+            reference, `drift` as `judge_drift` did. `outputs` and `seconds` are not
             looked at, so that the page can be made before they are known.
     """
     facts = manifest["facts"]
     segments = _segments(manifest)
-    charts = draw_charts(facts, {row["code"]: row["title"] for row in segments})
+    charts = draw_charts(facts, {row["code"]: row["title"] for row in segments}, drift=manifest.get("drift"))
     return _template().render(
         manifest=manifest,
         facts=facts,
@@ -123,7 +124,7 @@ def build_page(manifest: Mapping[str, Any]) -> str:
         model=_model(manifest),
         worth=_worth(manifest),
         drivers=_drivers(facts),
-        drift=_drift(facts),
+        drift=describe_drift(manifest.get("drift")),
         quality=_quality(manifest),
         card=_card(facts),
         correlations=_strongest(facts["correlations"]),
@@ -241,41 +242,6 @@ def _drivers(facts: Mapping[str, Any]) -> dict[str, Any]:
         if len(own) > 1 and name in list(drivers["overall"])[:SHOWN_FEATURES]
     ]
     return {"first": first, "words": words}
-
-
-def _drift(facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    drift = facts["drift"]
-    if drift is None:
-        return None
-    notable = [row for row in drift["numbers"] if abs(row["shift"]) >= NOTABLE_SHIFT]
-    words = max(drift["words"], key=lambda row: abs(row["share"] - row["reference_share"]), default=None)
-    return {
-        "notable": [
-            f"{title_of(row['feature']).lower()} ({'выше' if row['shift'] > 0 else 'ниже'})"
-            for row in sorted(notable, key=lambda row: -abs(row["shift"]))
-        ],
-        "rows": [
-            (
-                title_of(row["feature"]),
-                *(compact(row[key]) for key in ("mean", "reference_mean", "median", "reference_median")),
-                number(row["shift"], decimals=2, signed=True),
-            )
-            for row in drift["numbers"]
-        ],
-        "words": [
-            (
-                f"{title_of(row['feature'])}: {word_title(row['word'])}",
-                percent(row["share"]),
-                percent(row["reference_share"]),
-            )
-            for row in drift["words"]
-        ],
-        "most_changed_word": f"{word_title(words['word'])}» — {percent(words['share'])} вместо "
-        f"{percent(words['reference_share'])}"
-        if words and abs(words["share"] - words["reference_share"]) >= NOTABLE_POINTS
-        else None,
-        "limit": number(NOTABLE_SHIFT, decimals=1),
-    }
 
 
 def _quality(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""What the page says of drift, in Russian display values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from job.models.reference import SCORE
+from job.report.formats import compact, count, fixed, number, percent
+from schemas.titles import title_of, word_title
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MIDDLE: Final = 0.5
+SCORE_TITLE: Final = "Оценка риска"
+CHECKS: Final = ("проверки", "проверок", "проверок")
+SIGNS: Final = ("признака", "признаков", "признаков")
+
+
+def describe_drift(drift: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the drift of a run in words and numbers, None if the run does not tell it.
+
+    Args:
+        drift: as `job.scoring.drift.judge_drift` returned it.
+    """
+    if drift is None:
+        return None
+    settings = drift["settings"]
+    rows = [*drift["features"], drift["score"]]
+    small = [row for row in drift["features"] if row["severity"] == "none" and row["psi"] > row["chance"]]
+    auc = drift["roc_auc"]
+    return {
+        "severity": drift["severity"],
+        "findings": [(row["severity"] == "stop", _say(row)) for row in drift["findings"]],
+        "small": count(len(small), *SIGNS) if small else None,
+        "warn": number(settings["warn"], decimals=3),
+        "stop": number(settings["stop"], decimals=3),
+        "checks": count(drift["checks"], *CHECKS),
+        "alarm": percent(drift["alarm_rate"], decimals=2),
+        "customers": drift["customers"]["training"],
+        "rows": [
+            (
+                _title(row["feature"]),
+                row["severity"] != "none",
+                *(_median(row, shares) for shares in ("shares", "reference_shares")),
+                _index(row["psi"]),
+                _index(row["chance"]),
+            )
+            for row in rows
+        ],
+        "words": [
+            (f"{title_of(row['feature'])}: {word_title(word)}", percent(here), percent(before))
+            for row in drift["features"]
+            for word, here, before in zip(row.get("words", []), row["shares"], row["reference_shares"], strict=False)
+        ],
+        "auc": auc
+        and {
+            "here": fixed(auc["estimate"], 3),
+            "interval": f"{fixed(auc['low'], 3)}–{fixed(auc['high'], 3)}",
+            "estimated": fixed(auc["training_estimate"], 3),
+            "measured": fixed(auc["training"]["mean"], 3) if auc["training"] else None,
+        },
+    }
+
+
+def _say(row: Mapping[str, Any]) -> str:
+    """Return a finding as a phrase that begins with a capital letter and has no full stop."""
+    if row["kind"] == "not_scored":
+        return (
+            f"Нельзя оценить {percent(row['share'], decimals=1)} клиентов выгрузки: части данных нет или она негодна. "
+            f"При обучении таких было {percent(row['reference_share'], decimals=1)}"
+        )
+    title = _title(row["feature"])
+    if row["kind"] == "missing":
+        share, before = (percent(row[key], decimals=1) for key in ("share", "reference_share"))
+        return f"{title}: у {share} клиентов значения нет или модель его не знает. При обучении таких было {before}"
+    if row["kind"] == "word_gone":
+        return (
+            f"{title}: ни у одного клиента нет значения «{word_title(row['word'])}», "
+            f"при обучении оно было у {percent(row['reference_share'], decimals=1)}"
+        )
+    if row["kind"] == "word_new":
+        return (
+            f"{title}: значение «{word_title(row['word'])}» у {percent(row['share'], decimals=1)} клиентов, "
+            "при обучении его не было ни у кого"
+        )
+    way = ""
+    if row.get("higher") is not None:
+        way = f" {'выше' if row['higher'] > MIDDLE else 'ниже'}, чем при обучении,"
+    return f"{title}:{way} PSI {_index(row['psi'])} (случайно бывает до {_index(row['chance'])})"
+
+
+def _title(feature: str) -> str:
+    return SCORE_TITLE if feature == SCORE else title_of(feature)
+
+
+def _index(value: float) -> str:
+    return fixed(value, 2)
+
+
+def _median(row: Mapping[str, Any], shares: str) -> str:
+    """Return the median of a number as far as its bins tell: linear inside a bin, a bound in an outer one."""
+    edges: Sequence[float] = row.get("edges", [])
+    below = 0.0
+    for place, share in enumerate(row[shares]):
+        if share and below + share >= MIDDLE:
+            if not edges:
+                return "—"
+            if place == 0:
+                return f"до {compact(edges[0])}"
+            if place == len(edges):
+                return f"от {compact(edges[-1])}"
+            low, high = edges[place - 1], edges[place]
+            return compact(low + (high - low) * (MIDDLE - below) / share)
+        below += share
+    return "—"
