@@ -1,7 +1,7 @@
 """How a drop differs from the training customers: beyond chance, and by enough to matter.
 
-A drop is counted part by part (`count_drift`); the parts' frames are put under each other in any order and judged once
-(`judge_drift`).
+A drop is counted part by part (`count_drift`); the parts' counts are added up in any order (`add_counts`) and judged
+once (`judge_drift`).
 
 The measure is the population stability index, PSI = sum (p - q) ln(p / q) over the bins' shares here (p) and in
 training (q), each count raised by a half so that an empty bin has a logarithm. Without drift it is distributed as
@@ -65,6 +65,12 @@ def count_drift(features: pl.DataFrame, probability: pl.Series, reference: Refer
     return pl.concat([count_bins(features, reference.features), count_scores(probability)]).sort("feature", "bin")
 
 
+def add_counts(*parts: pl.DataFrame) -> pl.DataFrame:
+    """Return the sum of counts of `count_drift`, whatever their order: as many rows as one part has, or few more."""
+    together = pl.concat([*parts, pl.DataFrame(schema=COUNTS_SCHEMA)])
+    return together.group_by("feature", "bin").agg(pl.col("rows").sum()).sort("feature", "bin")
+
+
 def judge_drift(
     counts: pl.DataFrame,
     reference: Reference,
@@ -77,7 +83,7 @@ def judge_drift(
     """Return what has drifted, as plain JSON values.
 
     Args:
-        counts: of `count_drift`; those of several parts put under each other.
+        counts: of `count_drift`; those of several parts added up or put under each other.
         reference: the training customers.
         delivered: customers of the drop, scored or not.
         warn: PSI from which a difference beyond chance is a warning.
@@ -94,10 +100,7 @@ def judge_drift(
         was compared and how.
     """
     found: dict[str, dict[int, int]] = {}
-    totals = (
-        pl.concat([counts, pl.DataFrame(schema=COUNTS_SCHEMA)]).group_by("feature", "bin").agg(pl.col("rows").sum())
-    )
-    for name, place, rows in totals.iter_rows():
+    for name, place, rows in add_counts(counts).iter_rows():
         found.setdefault(name, {})[place] = rows
     steps = found.get(SCORE, {})
     here = sum(steps.values())

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.typing import NDArray
+from polars.testing import assert_frame_equal
 from scipy import stats
 
 from job.intake.accept import Limits
@@ -20,6 +21,7 @@ from job.models.training_rows import seen_probability
 from job.sample import write_drop
 from job.scoring.drift import (
     FALSE_ALARM,
+    add_counts,
     chi_square_limit,
     chi_square_tail,
     count_drift,
@@ -284,6 +286,8 @@ def test_parts_in_any_order_give_the_same(population: Population, reference: Ref
         for start, stop in ((900, 2_000), (0, 1), (1, 900), (0, 0))
     ]
     assert whole.schema == COUNTS_SCHEMA
+    assert_frame_equal(add_counts(add_counts(*parts[:2]), *parts[2:]), whole)
+    assert add_counts().schema == COUNTS_SCHEMA
     assert judge_drift(pl.concat(parts), reference, delivered=2_000) == judge_drift(whole, reference, delivered=2_000)
 
 
