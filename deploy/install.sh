@@ -1,0 +1,18 @@
+#!/bin/sh
+# Inside the image's build: installs the named sets of requirements into /opt/retention, compiled and read-only.
+set -eu
+target=/opt/retention
+for set in "$@"; do
+    shift
+    set -- "$@" --requirement "/requirements/$set.txt"
+done
+/build/bin/pip --python "$target/bin/python" install --quiet --require-hashes --only-binary :all: "$@"
+# Tests of the libraries, and the symbols that only a debugger reads (60 MB of Polars and zstandard; the
+# wheels that carry shared libraries of others are left alone, as stripping can break what auditwheel patched).
+find "$target" -depth -type d -name tests -exec rm -r {} +
+find "$target" -path '*polars_runtime*/*.so' -exec strip --strip-unneeded {} +
+find "$target" -path '*/zstandard/*.so' -exec strip --strip-unneeded {} +
+python -m compileall -q -j 0 --invalidation-mode unchecked-hash "$target"
+rm "$target"/bin/*ctivate*
+chmod -R a-w,a+rX "$target"
+python /requirements/rootfs.py
