@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format lock clean
+.PHONY: help demo test bench image image-test lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,10 +22,17 @@ test: $(VENV)/development ## Run the tests
 bench: | $(VENV)/python ## Measure the job beside what else could do it; options in BENCH (BENCH=--help)
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
-lint: $(VENV)/development ## Check style, formatting and types
+image: $(VENV)/python ## Build the image; IMAGE="--target train" for the one that trains
+	@$(BIN)/python deploy/image_test.py --build $(IMAGE)
+
+image-test: $(VENV)/development ## Build the image and run it as production does
+	@$(BIN)/python deploy/image_test.py $(IMAGE)
+
+lint: $(VENV)/development ## Check style, formatting, types and the Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/development ## Format the code
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""Build the image of the Dockerfile and run it as production does; one line for each thing checked. See `make image-test`.
+"""Build the image of the Dockerfile and run it as production does; one line for each thing checked.
 
 A Docker engine does it where one answers. Otherwise, as root on Debian or Ubuntu, buildah and podman do, without a
 daemon: their images, settings and the stand-in for the Dockerfile's base are kept in `--cache` and touch nothing else.
@@ -24,10 +24,10 @@ import time
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE = "localhost/oneclick-retention"
@@ -36,6 +36,7 @@ MEMORY_MIB = 512
 DEBIAN = "bookworm"
 CANNOT = 3
 BASE_AGE_DAYS = 14
+CACHE = Path("/var/cache/oneclick-retention-image")
 PROGRAMS = ("buildah", "podman", "runc", "debootstrap", "catatonit")
 
 # Run by the image's own Python, because the image has no shell. Each prints what is wrong, and so nothing.
@@ -228,7 +229,15 @@ def find_engine(cache: Path) -> Engine:
     environment["CONTAINERS_CONF"] = str(cache / "containers.conf")
     environment["BUILDAH_ISOLATION"] = "chroot"
     environment["PATH"] += ":/usr/sbin"
-    limits = ["--runtime", "runc", "--read-only-tmpfs=false", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"]
+    limits = [
+        "--runtime",
+        "runc",
+        "--read-only-tmpfs=false",
+        "--ulimit",
+        "nofile=1024:1024",
+        "--ulimit",
+        "nproc=4096:4096",
+    ]
     build = ["buildah", "build", "--layers", "--pull-never", "--format", "docker"]
     engine = Engine(build, ["podman"], environment, limits)
     make_base(engine, cache)
@@ -239,7 +248,9 @@ def base_name() -> tuple[str, str]:
     """Return the name of the Dockerfile's base and its version of Python."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     version = re.findall(r"^ARG PYTHON_VERSION=(\S+)$", text, flags=re.MULTILINE)[0]
-    return re.findall(r"^FROM (\S+) AS build$", text, flags=re.MULTILINE)[0].replace("${PYTHON_VERSION}", version), version
+    return re.findall(r"^FROM (\S+) AS build$", text, flags=re.MULTILINE)[0].replace(
+        "${PYTHON_VERSION}", version
+    ), version
 
 
 def make_base(engine: Engine, cache: Path) -> None:
@@ -275,7 +286,9 @@ def make_base(engine: Engine, cache: Path) -> None:
             _logged(["chroot", str(root), "sh", "-ec", install], file, engine)
         container = _buildah(engine, "from", "scratch")
         _buildah(engine, "add", "--quiet", container, str(root), "/")
-        _buildah(engine, "config", "--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container)
+        _buildah(
+            engine, "config", "--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container
+        )
         _buildah(engine, "config", "--label", f"made={time.time()}", container)
         _buildah(engine, "commit", "--quiet", "--rm", container, name)
 
@@ -288,10 +301,10 @@ def debian_sources() -> list[str]:
     return [f"deb {' '.join(triple)}" for triple in triples if triple[1].startswith(DEBIAN) and triple[2] == "main"]
 
 
-def _logged(command: Sequence[str], log: object, engine: Engine) -> None:
-    result = subprocess.run(command, check=False, stdout=log, stderr=subprocess.STDOUT, env=engine.environment)  # type: ignore[call-overload]
+def _logged(command: Sequence[str], log: IO[str], engine: Engine) -> None:
+    result = subprocess.run(command, check=False, stdout=log, stderr=subprocess.STDOUT, env=engine.environment)
     if result.returncode:
-        sys.exit(f"{command[0]} failed with {result.returncode}; see {log.name}")  # type: ignore[attr-defined]
+        sys.exit(f"{command[0]} failed with {result.returncode}; see {log.name}")
 
 
 def _buildah(engine: Engine, *arguments: str) -> str:
@@ -310,10 +323,13 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path.relative_to(folder)): (path.lstat().st_ino, path.lstat().st_mtime_ns) for path in paths}
 
 
-def outside(*arguments: str) -> subprocess.CompletedProcess[str]:
+def outside(*arguments: str, settings: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the job of this environment, outside the image."""
     command = [sys.executable, "-m", "job", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RETENTION_")} | (
+        settings or {}
+    )
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
 
 
 def open_folder(path: Path) -> Path:
@@ -323,19 +339,30 @@ def open_folder(path: Path) -> Path:
     return path
 
 
+def _end(result: subprocess.CompletedProcess[str]) -> int | str:
+    """Return the exit code; where it is not 0, with the end of what was said."""
+    return f"{result.returncode}: {result.stderr[-2000:]}" if result.returncode else 0
+
+
 def check_image(engine: Engine, report: Report, work: Path) -> None:
     """Check what the image says of itself and what is in it."""
-    labels = json.loads(engine.ask("inspect", "--type", "image", "--format", "{{json .Config.Labels}}", f"{IMAGE}:test"))
+    labels = json.loads(
+        engine.ask("inspect", "--type", "image", "--format", "{{json .Config.Labels}}", f"{IMAGE}:test")
+    )
     expected = {"title": "oneclick-retention", "licenses": "MIT", "revision": revision()}
     expected["version"] = _labels()[1].removeprefix("VERSION=")
     found = {name: labels.get(f"org.opencontainers.image.{name}") for name in expected}
     report.check("labels name the version and the source", found, expected)
-    report.check("the version is that of the labels", engine.run_image("--version").stdout, f"retention, version {expected['version']}\n")
+    said = engine.run_image("--version").stdout
+    report.check("the job says the same version", said, f"retention, version {expected['version']}\n")
     result = engine.run_image("-c", CONFINED, python=True, mounts={"/drop": f"{work / 'drop'}:ro"})
-    report.check("runs as a number, confined, on a read-only root", (result.returncode, result.stdout, result.stderr), (0, "", ""))
+    wrong = (result.returncode, result.stdout, result.stderr)
+    report.check("it runs as a number, confined, on a read-only root", wrong, (0, "", ""))
     result = engine.run_image("-c", CONTENTS, python=True)
-    report.check("holds no shell, compiler, pip, cache or writable code, and all of it compiled", (result.returncode, result.stdout, result.stderr), (0, "", ""))
-    report.check(f"the memory limit of {MEMORY_MIB} MiB is in force", engine.run_image("-c", ALLOCATE, python=True).returncode, 137)
+    wrong = (result.returncode, result.stdout, result.stderr)
+    report.check("it has no shell, compiler, pip, cache or writable code; all of it is compiled", wrong, (0, "", ""))
+    code = engine.run_image("-c", ALLOCATE, python=True).returncode
+    report.check(f"the memory limit of {MEMORY_MIB} MiB is in force", code, 137)
 
 
 def check_runs(engine: Engine, report: Report, work: Path) -> None:
@@ -344,26 +371,28 @@ def check_runs(engine: Engine, report: Report, work: Path) -> None:
     mounts = {"/drop": f"{drop}:ro", "/out": str(out)}
     score = ("score", "--input", "/drop", "--output", "/out")
     result = engine.run_image(*score, mounts=mounts)
-    report.check("score publishes a run", (result.returncode, result.stderr), (0, ""))
+    report.check("score publishes a run", _end(result), 0)
     runs = [path.name for path in (out / "runs").iterdir()]
-    report.check("one run, and latest names it", [os.readlink(out / "latest")], [f"runs/{name}" for name in runs])
-    report.check("it is whole", all((out / "latest" / name).is_file() for name in ("_SUCCESS", "report.html", "campaign.csv")), True)
+    report.check("one run, and latest names it", [str((out / "latest").readlink())], [f"runs/{name}" for name in runs])
+    whole = all((out / "latest" / name).is_file() for name in ("_SUCCESS", "report.html", "campaign.csv"))
+    report.check("it is whole, with the page", whole, expected=True)
     before = snapshot(out / "runs")
     result = engine.run_image("score", mounts=mounts, settings={"RETENTION_INPUT": "/drop", "RETENTION_OUTPUT": "/out"})
-    report.check("the same again, from environment variables, exits with 0", (result.returncode, result.stderr), (0, ""))
+    report.check("the same again, from environment variables, exits with 0", _end(result), 0)
     report.check("and does nothing twice", snapshot(out / "runs"), before)
     result = outside("score", "--input", str(drop), "--output", str(work / "outside"))
-    report.check("outside the image it scores, too", (result.returncode, result.stderr), (0, ""))
+    report.check("outside the image it scores, too", _end(result), 0)
     names = ("scored.csv", "campaign.csv", "rejected.csv", "excluded.csv")
     hashes = [{name: sha256(folder / "latest" / name) for name in names} for folder in (out, work / "outside")]
     report.check(f"with the same bytes: {', '.join(names)}", hashes[0], hashes[1])
     result = engine.run_image("report", "--run", "/out/latest", mounts={"/out": str(out)})
-    report.check("report draws the page again", result.returncode, 0)
-    report.check("validate", engine.run_image("validate", "--input", "/drop", mounts={"/drop": f"{drop}:ro"}).returncode, 0)
+    report.check("report draws the page again", _end(result), 0)
+    result = engine.run_image("validate", "--input", "/drop", mounts={"/drop": f"{drop}:ro"})
+    report.check("validate reads the drop", _end(result), 0)
     outside("sample", "--outcome-of", str(out / "latest"), "--seed", "7", str(work / "outcome"))
     mounts = {"/out": str(out), "/outcome": f"{work / 'outcome'}:ro"}
     result = engine.run_image("lift", "--run", "/out/latest", "--outcome", "/outcome", mounts=mounts)
-    report.check("lift", (result.returncode, result.stderr), (0, ""))
+    report.check("lift compares it with an outcome", _end(result), 0)
 
 
 def check_codes(engine: Engine, report: Report, work: Path) -> None:
@@ -375,7 +404,7 @@ def check_codes(engine: Engine, report: Report, work: Path) -> None:
     def expect(what: str, code: int, result: subprocess.CompletedProcess[str]) -> None:
         said = bool(result.stderr.strip()) and "Traceback" not in result.stderr
         report.check(f"exit code {code}: {what}", (result.returncode, said), (code, True))
-        report.check("  and nothing is published", [path for path in (out / "runs").glob("*")], [])
+        report.check("  and nothing is published", sorted((out / "runs").glob("*")), [])
 
     expect("wrong usage", 2, engine.run_image(*score, "--max-rejected", "7", mounts=mounts))
     bad = work / "bad"
@@ -401,17 +430,18 @@ def check_codes(engine: Engine, report: Report, work: Path) -> None:
         expect("another run holds the output", 7, engine.run_image(*score, mounts=mounts))
 
 
-def pod_of(rendered: str, volumes: Mapping[str, Path], image: str) -> dict[str, object]:
+def pod_of(rendered: str, volumes: Mapping[str, Path], image: str) -> dict[str, Any]:
     """Return the CronJob's pod template as a Pod, with folders of this machine in place of the claims."""
     import yaml  # noqa: PLC0415  # of the development requirements
 
-    documents: Iterator[dict[str, object]] = yaml.safe_load_all(rendered)
-    template = next(item for item in documents if item["kind"] == "CronJob")["spec"]["jobTemplate"]["spec"]["template"]  # type: ignore[index]
+    job = next(item for item in yaml.safe_load_all(rendered) if item["kind"] == "CronJob")
+    template = job["spec"]["jobTemplate"]["spec"]["template"]
     for volume in template["spec"]["volumes"]:
         if volume.pop("persistentVolumeClaim", None):
             volume["hostPath"] = {"path": str(volumes[volume["name"]]), "type": "Directory"}
     template["spec"]["containers"][0]["image"] = image
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "retention"} | template["metadata"], "spec": template["spec"]}
+    metadata = template["metadata"] | {"name": "retention"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
 def check_pod(engine: Engine, report: Report, work: Path) -> None:
@@ -426,15 +456,47 @@ def check_pod(engine: Engine, report: Report, work: Path) -> None:
     file = work / "pod.json"
     file.write_text(json.dumps(pod), encoding="utf-8")
     play = [*engine.run, "kube", "play", "--network", "none", str(file)]
-    played = subprocess.run(play, env=engine.environment, check=False, capture_output=True, text=True)
-    report.check("the rendered pod template starts", (played.returncode, played.stderr if played.returncode else ""), (0, ""))
-    if played.returncode:
-        return
-    code = engine.ask("wait", "retention-score")
-    report.check("and ends with 0", (code, engine.ask("logs", "retention-score") if code != "0" else ""), ("0", ""))
-    report.check("having published a workbook, as the overlay says", (out / "latest" / "campaign.xlsx").is_file(), True)
-    report.check("with the same scores", sha256(out / "latest" / "scored.csv"), sha256(work / "out" / "latest" / "scored.csv"))
-    engine.ask("kube", "down", str(file))
+    try:
+        played = subprocess.run(play, env=engine.environment, check=False, capture_output=True, text=True)
+        report.check("the rendered pod template starts", _end(played), 0)
+        if played.returncode:
+            return
+        code = engine.ask("wait", "retention-score")
+        report.check("and ends with 0", "0" if code == "0" else f"{code}: {engine.ask('logs', 'retention-score')}", "0")
+    finally:
+        subprocess.run(
+            [*engine.run, "kube", "down", str(file)], env=engine.environment, check=False, capture_output=True
+        )
+    report.check(
+        "having published a workbook, as the overlay says", (out / "latest/campaign.xlsx").is_file(), expected=True
+    )
+    settings = {item["name"]: item["value"] for item in pod["spec"]["containers"][0]["env"]}
+    settings |= {"RETENTION_INPUT": str(work / "drop"), "RETENTION_OUTPUT": str(work / "outside-pod")}
+    settings |= {"RETENTION_SCRATCH": str(work), "RETENTION_METRICS": str(work / "metrics.prom"), "TMPDIR": str(work)}
+    report.check("outside with the same settings", _end(outside("score", settings=settings)), 0)
+    hashes = [sha256(folder / "latest/scored.csv") for folder in (out, work / "outside-pod")]
+    report.check("scored.csv has the same bytes", hashes[0], hashes[1])
+
+
+def check_stop(engine: Engine, report: Report, work: Path) -> None:
+    """Stop a run that waits for its drop: the first process of a container gets no signal that it does not handle."""
+    mounts = ["--volume", f"{work / 'partial'}:/drop:ro", "--volume", f"{open_folder(work / 'stopped')}:/out"]
+    options = [*engine.run_options, "--detach", "--read-only", "--network", "none", "--cap-drop", "ALL", *mounts]
+    score = ("score", "--input", "/drop", "--output", "/out", "--wait", "60")
+    container = engine.ask("run", *options, f"{IMAGE}:test", *score)
+    try:
+        for _ in range(300):
+            logs = subprocess.run(
+                [*engine.run, "logs", container], env=engine.environment, check=True, capture_output=True, text=True
+            )
+            if '"stage": "wait"' in logs.stdout + logs.stderr:
+                break
+            time.sleep(0.2)
+        engine.ask("stop", "--time", "20", container)
+        code = engine.ask("inspect", "--format", "{{.State.ExitCode}}", container)
+        report.check("told to stop, it does, with the shell's code for SIGTERM", code, "143")
+    finally:
+        engine.ask("rm", "--force", container)
 
 
 def check_training(engine: Engine, report: Report, work: Path) -> None:
@@ -447,10 +509,10 @@ def check_training(engine: Engine, report: Report, work: Path) -> None:
     train = ("train", "--quick", "--input", "/drop", "--artifacts", "/artifacts/model")
     settings = {"TMPDIR": "/scratch"}
     result = engine.run_image(*train, mounts=mounts, settings=settings, tag=f"{IMAGE}:test-train", memory=2048)
-    report.check("train writes an artifact", (result.returncode, result.stderr[-2000:] if result.returncode else ""), (0, ""))
+    report.check("train writes an artifact", _end(result), 0)
     mounts = {"/drop": f"{work / 'drop'}:ro", "/artifacts": f"{artifacts}:ro", "/out": str(out)}
     score = ("score", "--input", "/drop", "--output", "/out", "--artifacts", "/artifacts/model")
-    report.check("that score takes", engine.run_image(*score, mounts=mounts).returncode, 0)
+    report.check("that score takes", _end(engine.run_image(*score, mounts=mounts)), 0)
 
 
 def print_size(engine: Engine) -> None:
@@ -461,18 +523,33 @@ def print_size(engine: Engine) -> None:
         print(f"  {size / 1e6:6.1f} MB  {part}")
 
 
+def build(engine: Engine, target: str, requirements: str) -> None:
+    """Build a stage for use and say where it is: Docker has it; without Docker it is an archive to load anywhere."""
+    version = _labels()[1].removeprefix("VERSION=")
+    tag = f"oneclick-retention:{version}" + ("-train" if target == "train" else "")
+    seconds = engine.build_image(tag, "--target", target, "--build-arg", f"REQUIREMENTS={requirements}")
+    print(f"Built {tag} in {seconds:.0f} s")
+    if engine.run == ["podman"]:
+        archive = ROOT / "dist" / f"{tag.replace(':', '-')}.tar"
+        archive.parent.mkdir(exist_ok=True)
+        archive.unlink(missing_ok=True)
+        engine.ask("save", "--quiet", "--format", "docker-archive", "--output", str(archive), f"localhost/{tag}")
+        print("Without Docker, its base is made of Debian's own packages.")
+        print(f"Load it elsewhere with: docker load --input {archive.relative_to(ROOT)}")
+
+
 def main() -> None:
     """Build, check, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--build", action="store_true", help="only build, and tag oneclick-retention:<version>")
+    parser.add_argument("--build", action="store_true", help="only build, for use")
+    parser.add_argument("--target", choices=("score", "train"), default="score", help="with --build: the stage")
+    parser.add_argument("--requirements", default="report", help="with --build: sets of requirements/ for `score`")
     parser.add_argument("--no-train", action="store_true", help="leave out the target train")
-    parser.add_argument("--cache", type=Path, default=Path("/var/cache/oneclick-retention-image"), help="for podman's images")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where images are kept without Docker")
     arguments = parser.parse_args()
     engine = find_engine(arguments.cache)
     if arguments.build:
-        version = _labels()[1].removeprefix("VERSION=")
-        seconds = engine.build_image(f"oneclick-retention:{version}")
-        print(f"Built oneclick-retention:{version} in {seconds:.0f} s")
+        build(engine, arguments.target, arguments.requirements)
         return
     report = Report()
     seconds = engine.build_image(f"{IMAGE}:test")
@@ -481,7 +558,7 @@ def main() -> None:
         work = Path(folder)
         work.chmod(0o755)
         outside("sample", "--customers", "5000", "--seed", "7", str(work / "drop"))
-        for check in (check_image, check_runs, check_codes, check_pod):
+        for check in (check_image, check_runs, check_codes, check_stop, check_pod):
             check(engine, report, work)
         if not arguments.no_train:
             check_training(engine, report, work)

@@ -13,6 +13,6 @@ find "$target" -depth -type d -name tests -exec rm -r {} +
 find "$target" -path '*polars_runtime*/*.so' -exec strip --strip-unneeded {} +
 find "$target" -path '*/zstandard/*.so' -exec strip --strip-unneeded {} +
 python -m compileall -q -j 0 --invalidation-mode unchecked-hash "$target"
-rm "$target"/bin/*ctivate*
+rm -r "$target"/bin/*ctivate* "$target/include"
 chmod -R a-w,a+rX "$target"
 python /requirements/rootfs.py

@@ -1,4 +1,4 @@
-"""Inside the image's build: lay out in /rootfs the few files of this system that Python and the installed libraries run on.
+"""Inside the image's build: lay out in /rootfs the few files of this system that Python and the libraries run on.
 
 The base has a shell, a package manager, Perl and 60 MB more that the job never calls. What it does call is known: the
 interpreter, its standard library (compiled here, as the slim base is not), the shared libraries that `ldd` names for
@@ -21,8 +21,10 @@ ROOTFS = Path("/rootfs")
 LIBRARIES = Path("/opt/retention")
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 # Parts of it that install, document, develop or draw windows.
-NOT_RUN = ("config-*", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages", "dist-packages", "sqlite3/test")
-NOT_RUN += ("test", "tests", "tkinter", "turtledemo", "__pycache__", "_tkinter*.so", "nis.*.so", "_*dbm.*.so", "*.a")
+NOT_RUN = (
+    *("config-*", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages", "dist-packages"),
+    *("test", "tests", "tkinter", "turtledemo", "__pycache__", "_tkinter*.so", "nis.*.so", "_*dbm.*.so", "*.a"),
+)
 OPENED_BY_NAME = (
     "/etc/group",
     "/etc/ld.so.cache",
@@ -67,7 +69,7 @@ def _without_dots(parts: tuple[str, ...]) -> list[str]:
 
 
 def shared_libraries(files: list[Path]) -> set[Path]:
-    """Return what the dynamic loader opens for `files`, itself included; a library that it does not find ends the build."""
+    """Return what the dynamic loader opens for `files`, itself included; one that it does not find ends the build."""
     listing = subprocess.run(["ldd", *files], check=False, capture_output=True, text=True).stdout
     # Some wheels bring a library that only their other one, loaded before, leads to.
     if missing := sorted(set(re.findall(r"(\S+) => not found", listing)) - {file.name for file in files}):
