@@ -86,7 +86,7 @@ def write_metrics(path: Path, call: Call, manifest: Mapping[str, Any] | None) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")  # no *.prom: nobody reads it half written
     try:
-        beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        beside.write_bytes("".join(f"{line}\n" for line in lines).encode())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def write_metrics(path: Path, call: Call, manifest: Mapping[str, Any] | None) ->
 def read_metrics(path: Path, names: Iterable[str]) -> list[str]:
     """Return the lines with values of these metrics from an earlier file; none if there is no such file."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().decode().split("\n")  # and at no other end of line: names may hold them
     except (OSError, UnicodeDecodeError):
         return []
     wanted = set(names)

@@ -134,10 +134,11 @@ def supervise(work: Callable[[], int]) -> Ending:
     for name in notes:
         if name.startswith(_FOLDER):
             _remove(name.removeprefix(_FOLDER))
+    is_stopped = bool(stopper.received) or ended in {signal.SIGTERM, signal.SIGHUP}  # but libraries raise SIGINT
     if stopper.received and ended is not None:
         ended = stopper.received[0]
     kept = {name: value for name, value in notes.items() if not name.startswith(_FOLDER)}
-    return Ending(exit_code, ended, is_stopped=ended in ours, notes=kept)
+    return Ending(exit_code, ended, is_stopped=is_stopped, notes=kept)
 
 
 def _listen(reader: int) -> dict[str, str]:
