@@ -108,6 +108,8 @@ class Invocation:
             seconds=seconds,
             peak_memory_mib=round(peak / 2**20, 1),
         )
+        if self.is_process:
+            forward_to(None)
 
     def _write_metrics(self, exit_code: int, seconds: float, peak: int) -> None:
         from job.metrics import Call, write_metrics  # noqa: PLC0415 - for whoever asks for it

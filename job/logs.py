@@ -65,13 +65,14 @@ class Forwarder(logging.Handler):
             self.log.write(record.getMessage(), level=record.levelno, logger=record.name)
 
 
-def forward_to(log: Log) -> None:
-    """Let Python's own logging end in `log`, and nowhere else."""
+def forward_to(log: Log | None) -> None:
+    """Let Python's own logging end in `log`; None ends that."""
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, Forwarder)]:
         root.removeHandler(handler)
-    root.addHandler(Forwarder(log))
-    logging.getLogger(_OWN).setLevel(logging.INFO)
+    if log is not None:
+        root.addHandler(Forwarder(log))
+        logging.getLogger(_OWN).setLevel(logging.INFO)
 
 
 def describe_traceback(traceback: TracebackType | None) -> list[str]:

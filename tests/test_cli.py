@@ -278,3 +278,51 @@ def test_the_real_export_scores_the_same_from_parquet_in_any_order_and_without_l
     assert score(real_export, tmp_path / "a").exit_code == 0
     assert score(drop, tmp_path / "b").exit_code == 0
     assert_frame_equal(scored(tmp_path / "b"), scored(tmp_path / "a"), check_exact=True)
+
+
+def test_a_forced_run_is_another_run_with_the_same_bytes(small_drop: Path, tmp_path: Path) -> None:
+    for _ in range(3):
+        assert score(small_drop, tmp_path, "--force").exit_code == 0
+    first, *others = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert others == [f"{first}-2", f"{first}-3"]
+    assert os.readlink(tmp_path / "latest") == f"runs/{first}-3"
+    for name in ("scored.parquet", "scored.csv", "campaign.csv"):
+        assert len({(run / name).read_bytes() for run in (tmp_path / "runs").iterdir()}) == 1
+    again = score(small_drop, tmp_path)
+    assert again.stdout == f"Nothing to do: the same drop was published before, as {tmp_path / 'runs' / first}\n"
+    assert os.readlink(tmp_path / "latest") == f"runs/{first}-3"
+
+
+def test_old_runs_are_removed_on_request(small_drop: Path, tmp_path: Path) -> None:
+    for campaign in ("a", "b", "c"):
+        assert score(small_drop, tmp_path, "--campaign", campaign).exit_code == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+    assert score(small_drop, tmp_path, "--campaign", "d", "--keep-runs", 2).exit_code == 0
+    listed = json.loads(run("runs", "--output", tmp_path, "--json").stdout)
+    assert [row["is_latest"] for row in listed] == [True, False]
+    names = [json.loads((tmp_path / "runs" / row["run_id"] / "manifest.json").read_text()) for row in listed]
+    assert [manifest["settings"]["campaign"]["name"] for manifest in names] == ["d", "c"]
+    shown = run("runs", "--output", tmp_path).stdout.splitlines()
+    assert len(shown) == 3
+    assert f"*  {listed[0]['run_id']}  " in shown[1]
+
+
+@pytest.mark.parametrize("campaign", ["../../../etc/x", "/etc/x", "a/b", "..", "$(id)", "a;b`c`", "'; DROP"])
+def test_a_campaign_may_be_called_anything_and_names_no_file(campaign: str, small_drop: Path, tmp_path: Path) -> None:
+    output = tmp_path / "deep" / "er" / "out"
+    assert score(small_drop, output, "--campaign", campaign).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep"]
+    assert sorted(path.name for path in output.iterdir()) == [".lock", "latest", "runs"]
+    manifest = json.loads((output / "latest" / "manifest.json").read_text())
+    assert manifest["settings"]["campaign"]["name"] == campaign
+
+
+def test_hidden_and_strange_files_in_the_drop_are_not_read(small_drop: Path, tmp_path: Path) -> None:
+    """What is read is decided by four names; nothing else in the folder is opened, whatever it is called."""
+    drop = copy(small_drop, tmp_path)
+    for name in (".money.csv", "money.csv.bak", "$(touch x).csv", "..money.csv", "*.csv"):
+        (drop / name).write_bytes(b"\0")
+    os.mkfifo(drop / "pipe.csv")
+    assert score(drop, tmp_path / "out").exit_code == 0
+    manifest = json.loads((tmp_path / "out" / "latest" / "manifest.json").read_text())
+    assert [file["file"] for file in manifest["inputs"]] == [f"{name}.csv" for name in TABLES]

@@ -71,6 +71,8 @@ def test_what_modules_say_is_handed_on(clean_root: logging.Logger, capsys: pytes
         ("waiting for money", "job.intake.drop", "info"),
         ("trouble", "library", "warning"),
     ]
+    forward_to(None)
+    assert not [handler for handler in clean_root.handlers if isinstance(handler, Forwarder)]
 
 
 def test_a_traceback_is_told_without_any_value() -> None:

@@ -103,6 +103,9 @@ def remove_stale_scratch(parent: Path) -> None:
         OSError: one cannot be removed.
     """
     for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
+        if folder.is_symlink():
+            _remove(folder)
+            continue
         try:
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -256,7 +259,10 @@ def _order(run: Path) -> tuple[int, str]:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder that another process may be removing, too."""
+    """Remove a folder that another process may be removing, too; of a link, only the link."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink(missing_ok=True)
+        return
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)
     if folder.exists():

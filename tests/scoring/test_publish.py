@@ -263,6 +263,33 @@ def test_scratch_that_cannot_be_made(tmp_path: Path) -> None:
     assert caught.value.problems == (f"{tmp_path}/file/x: cannot be written: Not a directory",)
 
 
+@pytest.mark.parametrize("name", ["runs/.partial-a-1", "runs/.removed-a", ".scratch-1", "runs/old"])
+def test_links_planted_in_the_output_are_not_followed(name: str, tmp_path: Path) -> None:
+    precious, output = tmp_path / "precious", tmp_path / "out"
+    precious.mkdir()
+    for file in ("keep", ".lock", "_SUCCESS"):
+        (precious / file).touch()
+    (output / "runs").mkdir(parents=True)
+    (output / name).symlink_to(precious)
+    publish(output, "a")
+    publish(output, "b")
+    keep_newest(output, 1, run_id="b")
+    assert sorted(path.name for path in precious.iterdir()) == [".lock", "_SUCCESS", "keep"]
+    assert not (output / name).is_symlink()
+    assert visible(output) == ["b"]
+
+
+def test_a_link_in_the_place_of_latest_is_replaced_not_followed(tmp_path: Path) -> None:
+    precious, output = tmp_path / "precious", tmp_path / "out"
+    precious.mkdir()
+    output.mkdir()
+    for name in ("latest", ".latest.new"):
+        (output / name).symlink_to(precious)
+    publish(output, "a")
+    assert os.readlink(output / "latest") == "runs/a"
+    assert list(precious.iterdir()) == []
+
+
 CRASHES = """
 import os, shutil, signal, sys
 from pathlib import Path

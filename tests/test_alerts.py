@@ -1,0 +1,80 @@
+"""The example alerts name only what is written, and each can be told apart from silence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from job.metrics import OF_THE_CALL, OF_THE_RUN
+
+FILE = Path(__file__).parents[1] / "deploy" / "alerts.yaml"
+(GROUP,) = yaml.safe_load(FILE.read_text(encoding="utf-8"))["groups"]
+
+
+@pytest.mark.parametrize("rule", GROUP["rules"], ids=[rule["alert"] for rule in GROUP["rules"]])
+def test_a_rule_is_whole_and_names_only_what_is_written(rule: dict[str, Any]) -> None:
+    assert set(rule) - {"for"} == {"alert", "expr", "labels", "annotations"}
+    assert set(rule["annotations"]) == {"summary", "description"}
+    assert rule["labels"]["severity"] in {"info", "warning", "critical"}
+    named = set(re.findall(r"retention_\w+", rule["expr"]))
+    assert named
+    assert named <= {*OF_THE_CALL, *OF_THE_RUN}
+
+
+def test_names_are_unique() -> None:
+    names = [rule["alert"] for rule in GROUP["rules"]]
+    assert len(set(names)) == len(names)
+
+
+def holds(expression: str, values: dict[str, float], now: float) -> bool:
+    """Work out an expression of the small part of PromQL that the rules use; a metric without value is no match."""
+
+    def atom(text: str) -> bool:
+        text = text.strip()
+        if match := re.fullmatch(r"absent\((\w+)\)", text):
+            return match[1] not in values
+        if match := re.fullmatch(r"(\w+) unless (\w+)", text):
+            return match[1] in values and match[2] not in values
+        match = re.fullmatch(r"(time\(\) - )?(retention_\w+) (>=|==|!=|>) ([\d *]+)", text)
+        assert match is not None, text
+        if match[2] not in values:
+            return False
+        value = now - values[match[2]] if match[1] else values[match[2]]
+        limit = 1.0
+        for factor in match[4].split("*"):
+            limit *= float(factor)
+        return {">=": value >= limit, "==": value == limit, "!=": value != limit, ">": value > limit}[match[3]]
+
+    return any(all(atom(part) for part in side.split(" and ")) for side in expression.split(" or "))
+
+
+NOW, DAY = 1_800_000_000.0, 86400.0
+WELL = {
+    "retention_last_run_timestamp_seconds": NOW - DAY,
+    "retention_last_success_timestamp_seconds": NOW - DAY,
+    "retention_published_timestamp_seconds": NOW - DAY,
+    "retention_exit_code": 0.0,
+    "retention_drift_severity": 0.0,
+}
+FIRST_FAILURE = {"retention_last_run_timestamp_seconds": NOW - DAY, "retention_exit_code": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("values", "fired"),
+    [
+        (WELL, set()),
+        ({}, {"RetentionNoMetrics"}),
+        (FIRST_FAILURE, {"RetentionNeverSucceeded", "RetentionFailed"}),
+        ({**WELL, "retention_last_success_timestamp_seconds": NOW - 34 * DAY}, {"RetentionNoSuccess"}),
+        ({**WELL, "retention_published_timestamp_seconds": NOW - 34 * DAY}, {"RetentionNothingNewPublished"}),
+        *(({**WELL, "retention_exit_code": float(code)}, {"RetentionFailed"}) for code in (1, 2, 3, 4, 5, 6, 7, 143)),
+        ({**WELL, "retention_exit_code": 8.0, "retention_drift_severity": 2.0}, {"RetentionDriftStop"}),
+        ({**WELL, "retention_drift_severity": 1.0}, {"RetentionDriftWarning"}),
+    ],
+)
+def test_what_fires_when(values: dict[str, float], fired: set[str]) -> None:
+    assert {rule["alert"] for rule in GROUP["rules"] if holds(rule["expr"], values, NOW)} == fired
