@@ -71,7 +71,7 @@ def locked_output(output: Path) -> Iterator[None]:
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """Give a folder of this process's own for what does not fit into memory; it is gone when the block ends.
 
-    Should the process die, the folder is removed by whoever watches it, or by the next `remove_stale_scratch`.
+    Should the process die, the folder is removed by whoever watches it, or by the next to call this.
 
     Args:
         parent: where it is made; several outputs may share it.
@@ -79,44 +79,55 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     Raises:
         OutputError: it cannot be written to.
     """
-    with as_output_error(parent):
+    with as_output_error(parent), contextlib.ExitStack() as stack:
         parent.mkdir(parents=True, exist_ok=True)
-        folder = parent / f"{SCRATCH_PREFIX}{secrets.token_hex(4)}"
-        with removed_if_killed(folder):
-            beside = parent / f"{SCRATCH_PREFIX}{secrets.token_hex(4)}{LOCK}"
-            descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                folder.mkdir()
-                beside.rename(folder / LOCK)  # held before it can be found
-                yield folder
-            finally:
-                beside.unlink(missing_ok=True)
-                shutil.rmtree(folder, ignore_errors=True)
-                os.close(descriptor)
+        remove_stale_scratch(parent)
+        while True:
+            folder = parent / f"{SCRATCH_PREFIX}{secrets.token_hex(4)}"
+            stack.enter_context(removed_if_killed(folder))
+            folder.mkdir()
+            descriptor = _take(folder)
+            if descriptor is not None:  # else somebody took the new folder for a dead one
+                break
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(descriptor)
 
 
 def remove_stale_scratch(parent: Path) -> None:
-    """Remove the scratch folders of dead processes; those in use are left alone.
+    """Remove the scratch folders of dead processes; those in use, and those of other users, are left alone.
 
     Raises:
         OSError: one cannot be removed.
     """
     for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
-        if folder.is_symlink():
-            _remove(folder)
-            continue
-        try:
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # just being made, or just being removed
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(folder)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(descriptor)
+        with contextlib.suppress(PermissionError):
+            if folder.is_symlink() or not folder.is_dir():
+                _remove(folder)
+            elif (descriptor := _take(folder)) is not None:
+                try:
+                    _remove(folder)
+                finally:
+                    os.close(descriptor)
+
+
+def _take(folder: Path) -> int | None:
+    """Return the open lock of a scratch folder, held; None if another process holds it, or if it is gone."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    if os.fstat(descriptor).st_nlink == 0:  # it was removed after it was opened
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def is_published(output: Path, run_id: str) -> bool:

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from job.errors import OutputBusyError, OutputError
+from job.scoring import publish as publish_module
 from job.scoring.publish import (
     describe_files,
     heal_latest,
@@ -247,13 +248,33 @@ def test_scratch_is_there_for_the_block_and_gone_after(tmp_path: Path) -> None:
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_the_scratch_of_a_dead_process_is_removed_with_the_next_lock(tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [(), (".lock",), (".lock", "part")])
+def test_the_scratch_of_a_dead_process_is_removed_by_the_next(files: tuple[str, ...], tmp_path: Path) -> None:
     dead = tmp_path / ".scratch-dead"
-    dead.mkdir()
-    (dead / ".lock").touch()
-    (dead / "part").write_text("x")
-    with locked_output(tmp_path):
-        assert not dead.exists()
+    for enter in (locked_output, scratch_folder):
+        dead.mkdir()
+        for file in files:
+            (dead / file).write_text("x")
+        (tmp_path / ".scratch-file").touch()
+        with enter(tmp_path):
+            assert not dead.exists()
+            assert not (tmp_path / ".scratch-file").exists()
+
+
+def test_scratch_that_is_taken_for_a_dead_one_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else cleans up between the making of the folder and the taking of its lock."""
+    tokens = iter(["first", "second"])
+    monkeypatch.setattr(publish_module.secrets, "token_hex", lambda _: next(tokens))
+    take = publish_module._take
+
+    def late(folder: Path) -> int | None:
+        if folder.name == ".scratch-first":
+            shutil.rmtree(folder)
+        return take(folder)
+
+    monkeypatch.setattr(publish_module, "_take", late)
+    with scratch_folder(tmp_path) as folder:
+        assert folder.name == ".scratch-second"
 
 
 def test_scratch_that_cannot_be_made(tmp_path: Path) -> None:
