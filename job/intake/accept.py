@@ -5,14 +5,17 @@ Duplicates, rows of customers that are not in `market_file`, tables that do not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from job.errors import DropError, Problem, shorten
-from job.intake.table import REPAIRS_SCHEMA, TableIntake, read_table
+from job.intake.table import REPAIRS_SCHEMA, Broken, TableIntake, count_broken, read_table
 from job.intake.validate import concat_rejected, reject_rows
+from job.memory import MemoryPlan
+from job.spool import Scratch, Spool, cut_ranges
 from schemas.vocabulary import MARKET_FILE, TABLES, Table
 
 if TYPE_CHECKING:
@@ -56,8 +59,9 @@ class Intake:
     """A drop that was accepted.
 
     Args:
-        tables: table -> its accepted rows in ASCII; also `row`, the row's number in its file.
-        rejected: one row per rejected row and broken rule (`REJECTED_SCHEMA`).
+        tables: table -> its accepted rows in ASCII; also `row`, the row's number in its file. Empty where they were
+            taken range by range.
+        rejections: file -> one row per rejected row and broken rule (`REJECTED_SCHEMA`), by row.
         repairs: one row per file, column and repaired spelling.
         accounts: file -> what became of its rows.
         files: what the manifest says of each file.
@@ -67,7 +71,7 @@ class Intake:
     """
 
     tables: dict[str, pl.DataFrame]
-    rejected: pl.DataFrame
+    rejections: dict[str, Spool]
     repairs: pl.DataFrame
     accounts: dict[str, Account]
     files: list[dict[str, object]]
@@ -75,123 +79,299 @@ class Intake:
     customers_rejected: int
     warnings: tuple[str, ...]
 
+    @property
+    def rejected(self) -> pl.DataFrame:
+        """All rejections, by row within each file, in the order of the tables."""
+        return concat_rejected(rejections.read() for rejections in self.rejections.values())
+
 
 def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limits) -> Intake:
-    """Read the four files of a drop and decide about each row.
+    """Read the four files of a drop, decide about each row, and hold all tables in memory.
 
     Args:
         files: table -> its file.
-        labelled: whether the label must be there (training) or is passed over (scoring).
+        labelled: whether the label must be there (training) or not (scoring).
         limits: how much may be wrong.
 
     Raises:
         DropError: the drop is bad; every problem of every file is named.
         DropIncompleteError: a file changed while it was read.
     """
-    read = _read_tables(files, labelled=labelled)
-    decided = {name: _decide_duplicates(table) for name, table in read.items()}
-    market_file = read[MARKET_FILE.name]
-    known, unread = _customers(market_file)
-    accepted = decided[MARKET_FILE.name].accepted.select("id")
-    problems: list[str | Problem] = []
-    for name in TABLES:
-        problems.extend(_too_many_rejected(read[name], decided[name].rejected, limits))
-        problems.extend(_too_many_unknown(read[name], limits))
-        if name != MARKET_FILE.name:
-            problems.extend(_overlap(read[name], decided[name].accepted, known, limits))
-    problems.extend(_cut_files(read, known))
-    for name in TABLES:
-        if name != MARKET_FILE.name:
-            decided[name] = _decide_orphans(read[name], decided[name], accepted)
-    if accepted.is_empty():
-        problems.append(Problem(market_file.file.name, "at least one row that can be used", "none"))
-    if problems:
-        raise DropError(problems)
-
-    accounts = {read[name].file.name: _account(read[name], decided[name]) for name in TABLES}
-    for name, account in accounts.items():
-        account.check(name)
-    tables = {name: decided[name].accepted.drop("repaired") for name in TABLES}
-    for name, table in tables.items():  # all else was checked row by row, as the files were read
-        if table.select(TABLES[name].key).is_duplicated().any():
-            raise AssertionError(f"{name}: a key occurs twice after duplicates were decided")
-    customers_in = known.height + unread
-    return Intake(
-        tables=tables,
-        rejected=concat_rejected(decided[name].rejected for name in TABLES),
-        repairs=pl.concat([REPAIRS_SCHEMA.to_frame(), *(table.repairs for table in read.values())]),
-        accounts=accounts,
-        files=[
-            {"table": name, **table.facts, "rows": table.rows_in, "blank_lines": table.blank_lines}
-            for name, table in read.items()
-        ],
-        customers_in=customers_in,
-        customers_rejected=customers_in - accepted.height,
-        warnings=tuple(
-            f"{table.file.name}, row {table.open_end}: the last line has no line end; nothing else seems cut"
-            for table in read.values()
-            if table.open_end is not None
-        ),
-    )
+    reading = read_drop(files, labelled=labelled)
+    parts = list(reading.ranges())
+    intake = reading.conclude(limits)
+    tables = {name: pl.concat(part[name] for part in parts).sort("row") for name in TABLES}
+    return replace(intake, tables=tables)
 
 
-def _read_tables(files: Mapping[str, TableFile], *, labelled: bool) -> dict[str, TableIntake]:
-    """Read all files; those that cannot be understood are named together."""
+def read_drop(
+    files: Mapping[str, TableFile],
+    *,
+    labelled: bool,
+    scratch: Scratch | None = None,
+    plan: MemoryPlan | None = None,
+) -> DropReading:
+    """Read the four files of a drop and judge each row by itself.
+
+    Args:
+        files: table -> its file.
+        labelled: as for `accept_drop`.
+        scratch: where the rows wait; None is in memory.
+        plan: how much is held at a time.
+
+    Raises:
+        DropError: files that cannot be understood; all of them are named.
+        DropIncompleteError: a file changed while it was read.
+        OutputError: the scratch folder cannot be written.
+    """
     read: dict[str, TableIntake] = {}
     problems: list[str | Problem] = []
     for name in TABLES:
         try:
-            read[name] = read_table(files[name], labelled=labelled)
+            read[name] = read_table(files[name], labelled=labelled, scratch=scratch, plan=plan)
         except DropError as error:
             problems.extend(error.defects)
     for file in files.values():
         file.check_unchanged()  # also while the others were read: all four must be of one delivery
     if problems:
         raise DropError(problems)
-    return read
+    return DropReading(read, plan or MemoryPlan())
 
 
-def _customers(market_file: TableIntake) -> tuple[pl.DataFrame, int]:
-    """Return the distinct ids of `market_file`, and how many of its rows have none that can be read."""
-    rejected = market_file.rejected_keys["id"]
-    known = pl.concat([market_file.accepted["id"], rejected.drop_nulls()]).unique()
-    return known.to_frame(), rejected.null_count()
+@dataclass
+class _Tally:
+    """What is counted of a table over all ranges of ids, to be judged at the end.
+
+    Args:
+        used: rows that are used as delivered.
+        repaired: rows that are used with a repaired word.
+        dropped: copies of used rows.
+        rejected: rows that were accepted by themselves, and rejected for what other rows say.
+        contradicting: those of them that contradict another row.
+        broken: (heading, rule) -> how often; without orphans.
+        ids: distinct, after duplicates were decided.
+        shared: of the customers of `market_file`, those that are among them.
+        months: month -> those of them that have it.
+        lacking: customers of the drop that the file has no row of.
+    """
+
+    used: int = 0
+    repaired: int = 0
+    dropped: int = 0
+    rejected: int = 0
+    contradicting: int = 0
+    broken: dict[tuple[str | None, str], Broken] = field(default_factory=dict)
+    ids: int = 0
+    shared: int = 0
+    months: Counter[str] = field(default_factory=Counter)
+    lacking: int = 0
 
 
-@dataclass(frozen=True)
-class _Decided:
-    """The rows of a table so far: accepted, rejected, and how many identical copies were dropped."""
+class DropReading:
+    """A drop whose rows were judged by themselves, and now are by what the others say.
 
-    accepted: pl.DataFrame
-    rejected: pl.DataFrame
-    dropped: int
+    First all of `ranges` must be taken, then `conclude` tells whether the drop as a whole is accepted.
+
+    Args:
+        read: table -> what became of its file.
+        plan: how much is held at a time.
+    """
+
+    def __init__(self, read: Mapping[str, TableIntake], plan: MemoryPlan) -> None:
+        self.read = read
+        self._plan = plan
+        self._tallies = {name: _Tally() for name in TABLES}
+        self._known = 0
+        self._accepted = 0
+
+    @property
+    def files(self) -> list[dict[str, object]]:
+        """What the manifest says of each file."""
+        return [
+            {"table": name, **table.facts, "rows": table.rows_in, "blank_lines": table.blank_lines}
+            for name, table in self.read.items()
+        ]
+
+    def ranges(self) -> Iterator[dict[str, pl.DataFrame]]:
+        """Yield table -> its accepted rows (`row`, then its columns), for one range of ids after the other.
+
+        Keys are unique, rows are ordered by `id`, and each customer is in one range. Nothing that is yielded may be
+        published before `conclude` has accepted the drop.
+        """
+        spools = [spool for table in self.read.values() for spool in (table.accepted_rows, table.refuted_rows)]
+        for low, high in cut_ranges(spools, self._plan.range_rows):
+            yield self._decide(low, high)
+        for table in self.read.values():
+            table.accepted_rows.clear()
+            table.refuted_rows.clear()
+
+    def conclude(self, limits: Limits) -> Intake:
+        """Return what became of all rows.
+
+        Raises:
+            DropError: too much of the drop is wrong, or its tables do not belong together; every problem is named.
+        """
+        market_file = self.read[MARKET_FILE.name]
+        problems: list[str | Problem] = []
+        for name, table in self.read.items():
+            problems.extend(_too_many_rejected(table, self._tallies[name], limits))
+            problems.extend(_too_many_unknown(table, limits))
+            if name != MARKET_FILE.name:
+                problems.extend(_overlap(table, self._tallies[name], self._known, limits))
+        problems.extend(self._cut_files())
+        if not self._accepted:
+            problems.append(Problem(market_file.file.name, "at least one row that can be used", "none"))
+        if problems:
+            raise DropError(problems)
+        accounts = {table.file.name: _account(table, self._tallies[name]) for name, table in self.read.items()}
+        for name, account in accounts.items():
+            account.check(name)
+        customers_in = self._known + market_file.unread
+        return Intake(
+            tables={},
+            rejections={table.file.name: table.rejected_rows for table in self.read.values()},
+            repairs=pl.concat([REPAIRS_SCHEMA.to_frame(), *(table.repairs for table in self.read.values())]),
+            accounts=accounts,
+            files=self.files,
+            customers_in=customers_in,
+            customers_rejected=customers_in - self._accepted,
+            warnings=tuple(
+                f"{table.file.name}, row {table.open_end}: the last line has no line end; nothing else seems cut"
+                for table in self.read.values()
+                if table.open_end is not None
+            ),
+        )
+
+    def _decide(self, low: Any, high: Any) -> dict[str, pl.DataFrame]:  # noqa: ANN401 - keys, or None
+        """Decide about the rows of a range of ids."""
+        accepted = {name: table.accepted_rows.read(low, high) for name, table in self.read.items()}
+        refuted = {name: table.refuted_rows.read(low, high) for name, table in self.read.items()}
+        known = _distinct(accepted[MARKET_FILE.name], refuted[MARKET_FILE.name])
+        if any(table.open_end is not None for table in self.read.values()):
+            self._count_lacking(accepted, refuted, known)
+        decided = {
+            name: _decide_duplicates(table, self._tallies[name], accepted[name], refuted[name])
+            for name, table in self.read.items()
+        }
+        customers = decided[MARKET_FILE.name]["id"]
+        lost = known.filter(~known.is_in(customers.implode())) if known.len() != customers.len() else known.clear()
+        self._known += known.len()
+        self._accepted += customers.len()
+        for name, table in self.read.items():
+            tally = self._tallies[name]
+            if name != MARKET_FILE.name:
+                has_strangers = _count_shared(table.file.table, tally, decided[name], known)
+                if has_strangers or lost.len():
+                    decided[name] = _decide_orphans(table, tally, decided[name], customers, lost, has_strangers)
+            repaired = int(decided[name]["repaired"].sum())
+            tally.repaired += repaired
+            tally.used += decided[name].height - repaired
+        return {name: rows.drop("repaired") for name, rows in decided.items()}
+
+    def _count_lacking(
+        self, accepted: Mapping[str, pl.DataFrame], refuted: Mapping[str, pl.DataFrame], known: pl.Series
+    ) -> None:
+        """Count the customers of this range that a file without a line end at its end has no row of."""
+        own = {name: _distinct(accepted[name], refuted[name]) for name in TABLES}
+        for name, table in self.read.items():
+            if table.open_end is None:
+                continue
+            tally = self._tallies[name]
+            if name == MARKET_FILE.name:
+                others = pl.concat(list(own.values())).unique()
+                tally.lacking += int((~others.is_in(known.implode())).sum())
+            else:
+                tally.lacking += int((~known.is_in(own[name].implode())).sum())
+                if "period" in table.file.table.key:
+                    tally.lacking += _lacks_a_month(table, accepted[name])
+
+    def _cut_files(self) -> Iterator[Problem]:
+        """Name the files without a line end at their end that also lack rows: they seem to have been cut."""
+        for name, table in self.read.items():
+            lacking = self._tallies[name].lacking
+            if table.open_end is not None and lacking:
+                found = f"no line end, and no rows (or not of each month) for {lacking:,} of the drop's customers"
+                yield Problem(table.file.name, "a whole file (it seems cut)", found, row=table.open_end)
 
 
-def _decide_duplicates(read: TableIntake) -> _Decided:
+def _distinct(accepted: pl.DataFrame, refuted: pl.DataFrame) -> pl.Series:
+    """Return the distinct ids of a table's rows, of rejected ones, too (sorted)."""
+    ids = accepted["id"]
+    if refuted.height:
+        ids = pl.concat([ids, refuted["id"]]).sort()
+    return ids.filter(_is_first(ids))
+
+
+def _is_first(ids: pl.Series) -> pl.Series:
+    """Return where sorted ids differ from the one before."""
+    return (ids != ids.shift()).fill_null(value=True)
+
+
+def _decide_duplicates(
+    read: TableIntake, tally: _Tally, accepted: pl.DataFrame, refuted: pl.DataFrame
+) -> pl.DataFrame:
     """Keep the first of identical rows; reject all rows that share a key but say different things.
 
     A row that was rejected says something else than an accepted one: it gets this reason beside its own.
     """
-    table, accepted = read.file.table, read.accepted
-    said = [name for name in accepted.columns if name not in ("row", "repaired")]
-    first = accepted.unique(said, keep="first", maintain_order=True)
-    rejected_keys = read.rejected_keys.drop_nulls()
+    table = read.file.table
+    suspects = pl.concat([refuted["id"], *_repeated(table, accepted)]).unique()
+    if suspects.is_empty():
+        return accepted
+    alike = accepted.filter(pl.col("id").is_in(suspects.implode()))  # few: all else is about them
+    refuted = refuted.drop_nulls().join(alike.select(table.key).unique(), on=table.key, how="semi")
+    said = [heading.name for heading in table.expected(labelled=read.labelled)]
+    first = alike.unique(said, keep="first", maintain_order=True)
     several = first.filter(pl.struct(table.key).is_duplicated()).select(table.key).unique()
-    refuted = first.join(rejected_keys, on=table.key, how="semi").select(table.key)
-    contradicting = pl.concat([several, refuted]).unique()
-    if contradicting.is_empty():
-        return _Decided(first, read.rejected, accepted.height - first.height)
-    rows = pl.concat([accepted.select(rejected_keys.columns), rejected_keys])
-    rejections = reject_rows(
-        read.file.name,
-        rows.join(contradicting, on=table.key, how="semi"),
-        column=" + ".join(table.heading(name).delivered for name in table.key),
-        rule=UNIQUE_RULE,
-        value=pl.concat_str([_as_delivered(table, name) for name in table.key], separator=" + "),
-    )
+    contradicting = pl.concat([several, refuted.select(table.key)]).unique()
+    consistent = alike.join(contradicting, on=table.key, how="anti", maintain_order="left")
     kept = first.join(contradicting, on=table.key, how="anti", maintain_order="left")
-    consistent = accepted.join(contradicting, on=table.key, how="anti").height
-    return _Decided(kept, _by_row(read.rejected, rejections), consistent - kept.height)
+    tally.contradicting += alike.height - consistent.height
+    tally.rejected += alike.height - consistent.height
+    tally.dropped += consistent.height - kept.height
+    if contradicting.height:
+        rows = pl.concat([alike.select(refuted.columns), refuted])
+        rejections = reject_rows(
+            read.file.name,
+            rows.join(contradicting, on=table.key, how="semi").sort("row"),
+            column=" + ".join(table.heading(name).delivered for name in table.key),
+            rule=UNIQUE_RULE,
+            value=pl.concat_str([_as_delivered(table, name) for name in table.key], separator=" + "),
+        )
+        read.rejected_rows.append(rejections)
+        count_broken(tally.broken, rejections)
+    gone = alike["row"].filter(~alike["row"].is_in(kept["row"].implode()))
+    return accepted.filter(~pl.col("row").is_in(gone.implode())) if gone.len() else accepted
+
+
+def _repeated(table: Table, accepted: pl.DataFrame) -> list[pl.Series]:
+    """Return the ids of keys that occur twice in rows ordered by `id`."""
+    ids = (part["id"] for part in _by_month(table, accepted).values())
+    return [own.filter((own == own.shift()).fill_null(value=False)) for own in ids]
+
+
+def _by_month(table: Table, rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return month -> its rows; all rows where the table has no months."""
+    if "period" not in table.key:
+        return {"": rows}
+    words = table.heading("period").words
+    assert words is not None  # noqa: S101 - for the type checker: months are words
+    return {month: rows.filter(pl.col("period") == name) for month, name in words.values.items()}
+
+
+def _count_shared(table: Table, tally: _Tally, rows: pl.DataFrame, known: pl.Series) -> bool:
+    """Count the customers of `market_file` that have rows here; return whether others have, too."""
+    shared = pl.repeat(value=False, n=known.len(), dtype=pl.Boolean, eager=True)
+    strangers = False
+    for month, part in _by_month(table, rows).items():
+        found = known.is_in(part["id"].implode())
+        count = int(found.sum())
+        tally.months[month] += count
+        strangers = strangers or count != part.height
+        shared = shared | found
+    tally.shared += int(shared.sum())
+    tally.ids += int(_is_first(rows["id"]).sum()) if strangers else int(shared.sum())
+    return strangers
 
 
 def _as_delivered(table: Table, name: str) -> pl.Expr:
@@ -200,100 +380,85 @@ def _as_delivered(table: Table, name: str) -> pl.Expr:
     return text if words is None else text.replace({inside: outside for outside, inside in words.values.items()})
 
 
-def _decide_orphans(read: TableIntake, decided: _Decided, customers: pl.DataFrame) -> _Decided:
-    """Reject the rows of customers without an accepted row in `market_file` (`customers`: their `id`)."""
-    orphans = decided.accepted.join(customers, on="id", how="anti")
+def _decide_orphans(
+    read: TableIntake,
+    tally: _Tally,
+    rows: pl.DataFrame,
+    customers: pl.Series,
+    lost: pl.Series,
+    has_strangers: bool,  # noqa: FBT001 - it says what `lost` does not hold
+) -> pl.DataFrame:
+    """Reject the rows of customers without an accepted row in `market_file`.
+
+    Args:
+        read: the table.
+        tally: what is counted of it.
+        rows: its rows.
+        customers: the ids that are accepted.
+        lost: the ids of `market_file` that are not.
+        has_strangers: whether there are ids that are neither.
+    """
+    is_orphan = ~rows["id"].is_in(customers.implode()) if has_strangers else rows["id"].is_in(lost.implode())
+    orphans = rows.filter(is_orphan)
     if orphans.is_empty():
-        return decided
-    rejections = reject_rows(read.file.name, orphans, column="id", rule=ORPHAN_RULE, value=pl.col("id"))
-    belonging = decided.accepted.join(customers, on="id", how="semi", maintain_order="left")
-    return _Decided(belonging, _by_row(decided.rejected, rejections), decided.dropped)
+        return rows
+    rejections = reject_rows(read.file.name, orphans.sort("row"), column="id", rule=ORPHAN_RULE, value=pl.col("id"))
+    read.rejected_rows.append(rejections)
+    tally.rejected += orphans.height
+    return rows.filter(~is_orphan)
 
 
-def _by_row(*rejections: pl.DataFrame) -> pl.DataFrame:
-    return pl.concat(rejections).sort("row", maintain_order=True)
-
-
-def _overlap(read: TableIntake, accepted: pl.DataFrame, known: pl.DataFrame, limits: Limits) -> Iterator[Problem]:
+def _overlap(read: TableIntake, tally: _Tally, known: int, limits: Limits) -> Iterator[Problem]:
     """Name a table that does not belong to this `market_file`: too few of its customers, or too many strangers.
 
     A table with months must have each month for as many customers.
     """
     table = read.file.table
     needed = 1 - limits.rejected
-    ids = accepted.select("id").unique()
-    shared = known.join(ids, on="id", how="semi").height
-    if shared < needed * known.height:
-        hint = "; tables of different months?" if shared < OVERLAP_LIMIT * known.height else ""
-        found = f"rows for {_share(shared, known.height, f'customers of {MARKET_FILE.name}')}"
+    if tally.shared < needed * known:
+        hint = "; tables of different months?" if tally.shared < OVERLAP_LIMIT * known else ""
+        found = f"rows for {_share(tally.shared, known, f'customers of {MARKET_FILE.name}')}"
         yield Problem(read.file.name, f"at least {needed:.1%} (--max-rejected{hint})", found, column="id")
     elif "period" in table.key:
-        yield from _missing_months(read, accepted, known, limits)
-    strangers = ids.height - shared
-    if strangers > limits.rejected * ids.height:
-        found = f"{_share(strangers, ids.height, 'ids')} that {MARKET_FILE.name} does not have"
+        yield from _missing_months(read, tally, known, limits)
+    strangers = tally.ids - tally.shared
+    if strangers > limits.rejected * tally.ids:
+        found = f"{_share(strangers, tally.ids, 'ids')} that {MARKET_FILE.name} does not have"
         yield Problem(read.file.name, f"at most {limits.rejected:.1%} (--max-rejected)", found, column="id")
 
 
-def _missing_months(
-    read: TableIntake, accepted: pl.DataFrame, known: pl.DataFrame, limits: Limits
-) -> Iterator[Problem]:
+def _missing_months(read: TableIntake, tally: _Tally, known: int, limits: Limits) -> Iterator[Problem]:
     heading = read.file.table.heading("period")
-    for month, name in heading.words.values.items() if heading.words else ():
-        shared = known.join(accepted.filter(pl.col("period") == name), on="id", how="semi").height
-        if shared < (1 - limits.rejected) * known.height:
-            found = f"«{month}» for {_share(shared, known.height, f'customers of {MARKET_FILE.name}')}"
+    for month in heading.words.values if heading.words else ():
+        shared = tally.months[month]
+        if shared < (1 - limits.rejected) * known:
+            found = f"«{month}» for {_share(shared, known, f'customers of {MARKET_FILE.name}')}"
             expected = f"each month for at least {1 - limits.rejected:.1%} (--max-rejected)"
             yield Problem(read.file.name, expected, found, column=heading.delivered)
 
 
-def _cut_files(read: Mapping[str, TableIntake], known: pl.DataFrame) -> Iterator[Problem]:
-    """Name the files without a line end at their end that also lack rows: they seem to have been cut."""
-    for name, table in read.items():
-        if table.open_end is None:
-            continue
-        own = _ids(table)
-        if name == MARKET_FILE.name:
-            others = pl.concat([_ids(other) for other in read.values()]).unique()
-            lacking = others.join(known, on="id", how="anti").height
-        else:
-            lacking = known.join(own, on="id", how="anti").height
-            if "period" in table.file.table.key:
-                lacking += _lacks_a_month(table)
-        if lacking:
-            found = f"no line end, and no rows (or not of each month) for {lacking:,} of the drop's customers"
-            yield Problem(table.file.name, "a whole file (it seems cut)", found, row=table.open_end)
-
-
-def _ids(read: TableIntake) -> pl.DataFrame:
-    """Return the distinct ids of a table, of rejected rows, too."""
-    return pl.concat([read.accepted.select("id"), read.rejected_keys.select("id").drop_nulls()]).unique()
-
-
-def _lacks_a_month(read: TableIntake) -> bool:
-    """Return whether the customer of the last row has not all months: the rest may have been cut off."""
-    last = read.accepted.filter(pl.col("row") == read.open_end).select("id")
+def _lacks_a_month(read: TableIntake, accepted: pl.DataFrame) -> bool:
+    """Return whether the customer of the last row, if of this range, has not all months: the rest may be cut off."""
+    last = accepted.filter(pl.col("row") == read.open_end).select("id")
     words = read.file.table.heading("period").words
-    months = read.accepted.join(last, on="id", how="semi")["period"].n_unique()
-    return words is not None and months < len(words.values)
+    months = accepted.join(last, on="id", how="semi")["period"].n_unique()
+    return words is not None and not last.is_empty() and months < len(words.values)
 
 
 def _share(part: int, whole: int, what: str) -> str:
     return f"{part:,} of {whole:,} {what} ({part / whole:.1%})"
 
 
-def _too_many_rejected(read: TableIntake, rejected: pl.DataFrame, limits: Limits) -> Iterator[Problem]:
-    rows = rejected["row"].n_unique()
+def _too_many_rejected(read: TableIntake, tally: _Tally, limits: Limits) -> Iterator[Problem]:
+    rows = read.rejected_count + tally.contradicting
     if rows <= limits.rejected * read.rows_in:
         return
     expected = f"at most {limits.rejected:.1%} of {read.rows_in:,} rows rejected (--max-rejected), not {rows:,}"
-    by_rule = rejected.group_by("column", "rule", maintain_order=True).agg(
-        pl.col("row").n_unique().alias("rows"), pl.col("row").first().alias("first"), pl.col("value").first()
-    )
-    for column, rule, count, first, value in by_rule.iter_rows():
-        held = "nothing" if not value else f"«{shorten(value, SHOWN_CHARACTERS)}»"
-        found = f"{count:,} rows where it is not true that it «{rule}»; the first holds {held}"
-        yield Problem(read.file.name, expected, found, row=first, column=column)
+    broken = {**read.broken, **tally.broken}
+    for (column, rule), told in sorted(broken.items(), key=lambda item: item[1].first_row):
+        held = "nothing" if not told.value else f"«{shorten(told.value, SHOWN_CHARACTERS)}»"
+        found = f"{told.rows:,} rows where it is not true that it «{rule}»; the first holds {held}"
+        yield Problem(read.file.name, expected, found, row=told.first_row, column=column)
 
 
 def _too_many_unknown(read: TableIntake, limits: Limits) -> Iterator[Problem]:
@@ -303,12 +468,11 @@ def _too_many_unknown(read: TableIntake, limits: Limits) -> Iterator[Problem]:
             yield Problem(read.file.name, f"at most {limits.unknown:.1%} of them (--max-unknown)", found, column=column)
 
 
-def _account(read: TableIntake, decided: _Decided) -> Account:
-    repaired = int(decided.accepted["repaired"].sum())
+def _account(read: TableIntake, tally: _Tally) -> Account:
     return Account(
         rows_in=read.rows_in,
-        used=decided.accepted.height - repaired,
-        repaired=repaired,
-        rejected=decided.rejected["row"].n_unique(),
-        dropped=decided.dropped,
+        used=tally.used,
+        repaired=tally.repaired,
+        rejected=read.rejected_count + tally.rejected,
+        dropped=tally.dropped,
     )

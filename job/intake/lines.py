@@ -31,7 +31,7 @@ _ZSTD_PIECE_BYTES: Final = 512
 _ZSTD_WINDOW_LIMIT: Final = 1 << 27  # what `zstd -d` allows, too
 
 _UNDEFINED_IN_CP1251: Final = "\x98"  # the one byte that cp1251 leaves open; others map it to this control character
-_LINE_ENDS: Final = {"\r\n": "CRLF", "\n": "LF", "\r": "CR"}
+_LINE_ENDS: Final = {"\r": "CR", "\n": "LF", "\r\n": "CRLF"}
 
 
 class ByteBlocks:
@@ -146,6 +146,29 @@ def _grouped(blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
+def whole_lines(blocks: Iterable[bytes], *, first_bytes: int, block_bytes: int) -> Iterator[bytes]:
+    """Yield the bytes of a file in blocks that end with a line feed, where there is one to end with.
+
+    Args:
+        blocks: the file's bytes.
+        first_bytes: about what the first block has: little, as how the file is written is learned from it.
+        block_bytes: about what the others have.
+    """
+    held: list[bytes] = []
+    size, wanted = 0, first_bytes
+    for block in blocks:
+        held.append(block)
+        size += len(block)
+        while size >= wanted:
+            joined = b"".join(held)
+            cut = joined.rfind(b"\n", 0, wanted) + 1 or wanted
+            held, size = [joined[cut:]], len(joined) - cut
+            yield joined[:cut]
+            wanted = block_bytes
+    if size:
+        yield b"".join(held)
+
+
 class LineBlocks:
     """The lines of a file in lists, decoded, without their ends; an end is CRLF, LF or CR, also mixed.
 
@@ -166,41 +189,55 @@ class LineBlocks:
         self._mojibake = mojibake
         decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+        self._rest = ""
+        self._ends: set[str] = set()
+        self.row = 0
         self.ends_with_line_end = True
 
     @property
     def line_end(self) -> str | None:
         """The line ends seen so far, e.g. `CRLF` or `LF + CRLF`; None if there is none."""
         seen = self._decoder.newlines
-        if seen is None:
-            return None
-        return " + ".join(_LINE_ENDS[end] for end in ((seen,) if isinstance(seen, str) else seen))
+        ends = self._ends | set((seen,) if isinstance(seen, str) else seen or ())
+        return " + ".join(name for end, name in _LINE_ENDS.items() if end in ends) or None
 
     def __iter__(self) -> Iterator[list[str]]:
-        rest = ""
-        row = 1
         for block in self._blocks:
-            whole, cut, rest = (rest + self._decoder.decode(block)).rpartition("\n")
-            if cut:
-                lines = self._lines(whole, row)
-                row += len(lines)
+            if lines := self.feed(block):
                 yield lines
-            self._check_length(rest, row)
-        whole, cut, rest = (rest + self._decoder.decode(b"", final=True)).rpartition("\n")
-        self.ends_with_line_end = not rest
-        if cut:
-            lines = self._lines(whole, row)
-            row += len(lines)
+        if lines := self.finish():
             yield lines
-        if rest:
-            yield self._lines(rest, row)
 
-    def _lines(self, text: str, first_row: int) -> list[str]:
+    def feed(self, block: bytes) -> list[str]:
+        """Return the lines that end in the next block."""
+        whole, cut, self._rest = (self._rest + self._decoder.decode(block)).rpartition("\n")
+        lines = self._lines(whole) if cut else []
+        self._check_length(self._rest, self.row + 1)
+        return lines
+
+    def finish(self) -> list[str]:
+        """Return the last lines, once there is no more block."""
+        whole, cut, rest = (self._rest + self._decoder.decode(b"", final=True)).rpartition("\n")
+        self.ends_with_line_end = not rest
+        return [*(self._lines(whole) if cut else []), *(self._lines(rest) if rest else [])]
+
+    def skip(self, rows: int, end: str) -> None:
+        """Count lines of the next block that somebody else has read, all with this line end."""
+        self.row += rows
+        self._ends.add(end)
+
+    @property
+    def is_between_lines(self) -> bool:
+        """Whether all that was fed has been returned."""
+        return not self._rest and self._decoder.getstate() == (b"", 0)
+
+    def _lines(self, text: str) -> list[str]:
         undone = undo_mojibake(text) if self._mojibake else text
         lines = (text if undone is None else undone).split("\n")
         if max(map(len, lines)) > LINE_LIMIT:
-            for row, line in enumerate(lines, start=first_row):
+            for row, line in enumerate(lines, start=self.row + 1):
                 self._check_length(line, row)
+        self.row += len(lines)
         return [undo_mojibake(line) or line for line in lines] if undone is None else lines
 
     def _check_length(self, line: str, row: int) -> None:

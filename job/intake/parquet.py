@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from job.intake.drop import TableFile
 
-BATCH_ROWS: Final = 1 << 20
 # A Parquet file may repeat one value for ever in a few bytes; ids cannot repeat, so real rows take about a byte.
 ROWS_PER_BYTE_LIMIT: Final = 8
 FREE_ROWS: Final = 1 << 20
@@ -49,13 +48,13 @@ class ParquetTable:
     texts: frozenset[str]
     height: int
 
-    def batches(self) -> Iterator[pl.DataFrame]:
-        """Yield its rows in order as text by heading, in frames of up to about a million rows."""
+    def batches(self, rows: int) -> Iterator[pl.DataFrame]:
+        """Yield its rows in order as text by heading, in frames of up to so many rows."""
         scan = pl.scan_parquet(self.file.path, glob=False, hive_partitioning=False)
         text = scan.select(pl.all().cast(pl.String))
-        for start in range(0, self.height, BATCH_ROWS):
+        for start in range(0, self.height, rows):
             try:
-                yield text.slice(start, BATCH_ROWS).collect()
+                yield text.slice(start, rows).collect()
             except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
                 self.file.check_unchanged()
                 raise _not_whole(self.file, str(error)) from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -11,12 +12,17 @@ import polars as pl
 from job.errors import DropError, Problem
 from job.intake.dialect import SAMPLE_BYTES, match_headings, recognise_dialect, split_line
 from job.intake.drop import TableFile, hash_file
-from job.intake.lines import ByteBlocks, LineBlocks
+from job.intake.lines import ByteBlocks, LineBlocks, whole_lines
 from job.intake.numbers import SPACES, NumberStyle, parse_number, recognise_style
 from job.intake.parquet import open_parquet
+from job.intake.plain import judge_plain, split_plain
 from job.intake.repair import name_words, repair_words
-from job.intake.validate import broken_rules, concat_rejected
+from job.intake.validate import REJECTED_SCHEMA, broken_rules
+from job.memory import MemoryPlan
+from job.prefetch import prefetched
+from job.spool import Scratch, Spool
 from schemas.raw import DTYPES
+from schemas.vocabulary import UNKNOWN, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -27,8 +33,21 @@ if TYPE_CHECKING:
 REPAIRS_SCHEMA: Final = pl.Schema(
     {"file": pl.String, "column": pl.String, "from": pl.String, "to": pl.String, "rows": pl.Int64}
 )
+FIRST_BYTES: Final = 1 << 20  # of a text file: enough to learn from how its numbers are written
+PIECE_BYTES: Final = 1 << 16  # lines among which one is not plain are all read carefully in blocks no larger than this
+PIECES: Final = 16
+UTF_8: Final = ("utf-8", "utf-8-sig")
 _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
 _PLAIN_OR_QUOTED: Final = r'^(?:"([^"]*)"|([^"]*))$'
+
+
+@dataclass(frozen=True)
+class Broken:
+    """How often a rule was broken: in how many rows, first in which, by what value."""
+
+    rows: int
+    first_row: int
+    value: str | None
 
 
 @dataclass(frozen=True)
@@ -37,43 +56,67 @@ class TableIntake:
 
     Args:
         file: the file that was read.
+        labelled: whether the label is one of the columns that must be there.
         facts: what the manifest says of it: name, SHA-256, bytes, how it is written.
         rows_in: data rows in the file, blank lines not counted.
         blank_lines: lines with nothing in them.
-        accepted: `row` (number in the file), `repaired` (a word of it was), then the table's columns, in ASCII.
-        rejected: one row per row and broken rule.
-        rejected_keys: `row` and the key columns of each rejected row, null where they could not be read.
+        accepted_rows: `row` (number in the file), `repaired` (a word of it was), then the table's columns, in ASCII; by
+            `id`. A label that is there though nobody asked for it is among them, null where it cannot be read.
+        rejected_rows: one row per row and broken rule, by `row`.
+        refuted_rows: `row` and the key columns of each rejected row whose `id` could be read; by `id`.
+        unread: rejected rows whose `id` could not be read.
+        rejected_count: rows that were rejected.
+        broken: (heading or None, rule) -> how often it was broken.
         repairs: one row per repaired spelling.
         unknown_words: per heading, the rows whose word is not in the vocabulary and that are scored all the same.
         open_end: the last row, if its line has no line end and it was accepted: the file may have been cut there.
     """
 
     file: TableFile
+    labelled: bool
     facts: dict[str, object]
     rows_in: int
     blank_lines: int
-    accepted: pl.DataFrame
-    rejected: pl.DataFrame
-    rejected_keys: pl.DataFrame
+    accepted_rows: Spool
+    rejected_rows: Spool
+    refuted_rows: Spool
+    unread: int
+    rejected_count: int
+    broken: dict[tuple[str | None, str], Broken]
     repairs: pl.DataFrame
     unknown_words: dict[str, int]
     open_end: int | None
 
+    @property
+    def accepted(self) -> pl.DataFrame:
+        """All accepted rows, in the file's order."""
+        return self.accepted_rows.read().sort("row")
 
-def read_table(file: TableFile, *, labelled: bool) -> TableIntake:
+    @property
+    def rejected(self) -> pl.DataFrame:
+        """All rejections, in the file's order."""
+        return self.rejected_rows.read()
+
+
+def read_table(
+    file: TableFile, *, labelled: bool, scratch: Scratch | None = None, plan: MemoryPlan | None = None
+) -> TableIntake:
     """Read one file of a drop: recognise how it is written, repair words, parse numbers, check each row by itself.
 
     Args:
         file: the file.
-        labelled: whether the label column must be there; otherwise it is passed over, also if it is there.
+        labelled: whether the label column must be there; otherwise rows are accepted whatever it says.
+        scratch: where the rows wait; None is in memory.
+        plan: how much is read at a time.
 
     Raises:
         DropError: the file as a whole cannot be understood.
         DropIncompleteError: the file changed while it was read.
+        OutputError: the scratch folder cannot be written.
     """
-    rows = _Rows(file, labelled)
+    scratch, plan = scratch or Scratch(), plan or MemoryPlan()
     try:
-        facts = _read_parquet(rows) if file.file_format == "parquet" else _read_csv(rows)
+        rows, facts = (_read_parquet if file.file_format == "parquet" else _read_csv)(file, labelled, scratch, plan)
     except DropError:
         file.check_unchanged()  # if somebody still writes it, that is what is wrong
         raise
@@ -83,25 +126,20 @@ def read_table(file: TableFile, *, labelled: bool) -> TableIntake:
     return rows.result({"file": file.name, "bytes": file.stamp.size, **facts})
 
 
-def _read_csv(rows: _Rows) -> dict[str, object]:
+def _read_csv(file: TableFile, labelled: bool, scratch: Scratch, plan: MemoryPlan) -> tuple[_Rows, dict[str, object]]:  # noqa: FBT001 - as in its twin
     """Take all lines of a text file; return how it is written."""
-    file = rows.file
     raw = ByteBlocks(file)
-    blocks = iter(raw)
-    sample, held = _sample(blocks)
-    dialect = recognise_dialect(file.name, sample, rows.table, labelled=rows.labelled)
-    lines = LineBlocks(file.name, chain(held, blocks), encoding=dialect.encoding, mojibake=dialect.mojibake)
-    last = 0
-    quoted = False
-    for block in lines:
-        numbers = range(last + 1, last + 1 + len(block))
-        last += len(block)
-        body = pl.DataFrame({"row": numbers, "line": block}, schema={"row": pl.Int64, "line": pl.String})
-        quoted = quoted or bool(body["line"].str.contains('"', literal=True).any())
-        rows.take_lines(body.filter(pl.col("row") > 1), dialect)
+    with closing(prefetched(iter(raw))) as blocks:
+        sample, held = _sample(blocks)
+        dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
+        rows = _Rows(file, labelled, dialect.columns, scratch)
+        lines = LineBlocks(file.name, (), encoding=dialect.encoding, mojibake=dialect.mojibake)
+        for block in whole_lines(chain(held, blocks), first_bytes=FIRST_BYTES, block_bytes=plan.block_bytes):
+            rows.take_block(block, lines, dialect)
+        rows.take_lines(lines.finish(), lines.row, dialect)
     if not lines.ends_with_line_end:
-        rows.judge_last_line(last)
-    return {
+        rows.judge_last_line(lines.row)
+    return rows, {
         "sha256": raw.sha256,
         "format": "csv",
         "compression": file.compression,
@@ -109,50 +147,110 @@ def _read_csv(rows: _Rows) -> dict[str, object]:
         "mojibake_undone": dialect.mojibake,
         "separator": dialect.separator,
         "line_end": lines.line_end,
-        "quoted": quoted,
+        "quoted": rows.quoted,
         **asdict(rows.style),
     }
 
 
-def _read_parquet(rows: _Rows) -> dict[str, object]:
+def _read_parquet(
+    file: TableFile,
+    labelled: bool,  # noqa: FBT001 - as in its twin
+    scratch: Scratch,
+    plan: MemoryPlan,
+) -> tuple[_Rows, dict[str, object]]:
     """Take all rows of a Parquet file; return what it is."""
-    digest = hash_file(rows.file)
-    parquet = open_parquet(rows.file)
-    columns = match_headings(rows.file.name, parquet.headings, rows.table, labelled=rows.labelled)
+    digest = hash_file(file)
+    parquet = open_parquet(file)
+    columns = match_headings(file.name, parquet.headings, file.table, labelled=labelled)
+    rows = _Rows(file, labelled, columns, scratch)
     names = dict(zip(parquet.headings, columns, strict=True))
     texts = [names[heading] for heading in parquet.headings if heading in parquet.texts]
     first = 1
-    for batch in parquet.batches():
+    for batch in parquet.batches(plan.batch_rows):
         raw = batch.rename(names).with_row_index("row", offset=first).with_columns(pl.col("row").cast(pl.Int64))
         first += batch.height
         rows.count += batch.height
         rows.take_fields(raw, texts=texts, may_group="")
-    return {"sha256": digest, "format": "parquet", **asdict(rows.style)}
+    return rows, {"sha256": digest, "format": "parquet", **asdict(rows.style)}
 
 
-@dataclass
 class _Rows:
-    """Collects what becomes of a file's rows, block by block."""
+    """Collects what becomes of a file's rows, block by block.
 
-    file: TableFile
-    labelled: bool
-    count: int = 0
-    blank_lines: int = 0
-    style: NumberStyle = field(default_factory=NumberStyle)
-    accepted: list[pl.DataFrame] = field(default_factory=list)
-    rejected: list[pl.DataFrame] = field(default_factory=list)
-    rejected_keys: list[pl.DataFrame] = field(default_factory=list)
-    spellings: dict[str, dict[str, str]] = field(default_factory=dict)
-    repairs: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    unknown_words: dict[str, int] = field(default_factory=dict)
-    open_end: int | None = None
+    Args:
+        file: the file.
+        labelled: whether the label is one of the columns that must be there.
+        columns: those that are there.
+        scratch: where the rows wait.
+    """
 
-    @property
-    def table(self) -> Table:
-        return self.file.table
+    def __init__(self, file: TableFile, labelled: bool, columns: Collection[str], scratch: Scratch) -> None:  # noqa: FBT001 - of a private class
+        self.file = file
+        self.table = file.table
+        self.labelled = labelled
+        self.headings = self.table.expected(labelled=labelled)
+        extra = [h for h in self.table.headings if h.name in columns and h not in self.headings]
+        self.label = extra[0] if extra else None
+        self.count = 0
+        self.blank_lines = 0
+        self.quoted = False
+        self.style = NumberStyle()
+        read = [*self.headings, *extra]
+        keys = {name: DTYPES[self.table.heading(name).kind] for name in self.table.key}
+        accepted = pl.Schema(
+            {"row": pl.Int64(), "repaired": pl.Boolean(), **{heading.name: DTYPES[heading.kind] for heading in read}}
+        )
+        narrow = {"row": pl.UInt32(), **{heading.name: _narrow(heading) for heading in read}}
+        self.accepted = Spool(scratch, accepted, "id", stored=narrow)
+        self.rejected = Spool(scratch, REJECTED_SCHEMA, "row")
+        refuted = pl.Schema({"row": pl.Int64(), **keys})
+        self.refuted = Spool(scratch, refuted, "id")
+        self.unread = 0
+        self.rejected_count = 0
+        self.last_rejected = self.last_accepted = 0
+        self.broken: dict[tuple[str | None, str], Broken] = {}
+        self.spellings: dict[str, dict[str, str]] = {}
+        self.repairs: dict[tuple[str, str, str], int] = {}
+        self.unknown_words: dict[str, int] = {}
+        self.open_end: int | None = None
 
-    def take_lines(self, body: pl.DataFrame, dialect: Dialect) -> None:
-        """Take lines (`row`, `line`): split them, and reject those that are no rows of the table."""
+    def take_block(self, block: bytes, lines: LineBlocks, dialect: Dialect) -> None:
+        """Take the next bytes of a text file: plain lines at once, the others line by line."""
+        may_be_plain = (
+            lines.row  # the headings have been read
+            and lines.is_between_lines
+            and dialect.encoding in UTF_8
+            and not dialect.mojibake
+            and (self.style.decimal_mark is not None or Kind.NUMBER not in {h.kind for h in self.headings})
+        )
+        plain = split_plain(block, dialect.columns, dialect.separator) if may_be_plain else None
+        if plain is not None:
+            fields, end = plain
+            numbers = pl.int_range(lines.row + 1, lines.row + 1 + fields.height, eager=True).alias("row")
+            lines.skip(fields.height, end)
+            self.count += fields.height
+            self.take_fields(
+                fields.insert_column(0, numbers),
+                texts=dialect.columns,
+                may_group=_may_group(dialect),
+                separator=dialect.separator,
+            )
+        elif may_be_plain and len(block) > PIECE_BYTES:  # something in it is not: look where
+            for piece in whole_lines([block], first_bytes=len(block) // PIECES, block_bytes=len(block) // PIECES):
+                self.take_block(piece, lines, dialect)
+        else:
+            self.take_lines(lines.feed(block), lines.row, dialect)
+
+    def take_lines(self, lines: list[str], last: int, dialect: Dialect) -> None:
+        """Take lines, the last of them with this number: split them, and reject those that are no rows of the table."""
+        if not lines:
+            return
+        body = pl.DataFrame(
+            {"row": range(last + 1 - len(lines), last + 1), "line": lines},
+            schema={"row": pl.Int64, "line": pl.String},
+        )
+        self.quoted = self.quoted or bool(body["line"].str.contains('"', literal=True).any())
+        body = body.filter(pl.col("row") > 1)
         blank = body["line"].str.strip_chars(SPACES + dialect.separator + '"') == ""
         self.blank_lines += int(blank.sum())
         fields = split_lines(body.filter(~blank), dialect.separator)
@@ -166,20 +264,69 @@ class _Rows:
         ).to_series()
         values = (pl.col("fields").list.get(place).alias(name) for place, name in enumerate(dialect.columns))
         raw = fields.filter(fits).select("row", *values)
-        may_group = "," if dialect.separator == "," else ",."  # machines separate by commas, and do not group
-        self.take_fields(raw, texts=dialect.columns, may_group=may_group)
-        self._reject_lines(fields.filter(~fits), dialect)
+        unfit = self._reject_lines(fields.filter(~fits), dialect)
+        self.take_fields(raw, texts=dialect.columns, may_group=_may_group(dialect), unfit=unfit)
 
-    def take_fields(self, raw: pl.DataFrame, *, texts: Collection[str], may_group: str) -> None:
+    def take_fields(
+        self,
+        raw: pl.DataFrame,
+        *,
+        texts: Collection[str],
+        may_group: str,
+        separator: str | None = None,
+        unfit: pl.DataFrame | None = None,
+    ) -> None:
         """Take rows of text fields: repair words, parse numbers, and reject the rows that break a rule.
 
         Args:
             raw: `row`, and the columns by their ASCII names, as delivered.
             texts: the columns in which numbers, if any, are written as in the rest of the file; in others with a point.
             may_group: as in `recognise_style`.
+            separator: given if there may be lines with nothing but it, which do not count as rows.
+            unfit: rejections of lines of the same block that are no rows of the table.
         """
-        headings = self.table.expected(labelled=self.labelled)
-        raw = raw.select("row", *(heading.name for heading in headings))
+        rejected = REJECTED_SCHEMA.to_frame() if unfit is None else unfit
+        accepted = self.accepted.schema.to_frame()
+        if self.style.decimal_mark is not None or not any(
+            heading.kind is Kind.NUMBER and heading.name in texts for heading in self.headings
+        ):
+            judged = judge_plain(
+                raw,
+                self.table,
+                self.headings,
+                texts=texts,
+                decimal_mark=self.style.decimal_mark,
+                spellings=self.spellings,
+                labelled=self.labelled,
+            )
+            for (name, value), rows in judged.repairs.items():
+                self._count_repair(self.table.heading(name), value, self._right(name, value), rows)
+            plain = raw if judged.is_plain.all() else raw.filter(judged.is_plain)
+            accepted = pl.concat(
+                [plain.select("row"), judged.repaired.to_frame(), judged.typed, self._labels(plain)], how="horizontal"
+            )
+            raw = raw.filter(~judged.is_plain)
+            if separator is not None and raw.height:
+                raw = self._without_blank_lines(raw, separator)
+        if raw.height:
+            careful, broken = self._judge_carefully(raw, texts=texts, may_group=may_group)
+            accepted = pl.concat([accepted, careful]).sort("row") if accepted.height else careful
+            rejected = pl.concat([rejected, broken]).sort("row", maintain_order=True)
+        self._add(accepted, rejected)
+
+    def _without_blank_lines(self, raw: pl.DataFrame, separator: str) -> pl.DataFrame:
+        texts = pl.all_horizontal(pl.exclude("row").str.strip_chars(SPACES + separator) == "")
+        blank = raw.select(texts).to_series()
+        rows = int(blank.sum())
+        self.blank_lines += rows
+        self.count -= rows
+        return raw.filter(~blank)
+
+    def _judge_carefully(
+        self, raw: pl.DataFrame, *, texts: Collection[str], may_group: str
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the accepted ones of rows of text fields, and the rejections."""
+        headings = self.headings
         text = raw.with_columns(pl.col(pl.String).str.strip_chars(SPACES))
         self._learn_style([text[h.name] for h in headings if h.words is None and h.name in texts], may_group)
         columns, repaired = [], [pl.lit(value=False)]
@@ -192,20 +339,29 @@ class _Rows:
                 columns.append(name_words(pl.col(heading.name), spelling, heading.words))
                 repaired.append(pl.col(heading.name).is_in([word for word, right in spelling.items() if word != right]))
         typed = text.select(columns).cast({heading.name: DTYPES[heading.kind] for heading in headings})
-        broken = broken_rules(self.file.name, typed, raw, self.table, labelled=self.labelled)
+        broken = broken_rules(
+            self.file.name, typed, raw.select("row", *typed.columns), self.table, labelled=self.labelled
+        )
         rows = text.select("row", pl.any_horizontal(repaired).fill_null(value=False).alias("repaired"))
-        both = pl.concat([rows, typed], how="horizontal")
-        self.rejected.append(broken)
-        self.accepted.append(both.join(broken, on="row", how="anti", maintain_order="left"))
-        rejected = both.join(broken, on="row", how="semi", maintain_order="left")
-        self.rejected_keys.append(rejected.select("row", *self.table.key))
+        both = pl.concat([rows, typed, self._labels(raw)], how="horizontal")
+        refuted = both.join(broken, on="row", how="semi", maintain_order="left").select("row", *self.table.key)
+        self._refute(refuted)
+        return both.join(broken, on="row", how="anti", maintain_order="left"), broken
+
+    def _labels(self, raw: pl.DataFrame) -> pl.DataFrame:
+        """Return the labels that are there though nobody asked for them, no columns if there are none."""
+        if self.label is None or self.label.words is None:
+            return pl.DataFrame()
+        text = raw.select(pl.col(self.label.name).str.strip_chars(SPACES))
+        values = (value for value in text.to_series().unique() if value is not None)
+        return text.select(name_words(pl.col(self.label.name), repair_words(values, self.label.words), self.label.words))
 
     def judge_last_line(self, row: int) -> None:
         """Refuse a file that seems to have been cut: its last line has no line end, and no row of the table."""
-        if any((frame["row"] == row).any() for frame in self.rejected):
+        if self.last_rejected == row:
             found = "a line that breaks off, without a line end"
             raise DropError([Problem(self.file.name, "a whole last line (the file seems cut)", found, row=row)])
-        if any((frame["row"] == row).any() for frame in self.accepted):
+        if self.last_accepted == row:
             self.open_end = row
 
     def result(self, facts: dict[str, object]) -> TableIntake:
@@ -216,18 +372,38 @@ class _Rows:
         ]
         return TableIntake(
             file=self.file,
+            labelled=self.labelled,
             facts=facts,
             rows_in=self.count,
             blank_lines=self.blank_lines,
-            accepted=pl.concat(self.accepted),
-            rejected=concat_rejected(self.rejected).sort("row", maintain_order=True),
-            rejected_keys=pl.concat(self.rejected_keys),
+            accepted_rows=self.accepted,
+            rejected_rows=self.rejected,
+            refuted_rows=self.refuted,
+            unread=self.unread,
+            rejected_count=self.rejected_count,
+            broken=self.broken,
             repairs=pl.DataFrame(repairs, schema=REPAIRS_SCHEMA),
             unknown_words=self.unknown_words,
             open_end=self.open_end,
         )
 
-    def _reject_lines(self, unfit: pl.DataFrame, dialect: Dialect) -> None:
+    def _add(self, accepted: pl.DataFrame, rejected: pl.DataFrame) -> None:
+        """Keep the accepted and the rejected rows of a block."""
+        if accepted.height:
+            self.last_accepted = max(self.last_accepted, accepted.item(-1, "row"))
+            self.accepted.append(accepted)
+        if rejected.height:
+            self.last_rejected = max(self.last_rejected, rejected.item(-1, "row"))
+            self.rejected.append(rejected)
+            self.rejected_count += rejected["row"].n_unique()
+            count_broken(self.broken, rejected)
+
+    def _refute(self, refuted: pl.DataFrame) -> None:
+        readable = refuted.filter(pl.col("id").is_not_null())
+        self.unread += refuted.height - readable.height
+        self.refuted.append(readable)
+
+    def _reject_lines(self, unfit: pl.DataFrame, dialect: Dialect) -> pl.DataFrame:
         rule = (
             pl.when(pl.col("line").str.contains(_UNREADABLE, literal=True))
             .then(pl.lit(f"is readable as {dialect.encoding}"))
@@ -236,18 +412,15 @@ class _Rows:
             .otherwise(pl.lit(f"has {len(dialect.columns)} fields"))
         )
         place = dialect.columns.index("id")
-        self.rejected.append(
-            unfit.select(
-                pl.lit(self.file.name).alias("file"),
-                "row",
-                pl.col("fields").list.get(place, null_on_oob=True).str.strip_chars(SPACES).alias("id"),
-                pl.lit(None, dtype=pl.String).alias("column"),
-                rule.alias("rule"),
-                pl.col("line").alias("value"),
-            )
+        self.unread += unfit.height
+        return unfit.select(
+            pl.lit(self.file.name).alias("file"),
+            "row",
+            pl.col("fields").list.get(place, null_on_oob=True).str.strip_chars(SPACES).alias("id"),
+            pl.lit(None, dtype=pl.String).alias("column"),
+            rule.alias("rule"),
+            pl.col("line").alias("value"),
         )
-        unread = [pl.lit(None, dtype=DTYPES[self.table.heading(name).kind]).alias(name) for name in self.table.key]
-        self.rejected_keys.append(unfit.select("row", *unread))
 
     def _learn_style(self, columns: list[pl.Series], may_group: str) -> None:
         """Recognise how numbers are written, until one has shown the decimal mark."""
@@ -263,12 +436,44 @@ class _Rows:
         spelling.update(repair_words((value for value in counts if value is not None and value not in spelling), words))
         for value, right in spelling.items():
             if value != right and value in counts:
-                key = (heading.delivered, value, right)
-                self.repairs[key] = self.repairs.get(key, 0) + counts[value]
+                self._count_repair(heading, value, right, counts[value])
         if words.unknown_is_scored:
             unknown = sum(count for value, count in counts.items() if value not in spelling)
             self.unknown_words[heading.delivered] = self.unknown_words.get(heading.delivered, 0) + unknown
         return spelling
+
+    def _count_repair(self, heading: Heading, value: str, right: str, rows: int) -> None:
+        key = (heading.delivered, value, right)
+        self.repairs[key] = self.repairs.get(key, 0) + rows
+
+    def _right(self, name: str, value: str) -> str:
+        words = self.table.heading(name).words
+        assert words is not None  # noqa: S101 - for the type checker: only words are repaired
+        return self.spellings.get(name, {}).get(value) or words.misspellings[value]
+
+
+def count_broken(broken: dict[tuple[str | None, str], Broken], rejections: pl.DataFrame) -> None:
+    """Add rejections, ordered by row, to how often each rule was broken."""
+    by_rule = rejections.group_by("column", "rule", maintain_order=True).agg(
+        pl.col("row").n_unique().alias("rows"), pl.col("row").first().alias("first"), pl.col("value").first()
+    )
+    for column, rule, rows, first, value in by_rule.iter_rows():
+        before = broken.get((column, rule))
+        if before is None or first < before.first_row:
+            broken[column, rule] = Broken(rows + (before.rows if before else 0), first, value)
+        else:
+            broken[column, rule] = Broken(rows + before.rows, before.first_row, before.value)
+
+
+def _narrow(heading: Heading) -> pl.DataType:
+    """Return the dtype that an accepted column has on disk; the rules of its table bound its values."""
+    if heading.words is not None:
+        return pl.Enum([*heading.words.names, UNKNOWN])
+    return pl.Int32() if heading.kind is Kind.WHOLE else DTYPES[heading.kind]
+
+
+def _may_group(dialect: Dialect) -> str:
+    return "," if dialect.separator == "," else ",."  # machines separate by commas, and do not group
 
 
 def split_lines(body: pl.DataFrame, separator: str) -> pl.DataFrame:

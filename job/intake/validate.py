@@ -47,6 +47,23 @@ def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Tabl
     return REJECTED_SCHEMA.to_frame()
 
 
+def find_failing(typed: pl.DataFrame, table: Table, *, labelled: bool) -> pl.Series:
+    """Return the places of the rows that break a rule of their own (UInt32, in order).
+
+    Args:
+        typed: the table's columns by their ASCII names with their dtypes.
+        table: what the rows belong to.
+        labelled: whether the label column is there.
+    """
+    try:
+        rows_schema(table, labelled=labelled).validate(typed, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        if error.failure_cases["index"].null_count():
+            raise AssertionError(f"{table.name}: rules about columns failed: {error.failure_cases}") from error
+        return error.failure_cases["index"].cast(pl.UInt32).unique().sort()
+    return pl.Series(dtype=pl.UInt32)
+
+
 def reject_rows(file: str, rows: pl.DataFrame, *, column: str, rule: str, value: pl.Expr) -> pl.DataFrame:
     """Return rejections of whole rows.
 

@@ -48,7 +48,12 @@ def test_same_tables_as_parquet(tmp_path: Path, plain: Intake) -> None:
 
 
 def test_label_is_passed_over_when_scoring(tmp_path: Path, plain: Intake) -> None:
-    assert_same_tables(take(write_drop(tmp_path, make_drop(labelled=True))), plain)
+    """It comes along for whoever asks for it, and decides nothing."""
+    intake = take(write_drop(tmp_path, make_drop(labelled=True)))
+    labels = intake.tables["market_file"]["activity"]
+    assert set(labels) == {"declined", "unchanged"}
+    intake.tables["market_file"] = intake.tables["market_file"].drop("activity")
+    assert_same_tables(intake, plain)
 
 
 def test_columns_in_any_order(tmp_path: Path, plain: Intake) -> None:

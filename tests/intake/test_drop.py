@@ -3,6 +3,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -331,8 +332,8 @@ def test_marker_that_is_still_written(drop: Path) -> None:
 
 
 def test_a_file_that_changes_while_another_is_read(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_and_change(file: TableFile, *, labelled: bool) -> TableIntake:
-        read = read_table(file, labelled=labelled)
+    def read_and_change(file: TableFile, **settings: Any) -> TableIntake:
+        read = read_table(file, **settings)
         if file.table.name == "money":
             grow(drop / "market_file.csv")
         return read

@@ -13,14 +13,15 @@ from job.errors import DropError
 from job.intake import parquet as parquet_module
 from job.intake.parquet import open_parquet
 from job.intake.table import TableIntake, read_table
+from job.memory import MemoryPlan
 from tests.intake.drops import frame, make_drop
 from tests.intake.test_table import rejections, table_file
 
 
-def read(tmp_path: Path, table: pl.DataFrame, name: str = "money") -> TableIntake:
+def read(tmp_path: Path, table: pl.DataFrame, name: str = "money", *, batch_rows: int = 200_000) -> TableIntake:
     path = tmp_path / f"{name}.parquet"
     table.write_parquet(path)
-    return read_table(table_file(path), labelled=False)
+    return read_table(table_file(path), labelled=False, plan=MemoryPlan(batch_rows=batch_rows))
 
 
 def refusal(path: Path) -> tuple[str, ...]:
@@ -29,11 +30,10 @@ def refusal(path: Path) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_numbers_of_any_dtype(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet_module, "BATCH_ROWS", 3)
+def test_numbers_of_any_dtype(tmp_path: Path) -> None:
     values = [0.1, -1e-7, 1e15 + 0.5, 12345.678, float("nan"), float("inf"), None]
     table = pl.DataFrame({"id": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, None], "Прибыль": values})
-    found = read(tmp_path, table)
+    found = read(tmp_path, table, batch_rows=3)
     assert found.accepted.select("row", "id", "monthly_profit").rows() == [
         (1, 1, 0.1),
         (2, 2, -1e-7),

@@ -1,0 +1,40 @@
+"""How much is held in memory at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MIB: Final = 1 << 20
+DEFAULT_LIMIT: Final = 1024 * MIB
+LEAST_LIMIT: Final = 384 * MIB
+BASE: Final = 224 * MIB  # of the process with its libraries, whatever the drop
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How much is held at a time. The defaults are those of `plan_memory(DEFAULT_LIMIT)`.
+
+    Args:
+        block_bytes: read from a text file at a time.
+        batch_rows: read from a Parquet file at a time.
+        range_rows: of the four tables together, joined and scored at a time.
+        kept_bytes: may wait in memory before rows go to disk.
+    """
+
+    block_bytes: int = 16 * MIB
+    batch_rows: int = 200_000
+    range_rows: int = 1_000_000
+    kept_bytes: int = 64 * MIB
+
+
+def plan_memory(limit: int) -> MemoryPlan:
+    """Return what to hold at a time so that the whole process stays below `limit` bytes."""
+    share = max(0.2, min(4.0, (limit - BASE) / (DEFAULT_LIMIT - BASE)))
+    full = MemoryPlan()
+    return MemoryPlan(
+        block_bytes=int(full.block_bytes * share),
+        batch_rows=int(full.batch_rows * share),
+        range_rows=int(full.range_rows * share),
+        kept_bytes=int(full.kept_bytes * share),
+    )

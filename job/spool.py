@@ -1,0 +1,188 @@
+"""Rows that wait for their turn: written in any order, read back by ranges of a key, in its order.
+
+A drop may be larger than memory. What was read of it is kept here as long as it is little, and else in files of a
+scratch folder, as sorted runs; whoever reads a range of keys gets the rows of all runs, merged. Nothing else in the job
+knows whether rows are in memory or on disk, or in what order they were delivered.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import polars as pl
+
+from job.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+KEY_STEP: Final = 256  # every so many rows of a run, its key is kept in memory
+
+Bound = Any  # a key, or None where a range has no end
+
+
+class Scratch:
+    """Where the rows of one run of the job wait: in memory up to a limit, then in files.
+
+    Args:
+        folder: made when it is first needed, removed at the end; it must not exist. None keeps all in memory.
+        memory_bytes: what may be kept in memory, all spools together.
+    """
+
+    def __init__(self, folder: Path | None = None, memory_bytes: int = 0) -> None:
+        self._folder = folder
+        self._free = memory_bytes
+        self._files = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._folder is not None and self._files:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def take_memory(self, size: int) -> bool:
+        """Return whether so many bytes may be kept in memory; they then count as used."""
+        if self._folder is None:
+            return True
+        if size > self._free:
+            return False
+        self._free -= size
+        return True
+
+    def free_memory(self, size: int) -> None:
+        """Say that so many bytes are no longer kept."""
+        self._free += size
+
+    def write(self, frame: pl.DataFrame) -> Path:
+        """Write a frame to a file of its own. Raises OutputError if it cannot be written."""
+        assert self._folder is not None  # noqa: S101 - `take_memory` says so
+        path = self._folder / f"{self._files:05}.arrow"
+        self._files += 1
+        try:
+            self._folder.mkdir(exist_ok=True, mode=0o700)
+            frame.write_ipc(path, compression="uncompressed")
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise OutputError(f"{self._folder}: cannot be written: {_reason(error)}") from error
+        return path
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Rows in the order of their key, in memory or in a file."""
+
+    rows: pl.DataFrame | None
+    path: Path | None
+    height: int
+    bytes: int
+    keys: pl.Series  # of every KEY_STEP-th row
+    first: Any
+    last: Any
+
+    def read(self, low: Bound, high: Bound) -> pl.LazyFrame | None:
+        """Return some rows around those with a key from `low`, below `high`; None if there are none."""
+        if (low is not None and self.last < low) or (high is not None and self.first >= high):
+            return None
+        start = 0 if low is None else max(0, _place(self.keys, low) - 1) * KEY_STEP
+        stop = self.height if high is None else min(self.height, _place(self.keys, high) * KEY_STEP)
+        rows = pl.scan_ipc(self.path, glob=False, hive_partitioning=False) if self.rows is None else self.rows.lazy()
+        return rows.slice(start, stop - start)
+
+
+class Spool:
+    """Rows of one table.
+
+    Args:
+        scratch: where they wait.
+        schema: of the rows.
+        key: the column by which they are read; never null.
+        stored: dtypes to be used in files where they are narrower than the schema's and hold all values.
+    """
+
+    def __init__(
+        self, scratch: Scratch, schema: pl.Schema, key: str, *, stored: Mapping[str, pl.DataType] | None = None
+    ) -> None:
+        self._scratch = scratch
+        self.schema = schema
+        self._key = key
+        self._stored = dict(stored or {})
+        self._runs: list[_Run] = []
+
+    @property
+    def height(self) -> int:
+        """The rows that were added."""
+        return sum(run.height for run in self._runs)
+
+    def append(self, rows: pl.DataFrame) -> None:
+        """Add rows (columns as in the schema, any order of rows). Raises OutputError if they cannot be written."""
+        if rows.is_empty():
+            return
+        rows = rows.select(self.schema.names())
+        if not rows[self._key].is_sorted():
+            rows = rows.sort(self._key, maintain_order=True)
+        keys = rows[self._key]
+        size = int(rows.estimated_size())
+        facts = (rows.height, size, keys.gather_every(KEY_STEP), keys[0], keys[-1])
+        if self._scratch.take_memory(size):
+            self._runs.append(_Run(rows, None, *facts))
+        else:
+            path = self._scratch.write(rows.cast(self._stored))  # type: ignore[arg-type] # a mapping is one
+            self._runs.append(_Run(None, path, *facts))
+
+    def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
+        """Return the rows with a key from `low`, below `high`, ordered by key; equal keys in the order they were added."""
+        found = [rows for run in self._runs if (rows := run.read(low, high)) is not None]
+        if not found:
+            return self.schema.to_frame()
+        wanted = [pl.col(self._key) >= low] if low is not None else []
+        wanted += [pl.col(self._key) < high] if high is not None else []
+        rows = pl.concat([rows.filter(*wanted).cast(dict(self.schema)) for rows in found]).collect()
+        return rows if rows[self._key].is_sorted() else rows.sort(self._key, maintain_order=True)
+
+    def keys(self) -> pl.Series:
+        """Return some of the keys (every 256th of each run), in no order."""
+        return pl.concat([self.schema.to_frame()[self._key], *(run.keys for run in self._runs)])
+
+    def ranges(self, rows: int) -> Iterator[pl.DataFrame]:
+        """Yield all rows in the order of their key, about so many at a time."""
+        for low, high in cut_ranges([self], rows):
+            yield self.read(low, high)
+
+    def clear(self) -> None:
+        """Forget all rows, and free what they took."""
+        for run in self._runs:
+            if run.path is not None:
+                run.path.unlink(missing_ok=True)
+            else:
+                self._scratch.free_memory(run.bytes)
+        self._runs.clear()
+
+
+def cut_ranges(spools: Iterable[Spool], rows: int) -> list[tuple[Bound, Bound]]:
+    """Return ranges of keys, in order, each with about so many rows of all spools together.
+
+    The first has no lower and the last no upper end, so that every key is in one of them. Rows of one key are never
+    parted.
+    """
+    spools = list(spools)
+    if sum(spool.height for spool in spools) <= rows:
+        return [(None, None)]
+    keys = pl.concat([spool.keys() for spool in spools]).sort()
+    step = max(1, rows // KEY_STEP)
+    cuts = keys.gather_every(step, offset=step).unique(maintain_order=True).to_list()
+    return list(zip([None, *cuts], [*cuts, None], strict=True))
+
+
+def _place(keys: pl.Series, key: Bound) -> int:
+    """Return how many of the sorted keys are below `key`."""
+    return int(keys.search_sorted(key, side="left"))
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error).partition("\n")[0]
