@@ -11,6 +11,7 @@ import polars as pl
 
 from job.errors import DropError
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, FEATURE_SCHEMA
+from schemas.raw import narrow_dtypes
 from schemas.vocabulary import (
     CURRENT_MONTH,
     MARKET_FILE,
@@ -39,14 +40,14 @@ def join_tables(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         One row per row of `market_file`, ordered by `id`; its columns, then `revenue_<period>`, `minutes_<period>` and
         `monthly_profit`, each null where the customer has no such row.
     """
-    customers = tables["market_file"].sort("id")
-    revenue = _by_month(tables["market_money"], "revenue", PERIODS_OF_REVENUE)
-    minutes = _by_month(tables["market_time"], "minutes", PERIODS_OF_MINUTES)
-    return (
-        customers.join(revenue, on="id", how="left", maintain_order="left")
-        .join(minutes, on="id", how="left", maintain_order="left")
-        .join(tables["money"], on="id", how="left", maintain_order="left")
-    )
+    joined = tables["market_file"].sort("id").lazy()
+    for values in (
+        *_by_month(tables["market_money"], "revenue", PERIODS_OF_REVENUE),
+        *_by_month(tables["market_time"], "minutes", PERIODS_OF_MINUTES),
+        tables["money"].lazy().select("id", "monthly_profit"),
+    ):
+        joined = joined.join(values, on="id", how="left", maintain_order="left")
+    return joined.collect()
 
 
 def exclusion_reason() -> pl.Expr:
@@ -66,7 +67,7 @@ def exclusion_reason() -> pl.Expr:
 
 
 def split_customers(tables: Mapping[str, pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the customers that can be scored, joined, and those that cannot, with the reason.
+    """Return the customers of a whole drop that can be scored, joined, and those that cannot, with the reason.
 
     Args:
         tables: as for `join_tables`.
@@ -77,19 +78,44 @@ def split_customers(tables: Mapping[str, pl.DataFrame]) -> tuple[pl.DataFrame, p
     Raises:
         DropError: no customer can be scored.
     """
+    kept, excluded = split_range(tables)
+    check_some_scored(kept.height, count_reasons(excluded))
+    return kept, excluded
+
+
+def split_range(tables: Mapping[str, pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the same as `split_customers` of some customers of a drop; there may be none that can be scored."""
     joined = join_tables(tables).with_columns(exclusion_reason().alias("reason"))
     excluded = joined.filter(pl.col("reason").is_not_null()).select("id", "reason")
-    kept = joined.filter(pl.col("reason").is_null()).drop("reason")
-    if kept.is_empty():
-        reasons = (f"{count:,} x «{reason}»" for reason, count in count_reasons(excluded).items())
-        raise DropError(f"no customer of {MARKET_FILE.name} can be scored: {', '.join(reasons)}")
-    return kept, excluded
+    return joined.filter(pl.col("reason").is_null()).drop("reason"), excluded
+
+
+def check_some_scored(scored: int, reasons: Mapping[str, int]) -> None:
+    """Raise DropError if no customer of a drop can be scored.
+
+    Args:
+        scored: how many can.
+        reasons: reason -> customers that cannot.
+    """
+    if not scored:
+        told = ", ".join(f"{count:,} x «{reason}»" for reason, count in order_reasons(reasons).items())
+        raise DropError(f"no customer of {MARKET_FILE.name} can be scored: {told}")
 
 
 def count_reasons(excluded: pl.DataFrame) -> dict[str, int]:
     """Return reason -> customers, the most frequent first."""
-    counts = excluded["reason"].value_counts().sort("count", "reason", descending=[True, False])
-    return dict(counts.iter_rows())
+    return order_reasons(dict(excluded["reason"].value_counts().iter_rows()))
+
+
+def order_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return the same with the most frequent reason first."""
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+
+
+def stored_dtypes() -> dict[str, pl.DataType]:
+    """Return narrower dtypes that hold all values of some columns of joined customers, for rows that wait on disk."""
+    minutes = {f"minutes_{period}": pl.Int32() for period in PERIODS_OF_MINUTES}
+    return {**narrow_dtypes(MARKET_FILE.headings), **minutes}
 
 
 def make_features(customers: pl.DataFrame) -> pl.DataFrame:
@@ -124,8 +150,9 @@ def feature_columns() -> list[pl.Expr]:
     ]
 
 
-def _by_month(rows: pl.DataFrame, value: str, periods: tuple[str, ...]) -> pl.DataFrame:
-    """Spread (id, period, value) rows to one row per id with a column `<value>_<period>` for each period."""
-    return rows.group_by("id").agg(
-        pl.col(value).filter(pl.col("period") == period).first().alias(f"{value}_{period}") for period in periods
-    )
+def _by_month(rows: pl.DataFrame, value: str, periods: tuple[str, ...]) -> list[pl.LazyFrame]:
+    """Return for each period its (id, period, value) rows as `id` and `<value>_<period>`."""
+    return [
+        rows.lazy().filter(pl.col("period") == period).select("id", pl.col(value).alias(f"{value}_{period}"))
+        for period in periods
+    ]

@@ -8,6 +8,7 @@ from typing import Final
 MIB: Final = 1 << 20
 DEFAULT_LIMIT: Final = 1024 * MIB
 LEAST_LIMIT: Final = 384 * MIB
+ROWS_OF_CUSTOMER: Final = 7  # one of market_file and money, three months of revenue, two of minutes
 BASE: Final = 224 * MIB  # of the process with its libraries, whatever the drop
 
 
@@ -26,6 +27,12 @@ class MemoryPlan:
     batch_rows: int = 200_000
     range_rows: int = 1_000_000
     kept_bytes: int = 64 * MIB
+
+
+    @property
+    def customers(self) -> int:
+        """How many customers are finished and written at a time."""
+        return self.range_rows // ROWS_OF_CUSTOMER
 
 
 def plan_memory(limit: int) -> MemoryPlan:

@@ -7,9 +7,8 @@ knows whether rows are in memory or on disk, or in what order they were delivere
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -18,7 +17,6 @@ from job.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
 KEY_STEP: Final = 256  # every so many rows of a run, its key is kept in memory
 
@@ -29,7 +27,7 @@ class Scratch:
     """Where the rows of one run of the job wait: in memory up to a limit, then in files.
 
     Args:
-        folder: made when it is first needed, removed at the end; it must not exist. None keeps all in memory.
+        folder: of the files; whoever made it removes it. None keeps all in memory.
         memory_bytes: what may be kept in memory, all spools together.
     """
 
@@ -37,15 +35,6 @@ class Scratch:
         self._folder = folder
         self._free = memory_bytes
         self._files = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._folder is not None and self._files:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def take_memory(self, size: int) -> bool:
         """Return whether so many bytes may be kept in memory; they then count as used."""
@@ -66,7 +55,6 @@ class Scratch:
         path = self._folder / f"{self._files:05}.arrow"
         self._files += 1
         try:
-            self._folder.mkdir(exist_ok=True, mode=0o700)
             frame.write_ipc(path, compression="uncompressed")
         except (OSError, pl.exceptions.PolarsError) as error:
             raise OutputError(f"{self._folder}: cannot be written: {_reason(error)}") from error

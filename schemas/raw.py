@@ -30,6 +30,17 @@ DTYPES: Final[dict[Kind, pl.DataType]] = {
 }
 
 
+def narrow_dtypes(headings: Sequence[Heading]) -> dict[str, pl.DataType]:
+    """Return narrower dtypes that hold all values that the rules let into a column, for rows that wait on disk."""
+    return {heading.name: _narrow(heading) for heading in headings}
+
+
+def _narrow(heading: Heading) -> pl.DataType:
+    if heading.words is not None:
+        return pl.Enum([*heading.words.names, UNKNOWN])
+    return pl.Int32() if heading.kind is Kind.WHOLE else DTYPES[heading.kind]
+
+
 def _fact(check: pa.Check, fact: str) -> pa.Check:
     """Name a check by the fact it states: Pandera reports that name for each failing value."""
     check.error = fact
@@ -97,4 +108,14 @@ def table_schema(table: Table, *, labelled: bool) -> pa.DataFrameSchema:
     return schema
 
 
-__all__ = ["DTYPES", "MARKET_FILE", "MARKET_MONEY", "MARKET_TIME", "MONEY", "rows_schema", "table_schema", "words_rule"]
+__all__ = [
+    "DTYPES",
+    "MARKET_FILE",
+    "MARKET_MONEY",
+    "MARKET_TIME",
+    "MONEY",
+    "narrow_dtypes",
+    "rows_schema",
+    "table_schema",
+    "words_rule",
+]

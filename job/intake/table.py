@@ -21,14 +21,14 @@ from job.intake.validate import REJECTED_SCHEMA, broken_rules
 from job.memory import MemoryPlan
 from job.prefetch import prefetched
 from job.spool import Scratch, Spool
-from schemas.raw import DTYPES
-from schemas.vocabulary import UNKNOWN, Kind
+from schemas.raw import DTYPES, narrow_dtypes
+from schemas.vocabulary import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from job.intake.dialect import Dialect
-    from schemas.vocabulary import Heading, Table, Words
+    from schemas.vocabulary import Heading, Words
 
 REPAIRS_SCHEMA: Final = pl.Schema(
     {"file": pl.String, "column": pl.String, "from": pl.String, "to": pl.String, "rows": pl.Int64}
@@ -200,7 +200,7 @@ class _Rows:
         accepted = pl.Schema(
             {"row": pl.Int64(), "repaired": pl.Boolean(), **{heading.name: DTYPES[heading.kind] for heading in read}}
         )
-        narrow = {"row": pl.UInt32(), **{heading.name: _narrow(heading) for heading in read}}
+        narrow = {"row": pl.UInt32(), **narrow_dtypes(read)}
         self.accepted = Spool(scratch, accepted, "id", stored=narrow)
         self.rejected = Spool(scratch, REJECTED_SCHEMA, "row")
         refuted = pl.Schema({"row": pl.Int64(), **keys})
@@ -463,13 +463,6 @@ def count_broken(broken: dict[tuple[str | None, str], Broken], rejections: pl.Da
             broken[column, rule] = Broken(rows + (before.rows if before else 0), first, value)
         else:
             broken[column, rule] = Broken(rows + before.rows, before.first_row, before.value)
-
-
-def _narrow(heading: Heading) -> pl.DataType:
-    """Return the dtype that an accepted column has on disk; the rules of its table bound its values."""
-    if heading.words is not None:
-        return pl.Enum([*heading.words.names, UNKNOWN])
-    return pl.Int32() if heading.kind is Kind.WHOLE else DTYPES[heading.kind]
 
 
 def _may_group(dialect: Dialect) -> str:

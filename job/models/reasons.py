@@ -47,25 +47,22 @@ class Explainer:
         """Return how many of so many customers are explained: all by a linear model, so many by a boosted one."""
         return min(customers, SHAP_ROWS) if self.model.kind == "boosted" else customers
 
-    def explain(self, features: pl.DataFrame, urgency: pl.Series) -> pl.DataFrame:
+    def explain(self, features: pl.DataFrame, chosen: pl.Series | None = None) -> pl.DataFrame:
         """Return `reason_1` to `reason_3` of each row (String, in the rows' order), the strongest first.
 
         Only what raises the risk against the mean training customer is a reason; null where there are fewer than three.
 
         Args:
             features: the feature frame (`FEATURE_SCHEMA`).
-            urgency: of each row (Float64); where not all are explained, the rows with the highest are.
+            chosen: the rows to explain (Boolean), all others have no reasons; None explains all.
         """
-        count = self.count(features.height)
-        if count == features.height:
+        if chosen is None:
             return self._explain_all(features)
-        rows = pl.DataFrame({"urgency": urgency}).with_row_index("row").sort("urgency", "row", descending=[True, False])
-        chosen = rows.head(count).select("row").sort("row")
-        explained = self._explain_all(features[chosen["row"]]).with_columns(chosen)
-        every = pl.int_range(features.height, eager=True, dtype=pl.UInt32).alias("row").to_frame()
-        return every.join(
-            explained.with_columns(pl.col("row").cast(pl.UInt32)), on="row", how="left", maintain_order="left"
-        ).drop("row")
+        explained = self._explain_all(features.filter(chosen))
+        places = pl.when(chosen).then(chosen.cum_sum() - 1)
+        return features.select(places.alias("place")).select(
+            pl.lit(explained[reason]).gather("place").alias(reason) for reason in REASONS
+        )
 
     def _explain_all(self, features: pl.DataFrame) -> pl.DataFrame:
         batches = [

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
+
+from job.mixing import splitmix64, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,14 +20,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# Who may have been in training is told by a number that is quick to compute and says next to nothing: among a million
+# numbers, the shipped model's 1,297 customers leave 0.1 % of all others to be looked up by the slow hash.
+MARK_BITS: Final = 20
+MARKED_BY: Final = ("registered_days", "pages_per_visit", "unpaid_items_quarter", "minutes_current_month")
+
 
 def to_training_rows(
     ids: pl.Series, features: pl.DataFrame, probability: NDArray[np.float64], *, seed: int
 ) -> dict[str, Any]:
-    """Return the salt and, by hash in order, the out-of-fold probability of each training customer."""
+    """Return the salt, the marks, and, by hash in order, the out-of-fold probability of each training customer."""
     salt = hashlib.sha256(f"training rows {seed}".encode()).hexdigest()
     by_hash = dict(zip(_hashes(ids, features, salt), (float(value) for value in probability), strict=True))
-    return {"salt": salt, "probability": dict(sorted(by_hash.items()))}
+    marks = _marks(ids, features, salt).unique().sort().to_list()
+    return {"salt": salt, "marks": marks, "probability": dict(sorted(by_hash.items()))}
 
 
 def seen_probability(ids: pl.Series, features: pl.DataFrame, known: Mapping[str, Any]) -> pl.Series:
@@ -36,11 +44,33 @@ def seen_probability(ids: pl.Series, features: pl.DataFrame, known: Mapping[str,
         features: their feature frame, in the same order.
         known: what `to_training_rows` returned.
     """
-    by_hash = known["probability"]
-    values = [by_hash.get(own) for own in _hashes(ids, features, known["salt"])] if by_hash else [None] * len(ids)
-    return pl.Series("seen_probability", values, dtype=pl.Float64)
+    by_hash, salt = known["probability"], known["salt"]
+    seen = pl.repeat(None, n=len(ids), dtype=pl.Float64, eager=True).alias("seen_probability")
+    if not by_hash or not len(ids):
+        return seen
+    if "marks" in known:
+        marks = pl.Series(known["marks"], dtype=pl.UInt64)
+        places = _marks(ids, features, salt).is_in(marks.implode()).arg_true()
+    else:  # an artifact of a version without marks
+        places = pl.int_range(len(ids), dtype=pl.UInt32, eager=True)
+    values = [by_hash.get(own) for own in _hashes(ids.gather(places), features[places], salt)]
+    return seen.scatter(places, values) if values else seen
 
 
 def _hashes(ids: pl.Series, features: pl.DataFrame, salt: str) -> Iterator[str]:
     for own, row in zip(ids, features.iter_rows(), strict=True):
         yield hashlib.sha256(json.dumps([salt, own, row]).encode()).hexdigest()[:32]
+
+
+def _marks(ids: pl.Series, features: pl.DataFrame, salt: str) -> pl.Series:
+    """Return each customer's mark (UInt64, below 2^20): SplitMix64 of the id and some whole numbers, cut short."""
+    key = int(salt[:16], 16)
+    bits = splitmix64(pl.col("id").cast(pl.UInt64) + whole(key))
+    for name in MARKED_BY:
+        bits = splitmix64(bits + pl.col(name).cast(pl.Int64).cast(pl.UInt64))
+    return (
+        features.select(MARKED_BY)
+        .with_columns(ids.alias("id"))
+        .select((bits // whole(1 << (64 - MARK_BITS))).alias("mark"))
+        .to_series()
+    )

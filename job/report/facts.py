@@ -1,28 +1,28 @@
 """What the page tells of a run, as plain JSON values: aggregates only, never a customer.
 
 Counts and sums are over all customers. What compares columns with columns (drivers, correlations, distributions) is
-over a seeded sample when there are more than `SAMPLE` customers, and says so.
+over a sample by a hash of the id when there are more than `SAMPLE` customers, and says so.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.errors import DropError
-from job.intake.table import read_table
+from job.mixing import splitmix64, whole
 from job.report.association import phi_k, variance_inflation
+from job.rounding import DIGITS, rounded
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
-from schemas.vocabulary import DECLINED, MARKET_FILE, UNKNOWN
+from schemas.vocabulary import DECLINED, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from job.intake.drop import TableFile
     from job.models.artifact import Artifact, Thresholds
 
 FACTS_FORMAT: Final = 1
@@ -34,16 +34,114 @@ MONOTONE: Final = 0.5  # Spearman's correlation from which «more means more ris
 RISK: Final = "decline_probability"
 
 
-def read_labels(files: Mapping[str, TableFile]) -> pl.DataFrame | None:
-    """Return `id` and `activity` of the customers whose label is delivered, or None if the drop has no labels.
+class FactsTally:
+    """Gathers what the page needs from parts of a run, whatever the parts are.
 
-    Scoring passes the label over; only the page's distributions look at it.
+    Args:
+        artifact: the model that scored.
+        sample: how many customers at most are compared column with column: those whose ids have the lowest hashes.
     """
-    try:
-        accepted = read_table(files[MARKET_FILE.name], labelled=True).accepted
-    except DropError:
-        return None
-    return accepted.select("id", "activity").unique("id", keep="none")
+
+    def __init__(self, artifact: Artifact, *, sample: int = SAMPLE) -> None:
+        self._artifact = artifact
+        self._limit = sample
+        self._sums: dict[str, list[pl.DataFrame]] = defaultdict(list)
+        self._part: list[pl.DataFrame] = []
+
+    def add(self, features: pl.DataFrame, customers: pl.DataFrame, scored: pl.DataFrame) -> None:
+        """Count some customers of the run.
+
+        Args:
+            features: the feature frame.
+            customers: the same customers joined, rows as in `features`; `consent` and `activity` where they are known.
+            scored: the same customers scored, rows as in `features`.
+        """
+        if not features.height == customers.height == scored.height:
+            raise AssertionError(f"{features.height} features, {customers.height} customers, {scored.height} scored")
+        known = [name for name in ("consent", "activity") if name in customers.columns]
+        table = pl.concat([features, scored, customers.select(known)], how="horizontal")
+        place = (pl.col(RISK) * RISK_BINS).floor().clip(0, RISK_BINS - 1).cast(pl.Int64)
+        is_high = pl.col(RISK) >= self._artifact.thresholds.risk
+        self._sums["risk"].append(
+            table.select(
+                pl.len().cast(pl.Int64).alias("customers"),
+                pl.col(RISK).sum(),
+                is_high.sum().cast(pl.Int64).alias("high"),
+                pl.col("profit_at_risk").filter(is_high).sum().alias("high_profit_at_risk"),
+                pl.col("profit_at_risk").sum(),
+                pl.col("monthly_profit").sum(),
+                pl.col("in_training").sum().cast(pl.Int64),
+            )
+        )
+        self._sums["histogram"].append(table.group_by(place.alias("place")).agg(pl.len().cast(pl.Int64)))
+        sums = [pl.len().cast(pl.Int64).alias("customers"), pl.col(RISK).sum(), pl.col("profit_at_risk").sum()]
+        self._sums["deciles"].append(table.group_by("risk_decile").agg(sums))
+        contacts = _contact_counts(table)
+        self._sums["segments"].append(table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts))
+        self._sums["offers"].append(
+            table.filter("contact_allowed").group_by("segment", "offer").agg(pl.len().cast(pl.Int64))
+        )
+        self._sums["contacts"].append(table.select(contacts))
+        self._sums["means"].append(features.select(pl.col(feature.name).sum() for feature in NUMERIC_FEATURES))
+        self._sums["words"].append(
+            features.select(
+                (pl.col(feature.name) == word).sum().cast(pl.Int64).alias(f"{feature.name}={word}")
+                for feature in CATEGORICAL_FEATURES
+                for word in feature.values
+            )
+        )
+        self._sample(table)
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values."""
+        part = pl.concat(self._part).sort("id")
+        totalled = {name: pl.concat(sums) for name, sums in self._sums.items()}
+        totals = totalled["risk"].sum().row(0, named=True)
+        customers = totals["customers"]
+        thresholds = self._artifact.thresholds
+        reference = self._artifact.manifest.get("reference")
+        facts = {
+            "format": FACTS_FORMAT,
+            "customers": customers,
+            "sample": {"customers": part.height, "seed": SEED} if part.height < customers else None,
+            "thresholds": {"risk": thresholds.risk, "profit": thresholds.profit, "promo_share": thresholds.promo_share},
+            "risk": {
+                "mean": totals[RISK] / customers,
+                "median": part[RISK].median(),
+                "high": totals["high"],
+                "high_profit_at_risk": totals["high_profit_at_risk"],
+                "profit_at_risk": totals["profit_at_risk"],
+                "monthly_profit": totals["monthly_profit"],
+                "in_training": totals["in_training"],
+                "histogram": _histogram(totalled["histogram"]),
+            },
+            "deciles": _deciles(totalled["deciles"]),
+            "segments": _segments(totalled["segments"], totalled["offers"]),
+            "contacts": {
+                "has_groups": "campaign_group" in part.columns,
+                **totalled["contacts"].sum().row(0, named=True),
+            },
+            "drivers": _drivers(part, self._artifact),
+            "drift": compare_with_reference(
+                totalled["means"].sum().row(0, named=True), totalled["words"].sum().row(0, named=True), part, customers, reference
+            ),
+            "correlations": correlate(part),
+            "inflation": inflate(part),
+            "distributions": _distributions(part, thresholds),
+            "labels": _labels(part),
+            "card": _card(self._artifact),
+        }
+        plain: dict[str, Any] = rounded(facts)
+        return plain
+
+    def _sample(self, table: pl.DataFrame) -> None:
+        """Keep the customers of the lowest hashes: the same ones, whatever the parts."""
+        bits = splitmix64(pl.col("id").cast(pl.UInt64) + whole(SEED))
+        if self._part and sum(part.height for part in self._part) >= self._limit:
+            table = table.filter(bits <= self._part[-1].select(bits.max()).item())
+        self._part.append(table)
+        if sum(part.height for part in self._part) > self._limit:
+            self._part = [pl.concat(self._part).sort(bits).head(self._limit)]
 
 
 def gather_facts(
@@ -52,107 +150,49 @@ def gather_facts(
     scored: pl.DataFrame,
     *,
     artifact: Artifact,
-    labels: pl.DataFrame | None = None,
     sample: int = SAMPLE,
 ) -> dict[str, Any]:
-    """Return all that the page needs and the run's manifest does not say.
+    """Return all that the page needs and the run's manifest does not say, of a whole run in memory; see `FactsTally`."""
+    tally = FactsTally(artifact, sample=sample)
+    tally.add(features, customers, scored)
+    return tally.facts()
 
-    Args:
-        features: the feature frame of the scored customers.
-        customers: the same customers joined, rows as in `features`.
-        scored: the same customers scored, ordered by `id` as the others are.
-        artifact: the model that scored them.
-        labels: `id` and `activity` of the customers whose label is known.
-        sample: how many customers at most are compared column with column.
 
-    Returns:
-        Plain values that JSON can hold (no NaN, no infinity); the same input gives the same values.
-    """
-    if not features.height == customers.height == scored.height:
-        raise AssertionError(f"{features.height} features, {customers.height} customers, {scored.height} scored")
-    table = pl.concat([features, scored], how="horizontal").with_columns(
-        customers.get_column("consent") if "consent" in customers.columns else pl.lit(None).alias("consent")
+def _histogram(counts: pl.DataFrame) -> list[int]:
+    found = dict(counts.group_by("place").agg(pl.col("len").sum()).iter_rows())
+    return [found.get(place, 0) for place in range(RISK_BINS)]
+
+
+def _deciles(sums: pl.DataFrame) -> list[dict[str, Any]]:
+    deciles = sums.group_by("risk_decile").agg(pl.all().sum()).sort("risk_decile")
+    mean = (pl.col(RISK) / pl.col("customers")).alias("mean_risk")
+    return deciles.select("risk_decile", "customers", mean, "profit_at_risk").to_dicts()
+
+
+def _segments(sums: pl.DataFrame, offers: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return one row per segment, the largest profit at risk first, with the offer that most of its customers get."""
+    most = (
+        offers.group_by("segment", "offer")
+        .agg(pl.col("len").sum())
+        .sort("len", "offer", descending=[True, False])
+        .unique("segment", keep="first", maintain_order=True)
     )
-    if labels is not None:
-        table = table.join(labels.select("id", "activity"), on="id", how="left", maintain_order="left")
-    is_sample = table.height > sample
-    part = table.sample(sample, seed=SEED) if is_sample else table
-    thresholds = artifact.thresholds
-    facts = {
-        "format": FACTS_FORMAT,
-        "customers": table.height,
-        "sample": {"customers": part.height, "seed": SEED} if is_sample else None,
-        "thresholds": {"risk": thresholds.risk, "profit": thresholds.profit, "promo_share": thresholds.promo_share},
-        "risk": _risk(table, thresholds),
-        "deciles": _deciles(table),
-        "segments": _segments(table),
-        "contacts": _contacts(table),
-        "drivers": _drivers(part, artifact),
-        "drift": compare_with_reference(features, artifact.manifest.get("reference")),
-        "correlations": correlate(part),
-        "inflation": inflate(part),
-        "distributions": _distributions(part, thresholds),
-        "labels": _labels(table),
-        "card": _card(artifact),
-    }
-    plain: dict[str, Any] = _rounded(facts)
-    return plain
-
-
-def _rounded(plain: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Round numbers to ten digits: the last bits of a mean depend on the threads, and reruns must agree."""
-    if isinstance(plain, float):
-        return float(f"{plain:.10g}")
-    if isinstance(plain, dict):
-        return {key: _rounded(value) for key, value in plain.items()}
-    if isinstance(plain, list):
-        return [_rounded(value) for value in plain]
-    return plain
-
-
-def _risk(table: pl.DataFrame, thresholds: Thresholds) -> dict[str, Any]:
-    """Return the risk of all: mean, median, how many are high, and how many are in each of `RISK_BINS` bins."""
-    place = (pl.col(RISK) * RISK_BINS).floor().clip(0, RISK_BINS - 1).cast(pl.Int64)
-    counts = dict(table.group_by(place.alias("place")).len().iter_rows())
-    high = table.filter(pl.col(RISK) >= thresholds.risk)
-    return {
-        "mean": table[RISK].mean(),
-        "median": table[RISK].median(),
-        "high": high.height,
-        "high_profit_at_risk": high["profit_at_risk"].sum(),
-        "profit_at_risk": table["profit_at_risk"].sum(),
-        "monthly_profit": table["monthly_profit"].sum(),
-        "in_training": int(table["in_training"].sum()),
-        "histogram": [counts.get(own, 0) for own in range(RISK_BINS)],
-    }
-
-
-def _deciles(table: pl.DataFrame) -> list[dict[str, Any]]:
+    counts = ("allowed", "treatment", "control", "treatment_profit_at_risk", "treatment_declines")
     return (
-        table.group_by("risk_decile")
-        .agg(
-            pl.len().alias("customers"),
-            pl.col(RISK).mean().alias("mean_risk"),
-            pl.col("profit_at_risk").sum(),
+        sums.group_by("segment")
+        .agg(pl.all().sum())
+        .join(most, on="segment", how="left")
+        .select(
+            "segment",
+            "offer",
+            "customers",
+            (pl.col(RISK) / pl.col("customers")).alias("mean_risk"),
+            (pl.col("monthly_profit") / pl.col("customers")).alias("mean_profit"),
+            "profit_at_risk",
+            *counts,
         )
-        .sort("risk_decile")
-        .to_dicts()
-    )
-
-
-def _segments(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return one row per segment, the largest profit at risk first."""
-    return (
-        table.group_by("segment")
-        .agg(
-            pl.col("offer").filter("contact_allowed").mode().min(),
-            pl.len().alias("customers"),
-            pl.col(RISK).mean().alias("mean_risk"),
-            pl.col("monthly_profit").mean().alias("mean_profit"),
-            pl.col("profit_at_risk").sum(),
-            *_contact_counts(table),
-        )
-        .sort("profit_at_risk", "segment", descending=[True, False])
+        # Sums that differ in their last bits only are equal.
+        .sort(pl.col("profit_at_risk").round_sig_figs(DIGITS), "segment", descending=[True, False])
         .to_dicts()
     )
 
@@ -168,19 +208,12 @@ def _contact_counts(table: pl.DataFrame) -> list[pl.Expr]:
     else:
         treated, control = allowed, pl.lit(value=False) & allowed
     return [
-        allowed.sum().alias("allowed"),
-        treated.sum().alias("treatment"),
-        control.sum().alias("control"),
+        allowed.sum().cast(pl.Int64).alias("allowed"),
+        treated.sum().cast(pl.Int64).alias("treatment"),
+        control.sum().cast(pl.Int64).alias("control"),
         pl.col("profit_at_risk").filter(treated).sum().alias("treatment_profit_at_risk"),
         pl.col(RISK).filter(treated).sum().alias("treatment_declines"),
     ]
-
-
-def _contacts(table: pl.DataFrame) -> dict[str, Any]:
-    return {
-        "has_groups": "campaign_group" in table.columns,
-        **table.select(_contact_counts(table)).row(0, named=True),
-    }
 
 
 def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
@@ -219,11 +252,20 @@ def _by_word(words: pl.Series, contribution: pl.Series) -> dict[str, float]:
     return dict(means.sort("contribution", "word", descending=[True, False]).iter_rows())
 
 
-def compare_with_reference(features: pl.DataFrame, reference: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def compare_with_reference(
+    sums: Mapping[str, float],
+    words: Mapping[str, int],
+    part: pl.DataFrame,
+    customers: int,
+    reference: Mapping[str, Any] | None,
+) -> dict[str, Any] | None:
     """Return how each feature differs from training, or None if the artifact does not know its training customers.
 
     Args:
-        features: the feature frame.
+        sums: feature -> sum over all customers.
+        words: `feature=word` -> customers.
+        part: the sample of customers that medians are taken from.
+        customers: how many there are.
         reference: the artifact's `reference`: `numeric` (feature -> mean, sd, quantiles) and `words`.
 
     Returns:
@@ -237,25 +279,24 @@ def compare_with_reference(features: pl.DataFrame, reference: Mapping[str, Any] 
         told = reference["numeric"].get(feature.name)
         if told is None:
             continue
-        mean = features[feature.name].mean()
-        shift = (mean - told["mean"]) / told["sd"] if told["sd"] else 0.0
+        mean = sums[feature.name] / customers
         quantiles = told["quantiles"]
         numbers.append(
             {
                 "feature": feature.name,
                 "mean": mean,
-                "median": features[feature.name].median(),
+                "median": part[feature.name].median(),
                 "reference_mean": told["mean"],
                 "reference_median": quantiles[len(quantiles) // 2],
-                "shift": shift,
+                "shift": (mean - told["mean"]) / told["sd"] if told["sd"] else 0.0,
             }
         )
-    words = []
-    for name, shares in reference.get("words", {}).items():
-        for word, share in shares.items():
-            here = float((features[name] == word).mean() or 0.0)
-            words.append({"feature": name, "word": word, "share": here, "reference_share": share})
-    return {"customers": reference.get("customers"), "numbers": numbers, "words": words}
+    shares = [
+        {"feature": name, "word": word, "share": words[f"{name}={word}"] / customers, "reference_share": share}
+        for name, of_words in reference.get("words", {}).items()
+        for word, share in of_words.items()
+    ]
+    return {"customers": reference.get("customers"), "numbers": numbers, "words": shares}
 
 
 def correlate(part: pl.DataFrame) -> dict[str, Any]:

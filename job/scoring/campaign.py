@@ -15,6 +15,7 @@ from job.scoring.segments import COST_PARTS
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 
 if TYPE_CHECKING:
+    from job.scoring.cuts import Place
     from job.scoring.segments import Segmentation
 
 HIGHEST_BUDGET: Final = 1e12
@@ -65,7 +66,9 @@ def control_draw(ids: pl.Expr, name: str) -> pl.Expr:
     return (bits // whole(1 << 11)).cast(pl.Float64) * 2.0**-53
 
 
-def plan_contacts(customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> pl.DataFrame:
+def plan_contacts(
+    customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign, *, reach: Place | None = None
+) -> pl.DataFrame:
     """Return the customers with `offer` (the offer's code) and `campaign_group`, in their order.
 
     `treatment` is contacted. `control` would have been, and is held back by lot. `none` is everybody else: who has not
@@ -74,16 +77,16 @@ def plan_contacts(customers: pl.DataFrame, segmentation: Segmentation, campaign:
     at risk per cost in both groups, so that they stay comparable.
 
     Args:
-        customers: `id` (unique), `segment`, `contact_allowed`, `profit_at_risk`.
+        customers: `id` (unique), `segment`, `contact_allowed`, `profit_at_risk`; of a whole run or some of its customers.
         segmentation: where the segments' offers stand.
         campaign: its name, control share and budget.
+        reach: the last customer whom the budget reaches, of `find_reach`; not looked at without a budget.
     """
-    offers = segmentation.offers().select("segment", "offer", "onsite_offer", "is_message", "cost_parts")
-    planned = customers.join(offers, on="segment", how="left", maintain_order="left").with_columns(
-        _eligible=pl.col("contact_allowed") & pl.col("is_message"),
-        _control=control_draw(pl.col("id"), campaign.name) < campaign.control_share,
-    )
-    reached = pl.col("_eligible") if campaign.budget is None else _reached(planned, campaign.budget)
+    planned = _with_offers(customers, segmentation, campaign)
+    if campaign.budget is None:
+        reached = pl.col("_eligible")
+    else:
+        reached = pl.lit(value=False) if reach is None else _IS_CANDIDATE & ~reach.is_before(_ORDER)
     return planned.with_columns(
         pl.when("contact_allowed").then("offer").otherwise("onsite_offer").alias("offer"),
         pl.when(~reached)
@@ -95,43 +98,57 @@ def plan_contacts(customers: pl.DataFrame, segmentation: Segmentation, campaign:
     ).drop("onsite_offer", "is_message", "cost_parts", "_eligible", "_control")
 
 
-def _reached(planned: pl.DataFrame, budget: float) -> pl.Series:
-    """Return whom the budget reaches: those of the highest profit at risk per cost, up to the first it cannot pay.
+def order_candidates(customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> pl.DataFrame:
+    """Return `REACH_ORDER` of those whom a campaign with a budget might contact or hold back, in its order.
 
-    Held-back customers cost nothing and are passed on the way. What costs nothing comes first; who costs something and
-    puts no profit at risk is not reached. Equal ratios go by `id`.
+    Those of the highest profit at risk per cost come first. Held-back customers cost nothing and are passed on the way.
+    What costs nothing comes first; who costs something and puts no profit at risk is no candidate. Equal ratios go by
+    `id`.
+
+    Args:
+        customers: as for `plan_contacts`.
+        segmentation: where the segments' offers stand.
+        campaign: its name, control share and budget.
     """
-    is_free = pl.col("cost_parts") == 0
-    cost = pl.when("_control").then(0).otherwise("cost_parts")
-    return (
-        planned.select("id", "profit_at_risk", "cost_parts", "_eligible", "_control")
-        .with_row_index("_row")
-        .with_columns(
-            _ratio=pl.when(is_free).then(math.inf).otherwise(pl.col("profit_at_risk") / pl.col("cost_parts")),
-            _candidate=pl.col("_eligible") & (is_free | (pl.col("profit_at_risk") > 0)),
-        )
-        .sort("_candidate", "_ratio", "id", descending=[True, True, False])
-        .with_columns(_reached=pl.col("_candidate") & (cost.cum_sum() <= math.floor(budget * COST_PARTS + 1e-6)))
-        .sort("_row")["_reached"]
+    cost = pl.when("_control").then(0).otherwise("cost_parts").cast(pl.Int64).alias("cost_parts")
+    candidates = _with_offers(customers, segmentation, campaign).filter(_IS_CANDIDATE)
+    return candidates.select(_ORDER.alias("order"), "id", cost).sort("order", "id")
+
+
+def budget_parts(campaign: Campaign) -> int:
+    """Return a campaign's budget in whole parts of the shop's unit. It must have one."""
+    assert campaign.budget is not None  # noqa: S101 - as said
+    return math.floor(campaign.budget * COST_PARTS + 1e-6)
+
+
+_IS_FREE: Final = pl.col("cost_parts") == 0
+_IS_CANDIDATE: Final = pl.col("_eligible") & (_IS_FREE | (pl.col("profit_at_risk") > 0))
+_ORDER: Final = pl.when(_IS_FREE).then(-math.inf).otherwise(-pl.col("profit_at_risk") / pl.col("cost_parts"))
+
+
+def _with_offers(customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> pl.DataFrame:
+    offers = segmentation.offers().select("segment", "offer", "onsite_offer", "is_message", "cost_parts")
+    return customers.join(offers, on="segment", how="left", maintain_order="left").with_columns(
+        _eligible=pl.col("contact_allowed") & pl.col("is_message"),
+        _control=control_draw(pl.col("id"), campaign.name) < campaign.control_share,
     )
 
 
-def describe_campaign(scored: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> dict[str, Any]:
+def describe_campaign(counts: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> dict[str, Any]:
     """Return what a run says of its campaign: name, control share, budget, and what it came to.
 
     Args:
-        scored: `segment` and `campaign_group` of each customer.
+        counts: of `count_segments`.
         segmentation: where the offers' costs stand.
         campaign: its name, control share and budget.
     """
-    groups = scored["campaign_group"]
-    treated = scored.filter(pl.col("campaign_group") == TREATMENT).select("segment")
-    spent = treated.join(segmentation.offers(), on="segment", how="left")["cost_parts"].sum()
+    costs = counts.join(segmentation.offers(), on="segment", how="left")
+    spent = int(costs.select((pl.col(TREATMENT) * pl.col("cost_parts")).sum()).item())
     return {
         "name": campaign.name,
         "control_share": campaign.control_share,
         "budget": campaign.budget,
         "spent": spent / COST_PARTS,
-        "contacts": int((groups == TREATMENT).sum()),
-        "control": int((groups == CONTROL).sum()),
+        "contacts": int(counts[TREATMENT].sum()),
+        "control": int(counts[CONTROL].sum()),
     }

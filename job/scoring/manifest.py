@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.features import count_reasons
+from job.features import order_reasons
+from job.rounding import rounded
 from job.scoring.publish import LATEST, MANIFEST
 from job.scoring.segments import COST_PARTS
 from schemas.scored import CAMPAIGN_GROUPS, TREATMENT
 from schemas.vocabulary import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from job.intake.accept import Intake
@@ -32,40 +33,71 @@ def describe_model(artifact: Artifact) -> dict[str, Any]:
     return {"digest": artifact.digest, **{key: artifact.manifest[key] for key in told if key in artifact.manifest}}
 
 
-def count_customers(intake: Intake, scored: pl.DataFrame, excluded: pl.DataFrame) -> dict[str, Any]:
-    """Return the customers by fate. Raises AssertionError if they do not add up: a defect of the job."""
+def count_customers(intake: Intake, *, scored: int, excluded: Mapping[str, int]) -> dict[str, Any]:
+    """Return the customers by fate. Raises AssertionError if they do not add up: a defect of the job.
+
+    Args:
+        intake: the drop.
+        scored: the customers that were.
+        excluded: reason -> customers that were not.
+    """
     counts = {
         "in": intake.customers_in,
-        "scored": scored.height,
-        "excluded": excluded.height,
+        "scored": scored,
+        "excluded": sum(excluded.values()),
         "rejected": intake.customers_rejected,
     }
     if counts["in"] != counts["scored"] + counts["excluded"] + counts["rejected"]:
         raise AssertionError(f"customers do not add up: {counts}")
-    return {**counts, "excluded_by_reason": count_reasons(excluded)}
+    return {**counts, "excluded_by_reason": order_reasons(excluded)}
 
 
-def count_rows(intake: Intake, scored: pl.DataFrame, excluded: pl.DataFrame) -> dict[str, dict[str, int]]:
+def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
     """Return each file's rows by fate.
 
     In = used + repaired + rejected + dropped, and used + repaired = scored + excluded.
+
+    Args:
+        intake: the drop.
+        fates: table -> its rows of scored and of excluded customers.
 
     Raises:
         AssertionError: they do not add up: a defect of the job.
     """
     rows: dict[str, dict[str, int]] = {}
     for (file, account), table in zip(intake.accounts.items(), TABLES, strict=True):
-        ids = intake.tables[table].select("id")
-        of_scored = ids.join(scored.select("id"), on="id", how="semi").height
-        of_excluded = ids.join(excluded.select("id"), on="id", how="semi").height
+        of_scored, of_excluded = fates[table]
         if of_scored + of_excluded != account.used + account.repaired:
             raise AssertionError(f"{file}: {of_scored} + {of_excluded} rows of scored and excluded, not {account}")
         rows[file] = {**asdict(account), "scored": of_scored, "excluded": of_excluded}
     return rows
 
 
+def count_segments(scored: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per segment that has customers, in no order: counts and sums that can be added up over parts.
+
+    Columns: `segment`, `customers`, `risk` and `profit_at_risk` (sums), `contact_allowed` and the campaign's groups
+    (customers).
+
+    Args:
+        scored: the output frame, or a part of it.
+    """
+    return scored.group_by("segment").agg(
+        pl.len().cast(pl.Int64).alias("customers"),
+        pl.col("decline_probability").sum().alias("risk"),
+        pl.col("profit_at_risk").sum(),
+        pl.col("contact_allowed").sum().cast(pl.Int64),
+        *((pl.col("campaign_group") == group).sum().cast(pl.Int64).alias(group) for group in CAMPAIGN_GROUPS),
+    )
+
+
+def add_segments(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return the sum of what `count_segments` gave for parts of a run."""
+    return pl.concat(counts).group_by("segment").agg(pl.all().sum())
+
+
 def describe_segments(
-    scored: pl.DataFrame, segmentation: Segmentation, *, previous: Mapping[str, float] | None = None
+    counts: pl.DataFrame, segmentation: Segmentation, *, previous: Mapping[str, float] | None = None
 ) -> list[dict[str, Any]]:
     """Return one row per segment, the empty ones too, the largest profit at risk first.
 
@@ -73,14 +105,17 @@ def describe_segments(
     run, mean risk, profit at risk, consents, the sizes of the campaign's groups and what the contacts cost.
 
     Args:
-        scored: the output frame.
+        counts: of `count_segments`.
         segmentation: the segments.
         previous: segment -> share of the previous run's customers.
     """
     rows = []
+    told = {row["segment"]: row for row in counts.iter_rows(named=True)}
+    nobody = dict.fromkeys(counts.columns, 0)
+    total = max(int(counts["customers"].sum()), 1)
     for segment in segmentation.segments:
-        own = scored.filter(pl.col("segment") == segment.code)
-        groups = {group: int((own["campaign_group"] == group).sum()) for group in CAMPAIGN_GROUPS}
+        own = told.get(segment.code, nobody)
+        groups = {group: own[group] for group in CAMPAIGN_GROUPS}
         rows.append(
             {
                 "segment": segment.code,
@@ -92,12 +127,12 @@ def describe_segments(
                 "channel": segment.offer.channel,
                 "cost_per_contact": segment.offer.cost,
                 "onsite_offer": segment.onsite_offer.code,
-                "customers": own.height,
-                "share": own.height / max(scored.height, 1),
+                "customers": own["customers"],
+                "share": own["customers"] / total,
                 "previous_share": (previous or {}).get(segment.code),
-                "mean_risk": own["decline_probability"].mean(),
-                "profit_at_risk": own["profit_at_risk"].sum(),
-                "contact_allowed": int(own["contact_allowed"].sum()),
+                "mean_risk": rounded(own["risk"] / own["customers"]) if own["customers"] else None,
+                "profit_at_risk": rounded(float(own["profit_at_risk"])),
+                "contact_allowed": own["contact_allowed"],
                 **groups,
                 "cost": groups[TREATMENT] * round(segment.offer.cost * COST_PARTS) / COST_PARTS,
             }

@@ -10,15 +10,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-import polars as pl
-
 from job import __version__
-from job.errors import OutputError
-from job.intake.accept import Intake, Limits, accept_drop
+from job.features import check_some_scored
+from job.intake.accept import Limits, read_drop
 from job.intake.drop import wait_for_files
+from job.memory import DEFAULT_LIMIT, plan_memory
 from job.models.artifact import Artifact, load_artifact
 from job.models.reasons import Explainer, usual_values
-from job.report.facts import gather_facts, read_labels
 from job.scoring.campaign import Campaign, describe_campaign
 from job.scoring.manifest import (
     count_customers,
@@ -28,6 +26,7 @@ from job.scoring.manifest import (
     read_previous,
     segment_warnings,
 )
+from job.scoring.population import Finisher, find_cuts, score_drop, write_tables
 from job.scoring.publish import (
     MANIFEST,
     RUNS,
@@ -37,15 +36,15 @@ from job.scoring.publish import (
     keep_newest,
     locked_output,
     name_anew,
+    scratch_folder,
     staged_run,
 )
-from job.scoring.score import complete, prepare, score_customers, urgency
 from job.scoring.segments import load_segmentation
-from job.scoring.spreadsheet import without_formulas
-from job.scoring.workbook import list_contacts, write_contacts, write_workbook
+from job.scoring.workbook import list_contacts, write_workbook
+from job.spool import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 CampaignFormat = Literal["csv", "xlsx"]
@@ -97,6 +96,8 @@ def run_scoring(
     settle_seconds: float = 10,
     force: bool = False,
     keep_runs: int | None = None,
+    memory_limit: int = DEFAULT_LIMIT,
+    scratch: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Score a drop and publish the run under `output`.
@@ -115,6 +116,8 @@ def run_scoring(
         settle_seconds: how long the files of a complete drop have not changed.
         force: make a new run, under a name of its own, also if the same was published before.
         keep_runs: remove all but so many of the newest runs; None keeps all.
+        memory_limit: bytes that the process may take.
+        scratch: where the rows of large drops wait; None is the output.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -128,9 +131,11 @@ def run_scoring(
         explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     with watch.stage("wait"):
         files = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
-    with locked_output(output):
+    plan = plan_memory(memory_limit)
+    with locked_output(output), scratch_folder(scratch or output) as waiting:
+        space = Scratch(waiting, plan.kept_bytes)
         with watch.stage("intake"):
-            intake = accept_drop(files, labelled=False, limits=limits)
+            reading = read_drop(files, labelled=False, scratch=space, plan=plan)
         settings = {
             "max_rejected": limits.rejected,
             "max_unknown": limits.unknown,
@@ -139,44 +144,35 @@ def run_scoring(
             "campaign": asdict(campaign),
             "format": campaign_format,
         }
-        own_name = name_run(intake, artifact, settings)
+        own_name = name_run(reading.files, artifact, settings)
         run_id = name_anew(output, own_name) if force else own_name
         folder = output / RUNS / run_id
         if is_published(output, run_id):
             heal_latest(output, run_id)
             keep_newest(output, keep_runs, run_id=run_id)
             return Outcome(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")), is_new=False)
-        with watch.stage("features"):
-            prepared = prepare(intake.tables)
         with watch.stage("score"):
-            scores = score_customers(prepared, artifact)
-        with watch.stage("reasons"):
-            reasons = explainer.explain(prepared.features, urgency(scores))
-        with watch.stage("campaign"):
-            scored = complete(
-                scores,
-                prepared.features,
-                reasons,
-                thresholds=artifact.thresholds,
-                segmentation=segmentation,
-                campaign=campaign,
+            population = score_drop(reading, artifact, space)
+            intake = reading.conclude(limits)
+            check_some_scored(population.scored, population.excluded_by_reason)
+        with watch.stage("cut"):
+            cuts, least_urgent = find_cuts(
+                population, explainer, artifact.thresholds, segmentation, campaign, space=space, rows=plan.customers
             )
-            previous, previous_customers = read_previous(output, segmentation.digest)
-            segments = describe_segments(scored, segmentation, previous=previous)
-            changes = segment_warnings(
-                segments, customers=scored.height, previous_customers=previous_customers, limit=segment_change
-            )
-        with watch.stage("facts"):
-            facts = gather_facts(
-                prepared.features, prepared.customers, scored, artifact=artifact, labels=read_labels(files)
-            )
+        finisher = Finisher(artifact, explainer, segmentation, campaign, cuts, least_urgent)
         with staged_run(output, run_id) as staged:
             with watch.stage("write"):
-                write_tables(staged, scored=scored, excluded=prepared.excluded, rejected=intake.rejected)
-                contacts = list_contacts(scored, segmentation)
-                write_contacts(contacts, staged / "campaign.csv")
+                written = write_tables(staged, population, intake, finisher, space=space, rows=plan.customers)
+                previous, previous_customers = read_previous(output, segmentation.digest)
+                segments = describe_segments(written.segments, segmentation, previous=previous)
+                changes = segment_warnings(
+                    segments, customers=population.scored, previous_customers=previous_customers, limit=segment_change
+                )
                 if campaign_format == "xlsx":
+                    contacts = list_contacts(written.contacts.read(), segmentation)
                     write_workbook(contacts, segments, staged / "campaign.xlsx")
+            with watch.stage("facts"):
+                facts = finisher.facts.facts()
             manifest: dict[str, Any] = {
                 "run_id": run_id,
                 "product": {"name": "oneclick-retention", "version": __version__},
@@ -186,14 +182,16 @@ def run_scoring(
                 "inputs": intake.files,
                 "model": describe_model(artifact),
                 "settings": settings,
-                "customers": count_customers(intake, scored, prepared.excluded),
-                "rows": count_rows(intake, scored, prepared.excluded),
+                "customers": count_customers(
+                    intake, scored=population.scored, excluded=population.excluded_by_reason
+                ),
+                "rows": count_rows(intake, population.fates),
                 "repairs": intake.repairs.to_dicts(),
                 "warnings": [*intake.warnings, *changes],
                 "segments_file": segmentation.file,
                 "segments": segments,
-                "campaign": describe_campaign(scored, segmentation, campaign),
-                "reasons": {"explained": explainer.count(scored.height)},
+                "campaign": describe_campaign(written.segments, segmentation, campaign),
+                "reasons": {"explained": explainer.count(population.scored)},
                 "facts": facts,
             }
             if with_report:
@@ -201,30 +199,26 @@ def run_scoring(
 
                 with watch.stage("report"):
                     (staged / REPORT).write_text(build_page(manifest), encoding="utf-8")
-            manifest |= {"seconds": watch.seconds, "outputs": describe_files(staged)}
+            outputs = describe_files(staged, known=written.hashes)
+            manifest |= {"seconds": watch.seconds, "outputs": outputs}
             text = json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False)
             (staged / MANIFEST).write_text(text + "\n", encoding="utf-8")
         keep_newest(output, keep_runs, run_id=run_id)
     return Outcome(folder, manifest, is_new=True)
 
 
-def name_run(intake: Intake, artifact: Artifact, settings: dict[str, Any]) -> str:
-    """Return the name of the run: the same for the same drop, model, settings and version of the job."""
+def name_run(files: Sequence[Mapping[str, object]], artifact: Artifact, settings: Mapping[str, Any]) -> str:
+    """Return the name of the run: the same for the same drop, model, settings and version of the job.
+
+    Args:
+        files: what the manifest says of the inputs.
+        artifact: the model.
+        settings: all that changes what comes out.
+    """
     identity = {
-        "inputs": {str(file["table"]): file["sha256"] for file in intake.files},
+        "inputs": {str(file["table"]): file["sha256"] for file in files},
         "model": artifact.digest,
         "settings": settings,
         "version": __version__,
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def write_tables(folder: Path, *, scored: pl.DataFrame, excluded: pl.DataFrame, rejected: pl.DataFrame) -> None:
-    """Write a run's tables. Raises OutputError if what is on the disk is not what was written."""
-    scored.write_parquet(folder / "scored.parquet")
-    scored.write_csv(folder / "scored.csv")
-    excluded.write_csv(folder / "excluded.csv")
-    without_formulas(rejected).write_csv(folder / "rejected.csv")
-    written = int(pl.scan_parquet(folder / "scored.parquet").select(pl.len()).collect().item())
-    if written != scored.height:
-        raise OutputError(f"{folder / 'scored.parquet'}: holds {written} rows of {scored.height}")

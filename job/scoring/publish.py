@@ -26,7 +26,7 @@ from job.errors import OutputBusyError, OutputError
 from job.supervisor import removed_if_killed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 RUNS: Final = "runs"
 LATEST: Final = "latest"
@@ -222,12 +222,19 @@ def heal_latest(output: Path, run_id: str) -> None:
             point_latest(output, run_id)
 
 
-def describe_files(folder: Path) -> dict[str, dict[str, object]]:
-    """Return name -> size in bytes and SHA-256 of every file in a folder."""
+def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> dict[str, dict[str, object]]:
+    """Return name -> size in bytes and SHA-256 of every file in a folder.
+
+    Args:
+        folder: of the files.
+        known: name -> SHA-256 of the files that were hashed as they were written.
+    """
     described: dict[str, dict[str, object]] = {}
     for path in sorted(folder.iterdir()):
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = (known or {}).get(path.name)
+        if digest is None:
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
         described[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
     return described
 

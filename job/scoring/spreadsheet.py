@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 DECIMALS: Final = 2
+
+RUSSIAN: Final[dict[str, Any]] = {
+    "separator": ";",
+    "include_bom": True,
+    "line_terminator": "\r\n",
+    "decimal_comma": True,
+    "float_precision": DECIMALS,
+}
+"""What a Russian Excel expects of a CSV file."""
 
 _FORMULA: Final = r"^\s*[=+\-@|%]|^[\t\r\n]"
 _NUMBER: Final = r"^[+-]?[0-9]+([.,][0-9]+)?$"
@@ -24,22 +32,14 @@ def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(_escaped(name) for name, dtype in table.schema.items() if dtype == pl.String)
 
 
-def write_russian_csv(table: pl.DataFrame, path: Path, headings: Mapping[str, str]) -> None:
-    """Write a table as a Russian Excel expects it: BOM, `;`, decimal commas (two decimals), CRLF.
+def russian_table(table: pl.DataFrame, headings: Mapping[str, str]) -> pl.DataFrame:
+    """Return a table as a person reads it: nothing in it runs, and it has these headings.
 
     Args:
         table: columns as in `headings`.
-        path: of the file.
         headings: column -> heading, in the order written.
     """
-    without_formulas(table.select(*headings)).rename(dict(headings)).write_csv(
-        path,
-        separator=";",
-        include_bom=True,
-        line_terminator="\r\n",
-        decimal_comma=True,
-        float_precision=DECIMALS,
-    )
+    return without_formulas(table.select(*headings)).rename(dict(headings))
 
 
 def _escaped(name: str) -> pl.Expr:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.scoring.spreadsheet import DECIMALS, write_russian_csv
+from job.scoring.spreadsheet import DECIMALS, russian_table
 from schemas.phrases import CAMPAIGN_HEADINGS, CHANNELS, SUMMARY_HEADINGS, SUMMARY_SHEET
 from schemas.scored import TREATMENT
 
@@ -42,15 +42,14 @@ def list_contacts(scored: pl.DataFrame, segmentation: Segmentation) -> pl.DataFr
     """Return whom marketing should contact, the largest profit at risk first (`segment` and `CAMPAIGN_HEADINGS`).
 
     Args:
-        scored: the output frame.
+        scored: the output frame, or its customers in treatment in this order.
         segmentation: where titles and offers stand.
     """
     told = segmentation.offers().select(
         "segment", "offer_text", pl.col("title").alias("segment_title"), pl.col("channel").replace_strict(CHANNELS)
     )
     return (
-        scored.filter(pl.col("campaign_group") == TREATMENT)
-        .sort("profit_at_risk", "id", descending=[True, False])
+        choose_contacts(scored)
         .join(told, on="segment", how="left", maintain_order="left")
         .with_columns(
             (pl.col("decline_probability") * 100).round(1).alias("decline_percent"),
@@ -60,9 +59,15 @@ def list_contacts(scored: pl.DataFrame, segmentation: Segmentation) -> pl.DataFr
     )
 
 
-def write_contacts(contacts: pl.DataFrame, path: Path) -> None:
-    """Write `campaign.csv` for a Russian Excel."""
-    write_russian_csv(contacts, path, CAMPAIGN_HEADINGS)
+def choose_contacts(scored: pl.DataFrame) -> pl.DataFrame:
+    """Return the customers in treatment, the largest profit at risk first; equal ones by `id`."""
+    treated = scored.filter(pl.col("campaign_group") == TREATMENT)
+    return treated.sort("profit_at_risk", "id", descending=[True, False])
+
+
+def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:
+    """Return what `campaign.csv` shows of contacts (of `list_contacts`), with its headings."""
+    return russian_table(contacts, CAMPAIGN_HEADINGS)
 
 
 def write_workbook(contacts: pl.DataFrame, segments: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -8,15 +8,31 @@ import polars as pl
 from job.models.training_rows import seen_probability, to_training_rows
 
 IDS = pl.Series("id", [11, 12])
-FEATURES = pl.DataFrame({"pages_per_visit": [3.0, 4.5], "favourite_category": ["kitchenware", "home_textiles"]})
+FEATURES = pl.DataFrame(
+    {
+        "pages_per_visit": [3.0, 4.0],
+        "registered_days": [100.0, 200.0],
+        "unpaid_items_quarter": [0.0, 1.0],
+        "minutes_current_month": [10.0, 20.0],
+        "promo_share": [0.1, 0.2],
+        "favourite_category": ["kitchenware", "home_textiles"],
+    }
+)
 
 
 def test_a_customer_seen_in_training_is_found_and_others_are_not() -> None:
     known = json.loads(json.dumps(to_training_rows(IDS, FEATURES, np.array([0.25, 0.75]), seed=1)))
     assert seen_probability(IDS, FEATURES, known).to_list() == [0.25, 0.75]
     assert seen_probability(IDS.reverse(), FEATURES, known).to_list() == [None, None]
-    changed = FEATURES.with_columns(pages_per_visit=pl.Series([3.0, 4.6]))
-    assert seen_probability(IDS, changed, known).to_list() == [0.25, None]
+    for changed in ({"pages_per_visit": [3.0, 5.0]}, {"promo_share": [0.1, 0.3]}):
+        assert seen_probability(IDS, FEATURES.with_columns(**{name: pl.Series(values) for name, values in changed.items()}), known).to_list() == [0.25, None]
+
+
+def test_an_artifact_without_marks_gives_the_same() -> None:
+    known = to_training_rows(IDS, FEATURES, np.array([0.25, 0.75]), seed=1)
+    assert all(0 <= mark < 2**20 for mark in known["marks"])
+    del known["marks"]
+    assert seen_probability(IDS, FEATURES, known).to_list() == [0.25, 0.75]
 
 
 def test_the_artifact_holds_no_raw_id() -> None:

@@ -1,0 +1,111 @@
+"""What only shows over a whole run: where it is cut into deciles, and how far its budget reaches.
+
+Each customer is then placed by comparison with a few others, so that a run can be finished range by range.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RISK_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64()})
+"""Customers by risk: `order` is the probability with its sign turned, so that the highest comes first."""
+REACH_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64(), "cost_parts": pl.Int64()})
+"""Candidates of a campaign by profit at risk per cost, with its sign turned; and what contacting them costs."""
+
+URGENCY: Final = pl.when("contact_allowed").then("profit_at_risk").otherwise(-math.inf)
+"""How much each customer should be explained: the profit at risk, those who may be contacted first."""
+
+DECILES: Final = 10
+
+
+@dataclass(frozen=True)
+class Place:
+    """A customer's place in an order: by `order`, then by `id`, both ascending."""
+
+    order: float
+    id: int
+
+    def is_before(self, order: pl.Expr) -> pl.Expr:
+        """Return whether this place is before each row's (Boolean), of its order and the column `id`."""
+        return (order > self.order) | ((order == self.order) & (pl.col("id") > self.id))
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Where a run is cut.
+
+    Args:
+        deciles: the last customers of the deciles 1 to 9, by `RISK_ORDER`.
+        reach: the last customer whom the budget reaches, by `REACH_ORDER`; None if it reaches none.
+    """
+
+    deciles: tuple[Place, ...]
+    reach: Place | None = None
+
+    def risk_decile(self) -> pl.Expr:
+        """Return `risk_decile` (Int8): 1 for the tenth of the run with the highest `decline_probability`, to 10.
+
+        Equal probabilities are told apart by `id`, so that every decile has its share and reruns agree.
+        """
+        order = -pl.col("decline_probability")
+        below = pl.sum_horizontal(place.is_before(order).cast(pl.Int8) for place in self.deciles)
+        return (below + 1).cast(pl.Int8).alias("risk_decile")
+
+
+def order_by_risk(scores: pl.DataFrame) -> pl.DataFrame:
+    """Return `RISK_ORDER` of customers, in its order. Args: scores: `id` and `decline_probability`."""
+    return scores.select((-pl.col("decline_probability")).alias("order"), "id").sort("order", "id")
+
+
+def order_by_urgency(scores: pl.DataFrame) -> pl.DataFrame:
+    """Return customers by how much each should be explained, in that order, as `REACH_ORDER` with a cost of one each.
+
+    Args:
+        scores: `id`, `contact_allowed` and `profit_at_risk`.
+    """
+    one = pl.lit(1, pl.Int64).alias("cost_parts")
+    return scores.select((-URGENCY).alias("order"), "id", one).sort("order", "id")
+
+
+def find_deciles(ordered: Iterable[pl.DataFrame], customers: int) -> tuple[Place, ...]:
+    """Return the last customers of the deciles 1 to 9.
+
+    Args:
+        ordered: all customers by `RISK_ORDER`, in frames that follow each other.
+        customers: how many they are, at least one.
+    """
+    # Decile k holds the ranks (from 0) below k x customers / 10; the last of them is one less than that, rounded up.
+    wanted = [-(-decile * customers // DECILES) - 1 for decile in range(1, DECILES)]
+    found: list[Place] = []
+    start = 0
+    for part in ordered:
+        found.extend(Place(*part.row(rank - start)) for rank in wanted if start <= rank < start + part.height)
+        start += part.height
+    if len(found) != len(wanted) or start != customers:
+        raise AssertionError(f"{customers} customers expected, {start} seen: {found}")
+    return tuple(found)
+
+
+def find_reach(ordered: Iterable[pl.DataFrame], budget_parts: int) -> Place | None:
+    """Return the last customer whom the budget reaches: the one before the first that it cannot pay.
+
+    Args:
+        ordered: the candidates by `REACH_ORDER`, in frames that follow each other.
+        budget_parts: the budget, in the unit of `cost_parts`.
+    """
+    last, spent = None, 0
+    for part in ordered:
+        reached = part.filter(pl.col("cost_parts").cum_sum() + spent <= budget_parts)
+        if reached.height:
+            last = Place(*reached.select("order", "id").row(-1))
+        if reached.height < part.height:
+            break
+        spent += int(part["cost_parts"].sum())
+    return last

@@ -1,0 +1,254 @@
+"""All customers of a run, range of ids by range of ids: scored, cut into deciles, finished and written.
+
+Three passes. The first joins the tables and finds each customer's probability, which depends on nobody else. What does
+depend on the others (deciles, the budget, whom to explain) is then found from a few columns. The last pass completes
+each customer and writes. Whatever waits in between waits in a `Scratch`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from job.features import make_features, stored_dtypes
+from job.report.facts import FactsTally
+from job.scoring.campaign import budget_parts, order_candidates
+from job.scoring.cuts import (
+    REACH_ORDER,
+    RISK_ORDER,
+    URGENCY,
+    Cuts,
+    Place,
+    find_deciles,
+    find_reach,
+    order_by_risk,
+    order_by_urgency,
+)
+from job.scoring.manifest import add_segments, count_segments
+from job.scoring.score import complete, describe_scores, find_probability, prepare
+from job.scoring.spreadsheet import RUSSIAN, without_formulas
+from job.scoring.tables import CsvTable, ParquetTable
+from job.scoring.workbook import choose_contacts, contacts_table, list_contacts
+from job.spool import Scratch, Spool
+from schemas.scored import SCORED_COLUMNS, SCORED_SCHEMA
+from schemas.vocabulary import TABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from job.intake.accept import DropReading, Intake
+    from job.models.artifact import Artifact, Thresholds
+    from job.models.reasons import Explainer
+    from job.scoring.campaign import Campaign
+    from job.scoring.segments import Segmentation
+
+EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
+ORDERED_ROWS: Final = 1_000_000  # of three numbers, looked at together
+LISTED_ROWS: Final = 100_000  # of texts, written together
+OUTPUT_SCHEMA: Final = pl.Schema({name: column.dtype.type for name, column in SCORED_SCHEMA.columns.items()})
+
+
+@dataclass
+class Population:
+    """The customers of a drop.
+
+    Args:
+        customers: those that are scored, joined, with `decline_probability` and `in_training`; by `id`.
+        excluded: `id` and `reason` of the others; by `id`.
+        excluded_by_reason: reason -> how many.
+        fates: table -> its rows of scored and of excluded customers.
+    """
+
+    customers: Spool
+    excluded: Spool
+    excluded_by_reason: dict[str, int]
+    fates: dict[str, tuple[int, int]]
+
+    @property
+    def scored(self) -> int:
+        """How many customers are scored."""
+        return self.customers.height
+
+
+def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Population:
+    """Join the tables of a drop and find the probability of each customer.
+
+    Args:
+        reading: the drop, whose ranges have not been taken yet.
+        artifact: the model.
+        space: where the customers wait.
+    """
+    customers: Spool | None = None
+    excluded = Spool(space, EXCLUDED_SCHEMA, "id")
+    reasons: Counter[str] = Counter()
+    fates = {name: [0, 0] for name in TABLES}
+    for tables in reading.ranges():
+        prepared = prepare(tables)
+        rows = pl.concat([prepared.customers.drop("row"), find_probability(prepared, artifact)], how="horizontal")
+        customers = customers or Spool(space, rows.schema, "id", stored=_stored(rows.schema))
+        customers.append(rows)
+        excluded.append(prepared.excluded)
+        reasons.update(dict(prepared.excluded["reason"].value_counts().iter_rows()))
+        gone = prepared.excluded["id"].implode()
+        for name, table in tables.items():
+            of_excluded = int(table["id"].is_in(gone).sum()) if prepared.excluded.height else 0
+            fates[name][0] += table.height - of_excluded
+            fates[name][1] += of_excluded
+    assert customers is not None  # noqa: S101 - there is at least one range
+    told = {name: (of_scored, of_excluded) for name, (of_scored, of_excluded) in fates.items()}
+    return Population(customers, excluded, dict(reasons), told)
+
+
+def find_cuts(
+    population: Population,
+    explainer: Explainer,
+    thresholds: Thresholds,
+    segmentation: Segmentation,
+    campaign: Campaign,
+    *,
+    space: Scratch,
+    rows: int,
+) -> tuple[Cuts, Place | None]:
+    """Return where the run is cut, and the last customer by `urgency` who is explained, None if all are.
+
+    Args:
+        population: the customers, at least one of them scored.
+        explainer: which says how many are explained.
+        thresholds: what counts as high.
+        segmentation: the segments and their offers.
+        campaign: its name, control share and budget.
+        space: where what is put in order waits.
+        rows: how many customers are looked at together.
+    """
+    by_risk = Spool(space, RISK_ORDER, "order")
+    by_urgency = Spool(space, REACH_ORDER, "order")
+    explained = explainer.count(population.scored)
+    for customers in population.customers.ranges(rows):
+        scores = describe_scores(customers)
+        by_risk.append(order_by_risk(scores))
+        if explained < population.scored:
+            by_urgency.append(order_by_urgency(scores))
+    cuts = Cuts(find_deciles(by_risk.ranges(ORDERED_ROWS), population.scored))
+    by_risk.clear()
+    least_urgent = None
+    if explained < population.scored:
+        least_urgent = find_reach(by_urgency.ranges(ORDERED_ROWS), explained)
+        by_urgency.clear()
+    if campaign.budget is None:
+        return cuts, least_urgent
+    by_ratio = Spool(space, REACH_ORDER, "order")
+    for customers in population.customers.ranges(rows):
+        told = describe_scores(customers).with_columns(cuts.risk_decile())
+        features = make_features(customers)
+        segment = segmentation.assign(pl.concat([features, told], how="horizontal"), thresholds)
+        by_ratio.append(order_candidates(told.with_columns(segment), segmentation, campaign))
+    reach = find_reach(by_ratio.ranges(ORDERED_ROWS), budget_parts(campaign))
+    by_ratio.clear()
+    return Cuts(cuts.deciles, reach), least_urgent
+
+
+@dataclass
+class Finisher:
+    """Completes customers of a run, once it is known where it is cut."""
+
+    artifact: Artifact
+    explainer: Explainer
+    segmentation: Segmentation
+    campaign: Campaign
+    cuts: Cuts
+    least_urgent: Place | None
+    facts: FactsTally = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.facts = FactsTally(self.artifact)
+
+    def finish(self, customers: pl.DataFrame) -> pl.DataFrame:
+        """Return the output frame of some customers of `Population.customers`, in their order."""
+        features = make_features(customers)
+        scores = describe_scores(customers)
+        if self.least_urgent is None:
+            reasons = self.explainer.explain(features)
+        else:
+            is_urgent = scores.select(~self.least_urgent.is_before(-URGENCY)).to_series()
+            reasons = self.explainer.explain(features, is_urgent)
+        scored = complete(
+            scores,
+            features,
+            reasons,
+            cuts=self.cuts,
+            thresholds=self.artifact.thresholds,
+            segmentation=self.segmentation,
+            campaign=self.campaign,
+        )
+        self.facts.add(features, customers, scored)
+        return scored
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Args:
+        segments: of `count_segments`, of the whole run.
+        contacts: the customers in treatment, by `order`, their profit at risk with its sign turned.
+        hashes: file -> SHA-256, of those that were hashed as they were written.
+    """
+
+    segments: pl.DataFrame
+    contacts: Spool
+    hashes: dict[str, str]
+
+
+def write_tables(
+    folder: Path, population: Population, intake: Intake, finisher: Finisher, *, space: Scratch, rows: int
+) -> Written:
+    """Complete all customers and write the run's tables.
+
+    Args:
+        folder: where to; it must exist.
+        population: the customers.
+        intake: the drop, with its rejections.
+        finisher: which completes them.
+        space: where the contacts wait until they are in order.
+        rows: how many customers are completed together.
+
+    Raises:
+        OutputError: what is on disk is not what was written.
+    """
+    contacts = Spool(space, pl.Schema({"order": pl.Float64(), **OUTPUT_SCHEMA}), "order")
+    segments = []
+    hashes = {}
+    with (
+        CsvTable(folder / "scored.csv", OUTPUT_SCHEMA.to_frame()) as text,
+        ParquetTable(folder / "scored.parquet", OUTPUT_SCHEMA) as parquet,
+    ):
+        for customers in population.customers.ranges(rows):
+            scored = finisher.finish(customers)
+            parquet.add(scored)
+            text.add(scored)
+            segments.append(count_segments(scored))
+            contacts.append(choose_contacts(scored).select((-pl.col("profit_at_risk")).alias("order"), *SCORED_COLUMNS))
+        hashes["scored.csv"] = text.sha256
+    nobody = contacts_table(list_contacts(OUTPUT_SCHEMA.to_frame(), finisher.segmentation))
+    with CsvTable(folder / "campaign.csv", nobody, **RUSSIAN) as campaign:
+        for part in contacts.ranges(LISTED_ROWS):
+            campaign.add(contacts_table(list_contacts(part.drop("order"), finisher.segmentation)))
+        hashes["campaign.csv"] = campaign.sha256
+    with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:
+        for part in population.excluded.ranges(LISTED_ROWS):
+            excluded.add(part)
+        hashes["excluded.csv"] = excluded.sha256
+    first = next(iter(intake.rejections.values()))
+    with CsvTable(folder / "rejected.csv", first.schema.to_frame()) as rejected:
+        for rejections in intake.rejections.values():
+            for part in rejections.ranges(LISTED_ROWS):
+                rejected.add(without_formulas(part))
+        hashes["rejected.csv"] = rejected.sha256
+    return Written(add_segments(segments), contacts, hashes)
+
+
+def _stored(schema: pl.Schema) -> dict[str, pl.DataType]:
+    return {name: dtype for name, dtype in stored_dtypes().items() if name in schema}

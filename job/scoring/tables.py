@@ -1,0 +1,148 @@
+"""Write a run's tables part by part, whatever the parts are: the same rows give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from typing import TYPE_CHECKING, Final, Self
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from job.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+GROUP_ROWS: Final = 100_000  # of a Parquet row group: all parts are cut to it, so that parts do not show
+
+
+class CsvTable:
+    """A CSV file that is written part by part, and hashed as it goes.
+
+    Args:
+        path: of the file.
+        columns: an empty frame with the table's columns, for the headings.
+        russian: as a Russian Excel expects it; see `job.scoring.spreadsheet.RUSSIAN`.
+    """
+
+    def __init__(self, path: Path, columns: pl.DataFrame, **style: object) -> None:
+        self._path = path
+        self._style = style
+        self._digest = hashlib.sha256()
+        self._stream = path.open("wb")
+        self._write(columns.clear(), include_header=True, **style)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Write some rows."""
+        if rows.height:
+            self._write(rows, include_header=False, **{**self._style, "include_bom": False})
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what was written so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    def _write(self, rows: pl.DataFrame, **style: object) -> None:
+        text = rows.write_csv(None, **style)  # type: ignore[call-overload] # the styles are its own arguments
+        data = text.encode()
+        self._digest.update(data)
+        self._stream.write(data)
+
+
+class ParquetTable:
+    """A Parquet file that is written part by part, while the next part is made.
+
+    Args:
+        path: of the file.
+        schema: of its rows.
+    """
+
+    def __init__(self, path: Path, schema: pl.Schema) -> None:
+        self._path = path
+        self._schema = schema
+        self._waiting: queue.Queue[pl.DataFrame | None] = queue.Queue(1)
+        self._error: Exception | None = None
+        self._rows = 0
+        self._is_abandoned = False
+        self._thread = threading.Thread(target=self._run, name="parquet", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._is_abandoned = error is not None
+        self._put(None)
+        self._thread.join()
+        if error is None:
+            self._check()
+            written = int(pl.scan_parquet(self._path, glob=False).select(pl.len()).collect().item())
+            if written != self._rows:
+                raise OutputError(f"{self._path}: holds {written} rows of {self._rows}")
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Write some rows. Raises OutputError if the file cannot be written."""
+        if rows.height:
+            self._rows += rows.height
+            self._put(rows)
+        self._check()
+
+    def _put(self, rows: pl.DataFrame | None) -> None:
+        while self._thread.is_alive():
+            try:
+                self._waiting.put(rows, timeout=0.05)
+            except queue.Full:
+                continue
+            return
+
+    def _check(self) -> None:
+        if self._error is not None:
+            told = str(self._error).partition("\n")[0]
+            raise OutputError(f"{self._path}: cannot be written: {told}") from self._error
+
+    def _run(self) -> None:
+        def parts(*_: object) -> Iterator[pl.DataFrame]:
+            yield from even_parts(self._taken(), GROUP_ROWS)
+
+        try:
+            source = register_io_source(parts, schema=self._schema)
+            source.sink_parquet(self._path, row_group_size=GROUP_ROWS, maintain_order=True)
+        except Exception as error:  # noqa: BLE001 - told by `_check`, in the thread that adds rows
+            self._error = error
+
+    def _taken(self) -> Iterator[pl.DataFrame]:
+        while (rows := self._waiting.get()) is not None:
+            yield rows
+        if self._is_abandoned:
+            raise InterruptedError("abandoned")
+
+
+def even_parts(parts: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    """Yield the same rows in frames of exactly so many; the last may have fewer."""
+    held: list[pl.DataFrame] = []
+    height = 0
+    for part in parts:
+        held.append(part)
+        height += part.height
+        if height >= rows:
+            joined = pl.concat(held)
+            cut = height - height % rows
+            for start in range(0, cut, rows):
+                yield joined.slice(start, rows).rechunk()
+            held, height = [joined.slice(cut)], height - cut
+    if height:
+        yield pl.concat(held, rechunk=True)
