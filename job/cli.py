@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -173,6 +174,31 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
     help="xlsx also writes campaign.xlsx, one sheet per segment.",
 )
 @click.option("--no-report", is_flag=True, help="Do not draw report.html; `retention report` can do it later.")
+@click.option(
+    "--memory-limit",
+    type=click.IntRange(384),
+    default=1024,
+    show_default=True,
+    metavar="MIB",
+    help="Memory that the job may take; larger drops wait on disk.",
+)
+@click.option("--scratch", type=FOLDER, metavar="DIR", help="Where larger drops wait.  [default: OUT]")
+@click.option(
+    "--drift-warn",
+    type=click.FloatRange(0, min_open=True),
+    default=0.1,
+    show_default=True,
+    metavar="PSI",
+    help="Warn of a feature that differs from training by as much, and beyond chance.",
+)
+@click.option(
+    "--drift-stop",
+    type=click.FloatRange(0, min_open=True),
+    default=0.25,
+    show_default=True,
+    metavar="PSI",
+    help="From which difference a person must look: exit code 8; the run is published all the same.",
+)
 @click.option("--force", is_flag=True, help="Make a new run, ID-2, ID-3, ..., also if the same was published before.")
 @click.option(
     "--keep-runs",
@@ -203,6 +229,10 @@ def score(
     budget: float | None,
     campaign_format: Literal["csv", "xlsx"],
     no_report: bool,
+    memory_limit: int,
+    scratch: Path | None,
+    drift_warn: float,
+    drift_stop: float,
     force: bool,
     keep_runs: int | None,
     wait: float,
@@ -238,6 +268,9 @@ def score(
         with_report=not no_report and not missing,
         wait_minutes=wait,
         settle_seconds=settle,
+        memory_limit=memory_limit << 20,
+        scratch=scratch,
+        drift_limits=(drift_warn, drift_stop),
         force=force,
         keep_runs=keep_runs,
         progress=call.enter_stage,
@@ -273,15 +306,21 @@ def validate(
     Example:
       retention validate --input /data/drop
     """  # noqa: D301 - Click reads the character
-    from job.features import count_reasons, split_customers  # noqa: PLC0415
-    from job.intake.accept import accept_drop  # noqa: PLC0415
+    from job.intake.accept import read_drop  # noqa: PLC0415
     from job.intake.drop import wait_for_files  # noqa: PLC0415
     from job.intake.summary import describe_intake, summarise_intake  # noqa: PLC0415
+    from job.memory import MemoryPlan  # noqa: PLC0415
+    from job.spool import Scratch  # noqa: PLC0415
+    from job.survey import survey_drop  # noqa: PLC0415
 
     try:
         files = wait_for_files(drop, minutes=wait, settle_seconds=settle)
-        intake = accept_drop(files, labelled=labelled, limits=_limits(max_rejected, max_unknown))
-        excluded = count_reasons(split_customers(intake.tables)[1])
+        with TemporaryDirectory(prefix="retention-") as waiting:
+            plan = MemoryPlan()
+            space = Scratch(Path(waiting), plan.kept_bytes)
+            reading = read_drop(files, labelled=labelled, scratch=space, plan=plan)
+            intake, excluded = survey_drop(reading, _limits(max_rejected, max_unknown))
+            told = describe_intake(intake, excluded) if as_json else summarise_intake(intake, excluded)
     except JobError as error:
         if as_json:
             _print_json({"exit_code": error.exit_code, "problems": list(error.problems)})
@@ -289,9 +328,9 @@ def validate(
             click.echo(f"The drop would be refused: {len(error.problems)} problem(s).")
         raise
     if as_json:
-        _print_json({"exit_code": EXIT_PUBLISHED, "problems": [], **describe_intake(intake, excluded)})
+        _print_json({"exit_code": EXIT_PUBLISHED, "problems": [], **told})
     else:
-        click.echo(summarise_intake(intake, excluded))
+        click.echo(told)
     ctx.exit(EXIT_PUBLISHED)
 
 

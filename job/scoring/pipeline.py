@@ -11,13 +11,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from job import __version__
+from job.errors import SettingsError
 from job.features import check_some_scored
 from job.intake.accept import Limits, read_drop
 from job.intake.drop import wait_for_files
 from job.memory import DEFAULT_LIMIT, plan_memory
 from job.models.artifact import Artifact, load_artifact
 from job.models.reasons import Explainer, usual_values
+from job.models.reference import read_reference
 from job.scoring.campaign import Campaign, describe_campaign
+from job.scoring.drift import STOP, WARN, tell_findings
 from job.scoring.manifest import (
     count_customers,
     count_rows,
@@ -96,6 +99,7 @@ def run_scoring(
     settle_seconds: float = 10,
     force: bool = False,
     keep_runs: int | None = None,
+    drift_limits: tuple[float, float] = (WARN, STOP),
     memory_limit: int = DEFAULT_LIMIT,
     scratch: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -116,6 +120,7 @@ def run_scoring(
         settle_seconds: how long the files of a complete drop have not changed.
         force: make a new run, under a name of its own, also if the same was published before.
         keep_runs: remove all but so many of the newest runs; None keeps all.
+        drift_limits: PSI from which drift is a warning, and from which a person must look.
         memory_limit: bytes that the process may take.
         scratch: where the rows of large drops wait; None is the output.
         progress: called with the name of each stage as it begins.
@@ -125,10 +130,14 @@ def run_scoring(
     """
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
+    if drift_limits[0] > drift_limits[1]:
+        warn, stop = drift_limits
+        raise SettingsError(f"--drift-warn: found {warn:g}, expected at most --drift-stop {stop:g}")
     with watch.stage("model"):
         segmentation = load_segmentation(segments_file)
         artifact = load_artifact(artifacts)
         explainer = Explainer(artifact.model, usual_values(artifact.manifest))
+        reference = read_reference(artifact.manifest)
     with watch.stage("wait"):
         files = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
     plan = plan_memory(memory_limit)
@@ -143,6 +152,7 @@ def run_scoring(
             "segment_change": segment_change,
             "campaign": asdict(campaign),
             "format": campaign_format,
+            "drift": list(drift_limits),
         }
         own_name = name_run(reading.files, artifact, settings)
         run_id = name_anew(output, own_name) if force else own_name
@@ -159,7 +169,7 @@ def run_scoring(
             cuts, least_urgent = find_cuts(
                 population, explainer, artifact.thresholds, segmentation, campaign, space=space, rows=plan.customers
             )
-        finisher = Finisher(artifact, explainer, segmentation, campaign, cuts, least_urgent)
+        finisher = Finisher(artifact, explainer, segmentation, campaign, cuts, least_urgent, reference)
         with staged_run(output, run_id) as staged:
             with watch.stage("write"):
                 written = write_tables(staged, population, intake, finisher, space=space, rows=plan.customers)
@@ -173,6 +183,8 @@ def run_scoring(
                     write_workbook(contacts, segments, staged / "campaign.xlsx")
             with watch.stage("facts"):
                 facts = finisher.facts.facts()
+            with watch.stage("drift"):
+                drift = finisher.judge_drift(delivered=intake.customers_in, limits=drift_limits)
             manifest: dict[str, Any] = {
                 "run_id": run_id,
                 "product": {"name": "oneclick-retention", "version": __version__},
@@ -187,12 +199,13 @@ def run_scoring(
                 ),
                 "rows": count_rows(intake, population.fates),
                 "repairs": intake.repairs.to_dicts(),
-                "warnings": [*intake.warnings, *changes],
+                "warnings": [*intake.warnings, *changes, *(tell_findings(drift) if drift else ())],
                 "segments_file": segmentation.file,
                 "segments": segments,
                 "campaign": describe_campaign(written.segments, segmentation, campaign),
                 "reasons": {"explained": explainer.count(population.scored)},
                 "facts": facts,
+                "drift": drift,
             }
             if with_report:
                 from job.report.page import REPORT, build_page  # noqa: PLC0415 - the libraries are heavy, and an extra

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -27,6 +27,7 @@ from job.scoring.cuts import (
     order_by_risk,
     order_by_urgency,
 )
+from job.scoring.drift import count_drift, judge_drift
 from job.scoring.manifest import add_segments, count_segments
 from job.scoring.score import complete, describe_scores, find_probability, prepare
 from job.scoring.spreadsheet import RUSSIAN, without_formulas
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from job.intake.accept import DropReading, Intake
     from job.models.artifact import Artifact, Thresholds
     from job.models.reasons import Explainer
+    from job.models.reference import Reference
     from job.scoring.campaign import Campaign
     from job.scoring.segments import Segmentation
 
@@ -160,7 +162,9 @@ class Finisher:
     campaign: Campaign
     cuts: Cuts
     least_urgent: Place | None
+    reference: Reference | None
     facts: FactsTally = field(init=False)
+    _drift: list[pl.DataFrame] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.facts = FactsTally(self.artifact)
@@ -184,7 +188,28 @@ class Finisher:
             campaign=self.campaign,
         )
         self.facts.add(features, customers, scored)
+        if self.reference is not None:
+            self._drift.append(count_drift(features, scored["decline_probability"], self.reference))
         return scored
+
+    def judge_drift(self, *, delivered: int, limits: tuple[float, float]) -> dict[str, Any] | None:
+        """Return how the finished customers differ from training, None if the artifact does not say what that was.
+
+        Args:
+            delivered: customers of the drop, scored or not.
+            limits: PSI from which a difference is a warning, and from which a person must look.
+        """
+        if self.reference is None:
+            return None
+        warn, stop = limits
+        return judge_drift(
+            pl.concat(self._drift),
+            self.reference,
+            delivered=delivered,
+            warn=warn,
+            stop=stop,
+            measured=self.artifact.manifest.get("roc_auc"),
+        )
 
 
 @dataclass(frozen=True)

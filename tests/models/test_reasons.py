@@ -121,24 +121,24 @@ def test_explained_in_batches_as_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
             "reason_3": pl.Series([None] * 5, dtype=pl.String),
         }
     )
-    urgency = pl.Series([1.0, 5.0, 2.0, 5.0, -1.0])
-    assert_frame_equal(Explainer(model, USUAL).explain(features, urgency), expected)
+    assert_frame_equal(Explainer(model, USUAL).explain(features), expected)
     monkeypatch.setattr(reasons, "BATCH_ROWS", 2)
-    assert_frame_equal(Explainer(model, USUAL).explain(features, urgency), expected)
-    # A boosted model explains as many as it can afford, the most urgent ones.
-    monkeypatch.setattr(reasons, "SHAP_ROWS", 3)
-    slow = Explainer(Told(model.added, kind="boosted"), USUAL)
-    most_urgent = pl.Series([False, True, True, True, False])
-    assert slow.count(5) == 3
+    assert_frame_equal(Explainer(model, USUAL).explain(features), expected)
+
+    chosen = pl.Series([False, True, True, True, False])
     assert_frame_equal(
-        slow.explain(features, urgency), expected.select(pl.when(most_urgent).then(pl.all())), check_row_order=True
+        Explainer(model, USUAL).explain(features, chosen), expected.select(pl.when(chosen).then(pl.all()))
     )
+    assert Explainer(model, USUAL).explain(features, pl.Series([False] * 5)).null_count().row(0) == (5, 5, 5)
+
+
+def test_a_boosted_model_explains_so_many() -> None:
+    assert Explainer(Told({}), USUAL).count(60_000) == 60_000
+    assert Explainer(Told({}, kind="boosted"), USUAL).count(60_000) == 50_000
 
 
 def test_nobody_to_explain() -> None:
-    found = Explainer(Told({}), USUAL).explain(
-        pl.DataFrame(schema={"pages_per_visit": pl.Float64}), pl.Series([], dtype=pl.Float64)
-    )
+    found = Explainer(Told({}), USUAL).explain(pl.DataFrame(schema={"pages_per_visit": pl.Float64}))
     assert_frame_equal(found, pl.DataFrame(schema=dict.fromkeys(reasons.REASONS, pl.String)))
 
 

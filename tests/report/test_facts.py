@@ -12,11 +12,12 @@ from sklearn.metrics import roc_auc_score
 from job.intake.accept import Limits, accept_drop
 from job.intake.drop import wait_for_files
 from job.models.reasons import Explainer, usual_values
-from job.report.facts import compare_with_reference, correlate, gather_facts, inflate, read_labels
+from job.report.facts import compare_with_reference, correlate, gather_facts, inflate
 from job.scoring.campaign import Campaign
-from job.scoring.score import Prepared, complete, prepare, score_customers
+from job.scoring.cuts import Cuts, find_deciles, order_by_risk
+from job.scoring.score import Prepared, complete, describe_scores, find_probability, prepare
 from job.scoring.segments import load_segmentation
-from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,24 +31,27 @@ Scored = tuple[Prepared, pl.DataFrame]
 def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
     files = wait_for_files(labelled_drop, minutes=0, settle_seconds=0)
     prepared = prepare(accept_drop(files, labelled=False, limits=Limits()).tables)
-    scores = score_customers(prepared, artifact)
+    scores = describe_scores(
+        pl.concat([prepared.customers, find_probability(prepared, artifact)], how="horizontal")
+    )
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     frame = complete(
         scores,
         prepared.features,
-        explainer.explain(prepared.features, scores["profit_at_risk"]),
+        explainer.explain(prepared.features),
+        cuts=Cuts(find_deciles([order_by_risk(scores)], scores.height)),
         thresholds=artifact.thresholds,
         segmentation=load_segmentation(),
         campaign=Campaign(),
     )
-    return prepared, frame
+    return replace(prepared, customers=prepared.customers.drop("activity")), frame
 
 
 @pytest.fixture(scope="module")
-def labels(labelled_drop: Path) -> pl.DataFrame:
-    found = read_labels(wait_for_files(labelled_drop, minutes=0, settle_seconds=0))
-    assert found is not None
-    return found
+def labels(labelled_drop: Path, scored: Scored) -> pl.DataFrame:
+    files = wait_for_files(labelled_drop, minutes=0, settle_seconds=0)
+    tables = accept_drop(files, labelled=False, limits=Limits()).tables
+    return tables["market_file"].join(scored[1], on="id", how="semi").select("id", "activity")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +115,8 @@ def test_labels_split_the_distributions_and_measure_the_model(
     scored: Scored, artifact: Artifact, labels: pl.DataFrame
 ) -> None:
     prepared, frame = scored
-    facts = gather_facts(prepared.features, prepared.customers, frame, artifact=artifact, labels=labels)
+    customers = prepared.customers.join(labels, on="id", how="left", maintain_order="left")
+    facts = gather_facts(prepared.features, customers, frame, artifact=artifact)
     known = frame.join(labels, on="id", how="inner")
     assert facts["distributions"]["by"] == "label"
     assert facts["labels"]["customers"] == known.height
@@ -128,8 +133,14 @@ def test_without_labels_risk_splits_the_distributions(facts: dict[str, Any]) -> 
         assert [sum(shares) for shares in row["shares"]] == pytest.approx([1.0, 1.0])
 
 
-def test_a_drop_without_labels_has_none(small_drop: Path) -> None:
-    assert read_labels(wait_for_files(small_drop, minutes=0, settle_seconds=0)) is None
+def compare(features: pl.DataFrame, reference: dict[str, Any] | None) -> dict[str, Any] | None:
+    sums = {feature.name: float(features[feature.name].sum()) for feature in NUMERIC_FEATURES}
+    words = {
+        f"{feature.name}={word}": features.filter(pl.col(feature.name) == word).height
+        for feature in CATEGORICAL_FEATURES
+        for word in feature.values
+    }
+    return compare_with_reference(sums, words, features, features.height, reference)
 
 
 def test_the_shift_is_in_standard_deviations_of_training(scored: Scored) -> None:
@@ -140,7 +151,7 @@ def test_the_shift_is_in_standard_deviations_of_training(scored: Scored) -> None
         "numeric": {"promo_share": {"mean": mean - 0.5, "sd": 0.25, "quantiles": [0.0, 0.3, 1.0]}},  # type: ignore[operator]
         "words": {"service_type": {"premium": 0.2}},
     }
-    found = compare_with_reference(features, reference)
+    found = compare(features, reference)
     assert found is not None
     assert [row["feature"] for row in found["numbers"]] == ["promo_share"]
     assert found["numbers"][0]["shift"] == pytest.approx(2.0)
@@ -150,7 +161,7 @@ def test_the_shift_is_in_standard_deviations_of_training(scored: Scored) -> None
 
 @pytest.mark.parametrize("reference", [None, {}])
 def test_an_artifact_without_reference_gives_no_comparison(scored: Scored, reference: dict[str, Any] | None) -> None:
-    assert compare_with_reference(scored[0].features, reference) is None
+    assert compare(scored[0].features, reference) is None
 
 
 def test_an_artifact_without_card_gives_none(scored: Scored, artifact: Artifact, tmp_path: Path) -> None:

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from job.errors import SettingsError
-from job.scoring.campaign import Campaign, control_draw, describe_campaign, plan_contacts
+from job.scoring.campaign import (
+    Campaign,
+    budget_parts,
+    control_draw,
+    describe_campaign,
+    order_candidates,
+    plan_contacts,
+)
+from job.scoring.cuts import find_reach
+from job.scoring.manifest import count_segments
 from job.scoring.segments import Segmentation, load_segmentation
 
 MASK = 2**64 - 1
@@ -51,8 +60,16 @@ def customers(rows: list[tuple[str, bool, float]]) -> pl.DataFrame:
     )
 
 
+def plan_all(frame: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> pl.DataFrame:
+    """Plan the contacts of a whole run."""
+    if campaign.budget is None:
+        return plan_contacts(frame, segmentation, campaign)
+    candidates = order_candidates(frame, segmentation, campaign)
+    return plan_contacts(frame, segmentation, campaign, reach=find_reach([candidates], budget_parts(campaign)))
+
+
 def plan(frame: pl.DataFrame, **choices: Any) -> pl.DataFrame:
-    return plan_contacts(frame, SEGMENTATION, Campaign(**choices))
+    return plan_all(frame, SEGMENTATION, Campaign(**choices))
 
 
 def splitmix64(state: int) -> int:
@@ -94,7 +111,7 @@ def test_control_is_independent_of_the_score_and_of_other_campaigns() -> None:
 @unhurried
 @given(frames, campaigns)
 def test_consent_is_never_violated(frame: pl.DataFrame, campaign: Campaign) -> None:
-    planned = plan_contacts(frame, SEGMENTATION, campaign)
+    planned = plan_all(frame, SEGMENTATION, campaign)
     refused = planned.filter(~pl.col("contact_allowed"))
     assert set(refused["campaign_group"]) <= {"none"}
     assert set(refused["offer"]) <= ONSITE_OFFERS
@@ -104,7 +121,7 @@ def test_consent_is_never_violated(frame: pl.DataFrame, campaign: Campaign) -> N
 @unhurried
 @given(frames, campaigns)
 def test_the_rest_of_the_frame_stays_as_it_is(frame: pl.DataFrame, campaign: Campaign) -> None:
-    planned = plan_contacts(frame, SEGMENTATION, campaign)
+    planned = plan_all(frame, SEGMENTATION, campaign)
     assert_frame_equal(planned.select(frame.columns), frame)
     assert planned.columns == [*frame.columns, "offer", "campaign_group"]
     assert planned.null_count().sum_horizontal().item() == 0
@@ -114,8 +131,8 @@ def test_the_rest_of_the_frame_stays_as_it_is(frame: pl.DataFrame, campaign: Cam
 @given(frames, campaigns, st.randoms())
 def test_groups_do_not_depend_on_the_order_of_rows(frame: pl.DataFrame, campaign: Campaign, random: Any) -> None:
     shuffled = frame[random.sample(range(frame.height), frame.height)]
-    planned = plan_contacts(shuffled, SEGMENTATION, campaign).sort("id")
-    assert_frame_equal(planned, plan_contacts(frame, SEGMENTATION, campaign))
+    planned = plan_all(shuffled, SEGMENTATION, campaign).sort("id")
+    assert_frame_equal(planned, plan_all(frame, SEGMENTATION, campaign))
 
 
 @unhurried
@@ -184,15 +201,16 @@ def test_held_back_customers_cost_nothing_and_are_reached_as_far_as_the_treated(
 
 def test_free_messages_reach_everyone(free: Segmentation) -> None:
     frame = customers([("a", True, -1.0), ("a", True, 2.0)])
-    planned = plan_contacts(frame, free, Campaign(control_share=0, budget=0))
+    planned = plan_all(frame, free, Campaign(control_share=0, budget=0))
     assert planned["campaign_group"].to_list() == ["treatment", "treatment"]
 
 
 def test_described() -> None:
     frame = customers([("top_risk", True, 5.0), ("durable_goods", True, 1.0), ("rest", True, 1.0)])
     campaign = Campaign(name="Осень", control_share=0, budget=0.4)
-    planned = plan_contacts(frame, SEGMENTATION, campaign)
-    assert describe_campaign(planned, SEGMENTATION, campaign) == {
+    planned = plan_all(frame, SEGMENTATION, campaign)
+    counts = count_segments(planned.with_columns(decline_probability=0.5))
+    assert describe_campaign(counts, SEGMENTATION, campaign) == {
         "name": "Осень",
         "control_share": 0,
         "budget": 0.4,

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from job.scoring.spreadsheet import without_formulas, write_russian_csv
+from job.scoring.spreadsheet import RUSSIAN, russian_table, without_formulas
+from job.scoring.tables import CsvTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,9 @@ def test_numbers_stay() -> None:
 
 def test_russian_csv(tmp_path: Path) -> None:
     table = pl.DataFrame({"x": [1.5, -1234.567], "id": [1, 2], "text": ["один; два", "=2"], "other": ["a", None]})
-    write_russian_csv(table, tmp_path / "a.csv", {"id": "id", "text": "Текст", "x": "Число", "other": "Ещё"})
+    shown = russian_table(table, {"id": "id", "text": "Текст", "x": "Число", "other": "Ещё"})
+    with CsvTable(tmp_path / "a.csv", shown, **RUSSIAN) as file:
+        file.add(shown)
     assert (tmp_path / "a.csv").read_bytes() == (
         b"\xef\xbb\xbf" + 'id;Текст;Число;Ещё\r\n1;"один; два";1,50;a\r\n2;\'=2;-1234,57;\r\n'.encode()
     )

@@ -10,9 +10,11 @@ import polars as pl
 import pytest
 
 from job.scoring import workbook
-from job.scoring.manifest import describe_segments
+from job.scoring.manifest import count_segments, describe_segments
 from job.scoring.segments import load_segmentation
-from job.scoring.workbook import list_contacts, write_contacts, write_workbook
+from job.scoring.spreadsheet import RUSSIAN
+from job.scoring.tables import CsvTable
+from job.scoring.workbook import contacts_table, list_contacts, write_workbook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +54,12 @@ def _cell(cell: Any) -> str | None:
     return f"'{text.text}'" if text is not None else cell.findtext(f"{MAIN}v")
 
 
+def write_contacts(contacts: pl.DataFrame, path: Path) -> None:
+    shown = contacts_table(contacts)
+    with CsvTable(path, shown, **RUSSIAN) as file:
+        file.add(shown)
+
+
 def test_contacts_are_the_treated_by_profit_at_risk() -> None:
     assert list_contacts(SCORED, SEGMENTATION).select("id", "segment_title", "channel", "decline_percent").rows() == [
         (2, "Самый высокий риск", "SMS", 90.0),
@@ -74,7 +82,7 @@ def test_campaign_csv(tmp_path: Path) -> None:
 
 def test_workbook_has_a_summary_and_a_sheet_per_segment_with_contacts(tmp_path: Path) -> None:
     path = tmp_path / "campaign.xlsx"
-    segments = describe_segments(SCORED, SEGMENTATION)
+    segments = describe_segments(count_segments(SCORED), SEGMENTATION)
     write_workbook(list_contacts(SCORED, SEGMENTATION), segments, path)
     sheets = read_sheets(path)
     assert list(sheets) == ["Сводка", "Самый высокий риск", "Красота и косметика, могут уйти"]
@@ -84,7 +92,7 @@ def test_workbook_has_a_summary_and_a_sheet_per_segment_with_contacts(tmp_path: 
 
 
 def test_the_same_contacts_give_the_same_bytes(tmp_path: Path) -> None:
-    contacts, segments = list_contacts(SCORED, SEGMENTATION), describe_segments(SCORED, SEGMENTATION)
+    contacts, segments = list_contacts(SCORED, SEGMENTATION), describe_segments(count_segments(SCORED), SEGMENTATION)
     for name in ("a.xlsx", "b.xlsx"):
         write_workbook(contacts, segments, tmp_path / name)
     assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
@@ -93,7 +101,7 @@ def test_the_same_contacts_give_the_same_bytes(tmp_path: Path) -> None:
 def test_long_segments_go_on_in_the_next_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workbook, "SHEET_ROWS", 2)
     path = tmp_path / "campaign.xlsx"
-    write_workbook(list_contacts(SCORED, SEGMENTATION), describe_segments(SCORED, SEGMENTATION), path)
+    write_workbook(list_contacts(SCORED, SEGMENTATION), describe_segments(count_segments(SCORED), SEGMENTATION), path)
     sheets = read_sheets(path)
     assert {title: len(rows) for title, rows in sheets.items()} == {
         "Сводка": 9,
@@ -113,6 +121,6 @@ def test_titles_are_what_excel_takes(title: str, sheet: str) -> None:
 def test_nobody_to_contact(tmp_path: Path) -> None:
     nobody = SCORED.clear()
     write_contacts(list_contacts(nobody, SEGMENTATION), tmp_path / "campaign.csv")
-    write_workbook(list_contacts(nobody, SEGMENTATION), describe_segments(nobody, SEGMENTATION), tmp_path / "c.xlsx")
+    write_workbook(list_contacts(nobody, SEGMENTATION), describe_segments(count_segments(nobody), SEGMENTATION), tmp_path / "c.xlsx")
     assert (tmp_path / "campaign.csv").read_bytes().count(b"\r\n") == 1
     assert list(read_sheets(tmp_path / "c.xlsx")) == ["Сводка"]
