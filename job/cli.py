@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from job import __version__, logs
-from job.errors import EXIT_DEFECT, EXIT_PUBLISHED, JobError, SettingsError
+from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, JobError, SettingsError
 from job.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -215,9 +215,9 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
     callback=lambda ctx, _, value: setattr(ctx.find_root().obj, "metrics_file", value),
     help="Also tell Prometheus (node exporter's textfile), whatever the exit code.",
 )
-@click.pass_obj
+@click.pass_context
 def score(
-    call: Invocation,
+    ctx: click.Context,
     *,
     drop: Path,
     output: Path,
@@ -249,10 +249,12 @@ def score(
     from job.models.artifact import default_folder  # noqa: PLC0415 - each command imports only what it needs
     from job.report import missing_libraries  # noqa: PLC0415
     from job.scoring.campaign import Campaign  # noqa: PLC0415
+    from job.scoring.drift import tell_findings  # noqa: PLC0415
     from job.scoring.pipeline import run_scoring  # noqa: PLC0415
     from job.scoring.publish import LATEST  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
 
+    call: Invocation = ctx.obj
     missing = [] if no_report else missing_libraries()
     if missing:
         click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)
@@ -276,10 +278,15 @@ def score(
         progress=call.enter_stage,
     )
     call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
-    if outcome.is_new:
-        click.echo(summarise_run(outcome.manifest, latest=output / LATEST))
-    else:
+    if not outcome.is_new:
         click.echo(f"Nothing to do: the same drop was published before, as {outcome.folder}")
+        return
+    click.echo(summarise_run(outcome.manifest, latest=output / LATEST))
+    drift = outcome.manifest["drift"]
+    if drift is not None and drift["severity"] == "stop":
+        for line in tell_findings(drift):
+            click.echo(line, err=True)
+        ctx.exit(EXIT_LOOK)
 
 
 @main.command(context_settings=SETTINGS)
@@ -320,7 +327,8 @@ def validate(
             space = Scratch(Path(waiting), plan.kept_bytes)
             reading = read_drop(files, labelled=labelled, scratch=space, plan=plan)
             intake, excluded = survey_drop(reading, _limits(max_rejected, max_unknown))
-            told = describe_intake(intake, excluded) if as_json else summarise_intake(intake, excluded)
+            told = describe_intake(intake, excluded)
+            summary = "" if as_json else summarise_intake(intake, excluded)
     except JobError as error:
         if as_json:
             _print_json({"exit_code": error.exit_code, "problems": list(error.problems)})
@@ -330,7 +338,7 @@ def validate(
     if as_json:
         _print_json({"exit_code": EXIT_PUBLISHED, "problems": [], **told})
     else:
-        click.echo(told)
+        click.echo(summary)
     ctx.exit(EXIT_PUBLISHED)
 
 

@@ -28,7 +28,6 @@ class MemoryPlan:
     range_rows: int = 1_000_000
     kept_bytes: int = 64 * MIB
 
-
     @property
     def customers(self) -> int:
         """How many customers are finished and written at a time."""

@@ -20,7 +20,7 @@ class _End:
 
 
 def prefetched(items: Iterator[T], ahead: int = 2) -> Generator[T]:
-    """Yield the same items; a thread gets up to `ahead` of them beforehand. What it raises is raised here, in its place.
+    """Yield the same items; a thread gets up to `ahead` of them beforehand, and what it raises is raised here.
 
     It pays where getting an item needs no Python: reading, unpacking and hashing release the interpreter.
     """

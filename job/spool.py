@@ -79,8 +79,10 @@ class _Run:
             return None
         start = 0 if low is None else max(0, _place(self.keys, low) - 1) * KEY_STEP
         stop = self.height if high is None else min(self.height, _place(self.keys, high) * KEY_STEP)
-        rows = pl.scan_ipc(self.path, glob=False, hive_partitioning=False) if self.rows is None else self.rows.lazy()
-        return rows.slice(start, stop - start)
+        if self.rows is not None:
+            return self.rows.slice(start, stop - start).lazy()
+        assert self.path is not None  # noqa: S101 - rows are in memory or in a file
+        return pl.scan_ipc(self.path, glob=False, hive_partitioning=False).slice(start, stop - start)
 
 
 class Spool:
@@ -124,13 +126,13 @@ class Spool:
             self._runs.append(_Run(None, path, *facts))
 
     def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
-        """Return the rows with a key from `low`, below `high`, ordered by key; equal keys in the order they were added."""
-        found = [rows for run in self._runs if (rows := run.read(low, high)) is not None]
-        if not found:
+        """Return the rows with a key from `low`, below `high`, by key; equal keys in the order they were added."""
+        parts = [part for run in self._runs if (part := run.read(low, high)) is not None]
+        if not parts:
             return self.schema.to_frame()
         wanted = [pl.col(self._key) >= low] if low is not None else []
         wanted += [pl.col(self._key) < high] if high is not None else []
-        rows = pl.concat([rows.filter(*wanted).cast(dict(self.schema)) for rows in found]).collect()
+        rows = pl.concat([part.filter(*wanted).cast(self.schema) for part in parts]).collect()
         return rows if rows[self._key].is_sorted() else rows.sort(self._key, maintain_order=True)
 
     def keys(self) -> pl.Series:

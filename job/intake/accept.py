@@ -262,7 +262,8 @@ class DropReading:
             if name != MARKET_FILE.name:
                 has_strangers = _count_shared(table.file.table, tally, decided[name], known)
                 if has_strangers or lost.len():
-                    decided[name] = _decide_orphans(table, tally, decided[name], customers, lost, has_strangers)
+                    of_market_file = customers if has_strangers else None
+                    decided[name] = _decide_orphans(table, tally, decided[name], of_market_file, lost)
             repaired = int(decided[name]["repaired"].sum())
             tally.repaired += repaired
             tally.used += decided[name].height - repaired
@@ -307,9 +308,7 @@ def _is_first(ids: pl.Series) -> pl.Series:
     return (ids != ids.shift()).fill_null(value=True)
 
 
-def _decide_duplicates(
-    read: TableIntake, tally: _Tally, accepted: pl.DataFrame, refuted: pl.DataFrame
-) -> pl.DataFrame:
+def _decide_duplicates(read: TableIntake, tally: _Tally, accepted: pl.DataFrame, refuted: pl.DataFrame) -> pl.DataFrame:
     """Keep the first of identical rows; reject all rows that share a key but say different things.
 
     A row that was rejected says something else than an accepted one: it gets this reason beside its own.
@@ -384,9 +383,8 @@ def _decide_orphans(
     read: TableIntake,
     tally: _Tally,
     rows: pl.DataFrame,
-    customers: pl.Series,
+    customers: pl.Series | None,
     lost: pl.Series,
-    has_strangers: bool,  # noqa: FBT001 - it says what `lost` does not hold
 ) -> pl.DataFrame:
     """Reject the rows of customers without an accepted row in `market_file`.
 
@@ -394,11 +392,11 @@ def _decide_orphans(
         read: the table.
         tally: what is counted of it.
         rows: its rows.
-        customers: the ids that are accepted.
-        lost: the ids of `market_file` that are not.
-        has_strangers: whether there are ids that are neither.
+        customers: the ids that are accepted; None if all others are known to be among `lost`.
+        lost: the ids of `market_file` that are not accepted.
     """
-    is_orphan = ~rows["id"].is_in(customers.implode()) if has_strangers else rows["id"].is_in(lost.implode())
+    ids = rows["id"]
+    is_orphan = ids.is_in(lost.implode()) if customers is None else ~ids.is_in(customers.implode())
     orphans = rows.filter(is_orphan)
     if orphans.is_empty():
         return rows

@@ -50,12 +50,14 @@ def split_plain(block: bytes, columns: Sequence[str], separator: str) -> tuple[p
         return None
     lengths = fields.lazy().select(pl.all().str.len_bytes())
     longest, read = (
-        lengths.select(pl.max_horizontal(pl.all().max()).alias("longest"), pl.sum_horizontal(pl.all().sum()).alias("sum"))
+        lengths.select(
+            pl.max_horizontal(pl.all().max()).alias("longest"), pl.sum_horizontal(pl.all().sum()).alias("sum")
+        )
         .collect()
         .row(0)
     )
-    # Polars fills short lines up, and drops a carriage return at the end of any field. Every byte must be accounted for:
-    # a separator after each field but the last, whose line feed may follow a carriage return.
+    # Polars fills short lines up, and drops a carriage return at the end of any field. Every byte must be accounted
+    # for: a separator after each field but the last, whose line feed may follow a carriage return.
     left = len(block) - read - fields.width * fields.height
     if longest > LINE_LIMIT // fields.width or left not in (0, fields.height) or (not left and b"\r" in block):
         return None

@@ -354,7 +354,9 @@ class _Rows:
             return pl.DataFrame()
         text = raw.select(pl.col(self.label.name).str.strip_chars(SPACES))
         values = (value for value in text.to_series().unique() if value is not None)
-        return text.select(name_words(pl.col(self.label.name), repair_words(values, self.label.words), self.label.words))
+        return text.select(
+            name_words(pl.col(self.label.name), repair_words(values, self.label.words), self.label.words)
+        )
 
     def judge_last_line(self, row: int) -> None:
         """Refuse a file that seems to have been cut: its last line has no line end, and no row of the table."""

@@ -60,7 +60,8 @@ def find_failing(typed: pl.DataFrame, table: Table, *, labelled: bool) -> pl.Ser
     except pa.errors.SchemaErrors as error:
         if error.failure_cases["index"].null_count():
             raise AssertionError(f"{table.name}: rules about columns failed: {error.failure_cases}") from error
-        return error.failure_cases["index"].cast(pl.UInt32).unique().sort()
+        places: pl.Series = error.failure_cases["index"].cast(pl.UInt32).unique().sort()
+        return places
     return pl.Series(dtype=pl.UInt32)
 
 

@@ -21,7 +21,7 @@ from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATUR
 from schemas.vocabulary import DECLINED, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from job.models.artifact import Artifact, Thresholds
 
@@ -82,14 +82,6 @@ class FactsTally:
             table.filter("contact_allowed").group_by("segment", "offer").agg(pl.len().cast(pl.Int64))
         )
         self._sums["contacts"].append(table.select(contacts))
-        self._sums["means"].append(features.select(pl.col(feature.name).sum() for feature in NUMERIC_FEATURES))
-        self._sums["words"].append(
-            features.select(
-                (pl.col(feature.name) == word).sum().cast(pl.Int64).alias(f"{feature.name}={word}")
-                for feature in CATEGORICAL_FEATURES
-                for word in feature.values
-            )
-        )
         self._sample(table)
 
     def facts(self) -> dict[str, Any]:
@@ -99,7 +91,6 @@ class FactsTally:
         totals = totalled["risk"].sum().row(0, named=True)
         customers = totals["customers"]
         thresholds = self._artifact.thresholds
-        reference = self._artifact.manifest.get("reference")
         facts = {
             "format": FACTS_FORMAT,
             "customers": customers,
@@ -122,9 +113,6 @@ class FactsTally:
                 **totalled["contacts"].sum().row(0, named=True),
             },
             "drivers": _drivers(part, self._artifact),
-            "drift": compare_with_reference(
-                totalled["means"].sum().row(0, named=True), totalled["words"].sum().row(0, named=True), part, customers, reference
-            ),
             "correlations": correlate(part),
             "inflation": inflate(part),
             "distributions": _distributions(part, thresholds),
@@ -152,7 +140,7 @@ def gather_facts(
     artifact: Artifact,
     sample: int = SAMPLE,
 ) -> dict[str, Any]:
-    """Return all that the page needs and the run's manifest does not say, of a whole run in memory; see `FactsTally`."""
+    """Return all that the page needs and the manifest does not say, of a whole run in memory; see `FactsTally`."""
     tally = FactsTally(artifact, sample=sample)
     tally.add(features, customers, scored)
     return tally.facts()
@@ -250,53 +238,6 @@ def _by_word(words: pl.Series, contribution: pl.Series) -> dict[str, float]:
     frame = pl.DataFrame({"word": words, "contribution": contribution}).filter(pl.col("word") != UNKNOWN)
     means = frame.group_by("word").agg(pl.col("contribution").mean())
     return dict(means.sort("contribution", "word", descending=[True, False]).iter_rows())
-
-
-def compare_with_reference(
-    sums: Mapping[str, float],
-    words: Mapping[str, int],
-    part: pl.DataFrame,
-    customers: int,
-    reference: Mapping[str, Any] | None,
-) -> dict[str, Any] | None:
-    """Return how each feature differs from training, or None if the artifact does not know its training customers.
-
-    Args:
-        sums: feature -> sum over all customers.
-        words: `feature=word` -> customers.
-        part: the sample of customers that medians are taken from.
-        customers: how many there are.
-        reference: the artifact's `reference`: `numeric` (feature -> mean, sd, quantiles) and `words`.
-
-    Returns:
-        `numbers`: mean and median here and there, and `shift`, the difference of the means in standard deviations of
-        training (Cohen's d with the reference's deviation); `words`: each word's share here and there.
-    """
-    if not reference or "numeric" not in reference:
-        return None
-    numbers = []
-    for feature in NUMERIC_FEATURES:
-        told = reference["numeric"].get(feature.name)
-        if told is None:
-            continue
-        mean = sums[feature.name] / customers
-        quantiles = told["quantiles"]
-        numbers.append(
-            {
-                "feature": feature.name,
-                "mean": mean,
-                "median": part[feature.name].median(),
-                "reference_mean": told["mean"],
-                "reference_median": quantiles[len(quantiles) // 2],
-                "shift": (mean - told["mean"]) / told["sd"] if told["sd"] else 0.0,
-            }
-        )
-    shares = [
-        {"feature": name, "word": word, "share": words[f"{name}={word}"] / customers, "reference_share": share}
-        for name, of_words in reference.get("words", {}).items()
-        for word, share in of_words.items()
-    ]
-    return {"customers": reference.get("customers"), "numbers": numbers, "words": shares}
 
 
 def correlate(part: pl.DataFrame) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def plan_contacts(
     at risk per cost in both groups, so that they stay comparable.
 
     Args:
-        customers: `id` (unique), `segment`, `contact_allowed`, `profit_at_risk`; of a whole run or some of its customers.
+        customers: `id` (unique), `segment`, `contact_allowed`, `profit_at_risk`; of a whole run or a part of it.
         segmentation: where the segments' offers stand.
         campaign: its name, control share and budget.
         reach: the last customer whom the budget reaches, of `find_reach`; not looked at without a budget.

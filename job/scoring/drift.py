@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from job.errors import Problem, SettingsError
 from job.models.reference import (
     COUNTS_SCHEMA,
     MISSING,
@@ -48,6 +49,12 @@ INTERVAL: Final = 1.959964  # standard errors each way of a 95 % interval
 DIGITS: Final = 10  # significant; the last bits differ between machines
 NOT_SCORED: Final = "not_scored"
 SEVERITIES: Final = ("none", "warn", "stop")
+
+
+def check_limits(warn: float, stop: float) -> None:
+    """Raise SettingsError for limits that do not go together."""
+    if not 0 <= warn <= stop:
+        raise SettingsError([Problem("--drift-warn", f"a number from 0 to --drift-stop, {stop:g}", f"{warn:g}")])
 
 
 def count_drift(features: pl.DataFrame, probability: pl.Series, reference: Reference) -> pl.DataFrame:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from job import __version__
-from job.errors import SettingsError
 from job.features import check_some_scored
 from job.intake.accept import Limits, read_drop
 from job.intake.drop import wait_for_files
@@ -20,7 +19,7 @@ from job.models.artifact import Artifact, load_artifact
 from job.models.reasons import Explainer, usual_values
 from job.models.reference import read_reference
 from job.scoring.campaign import Campaign, describe_campaign
-from job.scoring.drift import STOP, WARN, tell_findings
+from job.scoring.drift import STOP, WARN, check_limits, tell_findings
 from job.scoring.manifest import (
     count_customers,
     count_rows,
@@ -130,9 +129,7 @@ def run_scoring(
     """
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
-    if drift_limits[0] > drift_limits[1]:
-        warn, stop = drift_limits
-        raise SettingsError(f"--drift-warn: found {warn:g}, expected at most --drift-stop {stop:g}")
+    check_limits(*drift_limits)
     with watch.stage("model"):
         segmentation = load_segmentation(segments_file)
         artifact = load_artifact(artifacts)
@@ -182,9 +179,7 @@ def run_scoring(
                     contacts = list_contacts(written.contacts.read(), segmentation)
                     write_workbook(contacts, segments, staged / "campaign.xlsx")
             with watch.stage("facts"):
-                facts = finisher.facts.facts()
-            with watch.stage("drift"):
-                drift = finisher.judge_drift(delivered=intake.customers_in, limits=drift_limits)
+                facts, drift = finisher.facts.facts(), finisher.judge_drift(intake.customers_in, drift_limits)
             manifest: dict[str, Any] = {
                 "run_id": run_id,
                 "product": {"name": "oneclick-retention", "version": __version__},
@@ -194,9 +189,7 @@ def run_scoring(
                 "inputs": intake.files,
                 "model": describe_model(artifact),
                 "settings": settings,
-                "customers": count_customers(
-                    intake, scored=population.scored, excluded=population.excluded_by_reason
-                ),
+                "customers": count_customers(intake, scored=population.scored, excluded=population.excluded_by_reason),
                 "rows": count_rows(intake, population.fates),
                 "repairs": intake.repairs.to_dicts(),
                 "warnings": [*intake.warnings, *changes, *(tell_findings(drift) if drift else ())],
@@ -208,16 +201,25 @@ def run_scoring(
                 "drift": drift,
             }
             if with_report:
-                from job.report.page import REPORT, build_page  # noqa: PLC0415 - the libraries are heavy, and an extra
-
                 with watch.stage("report"):
-                    (staged / REPORT).write_text(build_page(manifest), encoding="utf-8")
-            outputs = describe_files(staged, known=written.hashes)
-            manifest |= {"seconds": watch.seconds, "outputs": outputs}
-            text = json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False)
-            (staged / MANIFEST).write_text(text + "\n", encoding="utf-8")
+                    write_page(staged, manifest)
+            manifest |= {"seconds": watch.seconds, "outputs": describe_files(staged, known=written.hashes)}
+            write_manifest(staged, manifest)
         keep_newest(output, keep_runs, run_id=run_id)
     return Outcome(folder, manifest, is_new=True)
+
+
+def write_page(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Draw `report.html` of a run."""
+    from job.report.page import REPORT, build_page  # noqa: PLC0415 - the libraries are heavy, and an extra
+
+    (folder / REPORT).write_text(build_page(manifest), encoding="utf-8")
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write `manifest.json`."""
+    text = json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def name_run(files: Sequence[Mapping[str, object]], artifact: Artifact, settings: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from job.scoring.cuts import (
     order_by_risk,
     order_by_urgency,
 )
-from job.scoring.drift import count_drift, judge_drift
+from job.scoring.drift import add_counts, count_drift, judge_drift
 from job.scoring.manifest import add_segments, count_segments
 from job.scoring.score import complete, describe_scores, find_probability, prepare
 from job.scoring.spreadsheet import RUSSIAN, without_formulas
@@ -164,7 +164,7 @@ class Finisher:
     least_urgent: Place | None
     reference: Reference | None
     facts: FactsTally = field(init=False)
-    _drift: list[pl.DataFrame] = field(default_factory=list, init=False)
+    _counts: pl.DataFrame = field(default_factory=add_counts, init=False)
 
     def __post_init__(self) -> None:
         self.facts = FactsTally(self.artifact)
@@ -189,10 +189,11 @@ class Finisher:
         )
         self.facts.add(features, customers, scored)
         if self.reference is not None:
-            self._drift.append(count_drift(features, scored["decline_probability"], self.reference))
+            counts = count_drift(features, scored["decline_probability"], self.reference)
+            self._counts = add_counts(self._counts, counts)
         return scored
 
-    def judge_drift(self, *, delivered: int, limits: tuple[float, float]) -> dict[str, Any] | None:
+    def judge_drift(self, delivered: int, limits: tuple[float, float]) -> dict[str, Any] | None:
         """Return how the finished customers differ from training, None if the artifact does not say what that was.
 
         Args:
@@ -203,7 +204,7 @@ class Finisher:
             return None
         warn, stop = limits
         return judge_drift(
-            pl.concat(self._drift),
+            self._counts,
             self.reference,
             delivered=delivered,
             warn=warn,

@@ -48,9 +48,7 @@ def find_probability(prepared: Prepared, artifact: Artifact) -> pl.DataFrame:
     """
     seen = seen_probability(prepared.customers["id"], prepared.features, artifact.training_rows)
     probability = artifact.model.probabilities(prepared.features)
-    return pl.DataFrame(
-        {"decline_probability": seen.fill_null(probability), "in_training": seen.is_not_null()}
-    )
+    return pl.DataFrame({"decline_probability": seen.fill_null(probability), "in_training": seen.is_not_null()})
 
 
 def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from job.scoring.drift import summarise_drift
 from job.text_table import align
 from schemas.scored import CONTROL, TREATMENT
 
@@ -58,6 +59,7 @@ def summarise_run(manifest: Mapping[str, Any], *, latest: Path) -> str:
         "",
         f"  Campaign: {describe_campaign(manifest['campaign'])}",
         f"  Model: {describe_quality(manifest['model'])}",
+        *([f"  Drift: {summarise_drift(manifest['drift'])}"] if manifest["drift"] else []),
         *(f"  Note: {warning}" for warning in manifest["warnings"]),
         f"  Files: {latest}",
     ]

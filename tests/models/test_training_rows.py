@@ -25,7 +25,9 @@ def test_a_customer_seen_in_training_is_found_and_others_are_not() -> None:
     assert seen_probability(IDS, FEATURES, known).to_list() == [0.25, 0.75]
     assert seen_probability(IDS.reverse(), FEATURES, known).to_list() == [None, None]
     for changed in ({"pages_per_visit": [3.0, 5.0]}, {"promo_share": [0.1, 0.3]}):
-        assert seen_probability(IDS, FEATURES.with_columns(**{name: pl.Series(values) for name, values in changed.items()}), known).to_list() == [0.25, None]
+        assert seen_probability(
+            IDS, FEATURES.with_columns(**{name: pl.Series(values) for name, values in changed.items()}), known
+        ).to_list() == [0.25, None]
 
 
 def test_an_artifact_without_marks_gives_the_same() -> None:

@@ -12,12 +12,12 @@ from sklearn.metrics import roc_auc_score
 from job.intake.accept import Limits, accept_drop
 from job.intake.drop import wait_for_files
 from job.models.reasons import Explainer, usual_values
-from job.report.facts import compare_with_reference, correlate, gather_facts, inflate
+from job.report.facts import correlate, gather_facts, inflate
 from job.scoring.campaign import Campaign
 from job.scoring.cuts import Cuts, find_deciles, order_by_risk
 from job.scoring.score import Prepared, complete, describe_scores, find_probability, prepare
 from job.scoring.segments import load_segmentation
-from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
+from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +31,7 @@ Scored = tuple[Prepared, pl.DataFrame]
 def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
     files = wait_for_files(labelled_drop, minutes=0, settle_seconds=0)
     prepared = prepare(accept_drop(files, labelled=False, limits=Limits()).tables)
-    scores = describe_scores(
-        pl.concat([prepared.customers, find_probability(prepared, artifact)], how="horizontal")
-    )
+    scores = describe_scores(pl.concat([prepared.customers, find_probability(prepared, artifact)], how="horizontal"))
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     frame = complete(
         scores,
@@ -131,37 +129,6 @@ def test_without_labels_risk_splits_the_distributions(facts: dict[str, Any]) -> 
     for row in facts["distributions"]["numbers"]:
         assert len(row["edges"]) == len(row["shares"][0]) + 1
         assert [sum(shares) for shares in row["shares"]] == pytest.approx([1.0, 1.0])
-
-
-def compare(features: pl.DataFrame, reference: dict[str, Any] | None) -> dict[str, Any] | None:
-    sums = {feature.name: float(features[feature.name].sum()) for feature in NUMERIC_FEATURES}
-    words = {
-        f"{feature.name}={word}": features.filter(pl.col(feature.name) == word).height
-        for feature in CATEGORICAL_FEATURES
-        for word in feature.values
-    }
-    return compare_with_reference(sums, words, features, features.height, reference)
-
-
-def test_the_shift_is_in_standard_deviations_of_training(scored: Scored) -> None:
-    features = scored[0].features
-    mean = features["promo_share"].mean()
-    reference = {
-        "customers": 7,
-        "numeric": {"promo_share": {"mean": mean - 0.5, "sd": 0.25, "quantiles": [0.0, 0.3, 1.0]}},  # type: ignore[operator]
-        "words": {"service_type": {"premium": 0.2}},
-    }
-    found = compare(features, reference)
-    assert found is not None
-    assert [row["feature"] for row in found["numbers"]] == ["promo_share"]
-    assert found["numbers"][0]["shift"] == pytest.approx(2.0)
-    assert found["numbers"][0]["reference_median"] == 0.3
-    assert found["words"][0]["share"] == pytest.approx((features["service_type"] == "premium").mean())
-
-
-@pytest.mark.parametrize("reference", [None, {}])
-def test_an_artifact_without_reference_gives_no_comparison(scored: Scored, reference: dict[str, Any] | None) -> None:
-    assert compare(scored[0].features, reference) is None
 
 
 def test_an_artifact_without_card_gives_none(scored: Scored, artifact: Artifact, tmp_path: Path) -> None:

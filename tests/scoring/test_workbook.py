@@ -121,6 +121,10 @@ def test_titles_are_what_excel_takes(title: str, sheet: str) -> None:
 def test_nobody_to_contact(tmp_path: Path) -> None:
     nobody = SCORED.clear()
     write_contacts(list_contacts(nobody, SEGMENTATION), tmp_path / "campaign.csv")
-    write_workbook(list_contacts(nobody, SEGMENTATION), describe_segments(count_segments(nobody), SEGMENTATION), tmp_path / "c.xlsx")
+    write_workbook(
+        list_contacts(nobody, SEGMENTATION),
+        describe_segments(count_segments(nobody), SEGMENTATION),
+        tmp_path / "c.xlsx",
+    )
     assert (tmp_path / "campaign.csv").read_bytes().count(b"\r\n") == 1
     assert list(read_sheets(tmp_path / "c.xlsx")) == ["Сводка"]
