@@ -512,7 +512,14 @@ def check_training(engine: Engine, report: Report, work: Path) -> None:
     report.check("train writes an artifact", _end(result), 0)
     mounts = {"/drop": f"{work / 'drop'}:ro", "/artifacts": f"{artifacts}:ro", "/out": str(out)}
     score = ("score", "--input", "/drop", "--output", "/out", "--artifacts", "/artifacts/model")
-    report.check("that score takes", _end(engine.run_image(*score, mounts=mounts)), 0)
+    result = engine.run_image(*score, mounts=mounts, tag=f"{IMAGE}:test-train")
+    report.check("and scores with it", _end(result), 0)
+    kind = json.loads((artifacts / "model/manifest.json").read_text(encoding="utf-8"))["kind"]
+    # The same run again for a linear model; a boosted one asks for an image with LightGBM.
+    code = engine.run_image(*score, mounts=mounts).returncode
+    report.check(
+        f"the image that only scores knows what to do with a {kind} model", code, {"linear": 0, "boosted": 4}[kind]
+    )
 
 
 def print_size(engine: Engine) -> None:

@@ -164,6 +164,11 @@ def load_artifact(folder: Path) -> Artifact:
         thresholds = Thresholds(**manifest["thresholds"])
         model = _read_model(folder, str(manifest["kind"]))
         training_rows = json.loads((folder / "training_rows.json").read_text(encoding="utf-8"))
+    except ModuleNotFoundError as error:
+        raise ArtifactError(
+            f"{folder}: a boosted model needs {error.name}, which is not installed here: "
+            "pip install 'oneclick-retention[boosted]', or an image built with these requirements"
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"{folder}: not made by this version of the job: {type(error).__name__}: {error}"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,14 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     for write in (lambda: write_artifact(folder, files={}, facts={}), lambda: prepare_folder(folder)):
         with pytest.raises(OutputError, match=f"^{folder}: cannot be written: Not a directory$"):
             write()
+
+
+def test_a_boosted_model_without_its_libraries_is_no_defect(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = json.loads((folder / MANIFEST).read_text())
+    write_artifact(folder, files={"model.json": "{}", "model.txt": ""}, facts={**facts, "kind": "boosted"})
+    monkeypatch.delitem(sys.modules, "job.models.boosted", raising=False)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    assert refusal(folder) == [
+        f"{folder}: a boosted model needs numpy, which is not installed here: "
+        "pip install 'oneclick-retention[boosted]', or an image built with these requirements"
+    ]
