@@ -85,7 +85,7 @@ def test_a_killed_supervisor_frees_the_output(drop: Path, tmp_path: Path) -> Non
     """The system kills the working process with it, and that drops the lock."""
     output = tmp_path / "out"
     process = start(*scoring(drop, output))
-    wait_for_stage(process, "features")
+    wait_for_stage(process, "score")
     process.kill()
     process.communicate(timeout=BOUND)
     assert run(*scoring(drop, output))[0] == 0
