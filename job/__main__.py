@@ -20,7 +20,8 @@ def run() -> None:
         exit_code = close_for(ending)
     else:
         exit_code = ending.exit_code
-    sys.stderr.flush()
+    if sys.stderr is not None:  # closed by who called
+        sys.stderr.flush()
     os._exit(exit_code)
 
 

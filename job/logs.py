@@ -41,11 +41,11 @@ class Log:
     @property
     def is_json(self) -> bool:
         """Whether a machine reads it."""
-        return self.form == "json" or (self.form == "auto" and not sys.stderr.isatty())
+        return self.form == "json" or (self.form == "auto" and not (sys.stderr and sys.stderr.isatty()))
 
     def write(self, event: str, *, level: int = logging.INFO, **values: Any) -> None:  # noqa: ANN401 - plain values
         """Write an event with plain values, those that are None left out."""
-        if self.is_quiet or level < LEVELS[self.level]:
+        if self.is_quiet or level < LEVELS[self.level] or sys.stderr is None:
             return
         if self._logger is None:
             self._logger = _open(is_json=self.is_json, level=LEVELS[self.level])

@@ -102,8 +102,8 @@ def supervise(work: Callable[[], int]) -> Ending:
     """
     ours = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
     reader, writer = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who called
+        stream.flush()
     parent = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ours)
     child = os.fork()

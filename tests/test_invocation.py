@@ -207,3 +207,13 @@ def test_the_command_and_the_module_are_the_same(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr == f"--output: found {tmp_path / 'none'}, expected the folder where runs are published\n"
+
+
+@pytest.mark.parametrize(("drop_exists", "code"), [(True, 0), (False, 6)])
+def test_closed_streams_change_nothing(drop_exists: bool, code: int, small_drop: Path, tmp_path: Path) -> None:  # noqa: FBT001
+    drop = small_drop if drop_exists else tmp_path / "none"
+    closed = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
+    process = start(*scoring(drop, tmp_path / "out"), prefix=closed)
+    process.communicate(timeout=60)
+    assert process.returncode == code
+    assert len(check_visible(tmp_path / "out")) == int(drop_exists)

@@ -66,12 +66,13 @@ def child_of(pid: int) -> int | None:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process, which is no child of this one, still does anything."""
+    """Return whether a process, which is no child of this one, or one of its threads, still holds anything."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
+        threads = len(os.listdir(f"/proc/{pid}/task"))
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return status.rpartition(")")[2].split()[0] not in {"Z", "X"}
+    return threads > 1 or status.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
 def check_visible(output: Path) -> list[str]:
