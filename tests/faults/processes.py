@@ -69,7 +69,7 @@ def is_alive(pid: int) -> bool:
     """Return whether a process, which is no child of this one, or one of its threads, still holds anything."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-        threads = len(os.listdir(f"/proc/{pid}/task"))
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except (FileNotFoundError, ProcessLookupError):
         return False
     return threads > 1 or status.rpartition(")")[2].split()[0] not in {"Z", "X"}
