@@ -14,4 +14,5 @@ compile --constraint requirements/development.txt --extra training --output-file
 compile --constraint requirements/development.txt --extra boosted --output-file requirements/boosted.txt pyproject.toml
 compile --constraint requirements/development.txt --output-file requirements/scoring.txt pyproject.toml
 compile --constraint requirements/development.txt --extra report --output-file requirements/report.txt pyproject.toml
+compile --constraint requirements/development.txt --extra storage --output-file requirements/storage.txt pyproject.toml
 compile --upgrade --constraint requirements/development.txt --extra benchmark --output-file requirements/benchmark.txt pyproject.toml
