@@ -251,19 +251,28 @@ def as_output_error(output: Path, *, staged: Path | None = None, run: Path | Non
     Raises:
         OutputError: in place of an OSError, or of an error of Polars that tells of one.
     """
+
+    def shown(text: str) -> str:
+        return text if staged is None else text.replace(str(staged), str(run))
+
     try:
         yield
+    except OutputError as error:
+        raise OutputError([shown(problem) for problem in error.problems]) from error
     except (OSError, pl.exceptions.PolarsError) as error:
         found = _SYSTEM_ERROR.search(str(error))
-        if isinstance(error, OSError):
-            where = error.filename or (found and found["path"]) or output
-            reason = error.strerror or (found["reason"] if found else str(error))
-        elif found:
-            where, reason = found["path"] or output, found["reason"]
-        else:
+        if found is None and not isinstance(error, OSError):
             raise
-        place = str(where) if staged is None else str(where).replace(str(staged), str(run))
-        raise OutputError(f"{place}: cannot be written: {reason.strip()}") from error
+        where = getattr(error, "filename", None) or (found and found["path"]) or output
+        raise OutputError(shown(f"{where}: cannot be written: {reason_of(error)}")) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why the system refused something, as it says it itself, also where Polars wraps it."""
+    found = _SYSTEM_ERROR.search(str(error))
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return found["reason"].strip() if found else str(error).partition("\n")[0]
 
 
 def _order(run: Path) -> tuple[int, str]:

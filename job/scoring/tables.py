@@ -11,6 +11,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from job.errors import OutputError
+from job.scoring.publish import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,8 +112,7 @@ class ParquetTable:
 
     def _check(self) -> None:
         if self._error is not None:
-            told = str(self._error).partition("\n")[0]
-            raise OutputError(f"{self._path}: cannot be written: {told}") from self._error
+            raise OutputError(f"{self._path}: cannot be written: {reason_of(self._error)}") from self._error
 
     def _run(self) -> None:
         def parts(*_: object) -> Iterator[pl.DataFrame]:
