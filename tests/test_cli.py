@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 from job import __version__
 from job.cli import main
 from schemas.scored import SCORED_COLUMNS
+from tests.faults.processes import UNMOVED
 
 TABLES = ("market_file", "market_money", "market_time", "money")
 
@@ -28,7 +29,8 @@ def run(*arguments: object, **environment: str) -> Result:
 
 
 def score(drop: Path, output: Path, *more: object) -> Result:
-    return run("score", "--input", drop, "--output", output, "--no-report", *more)
+    """Score with limits that no drift reaches: synthetic customers are not those of training."""
+    return run("score", "--input", drop, "--output", output, "--no-report", *UNMOVED, *more)
 
 
 def scored(output: Path) -> pl.DataFrame:
@@ -108,7 +110,13 @@ def test_the_same_run_again_does_nothing(small_drop: Path, tmp_path: Path) -> No
 
 
 def test_options_are_environment_variables(small_drop: Path, tmp_path: Path) -> None:
-    result = run("score", RETENTION_INPUT=str(small_drop), RETENTION_OUTPUT=str(tmp_path), RETENTION_NO_REPORT="1")
+    result = run(
+        "score",
+        RETENTION_INPUT=str(small_drop),
+        RETENTION_OUTPUT=str(tmp_path),
+        RETENTION_NO_REPORT="1",
+        RETENTION_DRIFT_STOP="1e6",
+    )
     assert result.exit_code == 0
     assert scored(tmp_path).height == 300
     wrong = run("score", RETENTION_INPUT="x", RETENTION_OUTPUT="y", RETENTION_MAX_REJECTED="2")
