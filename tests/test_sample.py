@@ -17,13 +17,21 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from job import sample
 from job.errors import OutputError, SettingsError
+from job.features import feature_columns
+from job.intake.accept import Limits, accept_drop
+from job.intake.drop import wait_for_files
 from job.mixing import splitmix64
+from job.models.reference import read_reference
 from job.sample import FAULTS, FIRST_ID, Fault, make_tables, plan_faults, soil, write_drop
+from job.scoring.drift import WARN, count_drift, judge_drift, tell_findings
+from job.scoring.score import find_probability, prepare
 from schemas.raw import rows_schema, table_schema
 from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from job.models.artifact import Artifact
 
 MANY = 50_000
 LABEL = "Покупательская активность"
@@ -138,7 +146,7 @@ def test_the_mixing_is_splitmix64() -> None:
 def test_the_values_of_a_seed_never_change() -> None:
     tables = make_tables(customers=1000, seed=7, labelled=False)
     text = "".join(frame.write_csv() for frame in tables.values())
-    assert sha256(text.encode()).hexdigest() == "efc2ea1838d00f05242b9c5935f35cac809d757729adcf68172a77843662a415"
+    assert sha256(text.encode()).hexdigest() == "39c69338572437e2af519104002df74d7612965f974ed655a1e3ca874b9217c6"
 
 
 def test_ids_are_consecutive(clean: dict[str, pl.DataFrame]) -> None:
@@ -221,6 +229,52 @@ def test_revenue_of_the_months_is_linked_as_in_the_export(clean: dict[str, pl.Da
     assert months[[now, before, earliest]].select(pl.all().std()).row(0) == pytest.approx((834, 701, 334), rel=0.03)
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("revenue_change", (-0.09, 0.00, 0.06, 0.12, 0.22)),
+        ("revenue_change_2_months", (-0.20, 0.00, 0.04, 0.21, 0.41)),
+    ],
+)
+def test_changes_of_revenue_are_spread_as_in_the_export(change: str, expected: tuple[float, ...]) -> None:
+    customers = sample.draw_customers(customers=MANY, seed=1)
+    changes = customers.select(
+        column for column in feature_columns() if column.meta.output_name() == change
+    ).to_series()
+    found = [changes.quantile(level) for level in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    assert found == pytest.approx(expected, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("customers", "seed", "options"),
+    [
+        (1_300, 1, {"labelled": True}),
+        (1_300, 2, {"labelled": False, "clean": True}),
+        (5_000, 7, {"labelled": False}),
+        (5_000, 8, {"labelled": True, "clean": True}),
+        (50_000, 3, {"labelled": False}),
+    ],
+)
+def test_the_job_sees_no_drift_in_a_sample(
+    tmp_path: Path, artifact: Artifact, customers: int, seed: int, options: dict[str, bool]
+) -> None:
+    """Nothing at all, with the shipped model; and not just below the limits."""
+    write_drop(tmp_path / "drop", customers=customers, seed=seed, **options)
+    files = wait_for_files(tmp_path / "drop", minutes=0, settle_seconds=0)
+    intake = accept_drop(files, labelled=options["labelled"], limits=Limits())
+    prepared = prepare(intake.tables)
+    reference = read_reference(artifact.manifest)
+    assert reference is not None
+    scores = find_probability(prepared, artifact)["decline_probability"]
+    counts = count_drift(prepared.features, scores, reference)
+    drift = judge_drift(counts, reference, delivered=intake.customers_in)
+    assert tell_findings(drift) == []
+    assert drift["severity"] == "none"
+    assert drift["score"]["psi"] < WARN / 2
+    assert max(feature["psi"] for feature in drift["features"]) < WARN / 2
+    assert drift["roc_auc"]["estimate"] == pytest.approx(drift["roc_auc"]["training_estimate"], abs=0.02)
+
+
 def test_profit_has_mean_4_and_deviation_1_and_tells_nothing_of_the_label(clean: dict[str, pl.DataFrame]) -> None:
     assert clean["money"]["Прибыль"].mean() == pytest.approx(4.0, abs=0.02)
     assert clean["money"]["Прибыль"].std() == pytest.approx(1.01, abs=0.02)
@@ -232,22 +286,41 @@ def test_profit_has_mean_4_and_deviation_1_and_tells_nothing_of_the_label(clean:
 @pytest.mark.parametrize(
     ("heading", "expected"),
     [
-        ("Страниц_за_визит", -0.45),
-        ("Средний_просмотр_категорий_за_визит", -0.34),
-        ("Неоплаченные_продукты_штук_квартал", 0.30),
-        ("Акционные_покупки", 0.37),
-        ("Маркет_актив_6_мес", -0.34),
+        ("Страниц_за_визит", -0.52),
+        ("Средний_просмотр_категорий_за_визит", -0.37),
+        ("Неоплаченные_продукты_штук_квартал", 0.35),
+        ("Акционные_покупки", 0.42),
+        ("Маркет_актив_6_мес", -0.39),
         ("Маркет_актив_тек_мес", 0),
-        ("Ошибка_сервиса", 0),
+        ("Ошибка_сервиса", -0.08),
         ("Длительность", 0),
     ],
 )
 def test_the_label_follows_behaviour(clean: dict[str, pl.DataFrame], heading: str, expected: float) -> None:
+    """As in the export, but for errors (there -0.10) and the days since registration (there 0.06)."""
     frame = clean["market_file"].with_columns(declines=pl.col(LABEL) == "Снизилась")
     assert correlation(frame, heading, "declines") == pytest.approx(expected, abs=0.02)
 
 
-def test_the_stated_formula_ranks_declines_with_roc_auc_0_90() -> None:
+@pytest.mark.parametrize(
+    ("category", "expected"),
+    [
+        ("Товары для детей", 0.44),
+        ("Домашний текстиль", 0.40),
+        ("Косметика и аксессуары", 0.47),
+        ("Техника для красоты и здоровья", 0.27),
+        ("Мелкая бытовая техника и электроника", 0.16),
+        ("Кухонная посуда", 0.48),
+    ],
+)
+def test_declines_are_as_frequent_in_each_category_as_in_the_export(
+    clean: dict[str, pl.DataFrame], category: str, expected: float
+) -> None:
+    own = clean["market_file"].filter(pl.col("Популярная_категория") == category)
+    assert share(own, pl.col(LABEL) == "Снизилась") == pytest.approx(expected, abs=0.03)
+
+
+def test_the_stated_formula_ranks_declines_with_roc_auc_0_92() -> None:
     """Of all pairs of a decline and a level customer, the share that the formula ranks right (the Mann-Whitney U)."""
     customers = sample._customers(0, MANY, seed=1, labelled=True)
     score = sum(
@@ -257,7 +330,7 @@ def test_the_stated_formula_ranks_declines_with_roc_auc_0_90() -> None:
     declines = int(ranked["declines"].sum())
     pairs = declines * (MANY - declines)
     right = float(ranked.filter("declines")["rank"].sum()) - declines * (declines + 1) / 2
-    assert right / pairs == pytest.approx(0.90, abs=0.01)
+    assert right / pairs == pytest.approx(0.92, abs=0.01)
 
 
 @pytest.mark.parametrize("customers", [0, -1, 1_000_000_001])
