@@ -48,13 +48,14 @@ class ParquetTable:
     texts: frozenset[str]
     height: int
 
-    def batches(self, rows: int) -> Iterator[pl.DataFrame]:
-        """Yield its rows in order as text by heading, in frames of up to so many rows."""
+    def batches(self, rows: int, first: int = 0, stop: int | None = None) -> Iterator[pl.DataFrame]:
+        """Yield its rows, or those from `first` to below `stop`, as text by heading, up to so many at a time."""
         scan = pl.scan_parquet(self.file.path, glob=False, hive_partitioning=False)
         text = scan.select(pl.all().cast(pl.String))
-        for start in range(0, self.height, rows):
+        stop = self.height if stop is None else min(stop, self.height)
+        for start in range(first, stop, rows):
             try:
-                yield text.slice(start, rows).collect()
+                yield text.slice(start, min(rows, stop - start)).collect()
             except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
                 self.file.check_unchanged()
                 raise _not_whole(self.file, str(error)) from error

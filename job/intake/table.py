@@ -25,9 +25,10 @@ from schemas.raw import DTYPES, narrow_dtypes
 from schemas.vocabulary import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from job.intake.dialect import Dialect
+    from job.intake.parquet import ParquetTable
     from schemas.vocabulary import Heading, Words
 
 REPAIRS_SCHEMA: Final = pl.Schema(
@@ -126,13 +127,13 @@ def read_table(
     return rows.result({"file": file.name, "bytes": file.stamp.size, **facts})
 
 
-def _read_csv(file: TableFile, labelled: bool, scratch: Scratch, plan: MemoryPlan) -> tuple[_Rows, dict[str, object]]:  # noqa: FBT001 - as in its twin
+def _read_csv(file: TableFile, labelled: bool, scratch: Scratch, plan: MemoryPlan) -> tuple[Rows, dict[str, object]]:  # noqa: FBT001 - as in its twin
     """Take all lines of a text file; return how it is written."""
     raw = ByteBlocks(file)
     with closing(prefetched(iter(raw))) as blocks:
-        sample, held = _sample(blocks)
+        sample, held = take_sample(blocks)
         dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
-        rows = _Rows(file, labelled, dialect.columns, scratch)
+        rows = Rows(file, labelled, dialect.columns, scratch)
         lines = LineBlocks(file.name, (), encoding=dialect.encoding, mojibake=dialect.mojibake)
         for block in whole_lines(chain(held, blocks), first_bytes=FIRST_BYTES, block_bytes=plan.block_bytes):
             rows.take_block(block, lines, dialect)
@@ -157,25 +158,19 @@ def _read_parquet(
     labelled: bool,  # noqa: FBT001 - as in its twin
     scratch: Scratch,
     plan: MemoryPlan,
-) -> tuple[_Rows, dict[str, object]]:
+) -> tuple[Rows, dict[str, object]]:
     """Take all rows of a Parquet file; return what it is."""
     digest = hash_file(file)
     parquet = open_parquet(file)
     columns = match_headings(file.name, parquet.headings, file.table, labelled=labelled)
-    rows = _Rows(file, labelled, columns, scratch)
-    names = dict(zip(parquet.headings, columns, strict=True))
-    texts = [names[heading] for heading in parquet.headings if heading in parquet.texts]
-    first = 1
-    for batch in parquet.batches(plan.batch_rows):
-        raw = batch.rename(names).with_row_index("row", offset=first).with_columns(pl.col("row").cast(pl.Int64))
-        first += batch.height
-        rows.count += batch.height
-        rows.take_fields(raw, texts=texts, may_group="")
+    rows = Rows(file, labelled, columns, scratch)
+    for count, batch in enumerate(parquet.batches(plan.batch_rows)):
+        rows.take_batch(batch, parquet, columns, first=count * plan.batch_rows + 1)
     return rows, {"sha256": digest, "format": "parquet", **asdict(rows.style)}
 
 
-class _Rows:
-    """Collects what becomes of a file's rows, block by block.
+class Rows:
+    """Collects what becomes of a file's rows, or of those of a piece of it, block by block.
 
     Args:
         file: the file.
@@ -240,6 +235,14 @@ class _Rows:
                 self.take_block(piece, lines, dialect)
         else:
             self.take_lines(lines.feed(block), lines.row, dialect)
+
+    def take_batch(self, batch: pl.DataFrame, parquet: ParquetTable, columns: Sequence[str], *, first: int) -> None:
+        """Take some rows of a Parquet file, whose columns these are; the first has this number."""
+        names = dict(zip(parquet.headings, columns, strict=True))
+        texts = [names[heading] for heading in parquet.headings if heading in parquet.texts]
+        raw = batch.rename(names).with_row_index("row", offset=first).with_columns(pl.col("row").cast(pl.Int64))
+        self.count += batch.height
+        self.take_fields(raw, texts=texts, may_group="")
 
     def take_lines(self, lines: list[str], last: int, dialect: Dialect) -> None:
         """Take lines, the last of them with this number: split them, and reject those that are no rows of the table."""
@@ -459,12 +462,19 @@ def count_broken(broken: dict[tuple[str | None, str], Broken], rejections: pl.Da
     by_rule = rejections.group_by("column", "rule", maintain_order=True).agg(
         pl.col("row").n_unique().alias("rows"), pl.col("row").first().alias("first"), pl.col("value").first()
     )
-    for column, rule, rows, first, value in by_rule.iter_rows():
-        before = broken.get((column, rule))
-        if before is None or first < before.first_row:
-            broken[column, rule] = Broken(rows + (before.rows if before else 0), first, value)
+    told = by_rule.iter_rows()
+    add_broken(broken, {(column, rule): Broken(rows, first, value) for column, rule, rows, first, value in told})
+
+
+def add_broken(broken: dict[tuple[str | None, str], Broken], more: Mapping[tuple[str | None, str], Broken]) -> None:
+    """Add to how often each rule was broken."""
+    for rule, told in more.items():
+        before = broken.get(rule)
+        if before is None:
+            broken[rule] = told
         else:
-            broken[column, rule] = Broken(rows + before.rows, before.first_row, before.value)
+            earliest = told if told.first_row < before.first_row else before
+            broken[rule] = Broken(before.rows + told.rows, earliest.first_row, earliest.value)
 
 
 def _may_group(dialect: Dialect) -> str:
@@ -487,8 +497,8 @@ def split_lines(body: pl.DataFrame, separator: str) -> pl.DataFrame:
     return pl.concat(parts).sort("row").drop("quoted", "doubtful")
 
 
-def _sample(blocks: Iterator[bytes]) -> tuple[bytes, list[bytes]]:
-    """Return the first bytes of a file, and the blocks that were taken to have them."""
+def take_sample(blocks: Iterator[bytes]) -> tuple[bytes, list[bytes]]:
+    """Return the first bytes of a file, which tell its dialect, and the blocks that were taken to have them."""
     held: list[bytes] = []
     size = 0
     while size < SAMPLE_BYTES and (block := next(blocks, b"")):
