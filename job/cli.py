@@ -19,9 +19,25 @@ if TYPE_CHECKING:
 
     from job.intake.accept import Limits
     from job.logs import Log
+    from job.storage.run import Place
 
 SETTINGS: dict[str, Any] = {"max_content_width": 100}
 FOLDER = click.Path(path_type=Path)
+
+
+class _Place(click.ParamType[Any]):
+    """A path, or an address in object storage."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401, ARG002 - Click's signature
+        """Return a Path or an Address."""
+        from job.storage.address import parse_place  # noqa: PLC0415
+
+        return parse_place(value) if isinstance(value, str) else value
+
+
+PLACE = _Place()
 SHARE = click.FloatRange(0, 1)
 
 
@@ -89,7 +105,12 @@ def main() -> None:
 def _drop_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of every command whose input is a drop."""
     named = click.option(
-        "--input", "drop", type=FOLDER, required=True, metavar="DROP", help="The folder with the four tables."
+        "--input",
+        "drop",
+        type=PLACE,
+        required=True,
+        metavar="DROP",
+        help="The folder, or s3://..., of the four tables.",
     )
     return named(_limit_options(command))
 
@@ -134,7 +155,7 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command(context_settings=SETTINGS)
 @_drop_options
-@click.option("--output", type=FOLDER, required=True, metavar="OUT", help="Where runs are published.")
+@click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
 @click.option("--artifacts", type=FOLDER, metavar="DIR", help="The model artifact.  [default: the shipped one]")
 @click.option("--segments", type=FOLDER, metavar="FILE", help="Segments and offers, TOML.  [default: the shipped]")
 @click.option(
@@ -182,7 +203,9 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
     metavar="MIB",
     help="Memory that the job may take; larger drops wait on disk.",
 )
-@click.option("--scratch", type=FOLDER, metavar="DIR", help="Where larger drops wait.  [default: OUT]")
+@click.option(
+    "--scratch", type=FOLDER, metavar="DIR", help="Where larger drops, and copies of objects, wait.  [default: OUT]"
+)
 @click.option(
     "--drift-warn",
     type=click.FloatRange(0, min_open=True),
@@ -219,8 +242,8 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
 def score(
     ctx: click.Context,
     *,
-    drop: Path,
-    output: Path,
+    drop: Place,
+    output: Place,
     artifacts: Path | None,
     segments: Path | None,
     segment_change: float,
@@ -250,15 +273,14 @@ def score(
     from job.report import missing_libraries  # noqa: PLC0415
     from job.scoring.campaign import Campaign  # noqa: PLC0415
     from job.scoring.drift import tell_findings  # noqa: PLC0415
-    from job.scoring.pipeline import run_scoring  # noqa: PLC0415
-    from job.scoring.publish import LATEST  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
+    from job.storage.run import score_places  # noqa: PLC0415
 
     call: Invocation = ctx.obj
     missing = [] if no_report else missing_libraries()
     if missing:
         click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)
-    outcome = run_scoring(
+    published = score_places(
         drop,
         output,
         artifacts=artifacts or default_folder(),
@@ -277,11 +299,12 @@ def score(
         keep_runs=keep_runs,
         progress=call.enter_stage,
     )
+    outcome = published.outcome
     call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
     if not outcome.is_new:
-        click.echo(f"Nothing to do: the same drop was published before, as {outcome.folder}")
+        click.echo(f"Nothing to do: the same drop was published before, as {published.place}")
         return
-    click.echo(summarise_run(outcome.manifest, latest=output / LATEST))
+    click.echo(summarise_run(outcome.manifest, latest=published.shown_at))
     drift = outcome.manifest["drift"]
     if drift is not None and drift["severity"] == "stop":
         for line in tell_findings(drift):
@@ -297,7 +320,7 @@ def score(
 def validate(
     ctx: click.Context,
     *,
-    drop: Path,
+    drop: Place,
     labelled: bool,
     as_json: bool,
     wait: float,
@@ -318,11 +341,15 @@ def validate(
     from job.intake.summary import describe_intake, summarise_intake  # noqa: PLC0415
     from job.memory import MemoryPlan  # noqa: PLC0415
     from job.spool import Scratch  # noqa: PLC0415
+    from job.storage.run import delivered  # noqa: PLC0415
     from job.survey import survey_drop  # noqa: PLC0415
 
     try:
-        files = wait_for_files(drop, minutes=wait, settle_seconds=settle)
-        with TemporaryDirectory(prefix="retention-") as waiting:
+        with (
+            delivered(drop, minutes=wait, settle_seconds=settle) as delivery,
+            TemporaryDirectory(prefix="retention-") as waiting,
+        ):
+            files = wait_for_files(delivery.folder, minutes=delivery.minutes, settle_seconds=settle)
             plan = MemoryPlan()
             space = Scratch(Path(waiting), plan.kept_bytes)
             reading = read_drop(files, labelled=labelled, scratch=space, plan=plan)
@@ -357,7 +384,7 @@ def validate(
 def train(
     call: Invocation,
     *,
-    drop: Path,
+    drop: Place,
     artifacts: Path,
     seed: int,
     trials: int,
@@ -374,20 +401,22 @@ def train(
     Example:
       retention train --input /data/labelled --artifacts /data/model
     """  # noqa: D301 - Click reads the character
+    from job.storage.run import delivered  # noqa: PLC0415
     from job.training.run import run_training  # noqa: PLC0415
 
-    trained = run_training(
-        drop,
-        artifacts,
-        seed=seed,
-        trials=trials,
-        is_quick=quick,
-        limits=_limits(max_rejected, max_unknown),
-        wait_minutes=wait,
-        settle_seconds=settle,
-        champion_folder=champion,
-        progress=lambda line: _show_step(line, call.log),
-    )
+    with delivered(drop, minutes=wait, settle_seconds=settle) as delivery:
+        trained = run_training(
+            delivery.folder,
+            artifacts,
+            seed=seed,
+            trials=trials,
+            is_quick=quick,
+            limits=_limits(max_rejected, max_unknown),
+            wait_minutes=delivery.minutes,
+            settle_seconds=settle,
+            champion_folder=champion,
+            progress=lambda line: _show_step(line, call.log),
+        )
     click.echo(trained.table)
     if trained.gate is not None:
         click.echo(f"  Against {champion}: {trained.gate.describe()}.")
@@ -518,8 +547,8 @@ def lift(
 
 
 @main.command(context_settings=SETTINGS)
-@click.option("--run", "run_folder", type=FOLDER, required=True, metavar="DIR", help="A published run: OUT/runs/ID.")
-def report(*, run_folder: Path) -> None:
+@click.option("--run", type=PLACE, required=True, metavar="DIR", help="A published run: OUT/runs/ID.")
+def report(*, run: Place) -> None:
     """Draw report.html of a published run again, from its manifest alone.
 
     \b
@@ -532,14 +561,19 @@ def report(*, run_folder: Path) -> None:
     if missing:
         raise SettingsError(f"report.html cannot be drawn: {_how_to_draw(missing)}")
     from job.report.page import write_report  # noqa: PLC0415
+    from job.storage.run import published_run, send_report  # noqa: PLC0415
 
-    click.echo(f"Wrote {write_report(run_folder)}")
+    with published_run(run, []) as folder:
+        written = write_report(folder)
+        if not isinstance(run, Path):
+            send_report(run, folder, [written.name, "manifest.json"])
+    click.echo(f"Wrote {run / written.name}")
 
 
 @main.command(context_settings=SETTINGS)
-@click.option("--output", type=FOLDER, required=True, metavar="OUT", help="Where runs are published.")
+@click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
-def runs(*, output: Path, as_json: bool) -> None:
+def runs(*, output: Place, as_json: bool) -> None:
     """List the published runs, the newest first.
 
     \b
@@ -547,8 +581,10 @@ def runs(*, output: Path, as_json: bool) -> None:
       retention runs --output /data/out
     """  # noqa: D301 - Click reads the character
     from job.scoring.runs import list_runs, summarise_runs  # noqa: PLC0415
+    from job.storage.run import listed_output  # noqa: PLC0415
 
-    found = list_runs(output)
+    with listed_output(output) as folder:
+        found = list_runs(folder)
     if as_json:
         _print_json(found)
     else:

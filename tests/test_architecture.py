@@ -31,11 +31,13 @@ ALLOWED = {
     "job.sample": {"schemas", "job.errors", "job.mixing"},
     "job.models": {"schemas", "job.errors", "job.mixing", "job.russian"},
     "job.scoring": {"job.report", "job.supervisor"},
+    "job.storage": {"job.scoring"},
     "job.training": set(),
     "job.campaign": {"job.sample", "job.scoring"},
     "job.report": set(),
     "job.cli": {
         "job.scoring",
+        "job.storage",
         "job.training",
         "job.campaign",
         "job.report",
@@ -59,7 +61,7 @@ BELOW = {
     "job.features",
     "job.models",
 }
-for upper in ("job.scoring", "job.training", "job.campaign", "job.report", "job.cli"):
+for upper in ("job.scoring", "job.storage", "job.training", "job.campaign", "job.report", "job.cli"):
     ALLOWED[upper] = ALLOWED[upper] | BELOW
 
 

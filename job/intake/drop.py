@@ -144,6 +144,7 @@ def wait_for_files(
     *,
     minutes: float,
     settle_seconds: float,
+    refresh: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, TableFile]:
@@ -152,7 +153,8 @@ def wait_for_files(
     Complete means: all four are there, and either the `_READY` marker names them and what it says holds, or nothing has
     changed in size and time for `settle_seconds`. What is wrong with files that still change may heal: it is an error
     only once they have settled. With `minutes` 0 nothing is waited for: what is there must be complete (the marker is
-    verified if there is one; the settling time is not asked for).
+    verified if there is one; the settling time is not asked for). `refresh` is called before each look, and brings the
+    folder up to date where it is a copy of something else.
 
     Raises:
         DropError: as `find_files`; also a `_READY` marker that cannot be understood or whose checksum does not hold.
@@ -164,6 +166,7 @@ def wait_for_files(
     next_log = changed_at + LOG_EVERY_SECONDS
     before: dict[str, Stamp | None] | None = None
     while True:
+        refresh()
         seen, now = _snapshot(folder), clock()
         if seen != before:
             before, changed_at = seen, now
@@ -230,6 +233,11 @@ def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
     return True
 
 
+def belongs_to_drop(name: str) -> bool:
+    """Return whether a name, below a drop's folder, is that of a table's file or of the marker."""
+    return name == READY_MARKER or _table_of(name) is not None
+
+
 def hash_file(file: TableFile) -> str:
     """Return the SHA-256 of the file's bytes as they lie on disk, in hexadecimal. Raises as `TableFile.open`."""
     digest = hashlib.sha256()
@@ -243,10 +251,16 @@ def _candidates(folder: Path) -> dict[str, list[Path]]:
     """Return the paths in the folder that are named like a file of each table."""
     candidates: dict[str, list[Path]] = {name: [] for name in TABLES}
     for path in _list(folder):
-        table, _, ending = path.name.lower().partition(".")
-        if table in candidates and f".{ending}" in _ENDINGS:
+        table = _table_of(path.name)
+        if table is not None:
             candidates[table].append(path)
     return candidates
+
+
+def _table_of(name: str) -> str | None:
+    """Return the table whose file has such a name, None if none has."""
+    table, _, ending = name.lower().partition(".")
+    return table if table in TABLES and f".{ending}" in _ENDINGS else None
 
 
 def _list(folder: Path) -> list[Path]:

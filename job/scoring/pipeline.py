@@ -101,6 +101,7 @@ def run_scoring(
     drift_limits: tuple[float, float] = (WARN, STOP),
     memory_limit: int = DEFAULT_LIMIT,
     scratch: Path | None = None,
+    drop_name: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Score a drop and publish the run under `output`.
@@ -122,6 +123,7 @@ def run_scoring(
         drift_limits: PSI from which drift is a warning, and from which a person must look.
         memory_limit: bytes that the process may take.
         scratch: where the rows of large drops wait; None is the output.
+        drop_name: what the manifest calls the drop; None is its path.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -185,7 +187,7 @@ def run_scoring(
                 "product": {"name": "oneclick-retention", "version": __version__},
                 "started": started.isoformat(timespec="seconds"),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-                "drop": str(drop),
+                "drop": drop_name or str(drop),
                 "inputs": intake.files,
                 "model": describe_model(artifact),
                 "settings": settings,

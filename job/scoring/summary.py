@@ -10,15 +10,14 @@ from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
-def summarise_run(manifest: Mapping[str, Any], *, latest: Path) -> str:
+def summarise_run(manifest: Mapping[str, Any], *, latest: str) -> str:
     """Return the summary of a run.
 
     Args:
         manifest: the run's manifest.
-        latest: the path at which the run's files can be found.
+        latest: where the run's files can be found.
     """
     customers = manifest["customers"]
     lines = [

@@ -1,0 +1,1 @@
+"""Drops and outputs in object storage."""

@@ -1,0 +1,256 @@
+"""Objects under an address: list, read, write and remove them.
+
+The one place that knows the client library, and what stores answer when they refuse. Every request is repeated when the
+store has trouble or the line breaks, for a minute at most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from job.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from job.storage.address import Address
+
+PIECE_BYTES: Final = 16 << 20  # asked for, or sent, at a time
+PIECES_AT_ONCE: Final = 2
+MOST_PIECES: Final = 9_000  # S3 takes 10,000 for one object
+RETRIES: Final = 6
+RETRY_SECONDS: Final = 60
+REQUEST_SECONDS: Final = 120
+
+_ENDPOINTS: Final = (
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURE_ENDPOINT",
+)
+_STATUS: Final = re.compile(r"status code: (?P<status>\d{3})")
+_CODE: Final = re.compile(r"<Code>(?P<code>\w+)</Code>")
+_OWN_SERVICES: Final = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
+"""Where a machine in a cloud asks for the credentials of its role."""
+_MISSING_ACCOUNT: Final = "Account must be specified"
+_DENIED: Final = frozenset({"401", "403"})
+_NOT_FOUND: Final = "404"
+_WRONG_REQUESTS: Final = "4"
+_NO_ANSWER: Final = re.compile("error sending request|HTTP error")
+
+
+class StorageError(Exception):
+    """The store refused, or did not answer.
+
+    Args:
+        place: the object or bucket that was asked for.
+        reason: why, as a phrase.
+        is_passing: another try may succeed.
+    """
+
+    def __init__(self, place: Address | str, reason: str, *, is_passing: bool) -> None:
+        self.place = str(place)
+        self.reason = reason
+        self.is_passing = is_passing
+        super().__init__(f"{place}: {reason}")
+
+
+class ChangedObjectError(Exception):
+    """The object is no longer, or not yet, the one that a request is about."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object as a listing tells it.
+
+    Args:
+        name: below the address of the listing.
+        size: in bytes.
+        modified: when it was written, as the store's clock says.
+        e_tag: another one for another content.
+        version: as the store counts them, if it does.
+    """
+
+    name: str
+    size: int
+    modified: datetime
+    e_tag: str | None
+    version: str | None
+
+
+class Bucket:
+    """The objects under an address. Names are relative to it.
+
+    Args:
+        address: of the objects.
+
+    Every method raises StorageError when the store refuses or does not answer.
+
+    Raises:
+        SettingsError: the library is not installed.
+    """
+
+    def __init__(self, address: Address) -> None:
+        try:
+            import obstore  # noqa: PLC0415 - an extra
+            from obstore.store import from_url  # noqa: PLC0415
+        except ImportError:
+            needed = "not installed: obstore; pip install 'oneclick-retention[storage]'"
+            raise SettingsError(f"{address}: cannot be reached: {needed}") from None
+        self.address = address
+        self._client = obstore
+        is_plain = any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS)
+        with self._told(""):
+            self._store: Any = from_url(
+                address.bucket,
+                client_options={"allow_http": is_plain, "timeout": timedelta(seconds=REQUEST_SECONDS)},
+                retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+            )
+
+    def entries(self, below: str = "") -> dict[str, Entry]:
+        """Return name -> entry of all objects under the address, or of those below a name, by name."""
+        with self._told(below):
+            listed = self._client.list(self._store, prefix=(self.address / below if below else self.address).prefix)
+            found = [self._entry(meta) for batch in listed for meta in batch]
+        return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.name) if entry.name}
+
+    def read(self, name: str) -> tuple[bytes, Entry] | None:
+        """Return a small object's content and entry, None if there is none."""
+        try:
+            with self._told(name):
+                answer = self._client.get(self._store, self._key(name))
+                return bytes(answer.bytes()), self._entry(answer.meta)
+        except FileNotFoundError:
+            return None
+
+    def fetch(self, entry: Entry, path: Path) -> None:
+        """Write an object's content to a file, piece by piece.
+
+        Raises:
+            ChangedObjectError: it is no longer the object of the entry.
+            OSError: the file cannot be written.
+        """
+        with path.open("wb") as file:
+            for piece in self._pieces(entry):
+                file.write(piece)
+        written = entry.modified.timestamp()
+        os.utime(path, (written, written))
+
+    def digest(self, name: str) -> str | None:
+        """Return the SHA-256 of what the store gives for a name, None if there is nothing."""
+        with self._told(name):
+            try:
+                entry = self._entry(self._client.head(self._store, self._key(name)))
+            except FileNotFoundError:
+                return None
+        digest = hashlib.sha256()
+        for piece in self._pieces(entry):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def send(self, path: Path, name: str) -> None:
+        """Write a file's content to an object, in one step as readers see it."""
+        piece = max(PIECE_BYTES, path.stat().st_size // MOST_PIECES)
+        with self._told(name, missing="bucket"):
+            self._client.put(self._store, self._key(name), path, chunk_size=piece, max_concurrency=PIECES_AT_ONCE)
+
+    def write(self, name: str, content: bytes, *, instead_of: Entry | None = None, anew: bool = False) -> Entry:
+        """Write a small object in one step; return an entry that stands for it.
+
+        Args:
+            name: of the object.
+            content: of the object.
+            instead_of: only if it is still this one.
+            anew: only if there is none.
+
+        Raises:
+            ChangedObjectError: the condition does not hold.
+        """
+        mode: Any = "create" if anew else "overwrite"
+        if instead_of is not None:
+            told = {"e_tag": instead_of.e_tag, "version": instead_of.version}
+            mode = {key: value for key, value in told.items() if value is not None}
+        with self._told(name, missing="bucket"):
+            answer = self._client.put(self._store, self._key(name), content, mode=mode, use_multipart=False)
+        return Entry(name, len(content), datetime.now(UTC), answer["e_tag"], answer["version"])
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove objects, one after the other; those that are gone already do not matter."""
+        for name in names:
+            with self._told(name):
+                try:
+                    self._client.delete(self._store, self._key(name))
+                except FileNotFoundError:
+                    continue
+
+    def _pieces(self, entry: Entry) -> Iterator[bytes]:
+        for start in range(0, entry.size, PIECE_BYTES):
+            options: Any = {"range": (start, min(start + PIECE_BYTES, entry.size))}
+            if entry.e_tag is not None:
+                options["if_match"] = entry.e_tag
+            with self._told(entry.name):
+                try:
+                    piece = self._client.get(self._store, self._key(entry.name), options=options).bytes()
+                except FileNotFoundError as error:
+                    raise ChangedObjectError(entry.name) from error
+            if len(piece) != options["range"][1] - start:
+                raise ChangedObjectError(entry.name)
+            yield bytes(piece)
+
+    def _key(self, name: str) -> str:
+        return (self.address / name).prefix
+
+    def _entry(self, meta: Any) -> Entry:  # noqa: ANN401 - the library's
+        name = str(meta["path"]).removeprefix(self.address.prefix).removeprefix("/")
+        return Entry(name, int(meta["size"]), meta["last_modified"], meta["e_tag"], meta["version"])
+
+    @contextmanager
+    def _told(self, name: str, *, missing: str = "object") -> Iterator[None]:
+        """Turn what the library raises into a StorageError; FileNotFoundError only where a bucket is meant."""
+        place = self.address / name if name else self.address
+        exceptions = self._client.exceptions
+        try:
+            yield
+        except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
+            raise ChangedObjectError(name) from error
+        except FileNotFoundError as error:
+            if missing == "object":
+                raise
+            raise StorageError(place, explain(error)[0], is_passing=False) from error
+        except (exceptions.BaseError, ValueError) as error:
+            reason, is_passing = explain(error)
+            raise StorageError(place, reason, is_passing=is_passing) from error
+
+
+def explain(error: Exception) -> tuple[str, bool]:
+    """Return what the library's error means, as a phrase, and whether another try may succeed."""
+    text = str(error)
+    status = found["status"] if (found := _STATUS.search(text)) else ""
+    code = found["code"] if (found := _CODE.search(text)) else ""
+    named = " ".join(part for part in (status, code) if part)
+    first = text.partition("\n")[0]
+    if any(service in text for service in _OWN_SERVICES):
+        answer = "no credentials in the environment, and no role of this machine", False
+    elif _MISSING_ACCOUNT in text:
+        answer = "no account in the environment (AZURE_STORAGE_ACCOUNT_NAME)", False
+    elif code == "NoSuchBucket" or (status == _NOT_FOUND and not code):
+        answer = "no such bucket", False
+    elif status in _DENIED:
+        answer = f"access denied ({named})", False
+    elif status.startswith(_WRONG_REQUESTS):
+        answer = f"the store refuses the request ({named})", False
+    elif status:
+        answer = f"the store has trouble ({named})", True
+    elif _NO_ANSWER.search(first):
+        answer = "the store does not answer", True
+    else:
+        answer = first.rpartition(" error: ")[2], False
+    return answer

@@ -1,0 +1,148 @@
+"""A drop in object storage becomes a folder, and messages about it name the objects again.
+
+The job reads every table several ways (as bytes, as Parquet, in a child process), so the objects are copied to the
+scratch folder first, each as it was when it was listed: a copy of an object that was replaced meanwhile is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from job.errors import DropError, DropIncompleteError, OutputError, Problem
+from job.intake.drop import belongs_to_drop, wait_for_files
+from job.storage.bucket import Bucket, ChangedObjectError, Entry, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from job.storage.address import Address
+
+ATTEMPTS: Final = 3
+UNCHANGED: Final = "a file that nobody writes any more"
+CHANGED: Final = "one that changed while it was read"
+
+
+class Copy:
+    """A folder that holds the objects of a drop.
+
+    Args:
+        address: of the drop.
+        folder: of the copies.
+    """
+
+    def __init__(self, address: Address, folder: Path) -> None:
+        self.address = address
+        self.folder = folder
+        self._bucket = Bucket(address)
+        self._held: dict[str, Entry] = {}
+
+    def refresh(self) -> None:
+        """Make the folder hold what the store holds now; begin again when an object is replaced meanwhile.
+
+        Raises:
+            StorageError: the store refuses or does not answer.
+            DropIncompleteError: an object is replaced again and again.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            listed = self._list()
+            for name in self._held.keys() - listed.keys():
+                (self.folder / name).unlink()
+                del self._held[name]
+            try:
+                for name, entry in listed.items():
+                    if self._held.get(name) != entry:
+                        self._fetch(entry)
+            except DropIncompleteError:
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def check_unchanged(self) -> None:
+        """Raise DropIncompleteError if the store holds other objects than the folder."""
+        listed = self._list()
+        changed = sorted(name for name in {*self._held, *listed} if self._held.get(name) != listed.get(name))
+        if changed:
+            raise DropIncompleteError(Problem(str(self.address / name), UNCHANGED, CHANGED) for name in changed)
+
+    def _list(self) -> dict[str, Entry]:
+        return {name: entry for name, entry in self._bucket.entries().items() if belongs_to_drop(name)}
+
+    def _fetch(self, entry: Entry) -> None:
+        path = self.folder / entry.name
+        self._held.pop(entry.name, None)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            self._bucket.fetch(entry, path)
+        except ChangedObjectError:
+            path.unlink()  # what there is of it is no file of the drop
+            raise DropIncompleteError([Problem(str(self.address / entry.name), UNCHANGED, CHANGED)]) from None
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        self._held[entry.name] = entry
+
+
+@contextlib.contextmanager
+def drop_at_hand(  # noqa: D417 - the others are those of `wait_for_files`
+    address: Address,
+    folder: Path,
+    *,
+    minutes: float,
+    settle_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Path]:
+    """Give a folder with the files of a complete drop; errors of the block name the objects in place of its files.
+
+    Args:
+        address: of the drop.
+        folder: a new one, of this process's own; whoever made it removes it.
+
+    Raises:
+        DropError: as `wait_for_files`; also a bucket that is not there, or may not be read.
+        DropIncompleteError: as `wait_for_files`; also a store that has trouble, and objects that were replaced.
+        OutputError: the folder cannot be written.
+    """
+    with naming_objects(address, folder), as_drop_error():
+        copy = Copy(address, folder)
+        wait_for_files(
+            folder, minutes=minutes, settle_seconds=settle_seconds, refresh=copy.refresh, clock=clock, sleep=sleep
+        )
+        copy.check_unchanged()
+        yield folder
+
+
+@contextlib.contextmanager
+def naming_objects(address: Address, folder: Path) -> Iterator[None]:
+    """Let the errors about a drop name its objects where they name the copies."""
+
+    def rename(defect: str | Problem) -> str | Problem:
+        if isinstance(defect, str):
+            return defect.replace(str(folder), str(address))
+        if defect.file == str(folder):
+            return replace(defect, file=str(address))
+        return replace(defect, file=str(address / defect.file)) if belongs_to_drop(defect.file) else defect
+
+    try:
+        yield
+    except (DropError, DropIncompleteError) as error:
+        raise type(error)([rename(defect) for defect in error.defects]) from error
+
+
+@contextlib.contextmanager
+def as_drop_error() -> Iterator[None]:
+    """Turn what a store says while a drop is read into one line: bad if it stays, incomplete if it may pass.
+
+    Raises:
+        DropError, DropIncompleteError: in place of a StorageError.
+    """
+    try:
+        yield
+    except StorageError as error:
+        kind = DropIncompleteError if error.is_passing else DropError
+        raise kind(f"{error.place}: cannot be read: {error.reason}") from error

@@ -1,0 +1,169 @@
+"""One run at a time holds an output in object storage.
+
+There are no locks there. The holder writes an object on condition that nobody else did, and again every half minute;
+one that was not written again for two minutes is that of a dead run, and may be taken over, again on condition that
+nobody else did. Time is the store's, as far as it goes: clocks that differ by more than a minute or so break this.
+A run that could not write for two minutes has lost the output, and must not publish.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from job.errors import OutputBusyError
+from job.storage.bucket import ChangedObjectError, Entry, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from job.storage.bucket import Bucket
+
+LEASE: Final = ".lock"
+LEASE_SECONDS: Final = 120.0
+RENEW_SECONDS: Final = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+class Lease:
+    """The right to publish to an output.
+
+    Args:
+        bucket: the output.
+        now: the time, as the store's clock would tell it.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bucket = bucket
+        self._now = now
+        self._clock = clock
+        self._token = secrets.token_hex(8)
+        self._held: Entry | None = None
+        self._renewed = 0.0
+        self._writing = threading.Lock()
+
+    def acquire(self) -> None:
+        """Take the output.
+
+        Raises:
+            OutputBusyError: another run holds it.
+            StorageError: the store refuses or does not answer.
+        """
+        try:
+            self._write(anew=True)
+            self._probe()
+        except ChangedObjectError:
+            found = self._bucket.read(LEASE)
+            if found is not None and not self._may_take(*found):
+                raise self._busy() from None
+            try:
+                self._write(instead_of=found[1] if found else None, anew=found is None)
+            except ChangedObjectError:
+                raise self._busy() from None
+
+    def renew(self) -> None:
+        """Say that the run goes on. A store that does not answer may do so the next time."""
+        with self._writing:
+            if self._held is None:
+                return
+            try:
+                self._write(instead_of=self._held)
+            except ChangedObjectError:
+                self._adopt()
+            except StorageError as error:
+                logger.warning("the output's lock could not be renewed: %s", error)
+
+    def check(self) -> None:
+        """Raise OutputBusyError if another run may have taken the output."""
+        if self._held is None or self._clock() - self._renewed > LEASE_SECONDS:
+            raise OutputBusyError(
+                f"{self._bucket.address}: another run may have taken the output: it was held too long"
+            )
+
+    def release(self) -> None:
+        """Let others take the output; what cannot be written now will be old in two minutes."""
+        with self._writing:
+            held, self._held = self._held, None
+            if held is not None:
+                try:
+                    self._bucket.write(LEASE, _content(None), instead_of=held)
+                except (ChangedObjectError, StorageError) as error:
+                    logger.warning("the output's lock could not be released: %s", error)
+
+    def _write(self, *, instead_of: Entry | None = None, anew: bool = False) -> None:
+        asked = self._clock()
+        self._held = self._bucket.write(LEASE, _content(self._token), instead_of=instead_of, anew=anew)
+        self._renewed = asked
+
+    def _probe(self) -> None:
+        """Warn if the store writes an object that must be new a second time: it knows no conditions."""
+        try:
+            self._held = self._bucket.write(LEASE, _content(self._token), anew=True)
+        except ChangedObjectError:
+            return
+        logger.warning("%s: the store has no conditional writes: nothing keeps two runs apart", self._bucket.address)
+
+    def _adopt(self) -> None:
+        """Learn whether a write was ours, whose answer was lost; else the output is lost."""
+        found = self._bucket.read(LEASE)
+        self._held = found[1] if found and _holder(found[0]) == self._token else None
+
+    def _may_take(self, content: bytes, entry: Entry) -> bool:
+        holder = _holder(content)
+        return holder in (None, self._token) or (self._now() - entry.modified).total_seconds() > LEASE_SECONDS
+
+    def _busy(self) -> OutputBusyError:
+        return OutputBusyError(f"{self._bucket.address}: another run holds the output")
+
+
+@contextmanager
+def leased(bucket: Bucket) -> Iterator[Lease]:
+    """Hold an output while the block runs.
+
+    Raises:
+        OutputBusyError: another run holds it.
+        StorageError: the store refuses or does not answer.
+    """
+    lease = Lease(bucket)
+    lease.acquire()
+    ended = threading.Event()
+
+    def keep() -> None:
+        while not ended.wait(RENEW_SECONDS):
+            lease.renew()
+
+    keeper = threading.Thread(target=keep, name="lease", daemon=True)
+    keeper.start()
+    try:
+        yield lease
+    finally:
+        ended.set()
+        keeper.join()
+        lease.release()
+
+
+def _content(holder: str | None) -> bytes:
+    return f"{json.dumps({'holder': holder})}\n".encode()
+
+
+def _holder(content: bytes) -> str | None:
+    """Return who holds the output; a content that nobody understands is a holder, too."""
+    try:
+        told = json.loads(content)["holder"]
+    except (ValueError, KeyError, TypeError):
+        return "unknown"
+    return None if told is None else str(told)

@@ -1,0 +1,155 @@
+"""Publish a run to object storage: readers see it whole, or not at all.
+
+There is no rename there. A run is made in a local folder, as any other, and then sent: its files first, each read back
+and compared, `manifest.json` and `_SUCCESS` last, and then the small object `latest`, whose text is `runs/<run_id>`.
+What has no `_SUCCESS` is no run: readers pass over it, and the next run removes it.
+
+The local folder begins as a mirror of the published runs, of which it holds what tells them apart (`manifest.json`,
+`_SUCCESS`) and nothing else; so everything that a run does with the runs before it works as it does on a disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from job.errors import OutputError
+from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS
+from job.storage.bucket import ChangedObjectError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from job.storage.bucket import Bucket
+    from job.storage.lease import Lease
+
+READERS: Final = 8
+
+_RUN: Final = re.compile(rf"{RUNS}/(?P<run_id>[0-9a-f]{{16}}(?:-[0-9]+)?)/(?P<file>[^/]+(?:/.*)?)")
+
+
+def list_runs_files(bucket: Bucket) -> dict[str, list[str]]:
+    """Return run -> the names of its files; of runs that are not whole, too."""
+    runs: dict[str, list[str]] = {}
+    for name in bucket.entries(RUNS):
+        if match := _RUN.fullmatch(name):
+            runs.setdefault(match["run_id"], []).append(match["file"])
+    return runs
+
+
+def read_latest(bucket: Bucket) -> str | None:
+    """Return the run that `latest` names, None if it names none."""
+    found = bucket.read(LATEST)
+    match = _RUN.fullmatch(f"{found[0].decode('ascii', 'replace').strip()}/{SUCCESS}") if found else None
+    return match["run_id"] if match else None
+
+
+def remove_dead_runs(bucket: Bucket) -> None:
+    """Remove what runs left that did not end. The output must be held."""
+    for run_id, files in list_runs_files(bucket).items():
+        if SUCCESS not in files:
+            bucket.remove(f"{RUNS}/{run_id}/{file}" for file in files)
+
+
+def mirror_runs(bucket: Bucket, folder: Path) -> None:
+    """Make a local output of the published runs, each with its manifest and `_SUCCESS` alone, and `latest`.
+
+    Raises:
+        StorageError: the store refuses or does not answer.
+        OSError: the folder cannot be written.
+    """
+    whole = [run_id for run_id, files in list_runs_files(bucket).items() if SUCCESS in files]
+    (folder / RUNS).mkdir(parents=True)
+    names = [f"{RUNS}/{run_id}/{file}" for run_id in whole for file in (MANIFEST, SUCCESS)]
+    with ThreadPoolExecutor(READERS) as pool:
+        for name, found in zip(names, pool.map(bucket.read, names), strict=True):
+            if found is not None:
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_bytes(found[0])
+    latest = read_latest(bucket)
+    if latest is not None:
+        (folder / LATEST).symlink_to(Path(RUNS) / latest)
+
+
+def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None) -> None:
+    """Make the store hold the runs of a mirror.
+
+    Args:
+        bucket: the output, held.
+        folder: its mirror, in which a run was published.
+        lease: by which it is held.
+        sent: the run that is new; None if there is none.
+
+    Raises:
+        StorageError: the store refuses or does not answer; the new run is then removed again.
+        OutputError: it does not give back what was sent.
+        OutputBusyError: another run took the output.
+    """
+    if sent is not None:
+        send_run(bucket, folder / RUNS / sent, lease)
+    shown = (folder / LATEST).resolve().name
+    lease.check()
+    if shown != read_latest(bucket):
+        bucket.write(LATEST, f"{RUNS}/{shown}\n".encode())
+    kept = {path.name for path in (folder / RUNS).iterdir()}
+    for run_id, files in list_runs_files(bucket).items():
+        if run_id not in kept:
+            lease.check()
+            bucket.remove(f"{RUNS}/{run_id}/{file}" for file in sorted(files, key=lambda file: file != SUCCESS))
+
+
+def send_run(bucket: Bucket, run: Path, lease: Lease) -> None:
+    """Send the files of a run, `manifest.json` and `_SUCCESS` last. Raises as `send_changes`."""
+    manifest: Mapping[str, Any] = json.loads((run / MANIFEST).read_bytes())
+    names: list[str] = []
+    with _removed_unless_whole(bucket, names, lease):
+        for path in sorted(run.iterdir(), key=lambda path: (path.name == SUCCESS, path.name == MANIFEST, path.name)):
+            lease.check()
+            name = f"{RUNS}/{run.name}/{path.name}"
+            names.append(name)
+            bucket.send(path, name)
+            _verify(bucket, name, path, manifest["outputs"].get(path.name, {}).get("sha256"))
+
+
+def _verify(bucket: Bucket, name: str, path: Path, digest: str | None) -> None:
+    if digest is None:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        found = bucket.digest(name)
+    except ChangedObjectError:
+        found = None
+    if found != digest:
+        raise OutputError(
+            f"{bucket.address / name}: cannot be written: the store gives back other bytes than it was sent"
+        )
+
+
+@contextlib.contextmanager
+def _removed_unless_whole(bucket: Bucket, names: Sequence[str], lease: Lease) -> Iterator[None]:
+    """Remove what was sent of a run if the block raises and the output is still ours; else the next run does."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            lease.check()
+            bucket.remove(reversed(names))
+        raise
+
+
+@contextlib.contextmanager
+def as_storage_output_error() -> Iterator[None]:
+    """Turn what a store says while the output is written into one line.
+
+    Raises:
+        OutputError: in place of a StorageError.
+    """
+    try:
+        yield
+    except StorageError as error:
+        raise OutputError(f"{error.place}: cannot be written: {error.reason}") from error

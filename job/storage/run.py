@@ -1,0 +1,218 @@
+"""What commands do with places: paths pass through; what is in object storage is brought here, and results are sent."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from job.errors import Problem, SettingsError
+from job.scoring.pipeline import Outcome, run_scoring
+from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS, as_output_error, scratch_folder
+from job.storage.address import Address
+from job.storage.bucket import Bucket, StorageError
+from job.storage.drop import drop_at_hand
+from job.storage.lease import leased
+from job.storage.output import as_storage_output_error, mirror_runs, read_latest, remove_dead_runs, send_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+Place = Path | Address
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A drop as a folder of this machine.
+
+    Args:
+        folder: with its files.
+        name: the place that was asked for.
+        minutes: how long it may still be waited for.
+    """
+
+    folder: Path
+    name: str
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A run, published.
+
+    Args:
+        outcome: what the run came to.
+        place: where the run is.
+        shown_at: where its readers find it.
+    """
+
+    outcome: Outcome
+    place: str
+    shown_at: str
+
+
+@contextlib.contextmanager
+def delivered(drop: Place, *, minutes: float, settle_seconds: float, scratch: Path | None = None) -> Iterator[Delivery]:
+    """Give a drop as a folder; one in object storage is waited for and copied, the copy is gone when the block ends.
+
+    Args:
+        drop: the place.
+        minutes: how long to wait for a complete drop.
+        settle_seconds: how long the files of a complete drop have not changed.
+        scratch: where the copy is made; None is the system's folder for such.
+
+    Raises:
+        JobError: as `job.storage.drop.drop_at_hand`.
+    """
+    if isinstance(drop, Path):
+        yield Delivery(drop, str(drop), minutes)
+        return
+    with scratch_folder(scratch or _temporary()) as folder:
+        copy = folder / "drop"
+        copy.mkdir()
+        with drop_at_hand(drop, copy, minutes=minutes, settle_seconds=settle_seconds) as whole:
+            yield Delivery(whole, str(drop), 0)
+
+
+def score_places(
+    drop: Place,
+    output: Place,
+    *,
+    scratch: Path | None = None,
+    wait_minutes: float = 0,
+    settle_seconds: float = 10,
+    progress: Callable[[str], None] = lambda _: None,
+    **settings: Any,  # noqa: ANN401 - those of run_scoring
+) -> Publication:
+    """Score a drop and publish the run, each on this machine or in object storage.
+
+    Args:
+        drop: where the four tables are.
+        output: where runs are published.
+        scratch: where copies of objects, runs to be sent, and rows of large drops wait; None is the output, or the
+            system's folder for such where the output is in object storage.
+        wait_minutes: as for `run_scoring`.
+        settle_seconds: as for `run_scoring`.
+        progress: as for `run_scoring`.
+        settings: all others of `run_scoring`.
+
+    Raises:
+        JobError: as `run_scoring`; a store that refuses or does not answer is an unreadable drop or an unwritable
+            output.
+    """
+    if isinstance(drop, Address):
+        progress("fetch")
+    beside = scratch or (output if isinstance(output, Path) else None)
+    with delivered(drop, minutes=wait_minutes, settle_seconds=settle_seconds, scratch=beside) as delivery:
+        told = {
+            "drop_name": delivery.name,
+            "wait_minutes": delivery.minutes,
+            "settle_seconds": settle_seconds,
+            "progress": progress,
+            **settings,
+        }
+        if isinstance(output, Path):
+            outcome = run_scoring(delivery.folder, output, scratch=scratch, **told)
+            return Publication(outcome, str(outcome.folder), str(output / LATEST))
+        with (
+            as_storage_output_error(),
+            scratch_folder(scratch or _temporary()) as folder,
+            leased(bucket := Bucket(output)) as lease,
+        ):
+            remove_dead_runs(bucket)
+            mirror = folder / "output"
+            with as_output_error(mirror):
+                mirror_runs(bucket, mirror)
+            outcome = run_scoring(delivery.folder, mirror, scratch=scratch or folder, **told)
+            progress("send")
+            send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
+            place = output / RUNS / outcome.folder.name
+            return Publication(outcome, str(place), str(place))
+
+
+@contextlib.contextmanager
+def published_run(run: Place, files: Sequence[str]) -> Iterator[Path]:
+    """Give a published run as a folder with some of its files; a copy is gone when the block ends.
+
+    Args:
+        run: the run, or `latest` of an output.
+        files: beside `manifest.json` and `_SUCCESS`.
+
+    Raises:
+        SettingsError: this is no published run, or the store refuses or does not answer.
+        OutputError: the copy cannot be written.
+    """
+    if isinstance(run, Path):
+        yield run
+        return
+    with scratch_folder(_temporary()) as folder:
+        copy, bucket = folder / RUNS / run.name, Bucket(run)
+        with as_settings_error(), as_output_error(folder):
+            bucket = Bucket(resolve_run(run))
+            copy = folder / RUNS / bucket.address.name
+            copy.mkdir(parents=True)
+            entries = bucket.entries()
+            if SUCCESS not in entries:
+                found = f"objects without {SUCCESS}" if entries else "no such objects"
+                raise SettingsError([Problem(str(run), "a published run (OUT/runs/ID)", found)])
+            for name in (MANIFEST, SUCCESS, *files):
+                if name in entries:
+                    bucket.fetch(entries[name], copy / name)
+        yield copy
+
+
+def resolve_run(run: Address) -> Address:
+    """Return the run that an address names: the one of the text of `latest`, or the address itself."""
+    if run.name != LATEST:
+        return run
+    latest = read_latest(Bucket(run.parent))
+    return run.parent / f"{RUNS}/{latest}" if latest else run
+
+
+@contextlib.contextmanager
+def listed_output(output: Place) -> Iterator[Path]:
+    """Give an output as a folder in which its runs can be listed.
+
+    Raises:
+        SettingsError: the store refuses or does not answer.
+        OutputError: the copy cannot be written.
+    """
+    if isinstance(output, Path):
+        yield output
+        return
+    with scratch_folder(_temporary()) as folder:
+        mirror = folder / "output"
+        with as_settings_error(), as_output_error(mirror):
+            mirror_runs(Bucket(output), mirror)
+        yield mirror
+
+
+def send_report(run: Address, folder: Path, names: Sequence[str]) -> None:
+    """Replace files of a published run, one after the other in this order.
+
+    Raises:
+        OutputError: the store refuses or does not answer.
+    """
+    with as_storage_output_error():
+        bucket = Bucket(resolve_run(run))
+        for name in names:
+            bucket.send(folder / name, name)
+
+
+@contextlib.contextmanager
+def as_settings_error() -> Iterator[None]:
+    """Turn what a store says of a place that was asked for into one line.
+
+    Raises:
+        SettingsError: in place of a StorageError.
+    """
+    try:
+        yield
+    except StorageError as error:
+        raise SettingsError(f"{error.place}: cannot be read: {error.reason}") from error
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir())

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from job.errors import OutputBusyError
+from job.storage.address import Address
+from job.storage.bucket import Bucket
+from job.storage.lease import LEASE, LEASE_SECONDS, Lease, leased
+from tests.storage.conftest import SHOP, content
+from tests.storage.server import Fault, Server
+
+BUSY = "s3://shop/out: another run holds the output"
+LOST = "s3://shop/out: another run may have taken the output: it was held too long"
+
+
+@pytest.fixture
+def bucket(store: Any) -> Bucket:
+    assert store is not None
+    return Bucket(Address(SHOP, "out"))
+
+
+def later(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def test_one_holds_it_until_it_is_released(bucket: Bucket, store: Any) -> None:
+    with leased(bucket) as lease:
+        lease.check()
+        lease.renew()
+        lease.check()
+        with pytest.raises(OutputBusyError, match=BUSY):
+            Lease(bucket).acquire()
+    assert json.loads(content(store, f"out/{LEASE}")) == {"holder": None}
+    with leased(bucket) as lease:
+        lease.check()
+
+
+def test_a_dead_run_is_succeeded_by_one_and_cannot_publish(bucket: Bucket) -> None:
+    dead = Lease(bucket)
+    dead.acquire()
+    with pytest.raises(OutputBusyError, match=BUSY):
+        Lease(bucket, now=lambda: later(LEASE_SECONDS - 5)).acquire()
+    heir = Lease(bucket, now=lambda: later(LEASE_SECONDS + 5))
+    heir.acquire()
+    heir.check()
+    dead.renew()
+    with pytest.raises(OutputBusyError, match=LOST):
+        dead.check()
+    dead.release()
+    heir.renew()
+    heir.check()
+
+
+def test_who_cannot_renew_for_long_has_lost_it(bucket: Bucket, server: Server) -> None:
+    ticks = [0.0]
+    lease = Lease(bucket, clock=lambda: ticks[0])
+    lease.acquire()
+    server.faults.append(Fault("PUT", LEASE, "500 Internal Server Error"))
+    ticks[0] = LEASE_SECONDS - 1
+    lease.renew()
+    lease.check()
+    ticks[0] = LEASE_SECONDS + 1
+    with pytest.raises(OutputBusyError, match=LOST):
+        lease.check()
+    server.faults.clear()
+    lease.renew()
+    lease.check()  # nobody had taken it
+
+
+def test_two_that_come_at_once(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find the lease of a dead run; one writes first."""
+    Lease(bucket).acquire()
+    first = Lease(bucket, now=lambda: later(LEASE_SECONDS + 5))
+    second = Lease(bucket, now=lambda: later(LEASE_SECONDS + 5))
+    found = bucket.read(LEASE)
+    first.acquire()
+    monkeypatch.setattr(bucket, "read", lambda _: found)
+    with pytest.raises(OutputBusyError, match=BUSY):
+        second.acquire()
+
+
+def test_a_lock_that_nobody_understands_is_held(bucket: Bucket) -> None:
+    bucket.write(LEASE, b"mine")
+    with pytest.raises(OutputBusyError, match=BUSY):
+        Lease(bucket).acquire()
+
+
+def test_a_store_without_conditions_is_told(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write = bucket.write
+    monkeypatch.setattr(bucket, "write", lambda name, content, **_: write(name, content))
+    with caplog.at_level(logging.WARNING):
+        Lease(bucket).acquire()
+    assert caplog.messages == ["s3://shop/out: the store has no conditional writes: nothing keeps two runs apart"]
