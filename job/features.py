@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.errors import DropError
-from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, FEATURE_SCHEMA
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, check_features
 from schemas.raw import narrow_dtypes
 from schemas.vocabulary import (
     CURRENT_MONTH,
@@ -125,7 +125,7 @@ def make_features(customers: pl.DataFrame) -> pl.DataFrame:
         pandera.errors.SchemaErrors: a feature is missing or not finite: a defect of the job.
     """
     features = customers.select(feature_columns())
-    FEATURE_SCHEMA.validate(features, lazy=True)
+    check_features(features)
     return features
 
 

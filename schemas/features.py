@@ -84,3 +84,25 @@ FEATURE_SCHEMA: Final = pa.DataFrameSchema(
     ordered=True,
     name="features",
 )
+
+
+_SOUND: Final = pl.all_horizontal(
+    *(pl.col(feature.name).is_finite().all() for feature in NUMERIC_FEATURES),
+    *(pl.col(feature.name).is_in([*feature.values, UNKNOWN]).all() for feature in CATEGORICAL_FEATURES),
+    pl.all().is_not_null().all(),
+)
+_DTYPES: Final = pl.Schema(
+    {
+        **{feature.name: pl.Float64() for feature in NUMERIC_FEATURES},
+        **{feature.name: pl.String() for feature in CATEGORICAL_FEATURES},
+    }
+)
+
+
+def check_features(features: pl.DataFrame) -> None:
+    """Raise pandera.errors.SchemaErrors if a feature is missing or not finite: a defect of the job.
+
+    Pandera is asked what is wrong only once one expression, some ten times as fast, has seen that something is.
+    """
+    if features.schema != _DTYPES or not features.select(_SOUND).item():
+        FEATURE_SCHEMA.validate(features, lazy=True)

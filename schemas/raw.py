@@ -9,12 +9,25 @@ at most 44,640 minutes).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import pandera.polars as pa
 import polars as pl
 
-from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, UNKNOWN, Heading, Kind, Table, Words
+from schemas.vocabulary import (
+    MARKET_FILE,
+    MARKET_MONEY,
+    MARKET_TIME,
+    MONEY,
+    TABLES,
+    UNKNOWN,
+    Heading,
+    Kind,
+    Table,
+    Words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,49 +54,74 @@ def _narrow(heading: Heading) -> pl.DataType:
     return pl.Int32() if heading.kind is Kind.WHOLE else DTYPES[heading.kind]
 
 
-def _fact(check: pa.Check, fact: str) -> pa.Check:
-    """Name a check by the fact it states: Pandera reports that name for each failing value."""
-    check.error = fact
-    return check
+@dataclass(frozen=True)
+class Rule:
+    """What must be true of each value of a column.
+
+    Args:
+        fact: what it is called: Pandera reports it for each failing value.
+        low: the lowest value, if there is one.
+        high: the highest value, if there is one.
+    """
+
+    fact: str
+    low: float | None = None
+    high: float | None = None
+
+    def check(self) -> pa.Check:
+        """Return the rule as Pandera checks it."""
+        return pa.Check(lambda data: data.lazyframe.select(self.holds(pl.col(data.key))), error=self.fact)
+
+    def holds(self, column: pl.Expr) -> pl.Expr:
+        """Return where the rule holds (Boolean)."""
+        if self.low is None and self.high is None:
+            return column.is_finite()
+        if self.low is None:
+            return column <= self.high
+        return column >= self.low if self.high is None else column.is_between(self.low, self.high)
 
 
-def _not_negative() -> pa.Check:
-    return _fact(pa.Check.ge(0), "is not negative")
+_NOT_NEGATIVE: Final = Rule("is not negative", low=0)
+_FINITE: Final = Rule("is finite")
 
 
-def _at_most(limit: float, why: str) -> pa.Check:
-    return _fact(pa.Check.le(limit), f"is at most {limit:,} ({why})")
+def _at_most(limit: int, why: str) -> Rule:
+    return Rule(f"is at most {limit:,} ({why})", high=limit)
 
 
-def _between(low: float, high: float) -> pa.Check:
-    return _fact(pa.Check.in_range(low, high), f"is within {low}..{high}")
-
-
-def _finite() -> pa.Check:
-    return _fact(pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_finite())), "is finite")
-
-
-_CHECKS: Final[Mapping[str, Sequence[pa.Check]]] = {
-    "id": [_fact(pa.Check.in_range(1, 10**ID_DIGITS - 1), f"is positive and has at most {ID_DIGITS} digits")],
-    "contacts_6_months": [_not_negative(), _finite()],
-    "contacts_current_month": [_not_negative(), _at_most(10_000, "contacts in a month")],
-    "registered_days": [_not_negative(), _at_most(36_525, "days in a century")],
-    "promo_share": [_between(0, 1)],
-    "categories_per_visit": [_not_negative(), _at_most(10_000, "categories in a visit")],
-    "unpaid_items_quarter": [_not_negative(), _at_most(1_000_000, "items in a quarter")],
-    "service_errors": [_not_negative(), _at_most(1_000_000, "errors in a quarter")],
-    "pages_per_visit": [_not_negative(), _at_most(1_000_000, "pages in a visit")],
-    "revenue": [_not_negative(), _finite()],
-    "minutes": [_not_negative(), _at_most(MINUTES_PER_MONTH, "minutes in a month")],
-    "monthly_profit": [_finite()],
+RULES: Final[Mapping[str, Sequence[Rule]]] = {
+    "id": [Rule(f"is positive and has at most {ID_DIGITS} digits", 1, 10**ID_DIGITS - 1)],
+    "contacts_6_months": [_NOT_NEGATIVE, _FINITE],
+    "contacts_current_month": [_NOT_NEGATIVE, _at_most(10_000, "contacts in a month")],
+    "registered_days": [_NOT_NEGATIVE, _at_most(36_525, "days in a century")],
+    "promo_share": [Rule("is within 0..1", 0, 1)],
+    "categories_per_visit": [_NOT_NEGATIVE, _at_most(10_000, "categories in a visit")],
+    "unpaid_items_quarter": [_NOT_NEGATIVE, _at_most(1_000_000, "items in a quarter")],
+    "service_errors": [_NOT_NEGATIVE, _at_most(1_000_000, "errors in a quarter")],
+    "pages_per_visit": [_NOT_NEGATIVE, _at_most(1_000_000, "pages in a visit")],
+    "revenue": [_NOT_NEGATIVE, _FINITE],
+    "minutes": [_NOT_NEGATIVE, _at_most(MINUTES_PER_MONTH, "minutes in a month")],
+    "monthly_profit": [_FINITE],
 }
+"""Column -> its rules. The schemas check them, and say of each value which it breaks."""
+
+
+def keeps_rules(table: Table, *, labelled: bool) -> pl.Expr:
+    """Return whether a row keeps all rules of `rows_schema` (Boolean), in one expression.
+
+    It only tells whether the schema has anything to say of a row; what that is, the schema says.
+    """
+    headings = table.expected(labelled=labelled)
+    known = [pl.col(heading.name).is_not_null() for heading in headings]
+    rules = [rule.holds(pl.col(heading.name)) for heading in headings for rule in RULES.get(heading.name, ())]
+    return pl.all_horizontal(*known, *rules)
 
 
 def _column(heading: Heading) -> pa.Column:
-    checks = list(_CHECKS.get(heading.name, ()))
+    checks = [rule.check() for rule in RULES.get(heading.name, ())]
     if heading.words is not None:
         allowed = [*heading.words.names, UNKNOWN] if heading.words.unknown_is_scored else heading.words.names
-        checks.append(_fact(pa.Check.isin(allowed), words_rule(heading.words)))
+        checks.append(pa.Check.isin(allowed, error=words_rule(heading.words)))
     return pa.Column(DTYPES[heading.kind], checks, nullable=False)
 
 
@@ -97,15 +135,20 @@ def rows_schema(table: Table, *, labelled: bool) -> pa.DataFrameSchema:
 
     Columns: those of `table` in ASCII, in the order delivered, with the label only if `labelled`; none may be null.
     """
+    return _rows_schema(table.name, labelled)
+
+
+@cache
+def _rows_schema(name: str, labelled: bool) -> pa.DataFrameSchema:  # noqa: FBT001 - of the function above
+    table = TABLES[name]
     columns = {heading.name: _column(heading) for heading in table.expected(labelled=labelled)}
-    return pa.DataFrameSchema(columns, strict=True, ordered=True, name=table.name)
+    return pa.DataFrameSchema(columns, strict=True, ordered=True, name=name)
 
 
 def table_schema(table: Table, *, labelled: bool) -> pa.DataFrameSchema:
     """Return the rules of a whole accepted table: those of its rows, and that its key is unique."""
-    schema = rows_schema(table, labelled=labelled)
-    schema.unique = list(table.key)
-    return schema
+    rows = rows_schema(table, labelled=labelled)
+    return pa.DataFrameSchema(rows.columns, strict=True, ordered=True, name=table.name, unique=list(table.key))
 
 
 __all__ = [
@@ -114,6 +157,8 @@ __all__ = [
     "MARKET_MONEY",
     "MARKET_TIME",
     "MONEY",
+    "Rule",
+    "keeps_rules",
     "narrow_dtypes",
     "rows_schema",
     "table_schema",

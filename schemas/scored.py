@@ -35,3 +35,20 @@ SCORED_SCHEMA: Final = pa.DataFrameSchema(
     name="scored",
 )
 SCORED_COLUMNS: Final = tuple(SCORED_SCHEMA.columns)
+SCORED_DTYPES: Final = pl.Schema({name: column.dtype.type for name, column in SCORED_SCHEMA.columns.items()})
+_SOUND: Final = pl.all_horizontal(
+    (pl.col("id").diff() > 0).all(),
+    pl.col("decline_probability").is_between(0, 1).all(),
+    pl.col("risk_decile").is_between(1, 10).all(),
+    pl.col("campaign_group").is_in(CAMPAIGN_GROUPS).all(),
+    pl.all().exclude("reason_1", "reason_2", "reason_3").is_not_null().all(),
+)
+
+
+def check_scored(scored: pl.DataFrame) -> None:
+    """Raise pandera.errors.SchemaErrors if the output frame is not what it must be: a defect of the job.
+
+    Pandera is asked what is wrong only once one expression, some ten times as fast, has seen that something is.
+    """
+    if scored.schema != SCORED_DTYPES or not scored.select(_SOUND).item():
+        SCORED_SCHEMA.validate(scored, lazy=True)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.intake.lines import LINE_LIMIT
-from job.intake.validate import find_failing
-from schemas.raw import DTYPES
+from schemas.raw import DTYPES, keeps_rules
 from schemas.vocabulary import Kind, Words
 
 if TYPE_CHECKING:
@@ -109,18 +108,12 @@ def judge_plain(
         else _number(pl.col(h.name), h.kind, decimal_mark if h.name in texts else ".")
         for h in headings
     )
-    read = read.with_columns(_is_plain=pl.all_horizontal(pl.all().is_not_null()))
-    found = read.collect()
+    found = read.with_columns(
+        _is_plain=pl.all_horizontal(pl.all().is_not_null()) & keeps_rules(table, labelled=labelled)
+    ).collect()
     is_plain = found["_is_plain"]
-    whole = bool(is_plain.all())
-    codes = found.drop("_is_plain") if whole else found.filter("_is_plain").drop("_is_plain")
+    codes = found.drop("_is_plain") if is_plain.all() else found.filter("_is_plain").drop("_is_plain")
     typed = codes.with_columns(coded.name_of(codes[name]) for name, coded in words.items())
-    failing = find_failing(typed, table, labelled=labelled)
-    if failing.len():
-        keep = ~pl.int_range(typed.height, eager=True, dtype=pl.UInt32).is_in(failing.implode())
-        places = is_plain.arg_true().filter(~keep)
-        is_plain = is_plain.scatter(places, values=False)
-        typed, codes = typed.filter(keep), codes.filter(keep)
     repairs: dict[tuple[str, str], int] = {}
     repaired = pl.repeat(value=False, n=typed.height, dtype=pl.Boolean, eager=True)
     for name, coded in words.items():

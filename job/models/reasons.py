@@ -41,7 +41,7 @@ class Explainer:
 
     model: Model
     usual: Mapping[str, float | str]
-    _said: dict[str, dict[float | str, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _said: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def count(self, customers: int) -> int:
         """Return how many of so many customers are explained: all by a linear model, so many by a boosted one."""
@@ -89,12 +89,14 @@ class Explainer:
     def _phrases(self, feature: str, values: pl.Series) -> pl.Series:
         """Return what is said of each value; each distinct value is put into words once."""
         phrase = PHRASES.get(feature)
-        shown = values if phrase is None else values.round(_DECIMALS[phrase.number])
-        said = self._said.setdefault(feature, {})
-        for value in shown.unique().to_list():
-            if value not in said:
-                said[value] = say(feature, value, self.usual[feature])
-        return shown.replace_strict(list(said), list(said.values()), return_dtype=pl.String)
+        shown = (values if phrase is None else values.round(_DECIMALS[phrase.number])).alias("value").to_frame()
+        said = self._said.get(feature, shown.clear().with_columns(phrase=pl.lit(None, pl.String)))
+        new = shown.unique().join(said, on="value", how="anti")
+        if new.height:
+            words = [say(feature, value, self.usual[feature]) for value in new["value"].to_list()]
+            said = pl.concat([said, new.with_columns(phrase=pl.Series(words, dtype=pl.String))])
+            self._said[feature] = said
+        return shown.join(said, on="value", how="left", maintain_order="left")["phrase"]
 
 
 def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:

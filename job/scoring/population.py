@@ -34,7 +34,7 @@ from job.scoring.spreadsheet import RUSSIAN, without_formulas
 from job.scoring.tables import CsvTable, ParquetTable
 from job.scoring.workbook import choose_contacts, contacts_table, list_contacts
 from job.spool import Scratch, Spool
-from schemas.scored import SCORED_COLUMNS, SCORED_SCHEMA
+from schemas.scored import SCORED_COLUMNS, SCORED_DTYPES
 from schemas.vocabulary import TABLES
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
 ORDERED_ROWS: Final = 1_000_000  # of three numbers, looked at together
 LISTED_ROWS: Final = 100_000  # of texts, written together
-OUTPUT_SCHEMA: Final = pl.Schema({name: column.dtype.type for name, column in SCORED_SCHEMA.columns.items()})
 
 
 @dataclass
@@ -244,12 +243,12 @@ def write_tables(
     Raises:
         OutputError: what is on disk is not what was written.
     """
-    contacts = Spool(space, pl.Schema({"order": pl.Float64(), **OUTPUT_SCHEMA}), "order")
+    contacts = Spool(space, pl.Schema({"order": pl.Float64(), **SCORED_DTYPES}), "order")
     segments = []
     hashes = {}
     with (
-        CsvTable(folder / "scored.csv", OUTPUT_SCHEMA.to_frame()) as text,
-        ParquetTable(folder / "scored.parquet", OUTPUT_SCHEMA) as parquet,
+        CsvTable(folder / "scored.csv", SCORED_DTYPES.to_frame()) as text,
+        ParquetTable(folder / "scored.parquet", SCORED_DTYPES) as parquet,
     ):
         for customers in population.customers.ranges(rows):
             scored = finisher.finish(customers)
@@ -258,7 +257,7 @@ def write_tables(
             segments.append(count_segments(scored))
             contacts.append(choose_contacts(scored).select((-pl.col("profit_at_risk")).alias("order"), *SCORED_COLUMNS))
         hashes["scored.csv"] = text.sha256
-    nobody = contacts_table(list_contacts(OUTPUT_SCHEMA.to_frame(), finisher.segmentation))
+    nobody = contacts_table(list_contacts(SCORED_DTYPES.to_frame(), finisher.segmentation))
     with CsvTable(folder / "campaign.csv", nobody, **RUSSIAN) as campaign:
         for part in contacts.ranges(LISTED_ROWS):
             campaign.add(contacts_table(list_contacts(part.drop("order"), finisher.segmentation)))

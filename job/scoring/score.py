@@ -10,7 +10,7 @@ import polars as pl
 from job.features import make_features, split_range
 from job.models.training_rows import seen_probability
 from job.scoring.campaign import Campaign, plan_contacts
-from schemas.scored import PROFIT_MONTHS, SCORED_COLUMNS, SCORED_SCHEMA
+from schemas.scored import PROFIT_MONTHS, SCORED_COLUMNS, check_scored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,5 +94,5 @@ def complete(
     segment = segmentation.assign(pl.concat([features, told], how="horizontal"), thresholds)
     planned = plan_contacts(told.with_columns(segment), segmentation, campaign, reach=cuts.reach)
     scored = pl.concat([planned, reasons], how="horizontal").select(SCORED_COLUMNS)
-    SCORED_SCHEMA.validate(scored, lazy=True)
+    check_scored(scored)
     return scored

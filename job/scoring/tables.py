@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import queue
 import threading
 from typing import TYPE_CHECKING, Final, Self
@@ -56,10 +57,11 @@ class CsvTable:
         return self._digest.hexdigest()
 
     def _write(self, rows: pl.DataFrame, **style: object) -> None:
-        text = rows.write_csv(None, **style)  # type: ignore[call-overload] # the styles are its own arguments
-        data = text.encode()
-        self._digest.update(data)
-        self._stream.write(data)
+        held = io.BytesIO()
+        rows.write_csv(held, **style)  # type: ignore[arg-type] # the styles are its own arguments
+        with held.getbuffer() as data:
+            self._digest.update(data)
+            self._stream.write(data)
 
 
 class ParquetTable:
