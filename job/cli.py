@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -336,26 +335,15 @@ def validate(
     Example:
       retention validate --input /data/drop
     """  # noqa: D301 - Click reads the character
-    from job.intake.accept import read_drop  # noqa: PLC0415
     from job.intake.drop import wait_for_files  # noqa: PLC0415
     from job.intake.summary import describe_intake, summarise_intake  # noqa: PLC0415
-    from job.memory import MemoryPlan  # noqa: PLC0415
-    from job.spool import Scratch  # noqa: PLC0415
     from job.storage.run import delivered  # noqa: PLC0415
-    from job.survey import survey_drop  # noqa: PLC0415
+    from job.survey import survey_files  # noqa: PLC0415
 
     try:
-        with (
-            delivered(drop, minutes=wait, settle_seconds=settle) as delivery,
-            TemporaryDirectory(prefix="retention-") as waiting,
-        ):
+        with delivered(drop, minutes=wait, settle_seconds=settle) as delivery:
             files = wait_for_files(delivery.folder, minutes=delivery.minutes, settle_seconds=settle)
-            plan = MemoryPlan()
-            space = Scratch(Path(waiting), plan.kept_bytes)
-            reading = read_drop(files, labelled=labelled, scratch=space, plan=plan)
-            intake, excluded = survey_drop(reading, _limits(max_rejected, max_unknown))
-            told = describe_intake(intake, excluded)
-            summary = "" if as_json else summarise_intake(intake, excluded)
+            intake, excluded = survey_files(files, labelled=labelled, limits=_limits(max_rejected, max_unknown))
     except JobError as error:
         if as_json:
             _print_json({"exit_code": error.exit_code, "problems": list(error.problems)})
@@ -363,9 +351,9 @@ def validate(
             click.echo(f"The drop would be refused: {len(error.problems)} problem(s).")
         raise
     if as_json:
-        _print_json({"exit_code": EXIT_PUBLISHED, "problems": [], **told})
+        _print_json({"exit_code": EXIT_PUBLISHED, "problems": [], **describe_intake(intake, excluded)})
     else:
-        click.echo(summary)
+        click.echo(summarise_intake(intake, excluded))
     ctx.exit(EXIT_PUBLISHED)
 
 

@@ -1,15 +1,21 @@
-"""Let somebody else fetch the next item while this one is worked on."""
+"""Let somebody else get or work on the next item while this one is worked on; the order stays."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from concurrent.futures import Future
 
 T = TypeVar("T")
+S = TypeVar("S")
+
+WORKERS: Final = 2  # more hold more in memory; Polars itself uses all cores within each
 
 
 class _End:
@@ -47,6 +53,26 @@ def prefetched(items: Iterator[T], ahead: int = 2) -> Generator[T]:
     finally:
         stopped.set()
         thread.join()
+
+
+def mapped(function: Callable[[S], T], items: Iterable[S], workers: int = WORKERS) -> Generator[T]:
+    """Yield function(item) for each item, in order; threads work on the next ones meanwhile.
+
+    Items are taken one by one, here; at most `workers` of them are under way. It pays where the function is Polars'
+    work, which releases the interpreter. What the function raises is raised here, in its place.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="mapped") as pool:
+        under_way: deque[Future[T]] = deque()
+        try:
+            for item in items:
+                under_way.append(pool.submit(function, item))
+                if len(under_way) > workers:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
 
 
 def _put(waiting: queue.Queue[T | _End], item: T | _End, stopped: threading.Event) -> bool:

@@ -7,6 +7,7 @@ knows whether rows are in memory or on disk, or in what order they were delivere
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,25 +36,29 @@ class Scratch:
         self._folder = folder
         self._free = memory_bytes
         self._files = 0
+        self._lock = threading.Lock()  # several tables may be read at once
 
     def take_memory(self, size: int) -> bool:
         """Return whether so many bytes may be kept in memory; they then count as used."""
         if self._folder is None:
             return True
-        if size > self._free:
-            return False
-        self._free -= size
+        with self._lock:
+            if size > self._free:
+                return False
+            self._free -= size
         return True
 
     def free_memory(self, size: int) -> None:
         """Say that so many bytes are no longer kept."""
-        self._free += size
+        with self._lock:
+            self._free += size
 
     def write(self, frame: pl.DataFrame) -> Path:
         """Write a frame to a file of its own. Raises OutputError if it cannot be written."""
         assert self._folder is not None  # noqa: S101 - `take_memory` says so
-        path = self._folder / f"{self._files:05}.arrow"
-        self._files += 1
+        with self._lock:
+            path = self._folder / f"{self._files:05}.arrow"
+            self._files += 1
         try:
             frame.write_ipc(path, compression="uncompressed")
         except (OSError, pl.exceptions.PolarsError) as error:
@@ -143,6 +148,12 @@ class Spool:
         """Yield all rows in the order of their key, about so many at a time."""
         for low, high in cut_ranges([self], rows):
             yield self.read(low, high)
+
+    def in_memory(self) -> Spool:
+        """Return the same rows in memory, for when the scratch folder is gone."""
+        copy = Spool(Scratch(), self.schema, self._key)
+        copy.append(self.read())
+        return copy
 
     def clear(self) -> None:
         """Forget all rows, and free what they took."""

@@ -3,12 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from job.errors import OutputError
 from job.features import check_some_scored, order_reasons, split_range
+from job.intake.accept import read_drop
+from job.memory import MemoryPlan
+from job.spool import Scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from job.intake.accept import DropReading, Intake, Limits
+    from job.intake.drop import TableFile
+
+
+def survey_files(files: Mapping[str, TableFile], *, labelled: bool, limits: Limits) -> tuple[Intake, dict[str, int]]:
+    """Read a drop and look it over; only a large one needs a temporary folder.
+
+    Args:
+        files: table -> its file.
+        labelled: whether the label must be there.
+        limits: how much may be wrong.
+
+    Raises:
+        DropError: as `survey_drop`.
+        OutputError: there is no temporary folder.
+    """
+    plan = MemoryPlan()
+    with ExitStack() as stack:
+        space = Scratch()
+        if sum(file.stamp.size for file in files.values()) > plan.kept_bytes:
+            try:
+                waiting = stack.enter_context(TemporaryDirectory(prefix="retention-"))
+            except OSError as error:
+                raise OutputError(f"no temporary folder can be written (TMPDIR names one): {error}") from error
+            space = Scratch(Path(waiting), plan.kept_bytes)
+        reading = read_drop(files, labelled=labelled, scratch=space, plan=plan)
+        intake, excluded = survey_drop(reading, limits)
+        return replace(
+            intake, rejections={name: spool.in_memory() for name, spool in intake.rejections.items()}
+        ), excluded
 
 
 def survey_drop(reading: DropReading, limits: Limits) -> tuple[Intake, dict[str, int]]:

@@ -15,6 +15,7 @@ from job.errors import DropError, Problem, shorten
 from job.intake.table import REPAIRS_SCHEMA, Broken, TableIntake, count_broken, read_table
 from job.intake.validate import concat_rejected, reject_rows
 from job.memory import MemoryPlan
+from job.prefetch import mapped
 from job.spool import Scratch, Spool, cut_ranges
 from schemas.vocabulary import MARKET_FILE, TABLES, Table
 
@@ -126,11 +127,19 @@ def read_drop(
     """
     read: dict[str, TableIntake] = {}
     problems: list[str | Problem] = []
-    for name in TABLES:
+    scratch = scratch or Scratch()
+
+    def attempt(name: str) -> TableIntake | DropError:
         try:
-            read[name] = read_table(files[name], labelled=labelled, scratch=scratch, plan=plan)
+            return read_table(files[name], labelled=labelled, scratch=scratch, plan=plan)
         except DropError as error:
-            problems.extend(error.defects)
+            return error
+
+    for name, outcome in zip(TABLES, mapped(attempt, TABLES), strict=True):
+        if isinstance(outcome, DropError):
+            problems.extend(outcome.defects)
+        else:
+            read[name] = outcome
     for file in files.values():
         file.check_unchanged()  # also while the others were read: all four must be of one delivery
     if problems:

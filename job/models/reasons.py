@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,6 +42,7 @@ class Explainer:
 
     model: Model
     usual: Mapping[str, float | str]
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
     _said: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def count(self, customers: int) -> int:
@@ -90,12 +92,13 @@ class Explainer:
         """Return what is said of each value; each distinct value is put into words once."""
         phrase = PHRASES.get(feature)
         shown = (values if phrase is None else values.round(_DECIMALS[phrase.number])).alias("value").to_frame()
-        said = self._said.get(feature, shown.clear().with_columns(phrase=pl.lit(None, pl.String)))
-        new = shown.unique().join(said, on="value", how="anti")
-        if new.height:
-            words = [say(feature, value, self.usual[feature]) for value in new["value"].to_list()]
-            said = pl.concat([said, new.with_columns(phrase=pl.Series(words, dtype=pl.String))])
-            self._said[feature] = said
+        with self._lock:
+            said = self._said.get(feature, shown.clear().with_columns(phrase=pl.lit(None, pl.String)))
+            new = shown.unique().join(said, on="value", how="anti")
+            if new.height:
+                words = [say(feature, value, self.usual[feature]) for value in new["value"].to_list()]
+                said = pl.concat([said, new.with_columns(phrase=pl.Series(words, dtype=pl.String))])
+                self._said[feature] = said
         return shown.join(said, on="value", how="left", maintain_order="left")["phrase"]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from job.features import make_features, stored_dtypes
+from job.prefetch import mapped
 from job.report.facts import FactsTally
 from job.scoring.campaign import budget_parts, order_candidates
 from job.scoring.cuts import (
@@ -38,6 +39,7 @@ from schemas.scored import SCORED_COLUMNS, SCORED_DTYPES
 from schemas.vocabulary import TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from job.intake.accept import DropReading, Intake
@@ -74,6 +76,33 @@ class Population:
         return self.customers.height
 
 
+@dataclass(frozen=True)
+class ScoredRange:
+    """Some customers of a drop.
+
+    Args:
+        customers: those that are scored, as in `Population`.
+        excluded: `id` and `reason` of the others.
+        fates: table -> rows of the former and of the latter.
+    """
+
+    customers: pl.DataFrame
+    excluded: pl.DataFrame
+    fates: dict[str, tuple[int, int]]
+
+
+def score_range(tables: Mapping[str, pl.DataFrame], artifact: Artifact) -> ScoredRange:
+    """Join the accepted tables of some customers, and find the probability of each."""
+    prepared = prepare(tables)
+    customers = pl.concat([prepared.customers.drop("row"), find_probability(prepared, artifact)], how="horizontal")
+    gone = prepared.excluded["id"].implode()
+    fates = {}
+    for name, table in tables.items():
+        of_excluded = int(table["id"].is_in(gone).sum()) if prepared.excluded.height else 0
+        fates[name] = (table.height - of_excluded, of_excluded)
+    return ScoredRange(customers, prepared.excluded, fates)
+
+
 def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Population:
     """Join the tables of a drop and find the probability of each customer.
 
@@ -86,17 +115,13 @@ def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Popu
     excluded = Spool(space, EXCLUDED_SCHEMA, "id")
     reasons: Counter[str] = Counter()
     fates = {name: [0, 0] for name in TABLES}
-    for tables in reading.ranges():
-        prepared = prepare(tables)
-        rows = pl.concat([prepared.customers.drop("row"), find_probability(prepared, artifact)], how="horizontal")
-        customers = customers or Spool(space, rows.schema, "id", stored=_stored(rows.schema))
-        customers.append(rows)
-        excluded.append(prepared.excluded)
-        reasons.update(dict(prepared.excluded["reason"].value_counts().iter_rows()))
-        gone = prepared.excluded["id"].implode()
-        for name, table in tables.items():
-            of_excluded = int(table["id"].is_in(gone).sum()) if prepared.excluded.height else 0
-            fates[name][0] += table.height - of_excluded
+    for part in mapped(lambda tables: score_range(tables, artifact), reading.ranges()):
+        customers = customers or Spool(space, part.customers.schema, "id", stored=_stored(part.customers.schema))
+        customers.append(part.customers)
+        excluded.append(part.excluded)
+        reasons.update(dict(part.excluded["reason"].value_counts().iter_rows()))
+        for name, (of_scored, of_excluded) in part.fates.items():
+            fates[name][0] += of_scored
             fates[name][1] += of_excluded
     assert customers is not None  # noqa: S101 - there is at least one range
     told = {name: (of_scored, of_excluded) for name, (of_scored, of_excluded) in fates.items()}
@@ -151,6 +176,25 @@ def find_cuts(
     return Cuts(cuts.deciles, reach), least_urgent
 
 
+@dataclass(frozen=True)
+class Finished:
+    """Some customers of a run, completed; all frames with rows of customers have them in the same order.
+
+    Args:
+        customers: as in `Population`.
+        features: their feature frame.
+        scored: their output frame.
+        segments: of `count_segments`.
+        drift: of `count_drift`; None without a reference.
+    """
+
+    customers: pl.DataFrame
+    features: pl.DataFrame
+    scored: pl.DataFrame
+    segments: pl.DataFrame
+    drift: pl.DataFrame | None
+
+
 @dataclass
 class Finisher:
     """Completes customers of a run, once it is known where it is cut."""
@@ -168,8 +212,8 @@ class Finisher:
     def __post_init__(self) -> None:
         self.facts = FactsTally(self.artifact)
 
-    def finish(self, customers: pl.DataFrame) -> pl.DataFrame:
-        """Return the output frame of some customers of `Population.customers`, in their order."""
+    def finish(self, customers: pl.DataFrame) -> Finished:
+        """Complete some customers of `Population.customers`; threads may do that at once. `add` then counts them."""
         features = make_features(customers)
         scores = describe_scores(customers)
         if self.least_urgent is None:
@@ -186,11 +230,14 @@ class Finisher:
             segmentation=self.segmentation,
             campaign=self.campaign,
         )
-        self.facts.add(features, customers, scored)
-        if self.reference is not None:
-            counts = count_drift(features, scored["decline_probability"], self.reference)
-            self._counts = add_counts(self._counts, counts)
-        return scored
+        drift = None if self.reference is None else count_drift(features, scored["decline_probability"], self.reference)
+        return Finished(customers, features, scored, count_segments(scored), drift)
+
+    def add(self, part: Finished) -> None:
+        """Count finished customers, for the page and for drift."""
+        self.facts.add(part.features, part.customers, part.scored)
+        if part.drift is not None:
+            self._counts = add_counts(self._counts, part.drift)
 
     def judge_drift(self, delivered: int, limits: tuple[float, float]) -> dict[str, Any] | None:
         """Return how the finished customers differ from training, None if the artifact does not say what that was.
@@ -250,27 +297,28 @@ def write_tables(
         CsvTable(folder / "scored.csv", SCORED_DTYPES.to_frame()) as text,
         ParquetTable(folder / "scored.parquet", SCORED_DTYPES) as parquet,
     ):
-        for customers in population.customers.ranges(rows):
-            scored = finisher.finish(customers)
+        for part in mapped(finisher.finish, population.customers.ranges(rows)):
+            scored = part.scored
             parquet.add(scored)
             text.add(scored)
-            segments.append(count_segments(scored))
+            finisher.add(part)
+            segments.append(part.segments)
             contacts.append(choose_contacts(scored).select((-pl.col("profit_at_risk")).alias("order"), *SCORED_COLUMNS))
         hashes["scored.csv"] = text.sha256
     nobody = contacts_table(list_contacts(SCORED_DTYPES.to_frame(), finisher.segmentation))
     with CsvTable(folder / "campaign.csv", nobody, **RUSSIAN) as campaign:
-        for part in contacts.ranges(LISTED_ROWS):
-            campaign.add(contacts_table(list_contacts(part.drop("order"), finisher.segmentation)))
+        for listed in contacts.ranges(LISTED_ROWS):
+            campaign.add(contacts_table(list_contacts(listed.drop("order"), finisher.segmentation)))
         hashes["campaign.csv"] = campaign.sha256
     with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:
-        for part in population.excluded.ranges(LISTED_ROWS):
-            excluded.add(part)
+        for others in population.excluded.ranges(LISTED_ROWS):
+            excluded.add(others)
         hashes["excluded.csv"] = excluded.sha256
     first = next(iter(intake.rejections.values()))
     with CsvTable(folder / "rejected.csv", first.schema.to_frame()) as rejected:
         for rejections in intake.rejections.values():
-            for part in rejections.ranges(LISTED_ROWS):
-                rejected.add(without_formulas(part))
+            for bad in rejections.ranges(LISTED_ROWS):
+                rejected.add(without_formulas(bad))
         hashes["rejected.csv"] = rejected.sha256
     return Written(add_segments(segments), contacts, hashes)
 
