@@ -23,9 +23,9 @@ class MemoryPlan:
         kept_bytes: may wait in memory before rows go to disk.
     """
 
-    block_bytes: int = 16 * MIB
-    batch_rows: int = 200_000
-    range_rows: int = 1_000_000
+    block_bytes: int = 8 * MIB
+    batch_rows: int = 100_000
+    range_rows: int = 400_000
     kept_bytes: int = 64 * MIB
 
     @property

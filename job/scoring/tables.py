@@ -6,7 +6,7 @@ import hashlib
 import io
 import queue
 import threading
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -31,7 +31,7 @@ class CsvTable:
         russian: as a Russian Excel expects it; see `job.scoring.spreadsheet.RUSSIAN`.
     """
 
-    def __init__(self, path: Path, columns: pl.DataFrame, **style: object) -> None:
+    def __init__(self, path: Path, columns: pl.DataFrame, **style: Any) -> None:
         self._path = path
         self._style = style
         self._digest = hashlib.sha256()
@@ -56,9 +56,9 @@ class CsvTable:
         """SHA-256 of what was written so far, in hexadecimal."""
         return self._digest.hexdigest()
 
-    def _write(self, rows: pl.DataFrame, **style: object) -> None:
+    def _write(self, rows: pl.DataFrame, **style: Any) -> None:
         held = io.BytesIO()
-        rows.write_csv(held, **style)  # type: ignore[arg-type] # the styles are its own arguments
+        rows.write_csv(held, **style)
         with held.getbuffer() as data:
             self._digest.update(data)
             self._stream.write(data)
