@@ -31,7 +31,7 @@ class CsvTable:
         russian: as a Russian Excel expects it; see `job.scoring.spreadsheet.RUSSIAN`.
     """
 
-    def __init__(self, path: Path, columns: pl.DataFrame, **style: Any) -> None:
+    def __init__(self, path: Path, columns: pl.DataFrame, **style: Any) -> None:  # noqa: ANN401 - of write_csv
         self._path = path
         self._style = style
         self._digest = hashlib.sha256()
@@ -56,7 +56,7 @@ class CsvTable:
         """SHA-256 of what was written so far, in hexadecimal."""
         return self._digest.hexdigest()
 
-    def _write(self, rows: pl.DataFrame, **style: Any) -> None:
+    def _write(self, rows: pl.DataFrame, **style: Any) -> None:  # noqa: ANN401 - of write_csv
         held = io.BytesIO()
         rows.write_csv(held, **style)
         with held.getbuffer() as data:
