@@ -25,7 +25,7 @@ DOUBT_SHARE: Final = 0.05  # of the values with a decimal mark: a rarer mark is 
 
 _GROUP_SPACES: Final = " \u00a0\u2007\u2009\u202f"
 _GROUPED: Final = rf"^[+-]?[1-9][0-9]{{0,2}}(?:[{_GROUP_SPACES}][0-9]{{3}})+(?:[.,][0-9]+)?$"
-_EXPONENT: Final = "(?:[eE][+-]?[0-9]{1,3})?"
+_EXPONENT: Final = "(?:[eE][+-]?[0-9]+)?"
 _MARK: Final = rf"^[+-]?[0-9{_GROUP_SPACES}]*[0-9]([.,])[0-9]+{_EXPONENT}$"
 # 1,234 may be one thousand and so on or one and a bit; 1,234,567 can only be the former.
 _MARKED_GROUPS: Final = r"^[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?:\.[0-9]{3})+)$"
@@ -87,7 +87,7 @@ def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
     grouped = text.str.contains(_GROUPED)
     plain = pl.when(grouped).then(text.str.replace_all(rf"[{_GROUP_SPACES}]", "")).otherwise(text)
     if kind is Kind.NUMBER:
-        number = rf"^[+-]?[0-9]+(?:{mark}[0-9]+)?{_EXPONENT}$"
+        number = rf"^[+-]?(?:[0-9]+(?:{mark}[0-9]*)?|{mark}[0-9]+){_EXPONENT}$"
         readable = pl.when(plain.str.contains(number)).then(plain.str.replace(decimal_mark, ".", literal=True))
         return readable.cast(pl.Float64, strict=False) + 0.0  # -0.0 becomes 0.0
     digits = "[1-9][0-9]*" if kind is Kind.IDENTIFIER else "[0-9]+"

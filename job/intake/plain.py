@@ -56,11 +56,14 @@ def split_plain(block: bytes, columns: Sequence[str], separator: str) -> tuple[p
         .row(0)
     )
     # Polars fills short lines up, and drops a carriage return at the end of any field. Every byte must be accounted
-    # for: a separator after each field but the last, whose line feed may follow a carriage return.
+    # for: a separator or line feed after each field, and either a carriage return at the end of each line or none.
+    ends = block.count(b"\r\n") if b"\r" in block else 0
     left = len(block) - read - fields.width * fields.height
-    if longest > LINE_LIMIT // fields.width or left not in (0, fields.height) or (not left and b"\r" in block):
+    if longest > LINE_LIMIT // fields.width or left != ends or ends not in (0, fields.height):
         return None
-    return fields, "\r\n" if left else "\n"
+    if block.count(b"\r") != ends if ends else b"\r" in block:
+        return None
+    return fields, "\r\n" if ends else "\n"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,60 @@
+"""Deciles and the budget's reach, found from ordered frames, are those of the whole run."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from job.scoring.cuts import Cuts, Place, find_deciles, find_reach, order_by_risk, order_by_urgency
+
+unhurried = settings(deadline=None, max_examples=60)
+
+
+def parted(frame: pl.DataFrame, step: int) -> list[pl.DataFrame]:
+    return [frame.slice(start, step) for start in range(0, frame.height, step)]
+
+
+@unhurried
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.50001, 1.0]), min_size=1, max_size=70), st.integers(1, 20))
+def test_deciles_are_ranks(probabilities: list[float], step: int) -> None:
+    scores = pl.DataFrame({"id": range(1, len(probabilities) + 1), "decline_probability": probabilities})
+    cuts = Cuts(find_deciles(parted(order_by_risk(scores), step), scores.height))
+    by_risk = sorted(scores.rows(), key=lambda row: (-row[1], row[0]))
+    expected = {own: rank * 10 // len(by_risk) + 1 for rank, (own, _) in enumerate(by_risk)}
+    found = scores.select("id", cuts.risk_decile())
+    assert dict(found.iter_rows()) == expected
+    assert found.schema["risk_decile"] == pl.Int8
+
+
+@unhurried
+@given(st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 9)), max_size=40), st.integers(0, 100), st.integers(1, 10))
+def test_the_reach_is_where_the_sum_passes_the_budget(
+    candidates: list[tuple[float, int]], budget: int, step: int
+) -> None:
+    frame = pl.DataFrame(
+        {
+            "order": [order for order, _ in candidates],
+            "id": range(1, len(candidates) + 1),
+            "cost_parts": [cost for _, cost in candidates],
+        },
+        schema={"order": pl.Float64, "id": pl.Int64, "cost_parts": pl.Int64},
+    ).sort("order", "id")
+    reach = find_reach(parted(frame, step), budget)
+    reached = frame.filter(pl.col("cost_parts").cum_sum() <= budget)["id"].to_list()
+    found = [] if reach is None else frame.filter(~reach.is_before(pl.col("order")))["id"].to_list()
+    assert found == reached
+
+
+def test_customers_who_are_missing_are_a_defect() -> None:
+    scores = pl.DataFrame({"id": [1, 2], "decline_probability": [0.5, 0.6]})
+    with pytest.raises(AssertionError, match="3 customers expected, 2 seen"):
+        find_deciles([order_by_risk(scores)], 3)
+
+
+def test_who_may_be_contacted_is_explained_first() -> None:
+    scores = pl.DataFrame({"id": [1, 2, 3], "contact_allowed": [False, True, True], "profit_at_risk": [9.0, 1.0, 2.0]})
+    ordered = order_by_urgency(scores)
+    assert ordered["id"].to_list() == [3, 2, 1]
+    assert find_reach([ordered], 2) == Place(-1.0, 2)

@@ -1,0 +1,80 @@
+"""A run is the same to the byte, however it was cut, in memory or on disk, in whatever order and format it came."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from job.intake import table as table_module
+from job.intake.accept import Limits
+from job.memory import MemoryPlan
+from job.models.artifact import default_folder
+from job.sample import write_drop
+from job.scoring import pipeline, population
+from job.scoring.campaign import Campaign
+from job.scoring.pipeline import run_scoring
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLES = ("scored.csv", "scored.parquet", "campaign.csv", "excluded.csv", "rejected.csv", "campaign.xlsx")
+TINY = MemoryPlan(block_bytes=4000, batch_rows=500, range_rows=1500, kept_bytes=0)
+SMALL = MemoryPlan(block_bytes=70_000, batch_rows=2000, range_rows=9000, kept_bytes=200_000)
+
+
+@pytest.fixture(scope="module")
+def drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dirty") / "drop"
+    write_drop(folder, customers=3000, seed=3, labelled=True)
+    return folder
+
+
+def run(drop: Path, output: Path, plan: MemoryPlan, *, budget: float | None = 80.0) -> dict[str, Any]:
+    """Score a drop with the given plan; return the bytes of the tables, and of the manifest what is not of the day."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "plan_memory", lambda _: plan)
+        patch.setattr(table_module, "FIRST_BYTES", min(table_module.FIRST_BYTES, plan.block_bytes))
+        if plan is TINY:
+            patch.setattr(population, "LISTED_ROWS", 100)
+            patch.setattr(population, "ORDERED_ROWS", 300)
+        outcome = run_scoring(
+            drop,
+            output,
+            artifacts=default_folder(),
+            limits=Limits(),
+            campaign=Campaign(name="Осень", budget=budget),
+            campaign_format="xlsx",
+            with_report=False,
+        )
+    manifest = json.loads((outcome.folder / "manifest.json").read_text(encoding="utf-8"))
+    for name, file in manifest["outputs"].items():
+        assert file["bytes"] == (outcome.folder / name).stat().st_size
+    told = {key: manifest[key] for key in ("customers", "segments", "campaign", "facts", "drift")}
+    return {**{name: (outcome.folder / name).read_bytes() for name in TABLES}, **told, "rows": manifest["rows"]}
+
+
+@pytest.fixture(scope="module")
+def whole(drop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return run(drop, tmp_path_factory.mktemp("whole"), MemoryPlan())
+
+
+@pytest.mark.parametrize("plan", [TINY, SMALL], ids=["tiny", "small"])
+def test_in_parts_as_at_once(plan: MemoryPlan, drop: Path, whole: dict[str, Any], tmp_path: Path) -> None:
+    found = run(drop, tmp_path, plan)
+    assert {name for name in whole if found[name] != whole[name]} == set()
+    assert not list(tmp_path.glob("**/.*scratch*"))
+
+
+def test_without_a_budget(drop: Path, tmp_path: Path) -> None:
+    parts, whole = (run(drop, tmp_path / str(plan.kept_bytes), plan, budget=None) for plan in (TINY, MemoryPlan()))
+    assert {name for name in whole if parts[name] != whole[name]} == set()
+
+
+@pytest.mark.parametrize("table_format", ["csv", "parquet"])
+def test_shuffled_rows_of_any_format(table_format: str, whole: dict[str, Any], tmp_path: Path) -> None:
+    write_drop(tmp_path / "drop", customers=3000, seed=3, labelled=True, table_format=table_format, shuffled=True)
+    found = run(tmp_path / "drop", tmp_path / "out", TINY)
+    same = [name for name in TABLES if name != "rejected.csv"]  # it names rows and files
+    assert {name for name in same if found[name] != whole[name]} == set()

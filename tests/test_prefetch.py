@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from job.prefetch import mapped, prefetched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def failing(count: int) -> Iterator[int]:
+    yield from range(count)
+    raise OSError("gone")
+
+
+def threads(name: str) -> int:
+    return sum(thread.name.startswith(name) for thread in threading.enumerate())
+
+
+def test_the_same_items_in_order() -> None:
+    assert list(prefetched(iter(range(100)))) == list(range(100))
+    assert list(prefetched(iter([]))) == []
+    assert list(mapped(lambda item: item * 2, range(100))) == list(range(0, 200, 2))
+    assert list(mapped(str, [])) == []
+
+
+def test_an_error_comes_after_what_was_got_before_it() -> None:
+    items = prefetched(failing(5))
+    assert [next(items) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(OSError, match="gone"):
+        next(items)
+
+
+def test_nobody_goes_on_for_one_who_stops() -> None:
+    items = prefetched(iter(range(10**9)))
+    assert next(items) == 0
+    items.close()
+    assert not threads("prefetch")
+    parts = mapped(lambda item: item, range(10**9))
+    assert next(parts) == 0
+    parts.close()
+    assert not threads("mapped")
+
+
+def test_what_a_function_raises_is_raised_in_its_place() -> None:
+    got = []
+    with pytest.raises(ZeroDivisionError):
+        for value in mapped(lambda item: 6 // (3 - item), range(10)):
+            got.append(value)  # noqa: PERF402 - what came before the error is wanted
+    assert got == [2, 3, 6]

@@ -1,0 +1,102 @@
+"""Rows come back by ranges of their key, whether they waited in memory or on disk, and in whatever parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from job import spool as spool_module
+from job.errors import OutputError
+from job.spool import Scratch, Spool, cut_ranges
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = pl.Schema({"id": pl.Int64(), "word": pl.String(), "value": pl.Float64()})
+STORED = {"word": pl.Enum(["a", "b"]), "id": pl.Int32()}
+unhurried = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def rows(ids: list[int], start: int = 0) -> pl.DataFrame:
+    places = range(start, start + len(ids))
+    return pl.DataFrame({"id": ids, "word": ["ab"[i % 2] for i in ids], "value": [float(i) for i in places]}, SCHEMA)
+
+
+@unhurried
+@given(
+    st.lists(st.lists(st.integers(-50, 50), max_size=60), max_size=6),
+    st.sampled_from([0, 400, 10**9]),
+    st.integers(1, 30),
+    st.none() | st.integers(-60, 60),
+    st.none() | st.integers(-60, 60),
+)
+def test_read_is_sort_and_filter(  # noqa: PLR0917 - hypothesis hands them over
+    tmp_path_factory: pytest.TempPathFactory,
+    parts: list[list[int]],
+    memory: int,
+    step: int,
+    low: int | None,
+    high: int | None,
+) -> None:
+    spool_module.KEY_STEP, before = 7, spool_module.KEY_STEP
+    try:
+        spool = Spool(Scratch(tmp_path_factory.mktemp("scratch"), memory), SCHEMA, "id", stored=STORED)
+        added = [rows(ids, 1000 * place) for place, ids in enumerate(parts)]
+        for part in added:
+            spool.append(part)
+        everything = pl.concat([SCHEMA.to_frame(), *added]).sort("id", maintain_order=True)
+        wanted = everything
+        if low is not None:
+            wanted = wanted.filter(pl.col("id") >= low)
+        if high is not None:
+            wanted = wanted.filter(pl.col("id") < high)
+        assert_frame_equal(spool.read(low, high), wanted)
+        assert_frame_equal(pl.concat([SCHEMA.to_frame(), *spool.ranges(step)]), everything)
+        assert spool.height == everything.height
+        assert_frame_equal(spool.in_memory().read(), everything)
+    finally:
+        spool_module.KEY_STEP = before
+
+
+def test_ranges_are_about_as_long_as_asked_for_and_never_part_a_key(tmp_path: Path) -> None:
+    spool = Spool(Scratch(tmp_path, 0), SCHEMA, "id")
+    for start in (0, 5000, 2500):
+        spool.append(rows([*range(start, start + 2500), *[7000] * 3]))
+    heights = [part.height for part in spool.ranges(1000)]
+    assert sum(heights) == 7509
+    assert max(heights) < 2000
+    assert len(cut_ranges([spool], 1000)) > 5
+    assert [part.filter(id=7000).height for part in spool.ranges(1000) if 7000 in part["id"]] == [10]
+
+
+def test_files_are_gone_once_cleared(tmp_path: Path) -> None:
+    spool = Spool(Scratch(tmp_path, 0), SCHEMA, "id")
+    spool.append(rows([2, 1]))
+    assert len(list(tmp_path.iterdir())) == 1
+    spool.clear()
+    assert (list(tmp_path.iterdir()), spool.height, spool.read().height) == ([], 0, 0)
+
+
+def test_memory_is_taken_and_given_back(tmp_path: Path) -> None:
+    part = rows([1, 2, 3])
+    scratch = Scratch(tmp_path, int(part.estimated_size()))
+    first, second = (Spool(scratch, SCHEMA, "id") for _ in range(2))
+    first.append(part)
+    second.append(part)
+    assert len(list(tmp_path.iterdir())) == 1
+    first.clear()
+    second.append(part)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert second.read()["id"].to_list() == [1, 1, 2, 2, 3, 3]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"nowhere: cannot be written: "):
+        Spool(Scratch(tmp_path / "nowhere", 0), SCHEMA, "id").append(rows([1]))
