@@ -110,6 +110,11 @@ class Spool:
         self._runs: list[_Run] = []
 
     @property
+    def key(self) -> str:
+        """The column by which rows are read."""
+        return self._key
+
+    @property
     def height(self) -> int:
         """The rows that were added."""
         return sum(run.height for run in self._runs)

@@ -261,9 +261,9 @@ def match_outcome(scored: pl.DataFrame, intake: Intake) -> pl.DataFrame:
         ).alias(MINUTES),
         pl.col("monthly_profit").alias("profit_after"),
     )
-    market_file = next(str(file["file"]) for file in intake.files if file["table"] == MARKET_FILE.name)
+    market_files = [str(file["file"]) for file in intake.files if file["table"] == MARKET_FILE.name]
     rejected = (
-        intake.rejected.filter(pl.col("file") == market_file)
+        intake.rejected.filter(pl.col("file").is_in(market_files))
         .select(pl.col("id").cast(pl.Int64, strict=False))
         .drop_nulls()
         .unique()

@@ -15,7 +15,7 @@ from job.campaign.run import load_run, offer_costs, segment_titles
 from job.campaign.statistics import POWER
 from job.errors import DropError, OutputError, Problem, SettingsError
 from job.intake.accept import accept_drop
-from job.intake.drop import hash_file, wait_for_files
+from job.intake.drop import all_files, hash_file, wait_for_files
 from schemas.scored import PROFIT_MONTHS
 from schemas.vocabulary import MARKET_FILE
 
@@ -149,7 +149,7 @@ def _rounded(plain: object) -> object:
 
 
 def _check_is_later(run: PublishedRun, files: Mapping[str, TableFile], drop: Path) -> None:
-    same = [file.name for file in files.values() if hash_file(file) in run.input_digests]
+    same = [file.name for file in all_files(files) if hash_file(file) in run.input_digests]
     if same:
         found = f"the drop that the run scored (the same {', '.join(same)})"
         raise SettingsError([Problem(str(drop), "a drop of three months later", found)])

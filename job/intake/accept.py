@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from job.errors import DropError, Problem, shorten
-from job.intake.table import REPAIRS_SCHEMA, Broken, TableIntake, count_broken, read_table
+from job.intake.parts import read_parts
+from job.intake.table import REPAIRS_SCHEMA, Broken, TableIntake, count_broken
 from job.intake.validate import concat_rejected, reject_rows
 from job.memory import MemoryPlan
 from job.prefetch import mapped
@@ -64,7 +65,7 @@ class Intake:
             taken range by range.
         rejections: file -> one row per rejected row and broken rule (`REJECTED_SCHEMA`), by row.
         repairs: one row per file, column and repaired spelling.
-        accounts: file -> what became of its rows.
+        accounts: file (or the folder of a table's files) -> what became of its rows.
         files: what the manifest says of each file.
         customers_in: distinct customers in `market_file`; a rejected row whose id cannot be read counts as one.
         customers_rejected: those of them without an accepted row there.
@@ -131,7 +132,7 @@ def read_drop(
 
     def attempt(name: str) -> TableIntake | DropError:
         try:
-            return read_table(files[name], labelled=labelled, scratch=scratch, plan=plan)
+            return read_parts(files[name], labelled=labelled, scratch=scratch, plan=plan)
         except DropError as error:
             return error
 
@@ -197,8 +198,9 @@ class DropReading:
     def files(self) -> list[dict[str, object]]:
         """What the manifest says of each file."""
         return [
-            {"table": name, **table.facts, "rows": table.rows_in, "blank_lines": table.blank_lines}
+            {"table": name, **part.facts, "rows": part.rows_in, "blank_lines": part.blank_lines}
             for name, table in self.read.items()
+            for part in table.files
         ]
 
     def ranges(self) -> Iterator[dict[str, pl.DataFrame]]:
@@ -238,16 +240,17 @@ class DropReading:
         customers_in = self._known + market_file.unread
         return Intake(
             tables={},
-            rejections={table.file.name: table.rejected_rows for table in self.read.values()},
+            rejections={part.file.name: part.rejected_rows for table in self.read.values() for part in table.files},
             repairs=pl.concat([REPAIRS_SCHEMA.to_frame(), *(table.repairs for table in self.read.values())]),
             accounts=accounts,
             files=self.files,
             customers_in=customers_in,
             customers_rejected=customers_in - self._accepted,
             warnings=tuple(
-                f"{table.file.name}, row {table.open_end}: the last line has no line end; nothing else seems cut"
+                f"{part.file.name}, row {part.open_end}: the last line has no line end; nothing else seems cut"
                 for table in self.read.values()
-                if table.open_end is not None
+                for part in table.files
+                if part.open_end is not None
             ),
         )
 
@@ -301,7 +304,8 @@ class DropReading:
             lacking = self._tallies[name].lacking
             if table.open_end is not None and lacking:
                 found = f"no line end, and no rows (or not of each month) for {lacking:,} of the drop's customers"
-                yield Problem(table.file.name, "a whole file (it seems cut)", found, row=table.open_end)
+                file, row = table.place(table.open_end)
+                yield Problem(file, "a whole file (it seems cut)", found, row=row)
 
 
 def _distinct(accepted: pl.DataFrame, refuted: pl.DataFrame) -> pl.Series:
@@ -465,7 +469,8 @@ def _too_many_rejected(read: TableIntake, tally: _Tally, limits: Limits) -> Iter
     for (column, rule), told in sorted(broken.items(), key=lambda item: item[1].first_row):
         held = "nothing" if not told.value else f"«{shorten(told.value, SHOWN_CHARACTERS)}»"
         found = f"{told.rows:,} rows where it is not true that it «{rule}»; the first holds {held}"
-        yield Problem(read.file.name, expected, found, row=told.first_row, column=column)
+        name, row = read.place(told.first_row)
+        yield Problem(name, expected, found, row=row, column=column)
 
 
 def _too_many_unknown(read: TableIntake, limits: Limits) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from job.errors import DropError, DropIncompleteError, Problem, SettingsError
 from schemas.vocabulary import TABLES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from typing import BinaryIO
 
@@ -61,6 +61,8 @@ class TableFile:
         file_format: how its rows are written.
         compression: what its bytes are packed with, if anything.
         stamp: its state when it was found.
+        within: what stands before its name in the drop: nothing, or folders with a slash at their end.
+        parts: the files of the table, in the order of their names, if the path is a folder of them.
     """
 
     table: Table
@@ -68,11 +70,18 @@ class TableFile:
     file_format: FileFormat
     compression: Compression | None
     stamp: Stamp
+    within: str = ""
+    parts: tuple[TableFile, ...] = ()
 
     @property
     def name(self) -> str:
-        """The file's name, as messages and `rejected.csv` give it."""
-        return self.path.name
+        """The file's name, as messages and `rejected.csv` give it; that of a folder has a slash at its end."""
+        return f"{self.within}{self.path.name}{'/' if self.parts else ''}"
+
+    @property
+    def files(self) -> tuple[TableFile, ...]:
+        """The file itself, or its parts."""
+        return self.parts or (self,)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -95,7 +104,7 @@ class TableFile:
     def check_unchanged(self) -> None:
         """Raise DropIncompleteError if the file is no longer what was found: somebody is still writing it."""
         try:
-            now = _stamp_of(self.path.stat())
+            now = _folder_stamp(self.path) if self.parts else _stamp_of(self.path.stat())
         except OSError:
             raise self._changed() from None
         if now != self.stamp:
@@ -117,6 +126,7 @@ def find_files(folder: Path) -> dict[str, TableFile]:
         SettingsError: the drop is not a folder.
     """
     problems: list[str | Problem] = []
+    missing: list[str | Problem] = []
     found: dict[str, TableFile] = {}
     candidates = _candidates(folder)
     for name, paths in candidates.items():
@@ -128,14 +138,14 @@ def find_files(folder: Path) -> dict[str, TableFile]:
                 found[name] = _table_file(TABLES[name], paths[0], folder)
             except DropError as error:
                 problems.extend(error.defects)
+            except DropIncompleteError as error:
+                missing.extend(error.defects)
+        else:
+            missing.append(Problem(str(folder), f"{name}.* ending in {' or '.join(_ENDINGS)}", "no such file"))
     if problems:
         raise DropError(problems)
-    missing = [name for name, paths in candidates.items() if not paths]
     if missing:
-        endings = " or ".join(_ENDINGS)
-        raise DropIncompleteError(
-            Problem(str(folder), f"{name}.* ending in {endings}", "no such file") for name in missing
-        )
+        raise DropIncompleteError(missing)
     return found
 
 
@@ -206,9 +216,9 @@ def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
         return False
     text, written_ns = marker
     if not text.strip():
-        return all(file.stamp.modified_ns <= written_ns for file in files.values())
+        return all(file.stamp.modified_ns <= written_ns for file in all_files(files))
     promises = _promises(text)
-    by_name = {file.name: file for file in files.values()}
+    by_name = {file.name: file for file in all_files(files)}
     unfinished = [
         Problem(READY_MARKER, f"a line for {name}", "none")
         for name in sorted(by_name.keys() - {promise.name for promise in promises})
@@ -235,7 +245,15 @@ def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
 
 def belongs_to_drop(name: str) -> bool:
     """Return whether a name, below a drop's folder, is that of a table's file or of the marker."""
+    table, slash, below = name.partition("/")
+    if slash:
+        return table.lower() in TABLES and not any(_is_hidden(part) for part in below.split("/"))
     return name == READY_MARKER or _table_of(name) is not None
+
+
+def all_files(files: Mapping[str, TableFile]) -> list[TableFile]:
+    """Return every file of a drop; of a table with many, each."""
+    return [part for file in files.values() for part in file.files]
 
 
 def hash_file(file: TableFile) -> str:
@@ -251,7 +269,7 @@ def _candidates(folder: Path) -> dict[str, list[Path]]:
     """Return the paths in the folder that are named like a file of each table."""
     candidates: dict[str, list[Path]] = {name: [] for name in TABLES}
     for path in _list(folder):
-        table = _table_of(path.name)
+        table = _table_of(path.name) or (path.name.lower() if path.name.lower() in TABLES and path.is_dir() else None)
         if table is not None:
             candidates[table].append(path)
     return candidates
@@ -280,7 +298,8 @@ def _snapshot(folder: Path) -> dict[str, Stamp | None]:
     stamps: dict[str, Stamp | None] = {}
     for path in [*paths, folder / READY_MARKER]:
         try:
-            stamps[path.name] = _stamp_of(path.stat())
+            is_folder = path.name.lower() in TABLES and path.is_dir()
+            stamps[path.name] = _folder_stamp(path) if is_folder else _stamp_of(path.stat())
         except OSError:
             stamps[path.name] = None
     return stamps
@@ -345,22 +364,78 @@ def _is_there(folder: Path, name: str) -> bool:
         return False
 
 
+def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
+    """Return a table of many files: all below its folder that are not hidden, of one format.
+
+    Raises:
+        DropError: something among them cannot be such a file; all of them are named.
+        DropIncompleteError: there is none.
+    """
+    parts: list[TableFile] = []
+    problems: list[str | Problem] = []
+    stamp = _folder_stamp(path)
+    for file in _files_below(path):
+        try:
+            parts.append(_table_file(table, file, drop))
+        except DropError as error:
+            problems.extend(error.defects)
+    formats = {part.file_format: part for part in parts}
+    if len(formats) > 1:
+        found = " and ".join(part.name for part in formats.values())
+        problems.append(Problem(f"{path.name}/", "files of one format", found))
+    if problems:
+        raise DropError(problems)
+    if not parts:
+        raise DropIncompleteError([Problem(f"{path.name}/", f"files ending in {' or '.join(_ENDINGS)}", "none")])
+    return TableFile(table, path, parts[0].file_format, None, stamp, parts=tuple(parts))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return the files in a folder and its folders, by name; what begins with a dot or an underscore is none."""
+    found: list[Path] = []
+    for path in _list(folder):
+        if _is_hidden(path.name):
+            continue
+        found.extend(_files_below(path) if path.is_dir() and not path.is_symlink() else [path])
+    return found
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
+
+
+def _folder_stamp(folder: Path) -> Stamp:
+    """Return what tells a folder of files from a changed one: the sums and the latest of its files' stamps."""
+    stamps = [_stamp_of(path.stat()) for path in _files_below(folder)]
+    return Stamp(
+        sum(stamp.size for stamp in stamps),
+        max((stamp.modified_ns for stamp in stamps), default=0),
+        sum(stamp.inode for stamp in stamps),
+    )
+
+
 def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
+    if path.parent == folder and path.name.lower() == table.name:
+        return _table_folder(table, path, folder)
+    within = "" if path.parent == folder else f"{path.parent.relative_to(folder).as_posix()}/"
+    ending = next((ending for ending in _ENDINGS if path.name.lower().endswith(ending)), None)
+    if ending is None:
+        raise DropError([Problem(f"{within}{path.name}", f"a file ending in {' or '.join(_ENDINGS)}", "another")])
     try:
         resolved = path.resolve(strict=True)
         if not resolved.is_relative_to(folder.resolve()):
-            raise DropError([Problem(path.name, "a file inside the drop", "a link that leaves the drop")])
+            raise DropError([Problem(f"{within}{path.name}", "a file inside the drop", "a link that leaves the drop")])
         status = path.stat()
     except OSError as error:
-        raise _unreadable(path.name, error) from error
+        raise _unreadable(f"{within}{path.name}", error) from error
     except RuntimeError:  # a loop of links, on Python < 3.13
-        raise DropError([Problem(path.name, "a readable file", "a loop of links")]) from None
+        raise DropError([Problem(f"{within}{path.name}", "a readable file", "a loop of links")]) from None
     if not stat.S_ISREG(status.st_mode):
-        raise DropError([Problem(path.name, "a regular file", _file_kind(status.st_mode))])
+        raise DropError([Problem(f"{within}{path.name}", "a regular file", _file_kind(status.st_mode))])
     if status.st_size == 0:
-        raise DropError([Problem(path.name, "a table with headings", "an empty file (0 bytes)")])
-    file_format, compression = _ENDINGS[path.name.lower()[len(table.name) :]]
-    file = TableFile(table, path, file_format, compression, _stamp_of(status))
+        raise DropError([Problem(f"{within}{path.name}", "a table with headings", "an empty file (0 bytes)")])
+    file_format, compression = _ENDINGS[ending]
+    file = TableFile(table, path, file_format, compression, _stamp_of(status), within)
     with file.open():  # so that a file that may not be read is named together with whatever else is wrong
         return file
 

@@ -6,11 +6,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from job.text_table import align
+from schemas.vocabulary import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from job.intake.accept import Intake
+    from job.intake.accept import Account, Intake
 
 SHOWN_REJECTIONS: Final = 50
 
@@ -39,7 +40,10 @@ def summarise_intake(intake: Intake, excluded: Mapping[str, int]) -> str:
                 "rejected",
                 "dropped",
             ),
-            [_file_row(intake, file) for file in intake.files],
+            [
+                _file_row(name, account, [file for file in intake.files if file["table"] == table])
+                for (name, account), table in zip(intake.accounts.items(), TABLES, strict=True)
+            ],
         ),
         "",
         f"Customers: {intake.customers_in:,} in, {scored:,} to score, {sum(excluded.values()):,} excluded, "
@@ -85,11 +89,15 @@ def describe_intake(intake: Intake, excluded: Mapping[str, int]) -> dict[str, An
     }
 
 
-def _file_row(intake: Intake, file: Mapping[str, Any]) -> list[str]:
-    account = asdict(intake.accounts[file["file"]])
-    written = [str(file.get(key) or "") for key in ("format", "encoding", "separator", "decimal_mark", "line_end")]
+def _file_row(name: str, account: Account, files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the row of a table: of its file, or of all its files; where they are written in several ways, all ways."""
+    written = [
+        " + ".join(dict.fromkeys(str(file[key]) for file in files if file.get(key)))
+        for key in ("format", "encoding", "separator", "decimal_mark", "line_end")
+    ]
+    counts = asdict(account)
     return [
-        file["file"],
-        *(repr(cell) if cell == "\t" else cell for cell in written),
-        *(f"{account[key]:,}" for key in ("rows_in", "used", "repaired", "rejected", "dropped")),
+        name if len(files) == 1 else f"{name} ({len(files):,} files)",
+        *(cell.replace("\t", r"'\t'") for cell in written),
+        *(f"{counts[key]:,}" for key in ("rows_in", "used", "repaired", "rejected", "dropped")),
     ]

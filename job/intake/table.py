@@ -98,9 +98,23 @@ class TableIntake:
         """All rejections, in the file's order."""
         return self.rejected_rows.read()
 
+    @property
+    def files(self) -> tuple[TableIntake, ...]:
+        """What became of each of the table's files."""
+        return (self,)
+
+    def place(self, row: int) -> tuple[str, int]:
+        """Return the file of a row, and its number there."""
+        return self.file.name, row
+
 
 def read_table(
-    file: TableFile, *, labelled: bool, scratch: Scratch | None = None, plan: MemoryPlan | None = None
+    file: TableFile,
+    *,
+    labelled: bool,
+    scratch: Scratch | None = None,
+    plan: MemoryPlan | None = None,
+    may_be_empty: bool = False,
 ) -> TableIntake:
     """Read one file of a drop: recognise how it is written, repair words, parse numbers, check each row by itself.
 
@@ -109,6 +123,7 @@ def read_table(
         labelled: whether the label column must be there; otherwise rows are accepted whatever it says.
         scratch: where the rows wait; None is in memory.
         plan: how much is read at a time.
+        may_be_empty: it is one of many, and need not have a row.
 
     Raises:
         DropError: the file as a whole cannot be understood.
@@ -122,7 +137,7 @@ def read_table(
         file.check_unchanged()  # if somebody still writes it, that is what is wrong
         raise
     file.check_unchanged()
-    if not rows.count:
+    if not rows.count and not may_be_empty:
         raise DropError([Problem(file.name, "rows below the headings", "headings only")])
     return rows.result({"file": file.name, "bytes": file.stamp.size, **facts})
 

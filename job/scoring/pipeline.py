@@ -232,8 +232,11 @@ def name_run(files: Sequence[Mapping[str, object]], artifact: Artifact, settings
         artifact: the model.
         settings: all that changes what comes out.
     """
+    digests: dict[str, list[object]] = {}
+    for file in files:
+        digests.setdefault(str(file["table"]), []).append(file["sha256"])
     identity = {
-        "inputs": {str(file["table"]): file["sha256"] for file in files},
+        "inputs": {table: own[0] if len(own) == 1 else own for table, own in digests.items()},
         "model": artifact.digest,
         "settings": settings,
         "version": __version__,

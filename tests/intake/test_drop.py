@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from job.errors import DropError, DropIncompleteError, JobError, SettingsError
-from job.intake import accept
+from job.intake import parts
 from job.intake.drop import TableFile, check_ready_marker, find_files, hash_file, wait_for_files
 from job.intake.table import TableIntake, read_table
 from tests.intake.drops import make_drop, take, write_drop
@@ -338,6 +338,6 @@ def test_a_file_that_changes_while_another_is_read(drop: Path, monkeypatch: pyte
             grow(drop / "market_file.csv")
         return read
 
-    monkeypatch.setattr(accept, "read_table", read_and_change)
+    monkeypatch.setattr(parts, "read_table", read_and_change)
     with pytest.raises(DropIncompleteError, match=r"^market_file\.csv: found one that changed while it was read"):
         take(drop)

@@ -247,3 +247,29 @@ def test_parquet_from_a_store(store: Any, small_drop: Path, tmp_path: Path) -> N
     assert score(small_drop, tmp_path / "csv").exit_code == 0
     ours, theirs = (pl.read_parquet(tmp_path / out / "latest" / "scored.parquet") for out in ("out", "csv"))
     assert ours.equals(theirs)
+
+
+def test_tables_of_many_files_from_a_store(store: Any, dirty_drop: Path, tmp_path: Path) -> None:
+    assert score(dirty_drop, tmp_path / "whole").exit_code == 0
+    headings, *rows = (dirty_drop / "market_money.csv").read_bytes().splitlines(keepends=True)
+    (dirty_drop / "market_money.csv").unlink()
+    for place, part in enumerate([rows[:100], rows[100:]]):
+        path = dirty_drop / "market_money" / f"month=2026-1{place}" / "part.csv"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"".join([headings, *part]))
+    put_folder(store, dirty_drop, "in")
+    obstore.put(store, "in/market_money/_SUCCESS", b"")
+    result = score("s3://shop/in", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "out/latest/scored.csv").read_bytes() == (tmp_path / "whole/latest/scored.csv").read_bytes()
+    manifest = json.loads((tmp_path / "out/latest/manifest.json").read_bytes())
+    parts = [dirty_drop / "market_money" / f"month=2026-1{place}" / "part.csv" for place in (0, 1)]
+    assert [(file["file"], file["sha256"]) for file in manifest["inputs"] if file["table"] == "market_money"] == [
+        (str(part.relative_to(dirty_drop)), hashlib.sha256(part.read_bytes()).hexdigest()) for part in parts
+    ]
+    assert "market_money/" in manifest["rows"]
+    parts[0].write_bytes(b"id;what\r\n1;2\r\n")
+    put_folder(store, dirty_drop, "in")
+    told = score("s3://shop/in", tmp_path / "out")
+    assert told.exit_code == 3
+    assert told.stderr.startswith("s3://shop/in/market_money/month=2026-10/part.csv, column «what»: ")

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from job.errors import DropError, DropIncompleteError, JobError
+from job.intake.accept import Intake, Limits, read_drop
+from job.intake.drop import check_ready_marker, find_files, hash_file, wait_for_files
+from job.intake.lines import LINE_LIMIT
+from job.intake.summary import describe_intake, summarise_intake
+from job.memory import MemoryPlan
+from job.spool import Scratch
+from tests.intake.drops import Drop, Style, make_drop, take, write_drop
+
+ALL: Any = Limits(rejected=1, unknown=1)
+STYLES = (Style(), Style(encoding="cp1251", separator=";", decimal_mark=",", line_end="\n"), Style(encoding="utf-16"))
+
+
+def part_names(count: int) -> list[str]:
+    return [
+        f"month=2026-1{place % 3}/part-{place:04}.csv" if place % 2 else f"part-{place:04}.csv"
+        for place in range(count)
+    ]
+
+
+def write_parts(folder: Path, drop: Drop, table: str, cuts: list[int], styles: tuple[Style, ...] = STYLES) -> list[str]:
+    """Write the rows of one table to as many files as there are cuts, plus one; return their names in order."""
+    headings, *rows = drop[table]
+    (folder / f"{table}.csv").unlink(missing_ok=True)
+    bounds = [0, *sorted(cuts), len(rows)]
+    names = sorted(part_names(len(bounds) - 1))
+    for place, name in enumerate(names):
+        path = folder / table / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own = rows[bounds[place] : bounds[place + 1]]
+        path.write_bytes(styles[place % len(styles)].bytes([headings, *own]))
+    return [f"{table}/{name}" for name in names]
+
+
+def spoil(drop: Drop) -> Drop:
+    """Make every kind of decision necessary: repairs, copies, contradictions, orphans, unreadable rows."""
+    money, time = drop["market_money"], drop["market_time"]
+    money[4][1] = "предыдцщий_месяц"
+    money[7][2] = "много"
+    money += [list(money[10]), [*money[20][:2], 1.25], [1, "текущий_месяц", 5.5]]
+    time[3][0] = "кто"
+    time += [list(time[5]), [*time[8][:2], 999]]
+    file = drop["market_file"]
+    file[6][3] = -1
+    file += [list(file[9]), [*file[12][:-1], 77]]
+    return drop
+
+
+def without_places(rejected: pl.DataFrame) -> pl.DataFrame:
+    return rejected.drop("file", "row")
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],  # shrinking takes minutes, and the examples are small
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    table=st.sampled_from(["market_file", "market_money", "market_time", "money"]),
+    places=st.lists(st.floats(0, 1), max_size=5),
+    seed=st.integers(0, 99),
+)
+def test_parts_give_what_the_whole_gives(tmp_path: Path, table: str, places: list[float], seed: int) -> None:
+    drop = spoil(make_drop(40))
+    body = drop[table][1:]
+    Random(seed).shuffle(body)  # noqa: S311 - no secret
+    drop[table][1:] = body
+    shutil.rmtree(tmp_path / "whole", ignore_errors=True)
+    shutil.rmtree(tmp_path / "parts", ignore_errors=True)
+    whole = take(write_drop(tmp_path / "whole", drop), limits=ALL)
+    folder = write_drop(tmp_path / "parts", drop)
+    cuts = [round(place * len(body)) for place in places]
+    names = write_parts(folder, drop, table, cuts)
+    parts = take(folder, limits=ALL)
+    for name in whole.tables:
+        assert_frame_equal(parts.tables[name].drop("row"), whole.tables[name].drop("row"))
+    renamed = {f"{table}/" if name == f"{table}.csv" else name: account for name, account in whole.accounts.items()}
+    assert parts.accounts == renamed
+    assert (parts.customers_in, parts.customers_rejected) == (whole.customers_in, whole.customers_rejected)
+    assert [file["file"] for file in parts.files if file["table"] == table] == names
+    assert_frame_equal(
+        without_places(parts.rejected), without_places(whole.rejected), check_row_order=False, categorical_as_str=True
+    )
+    check_places(folder, parts)
+    sums = parts.repairs.group_by("column", "from", "to").agg(pl.col("rows").sum())
+    theirs = whole.repairs.group_by("column", "from", "to").agg(pl.col("rows").sum())
+    assert_frame_equal(sums, theirs, check_row_order=False)
+
+
+def check_places(folder: Path, intake: Intake) -> None:
+    """Each rejection names a row of its file that has the id it tells."""
+    for file, row, told in intake.rejected.select("file", "row", "id").iter_rows():
+        raw = (folder / file).read_bytes()
+        encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+        line = raw.decode(encoding, errors="replace").splitlines()[row - 1]
+        assert line.replace(";", ",").split(",")[0] == told
+
+
+def test_parts_wait_on_disk_and_come_in_ranges(tmp_path: Path) -> None:
+    drop = spoil(make_drop(700))
+    whole = take(write_drop(tmp_path / "whole", drop), limits=ALL)
+    folder = write_drop(tmp_path / "parts", drop)
+    for table in drop:
+        write_parts(folder, drop, table, [100, 101, 350])
+    (tmp_path / "scratch").mkdir()
+    files = wait_for_files(folder, minutes=0, settle_seconds=0)
+    reading = read_drop(files, labelled=False, scratch=Scratch(tmp_path / "scratch"), plan=MemoryPlan(range_rows=1000))
+    ranges = list(reading.ranges())
+    assert len(ranges) > 1
+    for name in drop:
+        found = pl.concat(part[name] for part in ranges).sort("row").drop("row")
+        assert_frame_equal(found, whole.tables[name].drop("row"))
+    assert_frame_equal(
+        without_places(reading.conclude(ALL).rejected), without_places(whole.rejected), check_row_order=False
+    )
+
+
+def test_parquet_parts(tmp_path: Path) -> None:
+    drop = make_drop(40)
+    folder = write_drop(tmp_path, drop)
+    whole = take(folder)
+    (folder / "money.csv").unlink()
+    rows = pl.DataFrame(drop["money"][1:], schema=[str(name) for name in drop["money"][0]], orient="row")
+    for place, part in enumerate([rows.head(15), rows.head(0), rows.slice(15)]):
+        path = folder / "money" / f"month={place}" / f"part-{place}.snappy.parquet"
+        path.parent.mkdir(parents=True)
+        part.write_parquet(path)
+    (folder / "money" / "_SUCCESS").touch()
+    (folder / "money" / ".part-0.crc").touch()
+    parts = take(folder)
+    assert_frame_equal(parts.tables["money"].drop("row"), whole.tables["money"].drop("row"))
+    assert [(file["file"], file["rows"]) for file in parts.files[-3:]] == [
+        ("money/month=0/part-0.snappy.parquet", 15),
+        ("money/month=1/part-1.snappy.parquet", 0),
+        ("money/month=2/part-2.snappy.parquet", 25),
+    ]
+
+
+def test_a_summary_has_one_row_for_a_table(tmp_path: Path) -> None:
+    drop = make_drop(40)
+    folder = write_drop(tmp_path, drop)
+    write_parts(folder, drop, "money", [15])
+    intake = take(folder)
+    row = next(line for line in summarise_intake(intake, {}).splitlines() if "money/" in line)
+    assert " ".join(row.split()) == "money/ (2 files) csv utf-8 + cp1251 , + ; . + , CRLF + LF 40 40 0 0 0"
+    assert [*describe_intake(intake, {})["rows"]] == [
+        "market_file.csv",
+        "market_money.csv",
+        "market_time.csv",
+        "money/",
+    ]
+
+
+def refusal(folder: Path, kind: type[JobError]) -> tuple[str, ...]:
+    with pytest.raises(kind) as caught:
+        find_files(folder)
+    return caught.value.problems
+
+
+@pytest.fixture
+def parted(tmp_path: Path) -> Path:
+    drop = make_drop(40)
+    folder = write_drop(tmp_path / "drop", drop)
+    write_parts(folder, drop, "money", [15, 20], styles=(Style(),))
+    return folder
+
+
+ENDINGS = ".csv or .csv.gz or .csv.zst or .parquet"
+
+
+def test_what_is_no_part(parted: Path, tmp_path: Path) -> None:
+    (parted / "money" / "notes.txt").write_text("hello")
+    (parted / "money" / "empty.csv").touch()
+    (parted / "money" / "other.parquet").write_bytes(b"PAR1")
+    (tmp_path / "outside.csv").write_text("id,x")
+    (parted / "money" / "link.csv").symlink_to(tmp_path / "outside.csv")
+    assert refusal(parted, DropError) == (
+        "money/empty.csv: found an empty file (0 bytes), expected a table with headings",
+        "money/link.csv: found a link that leaves the drop, expected a file inside the drop",
+        f"money/notes.txt: found another, expected a file ending in {ENDINGS}",
+        "money/: found money/part-0002.csv and money/other.parquet, expected files of one format",
+    )
+
+
+def test_a_folder_without_files_is_not_complete(parted: Path) -> None:
+    shutil.rmtree(parted / "money")
+    (parted / "money" / "_temporary").mkdir(parents=True)
+    (parted / "money" / "_temporary" / "part-0.csv").write_text("half")
+    (parted / "market_time.csv").unlink()
+    assert refusal(parted, DropIncompleteError) == (
+        f"{parted}: found no such file, expected market_time.* ending in {ENDINGS}",
+        f"money/: found none, expected files ending in {ENDINGS}",
+    )
+
+
+def test_a_file_and_a_folder_of_one_table(parted: Path) -> None:
+    (parted / "money.csv").write_text("id")
+    assert refusal(parted, DropError) == (f"{parted}: found money, money.csv, expected one file for the table money",)
+
+
+def test_the_marker_names_parts(parted: Path) -> None:
+    files = find_files(parted)
+    whole = [file for table in files.values() for file in table.files]
+    (parted / "_READY").write_text("".join(f"{hash_file(file)}  ./{file.name}\n" for file in whole))
+    assert check_ready_marker(parted, find_files(parted))
+    (parted / "_READY").write_text("".join(f"{file.name} {file.stamp.size}\n" for file in whole[:-1]))
+    with pytest.raises(DropIncompleteError) as caught:
+        check_ready_marker(parted, find_files(parted))
+    assert caught.value.problems == (f"_READY: found none, expected a line for {whole[-1].name}",)
+
+
+@pytest.mark.parametrize("change", ["new", "grown", "gone"])
+def test_a_folder_that_changes_while_it_is_read(parted: Path, change: str) -> None:
+    files = find_files(parted)
+    part = parted / "money" / "part-0000.csv"
+    if change == "new":
+        (parted / "money" / "zz.csv").write_bytes(part.read_bytes())
+    elif change == "grown":
+        part.write_bytes(part.read_bytes() + b"1,2\r\n")
+    else:
+        part.unlink()
+    with pytest.raises(DropIncompleteError, match="changed while it was read"):
+        read_drop(files, labelled=False)
+
+
+def test_problems_name_the_part_and_its_row(parted: Path) -> None:
+    part = parted / "money" / "part-0002.csv"
+    whole = part.read_bytes()
+    part.write_bytes(whole + b"".join(b"%d,x\r\n" % (900 + place) for place in range(9)))
+    with pytest.raises(DropError) as caught:
+        take(parted)
+    row = whole.count(b"\n") + 1
+    assert any(
+        problem.startswith(f"money/part-0002.csv, row {row}, column «Прибыль»: ") for problem in caught.value.problems
+    )
+    part.write_bytes(whole + b"1," + b"9" * (LINE_LIMIT + 1))
+    with pytest.raises(DropError) as caught:
+        take(parted)
+    assert caught.value.problems == (
+        f"money/part-0002.csv, row {row}: found a longer one, expected at most 65,536 characters in a line",
+    )
+
+
+def test_a_cut_part_is_named(parted: Path) -> None:
+    part = parted / "money" / "part-0002.csv"
+    lines = part.read_bytes().splitlines(keepends=True)
+    part.write_bytes(b"".join(lines[:-1]).rstrip())
+    with pytest.raises(DropError) as caught:
+        take(parted)
+    assert caught.value.problems == (
+        f"money/part-0002.csv, row {len(lines) - 1}: found no line end, and no rows (or not of each month) for 1 of "
+        "the drop's customers, expected a whole file (it seems cut)",
+    )
