@@ -488,8 +488,8 @@ def sample(
 
 @main.command(context_settings=SETTINGS)
 @_limit_options
-@click.option("--outcome", type=FOLDER, required=True, metavar="DROP", help="The labelled drop of three months later.")
-@click.option("--run", type=FOLDER, required=True, metavar="RUN", help="The published run: OUT/runs/ID.")
+@click.option("--outcome", type=PLACE, required=True, metavar="DROP", help="The labelled drop of three months later.")
+@click.option("--run", type=PLACE, required=True, metavar="RUN", help="The published run: OUT/runs/ID.")
 @click.option(
     "--output", type=FOLDER, metavar="DIR", help="Where lift.json and lift.html appear.  [default: OUT/lift/ID]"
 )
@@ -500,8 +500,8 @@ def sample(
 def lift(
     call: Invocation,
     *,
-    run: Path,
-    outcome: Path,
+    run: Place,
+    outcome: Place,
     output: Path | None,
     seed: int,
     wait: float,
@@ -520,17 +520,24 @@ def lift(
     """  # noqa: D301 - Click reads the character
     from job.campaign.publish import run_lift  # noqa: PLC0415
     from job.campaign.summary import summarise_lift  # noqa: PLC0415
+    from job.storage.run import delivered, published_run  # noqa: PLC0415
 
-    published = run_lift(
-        run,
-        outcome,
-        output=output,
-        limits=_limits(max_rejected, max_unknown),
-        seed=seed,
-        wait_minutes=wait,
-        settle_seconds=settle,
-        progress=call.enter_stage,
-    )
+    if output is None and not isinstance(run, Path):
+        raise SettingsError("--output DIR is needed where the run is in object storage")
+    with (
+        published_run(run, ["scored.parquet"]) as folder,
+        delivered(outcome, minutes=wait, settle_seconds=settle) as delivery,
+    ):
+        published = run_lift(
+            folder,
+            delivery.folder,
+            output=output,
+            limits=_limits(max_rejected, max_unknown),
+            seed=seed,
+            wait_minutes=delivery.minutes,
+            settle_seconds=settle,
+            progress=call.enter_stage,
+        )
     click.echo(summarise_lift(published.lift, run_id=published.run_id, folder=published.folder))
 
 

@@ -273,3 +273,16 @@ def test_tables_of_many_files_from_a_store(store: Any, dirty_drop: Path, tmp_pat
     told = score("s3://shop/in", tmp_path / "out")
     assert told.exit_code == 3
     assert told.stderr.startswith("s3://shop/in/market_money/month=2026-10/part.csv, column «what»: ")
+
+
+def test_lift_of_a_run_in_a_store(store: Any, small_drop: Path, tmp_path: Path) -> None:
+    assert score(small_drop, "s3://shop/out").exit_code == 0
+    assert score(small_drop, tmp_path / "local").exit_code == 0
+    later = tmp_path / "later"
+    call("sample", "--outcome-of", tmp_path / "local" / "latest", "--seed", 1, later)
+    put_folder(store, later, "later")
+    asked = ("lift", "--run", "s3://shop/out/latest", "--outcome", "s3://shop/later")
+    assert refusal(call(*asked)) == (2, "--output DIR is needed where the run is in object storage\n")
+    result = call(*asked, "--output", tmp_path / "lift")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((tmp_path / "lift" / "lift.json").read_bytes())["run_id"] == only_run(store)
