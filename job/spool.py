@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY_STEP: Final = 256  # every so many rows of a run, its key is kept in memory
+RUN_BYTES: Final = 32 << 20  # rows are put in order and away together: the fewer runs, the fewer must be merged
+BATCH_ROWS: Final = 1024  # that are read from a file together: a range takes little of each run
 
 Bound = Any  # a key, or None where a range has no end
 
@@ -60,7 +62,7 @@ class Scratch:
             path = self._folder / f"{self._files:05}.arrow"
             self._files += 1
         try:
-            frame.write_ipc(path, compression="uncompressed")
+            frame.write_ipc(path, compression="uncompressed", record_batch_size=BATCH_ROWS)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise OutputError(f"{self._folder}: cannot be written: {_reason(error)}") from error
         return path
@@ -108,6 +110,8 @@ class Spool:
         self._key = key
         self._stored = dict(stored or {})
         self._runs: list[_Run] = []
+        self._pending: list[pl.DataFrame] = []
+        self._pending_bytes = 0
 
     @property
     def key(self) -> str:
@@ -117,13 +121,23 @@ class Spool:
     @property
     def height(self) -> int:
         """The rows that were added."""
-        return sum(run.height for run in self._runs)
+        return sum(run.height for run in self._runs) + sum(rows.height for rows in self._pending)
 
     def append(self, rows: pl.DataFrame) -> None:
         """Add rows (columns as in the schema, any order of rows). Raises OutputError if they cannot be written."""
         if rows.is_empty():
             return
-        rows = rows.select(self.schema.names())
+        self._pending.append(rows.select(self.schema.names()))
+        self._pending_bytes += int(rows.estimated_size())
+        if self._pending_bytes >= RUN_BYTES:
+            self._put_away()
+
+    def _put_away(self) -> None:
+        """Make a run of the rows that were added last."""
+        if not self._pending:
+            return
+        rows = pl.concat(self._pending)
+        self._pending, self._pending_bytes = [], 0
         if not rows[self._key].is_sorted():
             rows = rows.sort(self._key, maintain_order=True)
         keys = rows[self._key]
@@ -137,6 +151,7 @@ class Spool:
 
     def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the rows with a key from `low`, below `high`, by key; equal keys in the order they were added."""
+        self._put_away()
         parts = [part for run in self._runs if (part := run.read(low, high)) is not None]
         if not parts:
             return self.schema.to_frame()
@@ -147,6 +162,7 @@ class Spool:
 
     def keys(self) -> pl.Series:
         """Return some of the keys (every 256th of each run), in no order."""
+        self._put_away()
         return pl.concat([self.schema.to_frame()[self._key], *(run.keys for run in self._runs)])
 
     def ranges(self, rows: int) -> Iterator[pl.DataFrame]:
@@ -168,6 +184,7 @@ class Spool:
             else:
                 self._scratch.free_memory(run.bytes)
         self._runs.clear()
+        self._pending, self._pending_bytes = [], 0
 
 
 def cut_ranges(spools: Iterable[Spool], rows: int) -> list[tuple[Bound, Bound]]:

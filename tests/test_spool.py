@@ -33,6 +33,7 @@ def rows(ids: list[int], start: int = 0) -> pl.DataFrame:
 @given(
     st.lists(st.lists(st.integers(-50, 50), max_size=60), max_size=6),
     st.sampled_from([0, 400, 10**9]),
+    st.sampled_from([1, 1000, 10**9]),
     st.integers(1, 30),
     st.none() | st.integers(-60, 60),
     st.none() | st.integers(-60, 60),
@@ -41,11 +42,13 @@ def test_read_is_sort_and_filter(  # noqa: PLR0917 - hypothesis hands them over
     tmp_path_factory: pytest.TempPathFactory,
     parts: list[list[int]],
     memory: int,
+    run_bytes: int,
     step: int,
     low: int | None,
     high: int | None,
 ) -> None:
-    spool_module.KEY_STEP, before = 7, spool_module.KEY_STEP
+    before = spool_module.KEY_STEP, spool_module.RUN_BYTES
+    spool_module.KEY_STEP, spool_module.RUN_BYTES = 7, run_bytes
     try:
         spool = Spool(Scratch(tmp_path_factory.mktemp("scratch"), memory), SCHEMA, "id", stored=STORED)
         added = [rows(ids, 1000 * place) for place, ids in enumerate(parts)]
@@ -62,7 +65,7 @@ def test_read_is_sort_and_filter(  # noqa: PLR0917 - hypothesis hands them over
         assert spool.height == everything.height
         assert_frame_equal(spool.in_memory().read(), everything)
     finally:
-        spool_module.KEY_STEP = before
+        spool_module.KEY_STEP, spool_module.RUN_BYTES = before
 
 
 def test_ranges_are_about_as_long_as_asked_for_and_never_part_a_key(tmp_path: Path) -> None:
@@ -79,6 +82,7 @@ def test_ranges_are_about_as_long_as_asked_for_and_never_part_a_key(tmp_path: Pa
 def test_files_are_gone_once_cleared(tmp_path: Path) -> None:
     spool = Spool(Scratch(tmp_path, 0), SCHEMA, "id")
     spool.append(rows([2, 1]))
+    assert spool.read()["id"].to_list() == [1, 2]
     assert len(list(tmp_path.iterdir())) == 1
     spool.clear()
     assert (list(tmp_path.iterdir()), spool.height, spool.read().height) == ([], 0, 0)
@@ -88,15 +92,19 @@ def test_memory_is_taken_and_given_back(tmp_path: Path) -> None:
     part = rows([1, 2, 3])
     scratch = Scratch(tmp_path, int(part.estimated_size()))
     first, second = (Spool(scratch, SCHEMA, "id") for _ in range(2))
-    first.append(part)
-    second.append(part)
+    for spool in (first, second):
+        spool.append(part)
+        assert spool.read().height == 3
     assert len(list(tmp_path.iterdir())) == 1
     first.clear()
     second.append(part)
+    assert second.read().height == 6
     assert len(list(tmp_path.iterdir())) == 1
     assert second.read()["id"].to_list() == [1, 1, 2, 2, 3, 3]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    spool = Spool(Scratch(tmp_path / "nowhere", 0), SCHEMA, "id")
+    spool.append(rows([1]))
     with pytest.raises(OutputError, match=r"nowhere: cannot be written: "):
-        Spool(Scratch(tmp_path / "nowhere", 0), SCHEMA, "id").append(rows([1]))
+        spool.read()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from job import spool
 from job.intake import table as table_module
 from job.intake.accept import Limits
 from job.memory import MemoryPlan
@@ -36,6 +37,7 @@ def run(drop: Path, output: Path, plan: MemoryPlan, *, budget: float | None = 80
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "plan_memory", lambda _: plan)
         patch.setattr(table_module, "FIRST_BYTES", min(table_module.FIRST_BYTES, plan.block_bytes))
+        patch.setattr(spool, "RUN_BYTES", 1 if plan is TINY else 50_000)
         if plan is TINY:
             patch.setattr(population, "LISTED_ROWS", 100)
             patch.setattr(population, "ORDERED_ROWS", 300)
