@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,10 +15,11 @@ from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, JobError, Setting
 from job.invocation import Invocation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from job.intake.accept import Limits
     from job.logs import Log
+    from job.spark.engine import SparkEngine
     from job.storage.run import Place
 
 SETTINGS: dict[str, Any] = {"max_content_width": 100}
@@ -206,6 +208,18 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
     "--scratch", type=FOLDER, metavar="DIR", help="Where larger drops, and copies of objects, wait.  [default: OUT]"
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["local", "spark"]),
+    default="local",
+    show_default=True,
+    help="Who does the work: this process, or executors of --spark-remote.",
+)
+@click.option(
+    "--spark-remote",
+    metavar="URL",
+    help="A Spark Connect endpoint, sc://HOST:15002; its executors see DROP and OUT under the same paths.",
+)
+@click.option(
     "--drift-warn",
     type=click.FloatRange(0, min_open=True),
     default=0.1,
@@ -253,6 +267,8 @@ def score(
     no_report: bool,
     memory_limit: int,
     scratch: Path | None,
+    engine: Literal["local", "spark"],
+    spark_remote: str | None,
     drift_warn: float,
     drift_stop: float,
     force: bool,
@@ -279,25 +295,29 @@ def score(
     missing = [] if no_report else missing_libraries()
     if missing:
         click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)
-    published = score_places(
-        drop,
-        output,
-        artifacts=artifacts or default_folder(),
-        limits=_limits(max_rejected, max_unknown),
-        campaign=Campaign(name=campaign, control_share=control_share, budget=budget),
-        segments_file=segments,
-        segment_change=segment_change,
-        campaign_format=campaign_format,
-        with_report=not no_report and not missing,
-        wait_minutes=wait,
-        settle_seconds=settle,
-        memory_limit=memory_limit << 20,
-        scratch=scratch,
-        drift_limits=(drift_warn, drift_stop),
-        force=force,
-        keep_runs=keep_runs,
-        progress=call.enter_stage,
-    )
+    if (engine == "spark") != (spark_remote is not None):
+        raise SettingsError("--engine spark and --spark-remote go together")
+    with _spark_engine(spark_remote) as chosen_engine:
+        published = score_places(
+            drop,
+            output,
+            artifacts=artifacts or default_folder(),
+            limits=_limits(max_rejected, max_unknown),
+            campaign=Campaign(name=campaign, control_share=control_share, budget=budget),
+            segments_file=segments,
+            segment_change=segment_change,
+            campaign_format=campaign_format,
+            with_report=not no_report and not missing,
+            wait_minutes=wait,
+            settle_seconds=settle,
+            memory_limit=memory_limit << 20,
+            scratch=scratch,
+            drift_limits=(drift_warn, drift_stop),
+            force=force,
+            keep_runs=keep_runs,
+            engine=chosen_engine,
+            progress=call.enter_stage,
+        )
     outcome = published.outcome
     call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
     if not outcome.is_new:
@@ -309,6 +329,22 @@ def score(
         for line in tell_findings(drift):
             click.echo(line, err=True)
         ctx.exit(EXIT_LOOK)
+
+
+@contextmanager
+def _spark_engine(remote: str | None) -> Iterator[SparkEngine | None]:
+    """Give the engine for a Spark Connect endpoint, None without one."""
+    if remote is None:
+        yield None
+        return
+    from job.spark.engine import SparkEngine  # noqa: PLC0415 - an extra
+    from job.spark.session import Cluster  # noqa: PLC0415
+
+    cluster = Cluster(remote)
+    try:
+        yield SparkEngine(cluster)
+    finally:
+        cluster.close()
 
 
 @main.command(context_settings=SETTINGS)

@@ -1,6 +1,7 @@
 """Everything that may stop the job, each with its exit code.
 
     JobError
+    ├── EngineError             1  the engine that was asked for cannot be reached, or gave up
     ├── SettingsError           2  an option's value, or options that do not go together
     ├── DropError               3  the drop is bad: carries every problem found
     ├── ArtifactError           4  the model artifact is missing, altered or of an incompatible version
@@ -73,6 +74,12 @@ class JobError(Exception):
     def problems(self) -> tuple[str, ...]:
         """One line for each problem, as printed."""
         return tuple(str(defect) for defect in self.defects)
+
+
+class EngineError(JobError):
+    """The engine that was asked for cannot be reached, or gave up: a later try may succeed."""
+
+    exit_code = EXIT_DEFECT
 
 
 class SettingsError(JobError):

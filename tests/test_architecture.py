@@ -33,11 +33,13 @@ ALLOWED = {
     "job.scoring": {"job.report", "job.supervisor"},
     "job.storage": {"job.scoring"},
     "job.training": set(),
+    "job.spark": {"job.scoring", "job.report"},
     "job.campaign": {"job.sample", "job.scoring"},
     "job.report": set(),
     "job.cli": {
         "job.scoring",
         "job.storage",
+        "job.spark",
         "job.training",
         "job.campaign",
         "job.report",
@@ -62,7 +64,7 @@ BELOW = {
     "job.features",
     "job.models",
 }
-for upper in ("job.scoring", "job.storage", "job.training", "job.campaign", "job.report", "job.cli"):
+for upper in ("job.scoring", "job.storage", "job.spark", "job.training", "job.campaign", "job.report", "job.cli"):
     ALLOWED[upper] = ALLOWED[upper] | BELOW
 
 

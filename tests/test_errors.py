@@ -34,6 +34,7 @@ def test_shorten_gives_one_short_printable_line(text: str) -> None:
 def test_every_error_has_its_own_exit_code_of_the_contract() -> None:
     codes = {kind.__name__: kind.exit_code for kind in JobError.__subclasses__()}
     assert codes == {
+        "EngineError": 1,
         "SettingsError": 2,
         "DropError": 3,
         "ArtifactError": 4,

@@ -13,7 +13,7 @@ import polars as pl
 
 from job.errors import DropError, Problem, shorten
 from job.intake.parts import read_parts
-from job.intake.table import REPAIRS_SCHEMA, Broken, TableIntake, count_broken
+from job.intake.table import REPAIRS_SCHEMA, Broken, TableIntake, add_broken, count_broken
 from job.intake.validate import concat_rejected, reject_rows
 from job.memory import MemoryPlan
 from job.prefetch import mapped
@@ -176,6 +176,34 @@ class _Tally:
     months: Counter[str] = field(default_factory=Counter)
     lacking: int = 0
 
+    def add(self, more: _Tally) -> None:
+        """Add what was counted of other ranges."""
+        self.used += more.used
+        self.repaired += more.repaired
+        self.dropped += more.dropped
+        self.rejected += more.rejected
+        self.contradicting += more.contradicting
+        add_broken(self.broken, more.broken)
+        self.ids += more.ids
+        self.shared += more.shared
+        self.months.update(more.months)
+        self.lacking += more.lacking
+
+
+@dataclass(frozen=True)
+class Tallies:
+    """What is counted over ranges of ids, of all tables; a plain value that can be sent.
+
+    Args:
+        tables: table -> what is counted of it.
+        known: distinct customers in `market_file`, of readable rows.
+        accepted: those of them with an accepted row there.
+    """
+
+    tables: dict[str, _Tally]
+    known: int
+    accepted: int
+
 
 class DropReading:
     """A drop whose rows were judged by themselves, and now are by what the others say.
@@ -215,6 +243,18 @@ class DropReading:
         for table in self.read.values():
             table.accepted_rows.clear()
             table.refuted_rows.clear()
+
+    @property
+    def tallies(self) -> Tallies:
+        """What was counted of the ranges that were taken."""
+        return Tallies(self._tallies, self._known, self._accepted)
+
+    def absorb(self, tallies: Tallies) -> None:
+        """Count ranges that somebody else has taken, of a reading of the same files."""
+        for name, tally in tallies.tables.items():
+            self._tallies[name].add(tally)
+        self._known += tallies.known
+        self._accepted += tallies.accepted
 
     def conclude(self, limits: Limits) -> Intake:
         """Return what became of all rows.

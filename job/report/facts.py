@@ -84,6 +84,16 @@ class FactsTally:
         self._sums["contacts"].append(table.select(contacts))
         self._sample(table)
 
+    def gathered(self) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+        """Return what was counted, and the customers that may be compared, for `absorb`."""
+        return {name: pl.concat(sums) for name, sums in self._sums.items()}, pl.concat(self._part)
+
+    def absorb(self, sums: dict[str, pl.DataFrame], sample: pl.DataFrame) -> None:
+        """Add what somebody else has gathered of other customers; `sample` needs only those of the lowest hashes."""
+        for name, counted in sums.items():
+            self._sums[name].append(counted)
+        self._sample(sample)
+
     def facts(self) -> dict[str, Any]:
         """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values."""
         part = pl.concat(self._part).sort("id")

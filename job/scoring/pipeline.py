@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from job import __version__
 from job.features import check_some_scored
-from job.intake.accept import Limits, read_drop
 from job.intake.drop import wait_for_files
 from job.memory import DEFAULT_LIMIT, plan_memory
 from job.models.artifact import Artifact, load_artifact
@@ -20,6 +19,7 @@ from job.models.reasons import Explainer, usual_values
 from job.models.reference import read_reference
 from job.scoring.campaign import Campaign, describe_campaign
 from job.scoring.drift import STOP, WARN, check_limits, tell_findings
+from job.scoring.engine import Engine, LocalEngine
 from job.scoring.manifest import (
     count_customers,
     count_rows,
@@ -28,7 +28,7 @@ from job.scoring.manifest import (
     read_previous,
     segment_warnings,
 )
-from job.scoring.population import Finisher, find_cuts, score_drop, write_tables
+from job.scoring.population import Finisher
 from job.scoring.publish import (
     MANIFEST,
     RUNS,
@@ -48,6 +48,8 @@ from job.spool import Scratch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from job.intake.accept import Limits
 
 CampaignFormat = Literal["csv", "xlsx"]
 
@@ -102,6 +104,7 @@ def run_scoring(
     memory_limit: int = DEFAULT_LIMIT,
     scratch: Path | None = None,
     drop_name: str | None = None,
+    engine: Engine | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Score a drop and publish the run under `output`.
@@ -124,6 +127,7 @@ def run_scoring(
         memory_limit: bytes that the process may take.
         scratch: where the rows of large drops wait; None is the output.
         drop_name: what the manifest calls the drop; None is its path.
+        engine: who does the work; None is this process. The results, and the run's name, are the same.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -131,6 +135,7 @@ def run_scoring(
     """
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
+    engine = engine or LocalEngine()
     check_limits(*drift_limits)
     with watch.stage("model"):
         segmentation = load_segmentation(segments_file)
@@ -143,7 +148,7 @@ def run_scoring(
     with locked_output(output), scratch_folder(scratch or output) as waiting:
         space = Scratch(waiting, plan.kept_bytes)
         with watch.stage("intake"):
-            reading = read_drop(files, labelled=False, scratch=space, plan=plan)
+            reading = engine.read(files, folder=waiting, space=space, plan=plan)
         settings = {
             "max_rejected": limits.rejected,
             "max_unknown": limits.unknown,
@@ -161,17 +166,17 @@ def run_scoring(
             keep_newest(output, keep_runs, run_id=run_id)
             return Outcome(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")), is_new=False)
         with watch.stage("score"):
-            population = score_drop(reading, artifact, space)
+            population = engine.score(reading, artifact, space)
             intake = reading.conclude(limits)
             check_some_scored(population.scored, population.excluded_by_reason)
         with watch.stage("cut"):
-            cuts, least_urgent = find_cuts(
-                population, explainer, artifact.thresholds, segmentation, campaign, space=space, rows=plan.customers
+            cuts, least_urgent = engine.cut(
+                population, explainer, artifact, segmentation, campaign, space=space, rows=plan.customers
             )
         finisher = Finisher(artifact, explainer, segmentation, campaign, cuts, least_urgent, reference)
         with staged_run(output, run_id) as staged:
             with watch.stage("write"):
-                written = write_tables(staged, population, intake, finisher, space=space, rows=plan.customers)
+                written = engine.write(staged, population, intake, finisher, space=space, rows=plan.customers)
                 previous, previous_customers = read_previous(output, segmentation.digest)
                 segments = describe_segments(written.segments, segmentation, previous=previous)
                 changes = segment_warnings(

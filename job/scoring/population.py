@@ -239,6 +239,16 @@ class Finisher:
         if part.drift is not None:
             self._counts = add_counts(self._counts, part.drift)
 
+    @property
+    def drift_counts(self) -> pl.DataFrame:
+        """What was counted to judge drift; see `count_drift`."""
+        return self._counts
+
+    def absorb(self, sums: dict[str, pl.DataFrame], sample: pl.DataFrame, drift: pl.DataFrame) -> None:
+        """Count customers that somebody else has finished: `FactsTally.gathered`, and `drift_counts`."""
+        self.facts.absorb(sums, sample)
+        self._counts = add_counts(self._counts, drift)
+
     def judge_drift(self, delivered: int, limits: tuple[float, float]) -> dict[str, Any] | None:
         """Return how the finished customers differ from training, None if the artifact does not say what that was.
 
@@ -305,10 +315,27 @@ def write_tables(
             segments.append(part.segments)
             contacts.append(choose_contacts(scored).select((-pl.col("profit_at_risk")).alias("order"), *SCORED_COLUMNS))
         hashes["scored.csv"] = text.sha256
-    nobody = contacts_table(list_contacts(SCORED_DTYPES.to_frame(), finisher.segmentation))
+    hashes |= write_lists(folder, contacts, population, intake, finisher.segmentation)
+    return Written(add_segments(segments), contacts, hashes)
+
+
+def write_lists(
+    folder: Path, contacts: Spool, population: Population, intake: Intake, segmentation: Segmentation
+) -> dict[str, str]:
+    """Write `campaign.csv`, `excluded.csv` and `rejected.csv`; return the SHA-256 of each.
+
+    Args:
+        folder: where to; it must exist.
+        contacts: see `Written.contacts`.
+        population: for those who are not scored.
+        intake: the drop, with its rejections.
+        segmentation: the segments and their offers.
+    """
+    hashes = {}
+    nobody = contacts_table(list_contacts(SCORED_DTYPES.to_frame(), segmentation))
     with CsvTable(folder / "campaign.csv", nobody, **RUSSIAN) as campaign:
         for listed in contacts.ranges(LISTED_ROWS):
-            campaign.add(contacts_table(list_contacts(listed.drop("order"), finisher.segmentation)))
+            campaign.add(contacts_table(list_contacts(listed.drop("order"), segmentation)))
         hashes["campaign.csv"] = campaign.sha256
     with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:
         for others in population.excluded.ranges(LISTED_ROWS):
@@ -320,7 +347,7 @@ def write_tables(
             for bad in rejections.ranges(LISTED_ROWS):
                 rejected.add(without_formulas(bad))
         hashes["rejected.csv"] = rejected.sha256
-    return Written(add_segments(segments), contacts, hashes)
+    return hashes
 
 
 def _stored(schema: pl.Schema) -> dict[str, pl.DataType]:

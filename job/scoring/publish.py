@@ -223,19 +223,20 @@ def heal_latest(output: Path, run_id: str) -> None:
 
 
 def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> dict[str, dict[str, object]]:
-    """Return name -> size in bytes and SHA-256 of every file in a folder.
+    """Return name -> size in bytes and SHA-256 of every file in a folder; of one in a folder of it, `folder/name`.
 
     Args:
         folder: of the files.
         known: name -> SHA-256 of the files that were hashed as they were written.
     """
     described: dict[str, dict[str, object]] = {}
-    for path in sorted(folder.iterdir()):
-        digest = (known or {}).get(path.name)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        digest = (known or {}).get(name)
         if digest is None:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        described[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
+        described[name] = {"bytes": path.stat().st_size, "sha256": digest}
     return described
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import queue
 import threading
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 GROUP_ROWS: Final = 100_000  # of a Parquet row group: all parts are cut to it, so that parts do not show
+
+COPY_BYTES: Final = 1 << 20
 
 
 class CsvTable:
@@ -50,6 +52,12 @@ class CsvTable:
         """Write some rows."""
         if rows.height:
             self._write(rows, include_header=False, **{**self._style, "include_bom": False})
+
+    def add_text(self, text: BinaryIO) -> None:
+        """Write rows that are text already, in the same style and without headings."""
+        while block := text.read(COPY_BYTES):
+            self._digest.update(block)
+            self._stream.write(block)
 
     @property
     def sha256(self) -> str:

@@ -108,12 +108,13 @@ def send_run(bucket: Bucket, run: Path, lease: Lease) -> None:
     manifest: Mapping[str, Any] = json.loads((run / MANIFEST).read_bytes())
     names: list[str] = []
     with _removed_unless_whole(bucket, names, lease):
-        for path in sorted(run.iterdir(), key=lambda path: (path.name == SUCCESS, path.name == MANIFEST, path.name)):
+        files = {path.relative_to(run).as_posix(): path for path in run.rglob("*") if path.is_file()}
+        for file in sorted(files, key=lambda file: (file == SUCCESS, file == MANIFEST, file)):
             lease.check()
-            name = f"{RUNS}/{run.name}/{path.name}"
+            name, path = f"{RUNS}/{run.name}/{file}", files[file]
             names.append(name)
             bucket.send(path, name)
-            _verify(bucket, name, path, manifest["outputs"].get(path.name, {}).get("sha256"))
+            _verify(bucket, name, path, manifest["outputs"].get(file, {}).get("sha256"))
 
 
 def _verify(bucket: Bucket, name: str, path: Path, digest: str | None) -> None:

@@ -1,0 +1,256 @@
+"""A run on Spark: the driver plans, adds up and publishes; executors do what takes long (`job.spark.work`)."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from job import __version__
+from job.errors import DropError, EngineError, OutputError, Problem, SettingsError
+from job.intake.accept import DropReading
+from job.intake.pieces import PIECE_BYTES, join_pieces, survey_file
+from job.report.facts import SAMPLE
+from job.scoring.campaign import budget_parts
+from job.scoring.cuts import DECILES, Cuts
+from job.scoring.manifest import add_segments
+from job.scoring.population import EXCLUDED_SCHEMA, Population, Written, write_lists
+from job.scoring.tables import CsvTable
+from job.spark import work
+from job.spark.selection import add_bins, find_last_reached, find_places
+from job.spool import Spool
+from schemas.scored import SCORED_DTYPES
+from schemas.vocabulary import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from job.intake.accept import Intake
+    from job.intake.drop import TableFile
+    from job.intake.table import TableIntake
+    from job.memory import MemoryPlan
+    from job.models.artifact import Artifact
+    from job.models.reasons import Explainer
+    from job.scoring.campaign import Campaign
+    from job.scoring.cuts import Place
+    from job.scoring.population import Finisher
+    from job.scoring.segments import Segmentation
+    from job.spark.session import Cluster
+    from job.spool import Scratch
+
+SCORED: Final = "scored.parquet"
+
+
+@dataclass
+class SparkPopulation(Population):
+    """The customers of a drop, in files. Args: ranges: of ids, in order."""
+
+    ranges: list[work.StoredRange] = field(default_factory=list)
+
+    @property
+    def scored(self) -> int:
+        """How many customers are scored."""
+        return sum(part.height for part in self.ranges)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of scored customers that have any, in the order of their ids."""
+        return [part.customers for part in self.ranges if part.height]
+
+
+class SparkEngine:
+    """A Spark Connect endpoint, whose executors see the drop and the scratch folder under the same paths.
+
+    Args:
+        cluster: the endpoint.
+        piece_bytes: of a text file, read by one executor at a time.
+    """
+
+    def __init__(self, cluster: Cluster, *, piece_bytes: int = PIECE_BYTES) -> None:
+        self._cluster = cluster
+        self._piece_bytes = piece_bytes
+        self._pieces: list[tuple[str, work.StoredPiece]] = []
+
+    def read(self, files: Mapping[str, TableFile], *, folder: Path, space: Scratch, plan: MemoryPlan) -> DropReading:
+        """Judge each row by itself; see `Engine`.
+
+        Raises:
+            SettingsError: executors have another version of the job, or do not see the drop or the scratch folder.
+        """
+        self._desk, self._plan = work.Desk(folder.absolute()), plan
+        self._check_executors([*(file.path.absolute() for file in files.values()), self._desk.folder])
+        files = {name: replace(file, path=file.path.absolute()) for name, file in files.items()}
+        surveys, problems = {}, {}
+        for name in TABLES:
+            try:
+                surveys[name] = survey_file(files[name], labelled=False, plan=plan, piece_bytes=self._piece_bytes)
+            except DropError as error:
+                problems[name] = error
+        tasks = [(name, number) for name, survey in surveys.items() for number in range(len(survey.pieces))]
+        read = self._cluster.spread(work.ReadPiece(self._desk, surveys, plan), tasks)
+        tables: dict[str, TableIntake] = {}
+        for name, survey in surveys.items():
+            own = [told for (table, _), told in zip(tasks, read, strict=True) if table == name]
+            try:
+                pieces = _unrefused(own)
+                tables[name] = join_pieces(survey, [piece.counts for piece in pieces], space)
+            except DropError as error:
+                problems[name] = error
+                continue
+            for piece in pieces:
+                _move(piece.rejected, tables[name].rejected_rows)
+            self._pieces += [(name, piece) for piece in pieces]
+        for file in files.values():
+            file.check_unchanged()
+        if problems:
+            raise DropError([defect for name in TABLES if name in problems for defect in problems[name].defects])
+        return DropReading(tables, plan)
+
+    def _check_executors(self, paths: Sequence[Path]) -> None:
+        (found,) = self._cluster.spread(work.look_around, [paths])
+        version, unseen = found
+        if version != __version__:
+            raise SettingsError(f"the executors have version {version} of the job, not {__version__}")
+        if unseen:
+            told = "a path that driver and executors share"
+            raise SettingsError(
+                [Problem("--engine spark", told, f"{path}, which executors do not see") for path in unseen]
+            )
+
+    def score(self, reading: DropReading, artifact: Artifact, space: Scratch) -> Population:
+        """Find the probability of each customer; see `Engine`."""
+        cuts = _range_starts([piece for _, piece in self._pieces], self._plan.range_rows)
+        read = {name: work.emptied(table) for name, table in reading.read.items()}
+        decide = work.DecideRange(self._desk, read, artifact, artifact.model.kind == "boosted")
+        ranges = self._cluster.shuffle(work.CutPiece(cuts), self._pieces, decide, cuts.len() + 1)
+        for _, piece in self._pieces:
+            piece.accepted.unlink(missing_ok=True)
+            piece.refuted.unlink(missing_ok=True)
+        excluded = Spool(space, EXCLUDED_SCHEMA, "id")
+        reasons: Counter[str] = Counter()
+        fates = dict.fromkeys(TABLES, (0, 0))
+        for part in ranges:
+            reading.absorb(part.tallies)
+            for name, path in part.rejected.items():
+                _move(path, reading.read[name].rejected_rows)
+            _move(part.excluded, excluded)
+            reasons.update(part.reasons)
+            fates = {name: (own[0] + part.fates[name][0], own[1] + part.fates[name][1]) for name, own in fates.items()}
+        nobody = Spool(space, EXCLUDED_SCHEMA, "id")
+        return SparkPopulation(nobody, excluded, dict(reasons), fates, ranges)
+
+    def cut(
+        self,
+        population: Population,
+        explainer: Explainer,
+        artifact: Artifact,
+        segmentation: Segmentation,
+        campaign: Campaign,
+        *,
+        space: Scratch,  # noqa: ARG002 - little waits
+        rows: int,  # noqa: ARG002 - ranges are small enough
+    ) -> tuple[Cuts, Place | None]:
+        """Find where the run is cut; see `Engine`."""
+        ranges, files = _own(population).ranges, _own(population).files
+        count = population.scored
+        by_risk = work.Order("risk", artifact, segmentation, campaign)
+        ranks = [-(-decile * count // DECILES) - 1 for decile in range(1, DECILES)]
+        deciles = find_places(add_bins(part.risk for part in ranges), ranks, self._fetch(by_risk, files))
+        explained = explainer.count(count)
+        least_urgent = None
+        if explained < count:
+            by_urgency = work.Order("urgency", artifact, segmentation, campaign)
+            bins = add_bins(part.urgency for part in ranges)
+            least_urgent = find_last_reached(bins, explained, self._fetch(by_urgency, files))
+        cuts = Cuts(deciles)
+        if campaign.budget is None:
+            return cuts, least_urgent
+        by_ratio = work.Order("ratio", artifact, segmentation, campaign, cuts)
+        bins = add_bins(self._cluster.spread(work.CountOrder(by_ratio), files))
+        reach = find_last_reached(bins, budget_parts(campaign), self._fetch(by_ratio, files))
+        return Cuts(deciles, reach), least_urgent
+
+    def _fetch(self, order: work.Order, files: Sequence[Path]) -> Any:  # noqa: ANN401 - a function
+        return lambda bins: pl.concat(self._cluster.spread(work.FetchOrder(order, bins), files))
+
+    def write(
+        self, folder: Path, population: Population, intake: Intake, finisher: Finisher, *, space: Scratch, rows: int
+    ) -> Written:
+        """Complete all customers and write them; see `Engine`. `scored.parquet` is a folder of parts by `id`."""
+        ranges, files = _own(population).ranges, _own(population).files
+        finish = work.FinishRange(self._desk, finisher, rows, _hash_limit([part.hashes for part in ranges]))
+        finished = self._cluster.spread(finish, files)
+        contacts = Spool(space, pl.Schema({"order": pl.Float64(), **SCORED_DTYPES}), "order")
+        hashes, written = {}, 0
+        (folder / SCORED).mkdir()
+        with CsvTable(folder / "scored.csv", SCORED_DTYPES.to_frame()) as text:
+            for number, part in enumerate(finished):
+                name = f"{SCORED}/part-{number:05}.parquet"
+                _take(part.parquet, folder / name)
+                hashes[name] = part.sha256
+                with part.csv.open("rb") as stream:
+                    text.add_text(stream)
+                part.csv.unlink()
+                _move(part.contacts, contacts)
+                finisher.absorb(part.sums, _read(part.sample), part.drift)
+                written += int(part.segments["customers"].sum())
+            hashes["scored.csv"] = text.sha256
+        on_disk = int(pl.scan_parquet(folder / SCORED / "*.parquet").select(pl.len()).collect().item())
+        if not on_disk == written == population.scored:
+            raise OutputError(f"{folder / SCORED}: holds {on_disk} rows of {population.scored}")
+        hashes |= write_lists(folder, contacts, population, intake, finisher.segmentation)
+        return Written(add_segments(part.segments for part in finished), contacts, hashes)
+
+
+def _unrefused(read: Sequence[work.StoredPiece | work.Refusal]) -> list[work.StoredPiece]:
+    """Return the pieces of a file. Raises what stopped the first that could not be read."""
+    pieces = []
+    for told in read:
+        if isinstance(told, work.Refusal):
+            raise told.error()
+        pieces.append(told)
+    return pieces
+
+
+def _range_starts(pieces: Sequence[work.StoredPiece], rows: int) -> pl.Series:
+    """Return the first ids of all ranges but the first, so that each has about so many rows."""
+    keys = pl.concat([pl.Series([], dtype=pl.Int64), *(pl.Series(p.keys, dtype=pl.Int64) for p in pieces)]).sort()
+    if sum(piece.height for piece in pieces) <= rows:
+        return keys.clear()
+    step = max(1, rows // work.KEY_STEP)
+    return keys.gather_every(step, offset=step).unique(maintain_order=True)
+
+
+def _hash_limit(hashes: Sequence[pl.DataFrame]) -> int:
+    """Return the bin of the hash below and in which the customers lie that are compared for the page."""
+    total = pl.concat(hashes).group_by("bin").agg(pl.col("rows").sum()).sort("bin")
+    enough = total.filter(pl.col("rows").cum_sum() >= SAMPLE)
+    return int(enough["bin"][0]) if enough.height else work.HASH_BINS
+
+
+def _own(population: Population) -> SparkPopulation:
+    assert isinstance(population, SparkPopulation)  # noqa: S101 - this engine made it
+    return population
+
+
+def _read(path: Path) -> pl.DataFrame:
+    """Return the rows of a file that an executor wrote, and remove it."""
+    try:
+        rows = pl.read_ipc(path)
+        path.unlink()
+    except OSError as error:
+        raise EngineError(f"{path}: what an executor wrote cannot be read: {error}") from error
+    return rows
+
+
+def _move(path: Path, spool: Spool) -> None:
+    spool.append(_read(path))
+
+
+def _take(source: Path, target: Path) -> None:
+    """Move a file to another folder, perhaps of another file system."""
+    shutil.move(source, target)

@@ -1,0 +1,83 @@
+"""The customers at certain places of an order over a whole run, exactly, without ordering the run.
+
+The order's values are counted in bins that keep their order; only the bins where a place lies are looked into.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from job.scoring.cuts import REACH_ORDER, Place, find_reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    Fetch = Callable[[Sequence[int]], pl.DataFrame]
+
+BIN_BITS: Final = 44  # of a Float64 that do not count: bins are 2^8 steps from a power of two to the next
+HISTOGRAM: Final = pl.Schema({"bin": pl.Int64(), "rows": pl.Int64(), "cost_parts": pl.Int64()})
+
+
+def order_bin() -> pl.Expr:
+    """Return the bin (Int64) of `order` (Float64, never NaN): a lower value is never in a higher bin."""
+    bits = (pl.col("order") + 0.0).reinterpret(dtype=pl.Int64)  # -0.0 becomes 0.0
+    # The bits of negative numbers ascend with their size.
+    ascending = pl.when(bits < 0).then(-(bits & (2**63 - 1)) - 1).otherwise(bits)
+    return (ascending // (1 << BIN_BITS)).alias("bin")
+
+
+def count_bins(ordered: pl.DataFrame) -> pl.DataFrame:
+    """Return the `HISTOGRAM` of rows with `order` and perhaps `cost_parts`."""
+    cost = pl.col("cost_parts").sum() if "cost_parts" in ordered.columns else pl.lit(0, pl.Int64).alias("cost_parts")
+    counts = ordered.group_by(order_bin()).agg(pl.len().cast(pl.Int64).alias("rows"), cost)
+    return counts.cast(HISTOGRAM).select(HISTOGRAM.names())
+
+
+def add_bins(histograms: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return the sum of histograms, by `bin`, with the sums before each bin: `rows_before`, `cost_before`."""
+    total = pl.concat([HISTOGRAM.to_frame(), *histograms]).group_by("bin").agg(pl.col("rows", "cost_parts").sum())
+    return total.sort("bin").with_columns(
+        (pl.col("rows").cum_sum() - pl.col("rows")).alias("rows_before"),
+        (pl.col("cost_parts").cum_sum() - pl.col("cost_parts")).alias("cost_before"),
+    )
+
+
+def find_places(bins: pl.DataFrame, ranks: Sequence[int], fetch: Fetch) -> tuple[Place, ...]:
+    """Return the customers of some ranks (from 0, below the number of rows).
+
+    Args:
+        bins: of `add_bins`.
+        ranks: ascending.
+        fetch: gives all rows (`order`, `id`) of some bins, in any order.
+    """
+    own = [int(bins["rows_before"].search_sorted(rank, side="right")) - 1 for rank in ranks]
+    wanted = sorted({bins["bin"][place] for place in own})
+    rows = fetch(wanted).sort("order", "id").with_columns(order_bin())
+    by_bin = {number: rows.filter(pl.col("bin") == number) for number in wanted}
+    places = []
+    for rank, place in zip(ranks, own, strict=True):
+        part = by_bin[bins["bin"][place]]
+        if part.height != bins["rows"][place]:
+            raise AssertionError(f"{part.height} rows in a bin of {bins['rows'][place]}")
+        places.append(Place(*part.select("order", "id").row(rank - bins["rows_before"][place])))
+    return tuple(places)
+
+
+def find_last_reached(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) -> Place | None:
+    """Return what `find_reach` does, of all rows that were counted.
+
+    Args:
+        bins: of `add_bins`.
+        budget_parts: the budget, in the unit of `cost_parts`.
+        fetch: gives all rows (`REACH_ORDER`) of some bins, in any order.
+    """
+    if bins.is_empty():
+        return None
+    ends = bins["cost_before"] + bins["cost_parts"]
+    last = min(int((ends <= budget_parts).sum()), bins.height - 1)  # where the budget ends, or all do
+    first = max(0, last - 1)
+    wanted = bins["bin"][first : last + 1].to_list()
+    rows = fetch(wanted).select(REACH_ORDER.names()).sort("order", "id")
+    return find_reach([rows], budget_parts - bins["cost_before"][first])

@@ -1,0 +1,195 @@
+"""A Spark Connect endpoint: work is spread over it, and what it says of its troubles becomes one line."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pickle
+import re
+import warnings
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from job.errors import EngineError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+Task = TypeVar("Task")
+Told = TypeVar("Told")
+
+SCHEMA: Final = "number long, told binary"
+SHUFFLED: Final = "bucket long, part long, rows binary"
+RETRIES: Final = 6  # of a call to an endpoint that does not answer: some 20 s in all
+RETRY_MS: Final = 200
+MAX_RETRY_MS: Final = 10_000
+LINE: Final = 300  # characters of what Spark says
+
+_MISSING_MODULE: Final = re.compile(r"No module named '(?P<name>[\w.]+)'")
+
+
+class Cluster:
+    """A session on an endpoint. Whatever is sent there is run there: it is as trusted as this machine.
+
+    Args:
+        remote: its address, e.g. `sc://host:15002`.
+
+    Raises:
+        SettingsError: the extra `spark` is not installed, or the address is none.
+        EngineError: nobody answers.
+    """
+
+    def __init__(self, remote: str) -> None:
+        self._remote = remote
+        with _quiet():
+            try:
+                import pyarrow as pa  # noqa: F401, PLC0415 - so that its absence is told here
+                from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415 - an extra
+                from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
+            except ImportError as error:
+                raise SettingsError(f"--engine spark needs the extra `spark`: {error}") from error
+            with self._told_in_a_line():
+                self._spark: Any = SparkSession.builder.remote(remote).create()
+                policy = DefaultPolicy(max_retries=RETRIES, initial_backoff=RETRY_MS, max_backoff=MAX_RETRY_MS)
+                self._spark.client.set_retry_policies([policy])
+                self.version = str(self._spark.version)
+
+    def close(self) -> None:
+        """End the session; who does not answer any more is left alone."""
+        with contextlib.suppress(Exception), _quiet():
+            self._spark.client.set_retry_policies([])
+            self._spark.stop()
+
+    def spread(self, work: Callable[[Task], Told], tasks: Sequence[Task]) -> list[Told]:
+        """Do some work on executors, each task by itself; return what each gave, in the order of the tasks.
+
+        Args:
+            work: a function of a module, or a partial of one: executors import the module. May be done more than once.
+            tasks: plain values.
+
+        Raises:
+            EngineError: the endpoint gave up.
+        """
+        if not tasks:
+            return []
+
+        def run(batches: Iterator[Any]) -> Iterator[Any]:
+            import pickle  # noqa: PLC0415 - executors run this
+
+            import pyarrow as pa  # noqa: PLC0415
+
+            for batch in batches:
+                for number, task in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+                    told = pickle.dumps(work(pickle.loads(task)))  # noqa: S301 - the driver's own
+                    yield pa.RecordBatch.from_pydict(
+                        {"number": pa.array([number], pa.int64()), "told": pa.array([told], pa.binary())}
+                    )
+
+        return self._collect(lambda: self._tasks(tasks).mapInArrow(run, SCHEMA), len(tasks))
+
+    def shuffle(
+        self,
+        cut: Callable[[Task], Iterator[tuple[int, bytes]]],
+        tasks: Sequence[Task],
+        work: Callable[[int, list[bytes]], Told],
+        buckets: int,
+    ) -> list[Told]:
+        """Cut tasks into parts, bring those of each bucket together, and do some work on each bucket.
+
+        Args:
+            cut: gives parts, each with the number of its bucket; else as `work` of `spread`.
+            tasks: plain values.
+            work: is given a bucket's number and its parts, in the order of the tasks.
+            buckets: how many there are at most.
+
+        Raises:
+            EngineError: the endpoint gave up.
+        """
+
+        def part(batches: Iterator[Any]) -> Iterator[Any]:
+            import pickle  # noqa: PLC0415 - executors run this
+
+            import pyarrow as pa  # noqa: PLC0415
+
+            for batch in batches:
+                for number, task in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+                    for bucket, rows in cut(pickle.loads(task)):  # noqa: S301 - the driver's own
+                        yield pa.RecordBatch.from_pydict(
+                            {
+                                "bucket": pa.array([bucket], pa.int64()),
+                                "part": pa.array([number], pa.int64()),
+                                "rows": pa.array([rows], pa.binary()),
+                            }
+                        )
+
+        def join(table: Any) -> Any:  # noqa: ANN401 - a pyarrow.Table
+            import pickle  # noqa: PLC0415 - executors run this
+
+            import pyarrow as pa  # noqa: PLC0415
+
+            numbers, parts = table.column("part").to_pylist(), table.column("rows").to_pylist()
+            bucket = table.column("bucket")[0].as_py()
+            told = work(bucket, [parts[place] for place in sorted(range(len(numbers)), key=numbers.__getitem__)])
+            return pa.table(
+                {"number": pa.array([bucket], pa.int64()), "told": pa.array([pickle.dumps(told)], pa.binary())}
+            )
+
+        return self._collect(
+            lambda: (
+                self._tasks(tasks)
+                .mapInArrow(part, SHUFFLED)
+                .repartition(buckets, "bucket")
+                .groupBy("bucket")
+                .applyInArrow(join, SCHEMA)
+            )
+        )
+
+    def _tasks(self, tasks: Sequence[object]) -> Any:  # noqa: ANN401 - Spark's frame
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+
+        numbers = pa.array(range(len(tasks)), pa.int64())
+        table = pa.table({"number": numbers, "task": pa.array([pickle.dumps(task) for task in tasks], pa.binary())})
+        return self._spark.createDataFrame(table).repartition(len(tasks))
+
+    def _collect(self, make: Callable[[], Any], expected: int | None = None) -> list[Any]:
+        with _quiet(), self._told_in_a_line():
+            table = make().toArrow()
+        told = dict(zip(table.column("number").to_pylist(), table.column("told").to_pylist(), strict=True))
+        if table.num_rows != len(told) or (expected is not None and len(told) != expected):
+            raise EngineError(f"{self._remote}: gave {table.num_rows} results of {expected or len(told)}")
+        return [pickle.loads(told[number]) for number in sorted(told)]  # noqa: S301 - as trusted as this machine
+
+    @contextlib.contextmanager
+    def _told_in_a_line(self) -> Iterator[None]:
+        from grpc import RpcError  # noqa: PLC0415 - an extra
+        from pyspark.errors import PySparkException  # noqa: PLC0415
+
+        try:
+            yield
+        except (PySparkException, RpcError) as error:
+            text = str(error)
+            missing = _MISSING_MODULE.search(text)
+            if missing:
+                raise SettingsError(f"{self._remote}: its executors have no Python module {missing['name']}") from error
+            raise EngineError(f"{self._remote}: Spark gave up: {_line(text)}") from error
+
+
+def _line(text: str) -> str:
+    """Return the line that says most: the last one that names an error, of a traceback, or else the first."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    details = [line for line in lines if line.startswith("details = ")]
+    return ([*details, *named[-1:], *lines] or ["no reason"])[0][:LINE]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the client's warnings and its log of retries from our lines."""
+    logger = logging.getLogger("pyspark.sql.connect.client.logging")
+    was = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = was
