@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SPARK := .venv-spark
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench image image-test lint format lock clean
+.PHONY: help demo test spark-test bench image image-test lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +19,9 @@ demo: $(VENV)/report ## Write a synthetic drop of 5,000 customers, score it, pri
 
 test: $(VENV)/development ## Run the tests
 	$(BIN)/python -m pytest -n auto
+
+spark-test: $(SPARK)/complete ## Run the tests of --engine spark, against a server on this machine
+	$(SPARK)/bin/python -m pytest tests/spark
 
 bench: | $(VENV)/python ## Measure the job beside what else could do it; options in BENCH (BENCH=--help)
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
@@ -42,7 +46,14 @@ lock: $(VENV)/development ## Pin the newest allowed versions in requirements/
 	./requirements/lock.sh $(BIN)/uv
 
 clean: ## Remove the environment, caches and the demo
-	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SPARK) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Its own environment: pandas, which Spark needs, slows other imports. The project's code is found where it lies.
+$(SPARK)/complete: requirements/spark-test.txt | $(VENV)/python
+	@echo "Installing the spark-test requirements into $(SPARK)" >&2
+	@$(VENV)/bin/python -m venv --clear $(SPARK)
+	@$(SPARK)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+	@touch $@
 
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

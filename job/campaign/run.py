@@ -80,15 +80,10 @@ def load_run(folder: Path) -> PublishedRun:
     folder = folder.resolve()
     manifest = _read_manifest(folder / MANIFEST)
     outputs = manifest.get("outputs")
-    described = outputs.get(SCORED) if isinstance(outputs, dict) else None
-    if not isinstance(described, dict) or "sha256" not in described:
-        raise ArtifactError([Problem(MANIFEST, f"the SHA-256 of {SCORED} under outputs", "none")])
-    content = _read(folder / SCORED)
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != described["sha256"]:
-        expected = f"the run as published (SHA-256 {str(described['sha256'])[:16]}…)"
-        raise ArtifactError([Problem(SCORED, expected, f"an altered file ({digest[:16]}…)")])
-    return PublishedRun(folder, manifest, _parse(content))
+    described = outputs if isinstance(outputs, dict) else {}
+    parts = sorted(name for name in described if name == SCORED or name.startswith(f"{SCORED}/"))
+    scored = [_parse(_read_verified(folder, name, described.get(name))) for name in parts or [SCORED]]
+    return PublishedRun(folder, manifest, pl.concat(scored))
 
 
 def offer_costs(manifest: Mapping[str, Any]) -> dict[str, float]:
@@ -128,6 +123,18 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ArtifactError([Problem(path.name, "a file of the run", error.strerror or str(error))]) from error
+
+
+def _read_verified(folder: Path, name: str, described: object) -> bytes:
+    """Return the content of `scored.parquet`, or of a part of it."""
+    if not isinstance(described, dict) or "sha256" not in described:
+        raise ArtifactError([Problem(MANIFEST, f"the SHA-256 of {name} under outputs", "none")])
+    content = _read(folder / name)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != described["sha256"]:
+        expected = f"the run as published (SHA-256 {str(described['sha256'])[:16]}…)"
+        raise ArtifactError([Problem(name, expected, f"an altered file ({digest[:16]}…)")])
+    return content
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

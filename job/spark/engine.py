@@ -125,7 +125,7 @@ class SparkEngine:
         """Find the probability of each customer; see `Engine`."""
         cuts = _range_starts([piece for _, piece in self._pieces], self._plan.range_rows)
         read = {name: work.emptied(table) for name, table in reading.read.items()}
-        decide = work.DecideRange(self._desk, read, artifact, artifact.model.kind == "boosted")
+        decide = work.DecideRange(self._desk, read, artifact)
         ranges = self._cluster.shuffle(work.CutPiece(cuts), self._pieces, decide, cuts.len() + 1)
         for _, piece in self._pieces:
             piece.accepted.unlink(missing_ok=True)
@@ -221,7 +221,7 @@ def _range_starts(pieces: Sequence[work.StoredPiece], rows: int) -> pl.Series:
     keys = pl.concat([pl.Series([], dtype=pl.Int64), *(pl.Series(p.keys, dtype=pl.Int64) for p in pieces)]).sort()
     if sum(piece.height for piece in pieces) <= rows:
         return keys.clear()
-    step = max(1, rows // work.KEY_STEP)
+    step = min(rows, work.KEYS_OF_RANGE)
     return keys.gather_every(step, offset=step).unique(maintain_order=True)
 
 

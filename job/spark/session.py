@@ -6,10 +6,12 @@ import contextlib
 import logging
 import pickle
 import re
+import socket
 import warnings
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
-from job.errors import EngineError, SettingsError
+from job.errors import EngineError, Problem, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +21,11 @@ Told = TypeVar("Told")
 
 SCHEMA: Final = "number long, told binary"
 SHUFFLED: Final = "bucket long, part long, rows binary"
-RETRIES: Final = 6  # of a call to an endpoint that does not answer: some 20 s in all
+RETRIES: Final = 3  # of a call to an endpoint that does not answer: some 4 s in all
 RETRY_MS: Final = 200
 MAX_RETRY_MS: Final = 10_000
+PORT: Final = 15002
+CONNECT_SECONDS: Final = 10
 LINE: Final = 300  # characters of what Spark says
 
 _MISSING_MODULE: Final = re.compile(r"No module named '(?P<name>[\w.]+)'")
@@ -47,6 +51,7 @@ class Cluster:
                 from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
             except ImportError as error:
                 raise SettingsError(f"--engine spark needs the extra `spark`: {error}") from error
+            _check_listening(remote)
             with self._told_in_a_line():
                 self._spark: Any = SparkSession.builder.remote(remote).create()
                 policy = DefaultPolicy(max_retries=RETRIES, initial_backoff=RETRY_MS, max_backoff=MAX_RETRY_MS)
@@ -171,6 +176,18 @@ class Cluster:
             if missing:
                 raise SettingsError(f"{self._remote}: its executors have no Python module {missing['name']}") from error
             raise EngineError(f"{self._remote}: Spark gave up: {_line(text)}") from error
+
+
+def _check_listening(remote: str) -> None:
+    """Raise what is wrong with an address: the client itself would ask for a minute."""
+    address = urlsplit(remote)
+    if address.scheme != "sc" or not address.hostname:
+        raise SettingsError([Problem("--spark-remote", "sc://HOST:PORT", remote)])
+    try:
+        with socket.create_connection((address.hostname, address.port or PORT), timeout=CONNECT_SECONDS):
+            pass
+    except OSError as error:
+        raise EngineError(f"{remote}: nobody answers: {error.strerror or error}") from error
 
 
 def _line(text: str) -> str:

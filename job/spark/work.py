@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from job.scoring.campaign import Campaign
     from job.scoring.segments import Segmentation
 
-KEY_STEP: Final = 1024  # every so many rows of a piece, its id is told
+KEYS_OF_RANGE: Final = 256  # ids that are told of so many rows as a range is to have, by which ranges are cut
 HASH_BINS: Final = 4096  # of the hash by which customers are sampled for the page
 HASH_BIN_BITS: Final = 52
 
@@ -71,7 +71,7 @@ class StoredPiece:
         accepted: file of its accepted rows, by `id`.
         refuted: file of its refuted ones, by `id`.
         rejected: file of its rejections.
-        keys: some ids of its rows, one in `KEY_STEP`.
+        keys: some ids of its rows, some `KEYS_OF_RANGE` for each range.
         height: accepted and refuted rows.
     """
 
@@ -96,7 +96,7 @@ class StoredRange:
         tallies: what was counted of the four tables.
         rejected: table -> file of the rejections that only showed between rows.
         risk: histogram of the order by risk.
-        urgency: histogram of the order by urgency; empty where all are explained.
+        urgency: histogram of the order by urgency.
         hashes: customers in each bin of the hash by which they are sampled.
     """
 
@@ -176,7 +176,8 @@ class ReadPiece:
         except JobError as error:
             return Refusal(type(error).__name__, error.defects)
         accepted, refuted = read.accepted.read(), read.refuted.read()
-        keys = [*accepted["id"].gather_every(KEY_STEP), *refuted["id"].gather_every(KEY_STEP)]
+        step = max(1, self.plan.range_rows // KEYS_OF_RANGE)
+        keys = [*accepted["id"].gather_every(step), *refuted["id"].gather_every(step)]
         return StoredPiece(
             read.counts,
             self.desk.put("accepted", accepted),
@@ -217,7 +218,6 @@ class DecideRange:
     desk: Desk
     read: dict[str, TableIntake]
     artifact: Artifact
-    is_explained: bool
 
     def __call__(self, number: int, parts: list[bytes]) -> StoredRange:  # noqa: ARG002 - whoever calls gives it
         """Decide and score. Args: number: of the range; parts: of `CutPiece`, in the order of the pieces."""
@@ -240,10 +240,8 @@ class DecideRange:
             tallies=reading.tallies,
             rejected={name: self.desk.put("rejected", table.rejected) for name, table in read.items()},
             risk=count_bins(order_by_risk(scores)),
-            urgency=count_bins(urgency),
-            hashes=scored.customers.select((_hash() // whole(1 << HASH_BIN_BITS)).alias("bin"))
-            .group_by("bin")
-            .len("rows"),
+            urgency=count_bins(order_by_urgency(scores)),
+            hashes=scored.customers.group_by((_hash() // whole(1 << HASH_BIN_BITS)).alias("bin")).len("rows"),
         )
 
 

@@ -157,9 +157,10 @@ def published_run(run: Place, files: Sequence[str]) -> Iterator[Path]:
             if SUCCESS not in entries:
                 found = f"objects without {SUCCESS}" if entries else "no such objects"
                 raise SettingsError([Problem(str(run), "a published run (OUT/runs/ID)", found)])
-            for name in (MANIFEST, SUCCESS, *files):
-                if name in entries:
-                    bucket.fetch(entries[name], copy / name)
+            for name, entry in entries.items():
+                if name in (MANIFEST, SUCCESS, *files) or name.partition("/")[0] in files:
+                    (copy / name).parent.mkdir(exist_ok=True)
+                    bucket.fetch(entry, copy / name)
         yield copy
 
 

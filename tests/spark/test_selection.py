@@ -1,0 +1,52 @@
+"""Places in an order, found through bins, are those of the whole order."""
+
+import math
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.scoring.cuts import REACH_ORDER, find_deciles, find_reach
+from job.spark.selection import add_bins, count_bins, find_last_reached, find_places, order_bin
+
+# Few values tie; neighbours of a bin's edge, both zeros, and infinities are among them.
+ORDERS = st.one_of(
+    st.sampled_from([0.0, -0.0, -0.5, -1.0, 1.0, -math.inf, math.inf, math.nextafter(1.0, 0), -math.nextafter(1.0, 2)]),
+    st.floats(allow_nan=False),
+    st.floats(-1, 0),
+)
+ROWS = st.lists(st.tuples(ORDERS, st.integers(0, 3)), min_size=1, max_size=200)
+
+
+def frame(rows: list[tuple[float, int]]) -> pl.DataFrame:
+    orders, costs = zip(*rows, strict=True)
+    return pl.DataFrame({"order": orders, "id": range(len(rows)), "cost_parts": costs}, schema=REACH_ORDER)
+
+
+def fetch(table: pl.DataFrame):  # noqa: ANN201 - a function
+    return lambda bins: table.filter(order_bin().is_in(bins)).reverse()
+
+
+@given(rows=ROWS)
+def test_bins_keep_the_order(rows: list[tuple[float, int]]) -> None:
+    assert frame(rows).sort("order").select(order_bin()).to_series().is_sorted()
+
+
+@given(rows=ROWS, cut=st.integers(0, 200))
+def test_deciles_are_those_of_the_whole_order(rows: list[tuple[float, int]], cut: int) -> None:
+    table = frame(rows)
+    bins = add_bins([count_bins(table.head(cut)), count_bins(table.slice(cut))])
+    ranks = [-(-decile * table.height // 10) - 1 for decile in range(1, 10)]
+    found = find_places(bins, ranks, fetch(table))
+    assert found == find_deciles([table.sort("order", "id").select("order", "id")], table.height)
+
+
+@given(rows=ROWS, budget=st.integers(0, 400), cut=st.integers(0, 200))
+def test_a_budget_reaches_as_far_as_in_the_whole_order(rows: list[tuple[float, int]], budget: int, cut: int) -> None:
+    table = frame(rows)
+    bins = add_bins([count_bins(table.head(cut)), count_bins(table.slice(cut))])
+    assert find_last_reached(bins, budget, fetch(table)) == find_reach([table.sort("order", "id")], budget)
+
+
+def test_a_budget_without_candidates_reaches_nobody() -> None:
+    assert find_last_reached(add_bins([]), 5, lambda _: REACH_ORDER.to_frame()) is None
