@@ -40,6 +40,12 @@ class Scratch:
         self._files = 0
         self._lock = threading.Lock()  # several tables may be read at once
 
+    def __reduce__(self) -> tuple[type[Scratch], tuple[()]]:
+        """Let what waits in memory be sent to another process."""
+        if self._folder is not None:
+            raise TypeError("files of a scratch folder cannot be sent")
+        return (Scratch, ())
+
     def take_memory(self, size: int) -> bool:
         """Return whether so many bytes may be kept in memory; they then count as used."""
         if self._folder is None:

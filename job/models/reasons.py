@@ -45,6 +45,10 @@ class Explainer:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
     _said: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def __reduce__(self) -> tuple[type[Explainer], tuple[Model, Mapping[str, float | str]]]:
+        """Let it be sent to another process, which puts into words by itself."""
+        return (Explainer, (self.model, self.usual))
+
     def count(self, customers: int) -> int:
         """Return how many of so many customers are explained: all by a linear model, so many by a boosted one."""
         return min(customers, SHAP_ROWS) if self.model.kind == "boosted" else customers

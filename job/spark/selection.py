@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 BIN_BITS: Final = 44  # of a Float64 that do not count: bins are 2^8 steps from a power of two to the next
 HISTOGRAM: Final = pl.Schema({"bin": pl.Int64(), "rows": pl.Int64(), "cost_parts": pl.Int64()})
 
+_ONE_ZERO: Final = pl.when(pl.col("order") == 0).then(0.0).otherwise("order").alias("order")
+"""`order` without -0.0, which sorting would put before 0.0. Polars takes `+ 0.0` for nothing, and leaves it out."""
+
 
 def order_bin() -> pl.Expr:
     """Return the bin (Int64) of `order` (Float64, never NaN): a lower value is never in a higher bin."""
-    bits = (pl.col("order") + 0.0).reinterpret(dtype=pl.Int64)  # -0.0 becomes 0.0
+    bits = _ONE_ZERO.reinterpret(dtype=pl.Int64)
     # The bits of negative numbers ascend with their size.
     ascending = pl.when(bits < 0).then(-(bits & (2**63 - 1)) - 1).otherwise(bits)
     return (ascending // (1 << BIN_BITS)).alias("bin")
@@ -54,7 +57,7 @@ def find_places(bins: pl.DataFrame, ranks: Sequence[int], fetch: Fetch) -> tuple
     """
     own = [int(bins["rows_before"].search_sorted(rank, side="right")) - 1 for rank in ranks]
     wanted = sorted({bins["bin"][place] for place in own})
-    rows = fetch(wanted).sort("order", "id").with_columns(order_bin())
+    rows = _in_order(fetch(wanted)).with_columns(order_bin())
     by_bin = {number: rows.filter(pl.col("bin") == number) for number in wanted}
     places = []
     for rank, place in zip(ranks, own, strict=True):
@@ -79,5 +82,10 @@ def find_last_reached(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) -> Pl
     last = min(int((ends <= budget_parts).sum()), bins.height - 1)  # where the budget ends, or all do
     first = max(0, last - 1)
     wanted = bins["bin"][first : last + 1].to_list()
-    rows = fetch(wanted).select(REACH_ORDER.names()).sort("order", "id")
+    rows = _in_order(fetch(wanted).select(REACH_ORDER.names()))
     return find_reach([rows], budget_parts - bins["cost_before"][first])
+
+
+def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows by `order`, then `id`. Both zeros are equal, which sorting does not know."""
+    return rows.with_columns(_ONE_ZERO).sort("order", "id")
