@@ -79,10 +79,14 @@ class SparkEngine:
         """Judge each row by itself; see `Engine`.
 
         Raises:
-            SettingsError: executors have another version of the job, or do not see the drop or the scratch folder.
+            SettingsError: a table is a folder of files; or executors have another version of the job, or do not see
+                the drop or the scratch folder.
         """
         self._desk, self._plan = work.Desk(folder.absolute()), plan
         self._check_executors([*(file.path.absolute() for file in files.values()), self._desk.folder])
+        folders = [Problem(file.name, "one file (--engine spark)", "a folder") for file in files.values() if file.parts]
+        if folders:
+            raise SettingsError(folders)
         files = {name: replace(file, path=file.path.absolute()) for name, file in files.items()}
         surveys, problems = {}, {}
         for name in TABLES:

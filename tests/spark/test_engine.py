@@ -151,3 +151,14 @@ def test_executors_must_see_the_paths(cluster: Cluster) -> None:
         "--engine spark: found /there/is/no/such, which executors do not see, "
         "expected a path that driver and executors share",
     )
+
+
+def test_folders_of_files_are_left_to_the_local_engine(tmp_path: Path, cluster: Cluster, artifact: Artifact) -> None:
+    drop = tmp_path / "drop"
+    write_drop(drop, customers=100, seed=3, labelled=False)
+    (drop / "money").mkdir()
+    (drop / "money.csv").rename(drop / "money" / "one.csv")
+    settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
+    with pytest.raises(SettingsError) as raised:
+        run_scoring(drop, tmp_path / "out", with_report=False, engine=SparkEngine(cluster), **settings)
+    assert raised.value.problems == ("money/: found a folder, expected one file (--engine spark)",)
