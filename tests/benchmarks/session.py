@@ -83,6 +83,10 @@ def _lightgbm(workshop: Workshop, case: Case, out: Path) -> list[object]:
     return ["-m", f"{SCRIPTS}.lightgbm_predict", artifact, workshop.matrix(case.customers), out]
 
 
+def _spark(workshop: Workshop, case: Case, out: Path) -> list[object]:
+    return ["-m", f"{SCRIPTS}.spark_score", workshop.drop(case.customers, case.shape), out]
+
+
 def _pandas(workshop: Workshop, case: Case, out: Path) -> list[object]:
     drop = workshop.drop(case.customers, case.shape)
     return ["-m", f"{SCRIPTS}.pandas_script", "score", drop, workshop.logistic_model(), out]
@@ -105,6 +109,7 @@ YARDSTICKS: Final = {
         Yardstick("duckdb", "DuckDB", "benchmark", _duckdb),
         # 0.9 GB a million customers; without pyarrow, pandas reads no Parquet.
         Yardstick("pandas", "pandas and scikit-learn", "benchmark", _pandas, 10 * MILLION, ("sorted", "shuffled")),
+        Yardstick("spark", "retention score --engine spark, on Sail", "spark", _spark, shapes=("sorted",)),
         Yardstick("lightgbm", "LightGBM's predict, matrix ready", "boosted", _lightgbm, MILLION, ("sorted",)),
         Yardstick("boosted", "retention score --no-report, boosted", "boosted", _score_boosted, MILLION, ("sorted",)),
     )
