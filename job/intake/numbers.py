@@ -89,7 +89,8 @@ def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
     if kind is Kind.NUMBER:
         number = rf"^[+-]?(?:[0-9]+(?:{mark}[0-9]*)?|{mark}[0-9]+){_EXPONENT}$"
         readable = pl.when(plain.str.contains(number)).then(plain.str.replace(decimal_mark, ".", literal=True))
-        return readable.cast(pl.Float64, strict=False) + 0.0  # -0.0 becomes 0.0
+        value = readable.cast(pl.Float64, strict=False)
+        return pl.when(value == 0).then(value.abs()).otherwise(value)  # + 0.0 is left out by Polars: 0.0 has one sign
     digits = "[1-9][0-9]*" if kind is Kind.IDENTIFIER else "[0-9]+"
     whole = rf"^([+-]?{digits})(?:{mark}0+)?$"
     return plain.str.extract(whole).str.strip_prefix("+").cast(pl.Int64, strict=False)

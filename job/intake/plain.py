@@ -170,4 +170,5 @@ def _number(text: pl.Expr, kind: Kind, decimal_mark: str | None) -> pl.Expr:
 
 
 def _finite(number: pl.Expr) -> pl.Expr:
-    return pl.when(number.is_finite()).then(number + 0.0)  # -0.0 becomes 0.0
+    # Not `number + 0.0`, which Polars takes for `number`: 0.0 has one sign here.
+    return pl.when(number == 0).then(number.abs()).when(number.is_finite()).then(number)

@@ -180,3 +180,8 @@ def test_a_decimal_mark_may_stand_first_or_last() -> None:
 
 def test_what_is_too_large_is_infinite_and_not_let_pass_by_the_rules() -> None:
     assert parse(["1e5000"], Kind.NUMBER) == [float("inf")]
+
+
+def test_zero_has_no_sign() -> None:
+    for texts in (["-0.0"], ["0.0", "-0.0", "-0", "1.5"]):
+        assert [math.copysign(1, value) for value in parse(texts, Kind.NUMBER)] == [1.0] * len(texts)
