@@ -46,6 +46,7 @@ def describe_reference(
         `bins`: feature -> `edges` or `words`, `counts`, `missing`; `score`: the same of the probability (edges in steps
         of 1/10,000), and `roc_auc`, the estimate without labels.
     """
+    features = features.rechunk()  # the last bits of a sum depend on chunks
     numeric = {}
     for feature in NUMERIC_FEATURES:
         column = features[feature.name]
