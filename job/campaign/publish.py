@@ -16,6 +16,7 @@ from job.campaign.statistics import POWER
 from job.errors import DropError, OutputError, Problem, SettingsError
 from job.intake.accept import accept_drop
 from job.intake.drop import all_files, hash_file, wait_for_files
+from job.rounding import rounded
 from schemas.scored import PROFIT_MONTHS
 from schemas.vocabulary import MARKET_FILE
 
@@ -31,7 +32,6 @@ FOLDER: Final = "lift"
 JSON: Final = "lift.json"
 PAGE: Final = "lift.html"
 SEED: Final = 20260701
-SIGNIFICANT_DIGITS: Final = 10
 """Written of each number: the last of sixteen may differ between processors."""
 
 
@@ -135,17 +135,8 @@ def describe_lift(lift: Lift, *, run_id: str, intake: Intake, seed: int) -> dict
         "methods": methods,
         **asdict(lift),
     }
-    rounded = _rounded(plain)
-    assert isinstance(rounded, dict)  # noqa: S101 - for the type checker
-    return rounded
-
-
-def _rounded(plain: object) -> object:
-    if isinstance(plain, dict):
-        return {key: _rounded(value) for key, value in plain.items()}
-    if isinstance(plain, (list, tuple)):
-        return [_rounded(value) for value in plain]
-    return float(f"{plain:.{SIGNIFICANT_DIGITS}g}") if isinstance(plain, float) else plain
+    told: dict[str, Any] = rounded(plain)
+    return told
 
 
 def _check_is_later(run: PublishedRun, files: Mapping[str, TableFile], drop: Path) -> None:

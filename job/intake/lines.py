@@ -169,6 +169,12 @@ def whole_lines(blocks: Iterable[bytes], *, first_bytes: int, block_bytes: int) 
         yield b"".join(held)
 
 
+def name_line_ends(names: Iterable[str]) -> str | None:
+    """Return line ends as the manifest tells them, e.g. `LF + CRLF`; None if there is none."""
+    found = set(names)
+    return " + ".join(name for name in _LINE_ENDS.values() if name in found) or None
+
+
 class LineBlocks:
     """The lines of a file in lists, decoded, without their ends; an end is CRLF, LF or CR, also mixed.
 
@@ -199,7 +205,7 @@ class LineBlocks:
         """The line ends seen so far, e.g. `CRLF` or `LF + CRLF`; None if there is none."""
         seen = self._decoder.newlines
         ends = self._ends | set((seen,) if isinstance(seen, str) else seen or ())
-        return " + ".join(name for end, name in _LINE_ENDS.items() if end in ends) or None
+        return name_line_ends(_LINE_ENDS[end] for end in ends)
 
     def __iter__(self) -> Iterator[list[str]]:
         for block in self._blocks:

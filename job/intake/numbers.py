@@ -78,6 +78,11 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
     return NumberStyle(sign, thousands)
 
 
+def with_one_zero(number: pl.Expr) -> pl.Expr:
+    """Return the same numbers, without -0.0. Polars takes `+ 0.0` for nothing, and leaves it out."""
+    return pl.when(number == 0).then(number.abs()).otherwise(number)
+
+
 def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
     """Return trimmed text as Float64, or as Int64 for identifiers and whole numbers; null where it is no such number.
 
@@ -89,8 +94,7 @@ def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
     if kind is Kind.NUMBER:
         number = rf"^[+-]?(?:[0-9]+(?:{mark}[0-9]*)?|{mark}[0-9]+){_EXPONENT}$"
         readable = pl.when(plain.str.contains(number)).then(plain.str.replace(decimal_mark, ".", literal=True))
-        value = readable.cast(pl.Float64, strict=False)
-        return pl.when(value == 0).then(value.abs()).otherwise(value)  # + 0.0 is left out by Polars: 0.0 has one sign
+        return with_one_zero(readable.cast(pl.Float64, strict=False))
     digits = "[1-9][0-9]*" if kind is Kind.IDENTIFIER else "[0-9]+"
     whole = rf"^([+-]?{digits})(?:{mark}0+)?$"
     return plain.str.extract(whole).str.strip_prefix("+").cast(pl.Int64, strict=False)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from job.errors import DropError, Problem
-from job.intake.table import Broken, TableIntake, read_table
+from job.intake.table import Broken, TableIntake, add_broken, read_table
 from job.spool import Spool
 
 if TYPE_CHECKING:
@@ -129,13 +129,9 @@ def chain_parts(file: TableFile, parts: Sequence[TableIntake]) -> PartedIntake:
     broken: dict[tuple[str | None, str], Broken] = {}
     unknown_words: dict[str, int] = {}
     for part, offset in zip(parts, offsets, strict=True):
-        for what, told in part.broken.items():
-            before = broken.get(what)
-            broken[what] = (
-                Broken(told.rows, told.first_row + offset, told.value)
-                if before is None
-                else Broken(before.rows + told.rows, before.first_row, before.value)
-            )
+        add_broken(
+            broken, {rule: replace(told, first_row=told.first_row + offset) for rule, told in part.broken.items()}
+        )
         for heading, rows in part.unknown_words.items():
             unknown_words[heading] = unknown_words.get(heading, 0) + rows
     open_ends = [

@@ -9,14 +9,14 @@ read.
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from job.errors import DropError, Problem
+from job.errors import DropError
 from job.intake.dialect import Dialect, match_headings, recognise_dialect
 from job.intake.drop import TableFile, hash_file
-from job.intake.lines import BLOCK_BYTES, ByteBlocks, LineBlocks, whole_lines
+from job.intake.lines import BLOCK_BYTES, ByteBlocks, LineBlocks, name_line_ends, whole_lines
 from job.intake.numbers import NumberStyle
 from job.intake.parquet import ParquetTable, open_parquet
 from job.intake.table import FIRST_BYTES, Broken, Rows, TableIntake, add_broken, take_sample
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from job.spool import Spool
 
 PIECE_BYTES: Final = 32 << 20  # of a text file
-LINE_END_ORDER: Final = ("CR", "LF", "CRLF")
 _ONE_BYTE_LINE_ENDS: Final = ("utf-8", "utf-8-sig", "cp1251")  # a byte LF or CR is a line end, whatever is around it
 
 
@@ -334,23 +333,9 @@ def join_pieces(survey: Survey, read: Sequence[PieceCounts], scratch: Scratch | 
     file.check_unchanged()
     if not last.ends_with_line_end:
         rows.judge_last_line(last.lines)
-    if not rows.count:
-        raise DropError([Problem(file.name, "rows below the headings", "headings only")])
-    facts: dict[str, object] = {"file": file.name, "bytes": file.stamp.size, "sha256": survey.sha256 or last.sha256}
-    dialect = survey.dialect
+    rows.check_some()
+    sha256, dialect = survey.sha256 or last.sha256, survey.dialect
     if dialect is None:
-        return rows.result({**facts, "format": "parquet", **asdict(rows.style)})
-    ends = {end for part in read if part.line_end for end in part.line_end.split(" + ")}
-    return rows.result(
-        {
-            **facts,
-            "format": "csv",
-            "compression": file.compression,
-            "encoding": dialect.encoding,
-            "mojibake_undone": dialect.mojibake,
-            "separator": dialect.separator,
-            "line_end": " + ".join(end for end in LINE_END_ORDER if end in ends) or None,
-            "quoted": rows.quoted,
-            **asdict(rows.style),
-        }
-    )
+        return rows.result(rows.describe_parquet(sha256))
+    ends = (end for part in read if part.line_end for end in part.line_end.split(" + "))
+    return rows.result(rows.describe_text(sha256, dialect, name_line_ends(ends)))

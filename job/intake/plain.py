@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.intake.lines import LINE_LIMIT
+from job.intake.numbers import with_one_zero
 from schemas.raw import DTYPES, keeps_rules
 from schemas.vocabulary import Kind, Words
 
@@ -170,5 +171,4 @@ def _number(text: pl.Expr, kind: Kind, decimal_mark: str | None) -> pl.Expr:
 
 
 def _finite(number: pl.Expr) -> pl.Expr:
-    # Not `number + 0.0`, which Polars takes for `number`: 0.0 has one sign here.
-    return pl.when(number == 0).then(number.abs()).when(number.is_finite()).then(number)
+    return pl.when(number.is_finite()).then(with_one_zero(number))

@@ -137,9 +137,9 @@ def read_table(
         file.check_unchanged()  # if somebody still writes it, that is what is wrong
         raise
     file.check_unchanged()
-    if not rows.count and not may_be_empty:
-        raise DropError([Problem(file.name, "rows below the headings", "headings only")])
-    return rows.result({"file": file.name, "bytes": file.stamp.size, **facts})
+    if not may_be_empty:
+        rows.check_some()
+    return rows.result(facts)
 
 
 def _read_csv(file: TableFile, labelled: bool, scratch: Scratch, plan: MemoryPlan) -> tuple[Rows, dict[str, object]]:  # noqa: FBT001 - as in its twin
@@ -155,17 +155,7 @@ def _read_csv(file: TableFile, labelled: bool, scratch: Scratch, plan: MemoryPla
         rows.take_lines(lines.finish(), lines.row, dialect)
     if not lines.ends_with_line_end:
         rows.judge_last_line(lines.row)
-    return rows, {
-        "sha256": raw.sha256,
-        "format": "csv",
-        "compression": file.compression,
-        "encoding": dialect.encoding,
-        "mojibake_undone": dialect.mojibake,
-        "separator": dialect.separator,
-        "line_end": lines.line_end,
-        "quoted": rows.quoted,
-        **asdict(rows.style),
-    }
+    return rows, rows.describe_text(raw.sha256, dialect, lines.line_end)
 
 
 def _read_parquet(
@@ -181,7 +171,7 @@ def _read_parquet(
     rows = Rows(file, labelled, columns, scratch)
     for count, batch in enumerate(parquet.batches(plan.batch_rows)):
         rows.take_batch(batch, parquet, columns, first=count * plan.batch_rows + 1)
-    return rows, {"sha256": digest, "format": "parquet", **asdict(rows.style)}
+    return rows, rows.describe_parquet(digest)
 
 
 class Rows:
@@ -384,8 +374,31 @@ class Rows:
         if self.last_accepted == row:
             self.open_end = row
 
+    def check_some(self) -> None:
+        """Raise DropError if there is no row."""
+        if not self.count:
+            raise DropError([Problem(self.file.name, "rows below the headings", "headings only")])
+
+    def describe_text(self, sha256: str | None, dialect: Dialect, line_end: str | None) -> dict[str, object]:
+        """Return what the manifest says of how a text file is written."""
+        return {
+            "sha256": sha256,
+            "format": "csv",
+            "compression": self.file.compression,
+            "encoding": dialect.encoding,
+            "mojibake_undone": dialect.mojibake,
+            "separator": dialect.separator,
+            "line_end": line_end,
+            "quoted": self.quoted,
+            **asdict(self.style),
+        }
+
+    def describe_parquet(self, sha256: str | None) -> dict[str, object]:
+        """Return what the manifest says of how a Parquet file is written."""
+        return {"sha256": sha256, "format": "parquet", **asdict(self.style)}
+
     def result(self, facts: dict[str, object]) -> TableIntake:
-        """Return what became of all rows."""
+        """Return what became of all rows. Args: facts: how the file is written."""
         repairs = [
             {"file": self.file.name, "column": column, "from": wrong, "to": right, "rows": rows}
             for (column, wrong, right), rows in sorted(self.repairs.items())
@@ -393,7 +406,7 @@ class Rows:
         return TableIntake(
             file=self.file,
             labelled=self.labelled,
-            facts=facts,
+            facts={"file": self.file.name, "bytes": self.file.stamp.size, **facts},
             rows_in=self.count,
             blank_lines=self.blank_lines,
             accepted_rows=self.accepted,

@@ -74,6 +74,12 @@ def order_by_urgency(scores: pl.DataFrame) -> pl.DataFrame:
     return scores.select((-URGENCY).alias("order"), "id", one).sort("order", "id")
 
 
+def last_ranks(customers: int) -> list[int]:
+    """Return the rank (from 0, by `RISK_ORDER`) of the last customer of each of the deciles 1 to 9."""
+    # Decile k holds the ranks below k x customers / 10; the last of them is one less than that, rounded up.
+    return [-(-decile * customers // DECILES) - 1 for decile in range(1, DECILES)]
+
+
 def find_deciles(ordered: Iterable[pl.DataFrame], customers: int) -> tuple[Place, ...]:
     """Return the last customers of the deciles 1 to 9.
 
@@ -81,8 +87,7 @@ def find_deciles(ordered: Iterable[pl.DataFrame], customers: int) -> tuple[Place
         ordered: all customers by `RISK_ORDER`, in frames that follow each other.
         customers: how many they are, at least one.
     """
-    # Decile k holds the ranks (from 0) below k x customers / 10; the last of them is one less than that, rounded up.
-    wanted = [-(-decile * customers // DECILES) - 1 for decile in range(1, DECILES)]
+    wanted = last_ranks(customers)
     found: list[Place] = []
     start = 0
     for part in ordered:

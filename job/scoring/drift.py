@@ -35,6 +35,7 @@ from job.models.reference import (
     count_scores,
     estimate_roc_auc,
 )
+from job.rounding import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,6 @@ STOP: Final = 0.25
 FALSE_ALARM: Final = 0.01
 HALF: Final = 0.5  # added to each count
 INTERVAL: Final = 1.959964  # standard errors each way of a 95 % interval
-DIGITS: Final = 10  # significant; the last bits differ between machines
 NOT_SCORED: Final = "not_scored"
 SEVERITIES: Final = ("none", "warn", "stop")
 
@@ -138,7 +138,7 @@ def judge_drift(
     ]
     findings = [row for row in findings if row["severity"] != SEVERITIES[0]]
     findings.sort(key=lambda row: (-SEVERITIES.index(row["severity"]), -row.get("psi", 0.0)))  # else as they were
-    plain: dict[str, Any] = _rounded(
+    plain: dict[str, Any] = rounded(
         {
             "severity": findings[0]["severity"] if findings else SEVERITIES[0],
             "findings": findings,
@@ -383,13 +383,3 @@ def _tell(row: Mapping[str, Any], drift: Mapping[str, Any]) -> str:
 def _shares(counts: Sequence[int]) -> list[float]:
     total = max(1, sum(counts))
     return [count / total for count in counts]
-
-
-def _rounded(plain: Any) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(plain, float):
-        return float(f"{plain:.{DIGITS}g}")
-    if isinstance(plain, dict):
-        return {key: _rounded(value) for key, value in plain.items()}
-    if isinstance(plain, list):
-        return [_rounded(value) for value in plain]
-    return plain

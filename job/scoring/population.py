@@ -30,7 +30,7 @@ from job.scoring.cuts import (
 )
 from job.scoring.drift import add_counts, count_drift, judge_drift
 from job.scoring.manifest import add_segments, count_segments
-from job.scoring.score import complete, describe_scores, find_probability, prepare
+from job.scoring.score import complete, describe_scores, find_probability, place_customers, prepare
 from job.scoring.spreadsheet import RUSSIAN, without_formulas
 from job.scoring.tables import CsvTable, ParquetTable
 from job.scoring.workbook import choose_contacts, contacts_table, list_contacts
@@ -167,10 +167,14 @@ def find_cuts(
         return cuts, least_urgent
     by_ratio = Spool(space, REACH_ORDER, "order")
     for customers in population.customers.ranges(rows):
-        told = describe_scores(customers).with_columns(cuts.risk_decile())
-        features = make_features(customers)
-        segment = segmentation.assign(pl.concat([features, told], how="horizontal"), thresholds)
-        by_ratio.append(order_candidates(told.with_columns(segment), segmentation, campaign))
+        placed = place_customers(
+            describe_scores(customers),
+            make_features(customers),
+            cuts=cuts,
+            thresholds=thresholds,
+            segmentation=segmentation,
+        )
+        by_ratio.append(order_candidates(placed, segmentation, campaign))
     reach = find_reach(by_ratio.ranges(ORDERED_ROWS), budget_parts(campaign))
     by_ratio.clear()
     return Cuts(cuts.deciles, reach), least_urgent

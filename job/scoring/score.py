@@ -69,6 +69,20 @@ def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def place_customers(
+    scores: pl.DataFrame,
+    features: pl.DataFrame,
+    *,
+    cuts: Cuts,
+    thresholds: Thresholds,
+    segmentation: Segmentation,
+) -> pl.DataFrame:
+    """Return the scores with `risk_decile` and `segment`. Arguments are those of `complete`; only deciles are cut."""
+    told = scores.with_columns(cuts.risk_decile())
+    segment = segmentation.assign(pl.concat([features, told], how="horizontal"), thresholds)
+    return told.with_columns(segment)
+
+
 def complete(
     scores: pl.DataFrame,
     features: pl.DataFrame,
@@ -90,9 +104,8 @@ def complete(
         segmentation: the segments and their offers.
         campaign: its name, control share and budget.
     """
-    told = scores.with_columns(cuts.risk_decile())
-    segment = segmentation.assign(pl.concat([features, told], how="horizontal"), thresholds)
-    planned = plan_contacts(told.with_columns(segment), segmentation, campaign, reach=cuts.reach)
+    placed = place_customers(scores, features, cuts=cuts, thresholds=thresholds, segmentation=segmentation)
+    planned = plan_contacts(placed, segmentation, campaign, reach=cuts.reach)
     scored = pl.concat([planned, reasons], how="horizontal").select(SCORED_COLUMNS)
     check_scored(scored)
     return scored

@@ -15,7 +15,7 @@ from job.intake.accept import DropReading
 from job.intake.pieces import PIECE_BYTES, join_pieces, survey_file
 from job.report.facts import SAMPLE
 from job.scoring.campaign import budget_parts
-from job.scoring.cuts import DECILES, Cuts
+from job.scoring.cuts import Cuts, last_ranks
 from job.scoring.manifest import add_segments
 from job.scoring.population import EXCLUDED_SCHEMA, Population, Written, write_lists
 from job.scoring.tables import CsvTable
@@ -162,8 +162,8 @@ class SparkEngine:
         ranges, files = _own(population).ranges, _own(population).files
         count = population.scored
         by_risk = work.Order("risk", artifact, segmentation, campaign)
-        ranks = [-(-decile * count // DECILES) - 1 for decile in range(1, DECILES)]
-        deciles = find_places(add_bins(part.risk for part in ranges), ranks, self._fetch(by_risk, files))
+        bins = add_bins(part.risk for part in ranges)
+        deciles = find_places(bins, last_ranks(count), self._fetch(by_risk, files))
         explained = explainer.count(count)
         least_urgent = None
         if explained < count:

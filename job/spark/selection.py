@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from job.intake.numbers import with_one_zero
 from job.scoring.cuts import REACH_ORDER, Place, find_reach
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 BIN_BITS: Final = 44  # of a Float64 that do not count: bins are 2^8 steps from a power of two to the next
 HISTOGRAM: Final = pl.Schema({"bin": pl.Int64(), "rows": pl.Int64(), "cost_parts": pl.Int64()})
 
-_ONE_ZERO: Final = pl.when(pl.col("order") == 0).then(0.0).otherwise("order").alias("order")
-"""`order` without -0.0, which sorting would put before 0.0. Polars takes `+ 0.0` for nothing, and leaves it out."""
+_ONE_ZERO: Final = with_one_zero(pl.col("order"))
+"""`order` without -0.0, which sorting would put before 0.0."""
 
 
 def order_bin() -> pl.Expr:

@@ -27,7 +27,7 @@ from job.report.facts import SEED
 from job.scoring.campaign import order_candidates
 from job.scoring.cuts import Cuts, order_by_risk, order_by_urgency
 from job.scoring.population import Finisher, score_range
-from job.scoring.score import describe_scores
+from job.scoring.score import describe_scores, place_customers
 from job.scoring.tables import ParquetTable
 from job.scoring.workbook import choose_contacts
 from job.spark.selection import count_bins, order_bin
@@ -278,10 +278,14 @@ class Order:
             return order_by_risk(scores)
         if self.kind == "urgency":
             return order_by_urgency(scores)
-        told = scores.with_columns(self.cuts.risk_decile())
-        features = make_features(rows)
-        segment = self.segmentation.assign(pl.concat([features, told], how="horizontal"), self.artifact.thresholds)
-        return order_candidates(told.with_columns(segment), self.segmentation, self.campaign)
+        placed = place_customers(
+            scores,
+            make_features(rows),
+            cuts=self.cuts,
+            thresholds=self.artifact.thresholds,
+            segmentation=self.segmentation,
+        )
+        return order_candidates(placed, self.segmentation, self.campaign)
 
 
 @dataclass(frozen=True)
