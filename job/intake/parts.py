@@ -14,7 +14,7 @@ from job.intake.table import Broken, TableIntake, add_broken, read_table
 from job.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from job.intake.drop import TableFile
     from job.memory import MemoryPlan
@@ -102,13 +102,29 @@ def read_parts(
 
     Each of many files is recognised by itself; one without rows is no mistake as long as others have some.
     """
+    is_one_of_many = bool(file.parts)
+    return take_parts(
+        file, lambda part: read_table(part, labelled=labelled, scratch=scratch, plan=plan, may_be_empty=is_one_of_many)
+    )
+
+
+def take_parts(file: TableFile, take: Callable[[TableFile], TableIntake]) -> TableIntake:
+    """Return what became of a table, of one file or of many.
+
+    Args:
+        file: the table's.
+        take: gives what became of a file; of many, one may be empty.
+
+    Raises:
+        DropError: of `take`, for all files together; or none has a row.
+    """
     if not file.parts:
-        return read_table(file, labelled=labelled, scratch=scratch, plan=plan)
+        return take(file)
     parts: list[TableIntake] = []
     problems: list[str | Problem] = []
     for part in file.parts:
         try:
-            parts.append(read_table(part, labelled=labelled, scratch=scratch, plan=plan, may_be_empty=True))
+            parts.append(take(part))
         except DropError as error:
             problems.extend(error.defects)
     if problems:

@@ -133,7 +133,12 @@ class PieceRead:
 
 
 def survey_file(
-    file: TableFile, *, labelled: bool, plan: MemoryPlan | None = None, piece_bytes: int = PIECE_BYTES
+    file: TableFile,
+    *,
+    labelled: bool,
+    plan: MemoryPlan | None = None,
+    piece_bytes: int = PIECE_BYTES,
+    first_bytes: int = FIRST_BYTES,
 ) -> Survey:
     """Recognise how a file is written, and cut it into pieces.
 
@@ -142,15 +147,17 @@ def survey_file(
         labelled: whether the label column must be there.
         plan: how much `read_piece` will hold at a time.
         piece_bytes: about how large the pieces of a text file are. A packed one, and one in UTF-16, is one piece.
+        first_bytes: of a text file, from which is learned how its numbers are written.
 
     Raises:
         DropError: the file as a whole cannot be understood.
         DropIncompleteError: the file changed while it was read.
     """
     try:
-        survey = (_survey_parquet if file.file_format == "parquet" else _survey_text)(
-            file, labelled, plan or MemoryPlan(), piece_bytes
-        )
+        if file.file_format == "parquet":
+            survey = _survey_parquet(file, labelled, plan or MemoryPlan())
+        else:
+            survey = _survey_text(file, labelled, plan or MemoryPlan(), piece_bytes, first_bytes)
     except DropError:
         file.check_unchanged()  # if somebody still writes it, that is what is wrong
         raise
@@ -158,7 +165,7 @@ def survey_file(
     return survey
 
 
-def _survey_parquet(file: TableFile, labelled: bool, plan: MemoryPlan, _: int) -> Survey:  # noqa: FBT001 - as in its twin
+def _survey_parquet(file: TableFile, labelled: bool, plan: MemoryPlan) -> Survey:  # noqa: FBT001 - as in its twin
     digest = hash_file(file)
     parquet = open_parquet(file)
     columns = match_headings(file.name, parquet.headings, file.table, labelled=labelled)
@@ -170,14 +177,20 @@ def _survey_parquet(file: TableFile, labelled: bool, plan: MemoryPlan, _: int) -
     return Survey(file, labelled, columns, None, parquet, digest, pieces)
 
 
-def _survey_text(file: TableFile, labelled: bool, plan: MemoryPlan, piece_bytes: int) -> Survey:  # noqa: FBT001 - as in its twin
+def _survey_text(
+    file: TableFile,
+    labelled: bool,  # noqa: FBT001 - as in its twin
+    plan: MemoryPlan,
+    piece_bytes: int,
+    first_bytes: int,
+) -> Survey:
     raw = ByteBlocks(file)
     with closing(prefetched(iter(raw))) as blocks:
         sample, held = take_sample(blocks)
         dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
         if file.compression is not None or dialect.encoding not in _ONE_BYTE_LINE_ENDS:
             return Survey(file, labelled, dialect.columns, dialect, None, None, (Piece(0, None, 0, NumberStyle()),))
-        whole = whole_lines(chain(held, blocks), first_bytes=FIRST_BYTES, block_bytes=plan.block_bytes)
+        whole = whole_lines(chain(held, blocks), first_bytes=first_bytes, block_bytes=plan.block_bytes)
         pieces = tuple(_cut(whole, file, labelled, dialect, piece_bytes))
     return Survey(file, labelled, dialect.columns, dialect, None, raw.sha256, pieces)
 
@@ -301,13 +314,16 @@ def _told(rows: Rows, lines: LineBlocks | None, sha256: str | None) -> PieceRead
     return PieceRead(counts, rows.accepted, rows.refuted, rows.rejected.read())
 
 
-def join_pieces(survey: Survey, read: Sequence[PieceCounts], scratch: Scratch | None = None) -> TableIntake:
+def join_pieces(
+    survey: Survey, read: Sequence[PieceCounts], scratch: Scratch | None = None, *, may_be_empty: bool = False
+) -> TableIntake:
     """Return what `read_table` returns, but without rows: whoever keeps them adds the rejected ones.
 
     Args:
         survey: of the file.
         read: what became of its pieces, in their order.
         scratch: where the rejected rows will wait; None is in memory.
+        may_be_empty: it is one of many, and need not have a row.
 
     Raises:
         DropError: the file has no rows, or was cut.
@@ -333,7 +349,8 @@ def join_pieces(survey: Survey, read: Sequence[PieceCounts], scratch: Scratch | 
     file.check_unchanged()
     if not last.ends_with_line_end:
         rows.judge_last_line(last.lines)
-    rows.check_some()
+    if not may_be_empty:
+        rows.check_some()
     sha256, dialect = survey.sha256 or last.sha256, survey.dialect
     if dialect is None:
         return rows.result(rows.describe_parquet(sha256))

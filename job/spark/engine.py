@@ -12,7 +12,10 @@ import polars as pl
 from job import __version__
 from job.errors import DropError, EngineError, OutputError, Problem, SettingsError
 from job.intake.accept import DropReading
-from job.intake.pieces import PIECE_BYTES, join_pieces, survey_file
+from job.intake.drop import all_files
+from job.intake.parts import take_parts
+from job.intake.pieces import PIECE_BYTES, Survey, join_pieces
+from job.intake.table import FIRST_BYTES
 from job.report.facts import SAMPLE
 from job.scoring.campaign import budget_parts
 from job.scoring.cuts import Cuts, last_ranks
@@ -68,51 +71,54 @@ class SparkEngine:
     Args:
         cluster: the endpoint.
         piece_bytes: of a text file, read by one executor at a time.
+        first_bytes: of a text file, from which is learned how its numbers are written.
     """
 
-    def __init__(self, cluster: Cluster, *, piece_bytes: int = PIECE_BYTES) -> None:
+    def __init__(self, cluster: Cluster, *, piece_bytes: int = PIECE_BYTES, first_bytes: int = FIRST_BYTES) -> None:
         self._cluster = cluster
         self._piece_bytes = piece_bytes
-        self._pieces: list[tuple[str, work.StoredPiece]] = []
+        self._first_bytes = first_bytes
+        self._pieces: list[tuple[str, int, work.StoredPiece]] = []
 
     def read(self, files: Mapping[str, TableFile], *, folder: Path, space: Scratch, plan: MemoryPlan) -> DropReading:
         """Judge each row by itself; see `Engine`.
 
         Raises:
-            SettingsError: a table is a folder of files; or executors have another version of the job, or do not see
-                the drop or the scratch folder.
+            SettingsError: executors have another version of the job, or do not see the drop or the scratch folder.
         """
         self._desk, self._plan = work.Desk(folder.absolute()), plan
-        self._check_executors([*(file.path.absolute() for file in files.values()), self._desk.folder])
-        folders = [Problem(file.name, "one file (--engine spark)", "a folder") for file in files.values() if file.parts]
-        if folders:
-            raise SettingsError(folders)
-        files = {name: replace(file, path=file.path.absolute()) for name, file in files.items()}
-        surveys, problems = {}, {}
-        for name in TABLES:
-            try:
-                surveys[name] = survey_file(files[name], labelled=False, plan=plan, piece_bytes=self._piece_bytes)
-            except DropError as error:
-                problems[name] = error
-        tasks = [(name, number) for name, survey in surveys.items() for number in range(len(survey.pieces))]
-        read = self._cluster.spread(work.ReadPiece(self._desk, surveys, plan), tasks)
+        files = {name: _absolute(files[name]) for name in TABLES}
+        self._check_executors([*(file.path for file in files.values()), self._desk.folder])
+        read = self._read_files(all_files(files))
         tables: dict[str, TableIntake] = {}
-        for name, survey in surveys.items():
-            own = [told for (table, _), told in zip(tasks, read, strict=True) if table == name]
+        problems: list[str | Problem] = []
+        for name, file in files.items():
             try:
-                pieces = _unrefused(own)
-                tables[name] = join_pieces(survey, [piece.counts for piece in pieces], space)
+                tables[name] = _join_table(file, read, space)
             except DropError as error:
-                problems[name] = error
-                continue
-            for piece in pieces:
-                _move(piece.rejected, tables[name].rejected_rows)
-            self._pieces += [(name, piece) for piece in pieces]
+                problems.extend(error.defects)
         for file in files.values():
             file.check_unchanged()
         if problems:
-            raise DropError([defect for name in TABLES if name in problems for defect in problems[name].defects])
+            raise DropError(problems)
+        for name, table in tables.items():
+            for number, part in enumerate(table.files):
+                for piece in read[part.file.name].unrefused():
+                    _move(piece.rejected, part.rejected_rows)
+                    self._pieces.append((name, number, piece))
         return DropReading(tables, plan)
+
+    def _read_files(self, files: Sequence[TableFile]) -> dict[str, _ReadFile]:
+        """Return what executors made of each file, by its name."""
+        survey = work.SurveyFile(self._plan, self._piece_bytes, self._first_bytes)
+        surveys = self._cluster.spread(survey, files)
+        cut = [found for found in surveys if isinstance(found, Survey)]
+        tasks = [(replace(found, pieces=()), piece) for found in cut for piece in found.pieces]
+        told = iter(self._cluster.spread(work.ReadPiece(self._desk, self._plan), tasks))
+        return {
+            file.name: _ReadFile(found, [next(told) for _ in found.pieces] if isinstance(found, Survey) else [])
+            for file, found in zip(files, surveys, strict=True)
+        }
 
     def _check_executors(self, paths: Sequence[Path]) -> None:
         (found,) = self._cluster.spread(work.look_around, [paths])
@@ -127,11 +133,11 @@ class SparkEngine:
 
     def score(self, reading: DropReading, artifact: Artifact, space: Scratch) -> Population:
         """Find the probability of each customer; see `Engine`."""
-        cuts = _range_starts([piece for _, piece in self._pieces], self._plan.range_rows)
+        cuts = _range_starts([piece for _, _, piece in self._pieces], self._plan.range_rows)
         read = {name: work.emptied(table) for name, table in reading.read.items()}
         decide = work.DecideRange(self._desk, read, artifact)
         ranges = self._cluster.shuffle(work.CutPiece(cuts), self._pieces, decide, cuts.len() + 1)
-        for _, piece in self._pieces:
+        for _, _, piece in self._pieces:
             piece.accepted.unlink(missing_ok=True)
             piece.refuted.unlink(missing_ok=True)
         excluded = Spool(space, EXCLUDED_SCHEMA, "id")
@@ -210,14 +216,37 @@ class SparkEngine:
         return Written(add_segments(part.segments for part in finished), contacts, hashes)
 
 
-def _unrefused(read: Sequence[work.StoredPiece | work.Refusal]) -> list[work.StoredPiece]:
-    """Return the pieces of a file. Raises what stopped the first that could not be read."""
-    pieces = []
-    for told in read:
-        if isinstance(told, work.Refusal):
-            raise told.error()
-        pieces.append(told)
-    return pieces
+@dataclass(frozen=True)
+class _ReadFile:
+    """What executors made of a file: how it is written, and its pieces, in their order."""
+
+    survey: Survey | work.Refusal
+    pieces: Sequence[work.StoredPiece | work.Refusal]
+
+    def unrefused(self) -> list[work.StoredPiece]:
+        """Return the pieces. Raises what stopped the first that could not be read."""
+        pieces = []
+        for told in self.pieces:
+            if isinstance(told, work.Refusal):
+                raise told.error()
+            pieces.append(told)
+        return pieces
+
+    def join(self, space: Scratch, *, may_be_empty: bool) -> TableIntake:
+        """Return what became of the file, still without rows. Raises what stopped executors, and as `join_pieces`."""
+        if isinstance(self.survey, work.Refusal):
+            raise self.survey.error()
+        return join_pieces(self.survey, [piece.counts for piece in self.unrefused()], space, may_be_empty=may_be_empty)
+
+
+def _join_table(file: TableFile, read: Mapping[str, _ReadFile], space: Scratch) -> TableIntake:
+    """Return what became of a table, still without rows. Raises as `take_parts`."""
+    return take_parts(file, lambda part: read[part.name].join(space, may_be_empty=bool(file.parts)))
+
+
+def _absolute(file: TableFile) -> TableFile:
+    """Return a file under a path that holds for other processes, too."""
+    return replace(file, path=file.path.absolute(), parts=tuple(_absolute(part) for part in file.parts))
 
 
 def _range_starts(pieces: Sequence[work.StoredPiece], rows: int) -> pl.Series:

@@ -19,7 +19,8 @@ from job import __version__
 from job.errors import DropError, DropIncompleteError, JobError
 from job.features import make_features
 from job.intake.accept import DropReading
-from job.intake.pieces import PieceCounts, Survey, read_piece
+from job.intake.parts import PartedIntake, chain_parts
+from job.intake.pieces import Piece, PieceCounts, Survey, read_piece, survey_file
 from job.intake.validate import REJECTED_SCHEMA
 from job.memory import MemoryPlan
 from job.mixing import splitmix64, whole
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.intake.accept import Tallies
+    from job.intake.drop import TableFile
     from job.intake.table import TableIntake
     from job.models.artifact import Artifact
     from job.scoring.campaign import Campaign
@@ -55,6 +57,11 @@ class Refusal:
 
     kind: str
     defects: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, error: JobError) -> Refusal:
+        """Return how an error is told."""
+        return cls(type(error).__name__, error.defects)
 
     def error(self) -> JobError:
         """Return the error."""
@@ -160,21 +167,37 @@ def look_around(paths: Sequence[Path]) -> tuple[str, list[str]]:
 
 
 @dataclass(frozen=True)
+class SurveyFile:
+    """Recognises how files are written, and cuts them into pieces; see `survey_file`."""
+
+    plan: MemoryPlan
+    piece_bytes: int
+    first_bytes: int
+
+    def __call__(self, file: TableFile) -> Survey | Refusal:
+        """Survey a file."""
+        try:
+            return survey_file(
+                file, labelled=False, plan=self.plan, piece_bytes=self.piece_bytes, first_bytes=self.first_bytes
+            )
+        except JobError as error:
+            return Refusal.of(error)
+
+
+@dataclass(frozen=True)
 class ReadPiece:
     """Reads pieces of files."""
 
     desk: Desk
-    surveys: dict[str, Survey]
     plan: MemoryPlan
 
-    def __call__(self, task: tuple[str, int]) -> StoredPiece | Refusal:
-        """Read a piece. Args: task: its table, and its number."""
-        table, number = task
-        survey = self.surveys[table]
+    def __call__(self, task: tuple[Survey, Piece]) -> StoredPiece | Refusal:
+        """Read a piece. Args: task: the survey of its file, with or without pieces, and the piece."""
+        survey, piece = task
         try:
-            read = read_piece(survey, survey.pieces[number], plan=self.plan)
+            read = read_piece(survey, piece, plan=self.plan)
         except JobError as error:
-            return Refusal(type(error).__name__, error.defects)
+            return Refusal.of(error)
         accepted, refuted = read.accepted.read(), read.refuted.read()
         step = max(1, self.plan.range_rows // KEYS_OF_RANGE)
         keys = [*accepted["id"].gather_every(step), *refuted["id"].gather_every(step)]
@@ -194,19 +217,19 @@ class CutPiece:
 
     cuts: pl.Series
 
-    def __call__(self, task: tuple[str, StoredPiece]) -> Iterator[tuple[int, bytes]]:
-        """Yield the range and rows of each part. Args: task: the table, and what was read of it."""
-        table, piece = task
+    def __call__(self, task: tuple[str, int, StoredPiece]) -> Iterator[tuple[int, bytes]]:
+        """Yield the range and rows of each part. Args: task: the table, which of its files, and what was read of it."""
+        table, file, piece = task
         for kind, path in (("accepted", piece.accepted), ("refuted", piece.refuted)):
             rows = pl.read_ipc(path)
             places = [0, *rows["id"].search_sorted(self.cuts, side="left").to_list(), rows.height]
             for number, (start, stop) in enumerate(pairwise(places)):
                 if stop > start:
-                    yield number, _packed(table, kind, rows.slice(start, stop - start))
+                    yield number, _packed(f"{table} {file} {kind}", rows.slice(start, stop - start))
 
 
-def _packed(table: str, kind: str, rows: pl.DataFrame) -> bytes:
-    own = f"{table} {kind}\n".encode()
+def _packed(whose: str, rows: pl.DataFrame) -> bytes:
+    own = f"{whose}\n".encode()
     stream = rows.write_ipc(None, compression="uncompressed")
     return own + stream.getvalue()
 
@@ -224,8 +247,9 @@ class DecideRange:
         read = {name: emptied(table) for name, table in self.read.items()}
         for part in parts:
             own, _, rows = part.partition(b"\n")
-            name, kind = own.decode().split(" ")
-            spool = read[name].accepted_rows if kind == "accepted" else read[name].refuted_rows
+            name, place, kind = own.decode().split(" ")
+            file = read[name].files[int(place)]
+            spool = file.accepted_rows if kind == "accepted" else file.refuted_rows
             spool.append(pl.read_ipc(rows))
         reading = DropReading(read, MemoryPlan(range_rows=2**62))
         (tables,) = reading.ranges()
@@ -247,6 +271,8 @@ class DecideRange:
 
 def emptied(table: TableIntake) -> TableIntake:
     """Return what is known of a table, without rows: its own spools are left alone."""
+    if isinstance(table, PartedIntake):
+        return chain_parts(table.file, [emptied(part) for part in table.parts])
     scratch = Scratch()
     return replace(
         table,

@@ -24,7 +24,7 @@ SMALL = MemoryPlan(block_bytes=300, batch_rows=7)
 
 def in_pieces(file: TableFile, plan: MemoryPlan = SMALL, piece_bytes: int = 700) -> tuple[TableIntake, int]:
     """Return what is read of a file in pieces, from the last to the first, and how many they were."""
-    survey = survey_file(file, labelled=False, plan=plan, piece_bytes=piece_bytes)
+    survey = survey_file(file, labelled=False, plan=plan, piece_bytes=piece_bytes, first_bytes=pieces.FIRST_BYTES)
     read = [read_piece(survey, piece, plan=plan) for piece in reversed(survey.pieces)][::-1]
     joined = join_pieces(survey, [part.counts for part in read])
     for part in read:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,6 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from job.errors import DropError, SettingsError
-from job.intake import pieces
 from job.intake.accept import Limits
 from job.memory import plan_memory
 from job.models.artifact import Artifact
@@ -24,8 +25,10 @@ from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
 from job.spark.engine import SparkEngine
 from job.spark.session import Cluster
+from schemas.vocabulary import TABLES
 from tests.spark.conftest import Server, manifest_of, retention
 
+SMALL = {"piece_bytes": 50_000, "first_bytes": 10_000}
 FILES = ("scored.csv", "campaign.csv", "excluded.csv", "rejected.csv")
 
 
@@ -46,11 +49,10 @@ def cluster(sail: Server) -> Iterator[Cluster]:
 
 @pytest.fixture
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many pieces and ranges also of a small drop; the server is another process, and reads as told."""
+    """Many ranges also of a small drop; `SMALL` tells the executors, which are other processes, to read many pieces."""
     monkeypatch.setattr(
         pipeline, "plan_memory", lambda limit: replace(plan_memory(limit), block_bytes=20_000, range_rows=4000)
     )
-    monkeypatch.setattr(pieces, "FIRST_BYTES", 10_000)
 
 
 def assert_same_runs(found: Path, expected: Path) -> None:
@@ -76,7 +78,7 @@ def test_same_run_in_many_parts(
 ) -> None:
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.2, budget)}
     local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
-    engine = SparkEngine(cluster, piece_bytes=50_000)
+    engine = SparkEngine(cluster, **SMALL)
     spark = run_scoring(drop, tmp_path / "spark", with_report=False, engine=engine, **settings)
     assert_same_runs(spark.folder, local.folder)
     assert len(list((spark.folder / "scored.parquet").iterdir())) > 3
@@ -91,7 +93,7 @@ def test_same_run_with_some_explained(
     monkeypatch.setattr(Explainer, "count", lambda _, customers: min(customers, 500))
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
     local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
-    engine = SparkEngine(cluster, piece_bytes=50_000)
+    engine = SparkEngine(cluster, **SMALL)
     spark = run_scoring(drop, tmp_path / "spark", with_report=False, engine=engine, **settings)
     assert_same_runs(spark.folder, local.folder)
     assert pl.read_parquet(local.folder / "scored.parquet")["reason_1"].null_count() > 2000
@@ -118,12 +120,12 @@ def test_a_bad_drop_is_refused_in_the_same_words(
     (drop / "market_time.csv").write_bytes(b"id;Who\r\n1;2\r\n")
     settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
     said = []
-    for engine in (None, SparkEngine(cluster, piece_bytes=2000)):
+    for engine in (None, SparkEngine(cluster, piece_bytes=2000, first_bytes=1000)):
         with pytest.raises(DropError) as raised:
             run_scoring(drop, tmp_path / "out", with_report=False, engine=engine, **settings)
         said.append(raised.value.problems)
     (drop / "market_time.csv").write_bytes(time)
-    for engine in (None, SparkEngine(cluster, piece_bytes=2000)):
+    for engine in (None, SparkEngine(cluster, piece_bytes=2000, first_bytes=1000)):
         with pytest.raises(DropError) as raised:
             run_scoring(drop, tmp_path / "out", with_report=False, engine=engine, **settings)
         said.append(raised.value.problems)
@@ -153,12 +155,101 @@ def test_executors_must_see_the_paths(cluster: Cluster) -> None:
     )
 
 
-def test_folders_of_files_are_left_to_the_local_engine(tmp_path: Path, cluster: Cluster, artifact: Artifact) -> None:
-    drop = tmp_path / "drop"
-    write_drop(drop, customers=100, seed=3, labelled=False)
-    (drop / "money").mkdir()
-    (drop / "money.csv").rename(drop / "money" / "one.csv")
+def write_parts(drop: Path, table: str, count: int) -> None:
+    """Write the lines of a table to so many files in turn, one of them in a folder of its own, and one without rows."""
+    path = drop / f"{table}.csv"
+    headings, *lines = path.read_bytes().splitlines(keepends=True)
+    path.unlink()
+    for place in range(count):
+        part = drop / table / (f"month=2026-1{place}/part.csv" if place % 2 else f"part-{place}.csv")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(b"".join([headings, *lines[place::count]]))
+    (drop / table / "part-9.csv").write_bytes(headings)
+
+
+@pytest.fixture(scope="module")
+def parted(drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same dirt over many files: copies and contradictions are of different files."""
+    folder = tmp_path_factory.mktemp("parted") / "drop"
+    shutil.copytree(drop, folder)
+    for table, count in (("market_file", 3), ("market_money", 4), ("money", 2)):
+        write_parts(folder, table, count)
+    other = folder / "market_money" / "part-0.csv"
+    other.write_bytes(other.read_bytes().decode().replace(",", ";").encode("cp1251"))
+    return folder
+
+
+@pytest.mark.usefixtures("_small_parts")
+def test_same_run_from_folders_of_files(tmp_path: Path, parted: Path, cluster: Cluster, artifact: Artifact) -> None:
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
-    with pytest.raises(SettingsError) as raised:
-        run_scoring(drop, tmp_path / "out", with_report=False, engine=SparkEngine(cluster), **settings)
-    assert raised.value.problems == ("money/: found a folder, expected one file (--engine spark)",)
+    local = run_scoring(parted, tmp_path / "local", with_report=False, **settings)
+    spark = run_scoring(parted, tmp_path / "spark", with_report=False, engine=SparkEngine(cluster, **SMALL), **settings)
+    assert_same_runs(spark.folder, local.folder)
+    rejected = pl.read_csv(spark.folder / "rejected.csv", infer_schema=False)
+    assert rejected.filter(pl.col("file").str.starts_with("market_money/"))["file"].n_unique() == 4
+    told = json.loads((spark.folder / "manifest.json").read_text())["inputs"]
+    assert {file["file"]: file["sha256"] for file in told} == {
+        path.relative_to(parted).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in parted.rglob("*.csv")
+    }
+    assert [file["rows"] for file in told if file["file"].endswith("part-9.csv")] == [0, 0, 0]
+
+
+def test_same_run_from_folders_of_parquet(tmp_path: Path, cluster: Cluster, artifact: Artifact, limits: Limits) -> None:
+    drop = tmp_path / "drop"
+    write_drop(drop, customers=1000, seed=3, labelled=True, table_format="parquet", shuffled=True)
+    for table in TABLES:
+        rows = pl.read_parquet(drop / f"{table}.parquet")
+        (drop / f"{table}.parquet").unlink()
+        (drop / table / "month=1").mkdir(parents=True)
+        rows.tail(400).drop("Покупательская активность", strict=False).write_parquet(
+            drop / table / "month=1" / "a.parquet"
+        )
+        rows.head(0).write_parquet(drop / table / "a.parquet")
+        rows.head(rows.height - 400).write_parquet(drop / table / "b.parquet")
+    settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
+    local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
+    spark = run_scoring(drop, tmp_path / "spark", with_report=False, engine=SparkEngine(cluster), **settings)
+    assert_same_runs(spark.folder, local.folder)
+
+
+@pytest.mark.usefixtures("_small_parts")
+def test_bad_files_of_a_folder_are_refused_in_the_same_words(
+    tmp_path: Path, parted: Path, cluster: Cluster, artifact: Artifact, limits: Limits
+) -> None:
+    drop = tmp_path / "drop"
+    shutil.copytree(parted, drop)
+    settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
+
+    def refusals() -> list[tuple[str, ...]]:
+        said = []
+        for engine in (None, SparkEngine(cluster, **SMALL)):
+            with pytest.raises(DropError) as raised:
+                run_scoring(drop, tmp_path / "out", with_report=False, engine=engine, **settings)
+            said.append(raised.value.problems)
+        return said
+
+    last = drop / "market_money" / "month=2026-13" / "part.csv"
+    last.write_bytes(last.read_bytes() + b"1,x,y,z\r\n" * 5000)
+    row = last.read_bytes().count(b"\n") - 5000 + 1
+    local, spark = refusals()
+    assert spark == local
+    assert (
+        f"market_money/month=2026-13/part.csv, row {row}: found 5,000 rows where it is not true that it «has 3 fields»"
+        "; the first holds «1,x,y,z», expected at most 5.0% of 14,006 rows rejected (--max-rejected), not 5,012"
+    ) in spark
+    (drop / "market_money" / "part-2.csv").write_bytes(b"id;Who\r\n1;2\r\n")
+    (drop / "money" / "part-0.csv").write_bytes(b"id,\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb1\xd1\x8b\xd0\xbb\xd1\x8c\n1,2\n1,")
+    (drop / "money" / "month=2026-11" / "part.csv").write_bytes(b"nothing")
+    local, spark = refusals()
+    assert spark == local
+    assert list(dict.fromkeys(re.split("[:,]", problem)[0] for problem in spark)) == [
+        "market_money/part-2.csv",
+        "money/month=2026-11/part.csv",
+        "money/part-0.csv",
+    ]
+    for path in (drop / "money").rglob("*.csv"):
+        path.write_bytes("id,Прибыль\n".encode())
+    local, spark = refusals()
+    assert spark == local
+    assert spark[-1] == "money/: found headings only, expected rows below the headings"
