@@ -105,7 +105,7 @@ class Spool:
         scratch: where they wait.
         schema: of the rows.
         key: the column by which they are read; never null.
-        stored: dtypes to be used in files where they are narrower than the schema's and hold all values.
+        stored: dtypes while rows wait, where there are narrower ones than the schema's that hold all values.
     """
 
     def __init__(
@@ -133,8 +133,9 @@ class Spool:
         """Add rows (columns as in the schema, any order of rows). Raises OutputError if they cannot be written."""
         if rows.is_empty():
             return
-        self._pending.append(rows.select(self.schema.names()))
-        self._pending_bytes += int(rows.estimated_size())
+        waiting = rows.select(self.schema.names()).cast(self._stored)  # type: ignore[arg-type] # a mapping is one
+        self._pending.append(waiting)
+        self._pending_bytes += int(waiting.estimated_size())
         if self._pending_bytes >= RUN_BYTES:
             self._put_away()
 
@@ -148,11 +149,11 @@ class Spool:
             rows = rows.sort(self._key, maintain_order=True)
         keys = rows[self._key]
         size = int(rows.estimated_size())
-        facts = (rows.height, size, keys.gather_every(KEY_STEP), keys[0], keys[-1])
+        facts = (rows.height, size, keys.gather_every(KEY_STEP).cast(self.schema[self._key]), keys[0], keys[-1])
         if self._scratch.take_memory(size):
             self._runs.append(_Run(rows, None, *facts))
         else:
-            path = self._scratch.write(rows.cast(self._stored))  # type: ignore[arg-type] # a mapping is one
+            path = self._scratch.write(rows)
             self._runs.append(_Run(None, path, *facts))
 
     def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.errors import DropError, Problem
+from job.rounding import with_one_zero
 from schemas.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -76,11 +77,6 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
     if sign in may_group and most["grouped"].all():
         raise DropError([Problem(file, "numbers with a clear decimal mark", f"{_count(most)}, which may be thousands")])
     return NumberStyle(sign, thousands)
-
-
-def with_one_zero(number: pl.Expr) -> pl.Expr:
-    """Return the same numbers, without -0.0. Polars takes `+ 0.0` for nothing, and leaves it out."""
-    return pl.when(number == 0).then(number.abs()).otherwise(number)
 
 
 def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.intake.lines import LINE_LIMIT
-from job.intake.numbers import with_one_zero
+from job.rounding import with_one_zero
 from schemas.raw import DTYPES, keeps_rules
 from schemas.vocabulary import Kind, Words
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from job.errors import ArtifactError
+from job.rounding import with_one_zero
 from job.russian import noun, number, percent
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
 from schemas.phrases import PHRASES, WORD_PHRASES, Number
 from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from job.models.artifact import Model
 
@@ -24,11 +25,34 @@ SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 25 times the prediction; the li
 BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller ones are not faster
 MEDIAN: Final = 5  # its place among the deciles of the reference
 
+_KEY: Final = ["place", "value"]
+_SAID: Final = pl.Schema({"place": pl.UInt8(), "value": pl.Float64(), "phrase": pl.String()})
 _DECIMALS: Final = {Number.COUNT: 1, Number.MONEY: 0, Number.SHARE: 2, Number.CHANGE: 2}  # of the value as delivered
-_WORDS: Final = {
+_WORDS: Final = {feature.name: (*feature.values, UNKNOWN) for feature in CATEGORICAL_FEATURES}
+_DELIVERED: Final = {
     "service_type": {name: delivered for delivered, name in SERVICE_TYPE.values.items()},
     "favourite_category": {name: delivered for delivered, name in CATEGORY.values.items()},
 }
+
+
+class _Said:
+    """What has been said of each value so far. Several threads may ask at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._phrases = _SAID.to_frame()
+
+    def of(self, asked: pl.DataFrame) -> pl.Series:
+        """Return the phrase of each `place` and `value`, null where nothing was said yet."""
+        return asked.join(self._phrases, on=_KEY, how="left", maintain_order="left")["phrase"]
+
+    def add(self, new: pl.DataFrame, say_of: Callable[[int, float], str]) -> None:
+        """Put more into words. Args: new: distinct rows of `place` and `value`."""
+        with self._lock:
+            new = new.join(self._phrases, on=_KEY, how="anti")
+            words = pl.Series([say_of(place, value) for place, value in new.iter_rows()], dtype=pl.String)
+            # In one chunk: else a phrase keeps all that was said before it in memory.
+            self._phrases = pl.concat([self._phrases, new.with_columns(phrase=words)], rechunk=True)
 
 
 @dataclass(frozen=True)
@@ -42,8 +66,7 @@ class Explainer:
 
     model: Model
     usual: Mapping[str, float | str]
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
-    _said: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _said: _Said = field(default_factory=_Said, init=False, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[type[Explainer], tuple[Model, Mapping[str, float | str]]]:
         """Let it be sent to another process, which puts into words by itself."""
@@ -79,31 +102,31 @@ class Explainer:
     def _explain_batch(self, features: pl.DataFrame) -> pl.DataFrame:
         contributions = self.model.contributions(features)
         names = contributions.columns
-        strongest = rank_reasons(contributions)
-        columns = []
-        for rank in REASONS:
-            place = strongest[rank]
-            parts = [place.is_null().arg_true().to_frame("row").with_columns(phrase=pl.lit(None, pl.String))]
-            for number_of_feature, name in enumerate(names):
-                rows = (place == number_of_feature).arg_true()
-                if rows.len():
-                    phrase = self._phrases(name, features[name].gather(rows))
-                    parts.append(pl.DataFrame({"row": rows, "phrase": phrase}))
-            columns.append(pl.concat(parts).sort("row")["phrase"].rename(rank))
-        return pl.DataFrame(columns)
+        shown = features.select(_shown(name) for name in names)
+        ranked = pl.concat([shown, rank_reasons(contributions)], how="horizontal")
+        asked = pl.concat(ranked.select(_asked(names, rank)) for rank in REASONS)
+        phrases = self._phrases(names, asked)
+        return pl.DataFrame(
+            phrases.slice(place * features.height, features.height).alias(rank) for place, rank in enumerate(REASONS)
+        )
 
-    def _phrases(self, feature: str, values: pl.Series) -> pl.Series:
-        """Return what is said of each value; each distinct value is put into words once."""
-        phrase = PHRASES.get(feature)
-        shown = (values if phrase is None else values.round(_DECIMALS[phrase.number])).alias("value").to_frame()
-        with self._lock:
-            said = self._said.get(feature, shown.clear().with_columns(phrase=pl.lit(None, pl.String)))
-            new = shown.unique().join(said, on="value", how="anti")
-            if new.height:
-                words = [say(feature, value, self.usual[feature]) for value in new["value"].to_list()]
-                said = pl.concat([said, new.with_columns(phrase=pl.Series(words, dtype=pl.String))])
-                self._said[feature] = said
-        return shown.join(said, on="value", how="left", maintain_order="left")["phrase"]
+    def _phrases(self, names: Sequence[str], asked: pl.DataFrame) -> pl.Series:
+        """Return what is said of values; each distinct value of a feature is put into words once.
+
+        Args:
+            names: the features.
+            asked: `place` of the feature among them, null for no reason, and its `value` (`_shown`).
+        """
+        found = self._said.of(asked)
+        new = asked.filter(found.is_null() & asked["place"].is_not_null())
+        if not new.height:
+            return found
+        self._said.add(new.unique(), lambda place, value: self._say(names[place], value))
+        return self._said.of(asked)
+
+    def _say(self, feature: str, value: float) -> str:
+        words = _WORDS.get(feature)
+        return say(feature, value if words is None else words[int(value)], self.usual[feature])
 
 
 def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
@@ -130,6 +153,20 @@ def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
                 for place, name in enumerate(names)
             )
     return left.select(REASONS).collect()
+
+
+def _shown(feature: str) -> pl.Expr:
+    """Return the value that is put into words: rounded as it is written; for a word its place in `_WORDS`."""
+    if feature in _WORDS:
+        words = _WORDS[feature]
+        return pl.col(feature).replace_strict(words, range(len(words)), return_dtype=pl.Float64)
+    return with_one_zero(pl.col(feature).round(_DECIMALS[PHRASES[feature].number]))
+
+
+def _asked(names: Sequence[str], rank: str) -> list[pl.Expr]:
+    """Return `place` and `value` of the reason of a rank."""
+    value = pl.coalesce(pl.when(pl.col(rank) == place).then(name) for place, name in enumerate(names))
+    return [pl.col(rank).alias("place"), value.alias("value")]
 
 
 def say(feature: str, value: float | str, usual: float | str) -> str:
@@ -184,7 +221,7 @@ def _say_word(feature: str, value: str, usual: str) -> str:
     phrase = WORD_PHRASES[feature]
     if value == UNKNOWN:
         return phrase.unknown
-    words = _WORDS[feature]
+    words = _DELIVERED[feature]
     return (phrase.same if value == usual else phrase.other).format(value=words[value], usual=words[usual])
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from job.features import make_features, stored_dtypes
+from job.models.reasons import REASONS
 from job.prefetch import mapped
 from job.report.facts import FactsTally
 from job.scoring.campaign import budget_parts, order_candidates
@@ -35,7 +36,7 @@ from job.scoring.spreadsheet import RUSSIAN, without_formulas
 from job.scoring.tables import CsvTable, ParquetTable
 from job.scoring.workbook import choose_contacts, contacts_table, list_contacts
 from job.spool import Scratch, Spool
-from schemas.scored import SCORED_COLUMNS, SCORED_DTYPES
+from schemas.scored import CAMPAIGN_GROUPS, SCORED_COLUMNS, SCORED_DTYPES
 from schemas.vocabulary import TABLES
 
 if TYPE_CHECKING:
@@ -288,6 +289,19 @@ class Written:
     hashes: dict[str, str]
 
 
+def contacts_spool(space: Scratch, segmentation: Segmentation) -> Spool:
+    """Return a spool for `Written.contacts`. Their texts, most of what is known of them, wait as numbers."""
+    offers = segmentation.offers()
+    words = {
+        "segment": offers["segment"],
+        "offer": pl.concat([offers["offer"], offers["onsite_offer"]]).unique(maintain_order=True),
+        "campaign_group": pl.Series(CAMPAIGN_GROUPS),
+    }
+    stored: dict[str, pl.DataType] = {name: pl.Enum(values) for name, values in words.items()}
+    stored |= dict.fromkeys(REASONS, pl.Categorical())
+    return Spool(space, pl.Schema({"order": pl.Float64(), **SCORED_DTYPES}), "order", stored=stored)
+
+
 def write_tables(
     folder: Path, population: Population, intake: Intake, finisher: Finisher, *, space: Scratch, rows: int
 ) -> Written:
@@ -304,7 +318,7 @@ def write_tables(
     Raises:
         OutputError: what is on disk is not what was written.
     """
-    contacts = Spool(space, pl.Schema({"order": pl.Float64(), **SCORED_DTYPES}), "order")
+    contacts = contacts_spool(space, finisher.segmentation)
     segments = []
     hashes = {}
     with (

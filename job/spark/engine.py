@@ -20,7 +20,7 @@ from job.report.facts import SAMPLE
 from job.scoring.campaign import budget_parts
 from job.scoring.cuts import Cuts, last_ranks
 from job.scoring.manifest import add_segments
-from job.scoring.population import EXCLUDED_SCHEMA, Population, Written, write_lists
+from job.scoring.population import EXCLUDED_SCHEMA, Population, Written, contacts_spool, write_lists
 from job.scoring.tables import CsvTable
 from job.spark import work
 from job.spark.selection import add_bins, find_last_reached, find_places
@@ -194,7 +194,7 @@ class SparkEngine:
         ranges, files = _own(population).ranges, _own(population).files
         finish = work.FinishRange(self._desk, finisher, rows, _hash_limit([part.hashes for part in ranges]))
         finished = self._cluster.spread(finish, files)
-        contacts = Spool(space, pl.Schema({"order": pl.Float64(), **SCORED_DTYPES}), "order")
+        contacts = contacts_spool(space, finisher.segmentation)
         hashes, written = {}, 0
         (folder / SCORED).mkdir()
         with CsvTable(folder / "scored.csv", SCORED_DTYPES.to_frame()) as text:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.intake.numbers import with_one_zero
+from job.rounding import with_one_zero
 from job.scoring.cuts import REACH_ORDER, Place, find_reach
 
 if TYPE_CHECKING:
