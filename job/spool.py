@@ -133,7 +133,7 @@ class Spool:
         """Add rows (columns as in the schema, any order of rows). Raises OutputError if they cannot be written."""
         if rows.is_empty():
             return
-        waiting = rows.select(self.schema.names()).cast(self._stored)  # type: ignore[arg-type] # a mapping is one
+        waiting = compacted(rows.select(self.schema.names()).cast(self._stored))  # type: ignore[arg-type] # a mapping is one
         self._pending.append(waiting)
         self._pending_bytes += int(waiting.estimated_size())
         if self._pending_bytes >= RUN_BYTES:
@@ -192,6 +192,16 @@ class Spool:
                 self._scratch.free_memory(run.bytes)
         self._runs.clear()
         self._pending, self._pending_bytes = [], 0
+
+
+def compacted(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the same rows, whose texts hold nothing else in memory.
+
+    Rows taken from a frame share its texts, all of them: without this, few rows that are kept keep many.
+    """
+    return frame.with_columns(
+        pl.concat_str(pl.col(name), pl.lit("")) for name, dtype in frame.schema.items() if dtype == pl.String
+    )
 
 
 def cut_ranges(spools: Iterable[Spool], rows: int) -> list[tuple[Bound, Bound]]:

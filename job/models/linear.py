@@ -100,11 +100,11 @@ class LinearModel:
 
     def margins(self, features: pl.DataFrame) -> pl.Series:
         """Return the uncalibrated log-odds of each row (Float64, in the rows' order)."""
-        return self._factor_values(features).select(self._margin().alias("margin")).to_series()
+        return self._factor_values(features).select(self._margin.alias("margin")).to_series()
 
     def probabilities(self, features: pl.DataFrame) -> pl.Series:
         """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
-        probability = self.calibration.probability(self._margin()).alias("decline_probability")
+        probability = self.calibration.probability(self._margin).alias("decline_probability")
         return self._factor_values(features).select(probability).to_series()
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
@@ -113,32 +113,8 @@ class LinearModel:
         A term of two features is shared equally between them. One Float64 column per feature that has a term; their
         sum is the calibrated margin less `slope x intercept` and the calibration's own intercept.
         """
-        shares: dict[str, list[pl.Expr]] = defaultdict(list)
-        constants: dict[str, list[float]] = defaultdict(list)
-        pairs: dict[tuple[str, str], list[tuple[Factor, Factor, float]]] = defaultdict(list)
-        for term in self.terms:
-            own = sorted({factor.feature for factor in term.factors})
-            weight = term.weight * self.calibration.slope / len(own)
-            for feature in own:
-                constants[feature].append(-term.center * weight)
-            if len(own) == 1:
-                shares[own[0]].append(self._product(term) * weight)
-            else:
-                first, second = sorted(term.factors, key=lambda factor: factor.feature)
-                pairs[first.feature, second.feature].append((first, second, weight))
-        # What two features add together is computed once and given to both: nearly as cheap as the margin.
-        together = {pair: "factors_of_" + "_and_".join(pair) for pair in pairs}
-        for pair, name in together.items():
-            for feature in pair:
-                shares[feature].append(pl.col(name))
-        return (
-            self._factor_values(features)
-            .with_columns(self._pair(parts).alias(together[pair]) for pair, parts in pairs.items())
-            .select(
-                add_up([*shares[feature], pl.lit(math.fsum(parts))]).alias(feature)
-                for feature, parts in constants.items()
-            )
-        )
+        together, shares = self._contributions
+        return self._factor_values(features).with_columns(together).select(shares)
 
     def with_centers(self, features: pl.DataFrame) -> LinearModel:
         """Return the same model with each product's mean over the given rows as its center.
@@ -162,11 +138,42 @@ class LinearModel:
         factors = dict.fromkeys(factor for term in self.terms for factor in term.factors)
         return {factor: f"factor_{place}" for place, factor in enumerate(factors)}
 
+    @cached_property
+    def _contributions(self) -> tuple[list[pl.Expr], list[pl.Expr]]:
+        """What two features add together, and from these and the factors what each feature adds."""
+        shares: dict[str, list[pl.Expr]] = defaultdict(list)
+        constants: dict[str, list[float]] = defaultdict(list)
+        pairs: dict[tuple[str, str], list[tuple[Factor, Factor, float]]] = defaultdict(list)
+        for term in self.terms:
+            own = sorted({factor.feature for factor in term.factors})
+            weight = term.weight * self.calibration.slope / len(own)
+            for feature in own:
+                constants[feature].append(-term.center * weight)
+            if len(own) == 1:
+                shares[own[0]].append(self._product(term) * weight)
+            else:
+                first, second = sorted(term.factors, key=lambda factor: factor.feature)
+                pairs[first.feature, second.feature].append((first, second, weight))
+        # What two features add together is computed once and given to both: nearly as cheap as the margin.
+        together = {pair: "factors_of_" + "_and_".join(pair) for pair in pairs}
+        for pair, name in together.items():
+            for feature in pair:
+                shares[feature].append(pl.col(name))
+        return (
+            [self._pair(parts).alias(together[pair]) for pair, parts in pairs.items()],
+            [
+                add_up([*shares[feature], pl.lit(math.fsum(parts))]).alias(feature)
+                for feature, parts in constants.items()
+            ],
+        )
+
+    @cached_property
+    def _factors(self) -> list[pl.Expr]:
+        return [factor.expression().alias(name) for factor, name in self._columns.items()]
+
     def _factor_values(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return each distinct factor's value, computed once (one Float64 column each)."""
-        return capped(features, self.caps).select(
-            factor.expression().alias(name) for factor, name in self._columns.items()
-        )
+        return capped(features, self.caps).select(self._factors)
 
     def _product(self, term: Term) -> pl.Expr:
         first, *rest = (pl.col(self._columns[factor]) for factor in term.factors)
@@ -179,6 +186,7 @@ class LinearModel:
             groups[first].append(pl.col(self._columns[second]) * weight)
         return add_up([pl.col(self._columns[first]) * add_up(weighted) for first, weighted in groups.items()])
 
+    @cached_property
     def _margin(self) -> pl.Expr:
         """Sum the terms; those of two factors are grouped by their first one, which halves the multiplications."""
         constant = self.intercept - math.fsum(term.center * term.weight for term in self.terms)

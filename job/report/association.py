@@ -11,8 +11,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Table = list[list[int]]
 Matrix = list[list[float]]
@@ -90,21 +92,29 @@ def _chi_square_roots(rows: int, columns: int) -> tuple[float, ...]:
     across, down = _edges(rows), _edges(columns)
     start = [[_normal(h) * _normal(k) for k in down] for h in across]
     independent = _cells(start)
-    moved = [[0.0] * len(down) for _ in across]
+    moved = [0.0] * (len(across) * len(down))
     chi_squares = [0.0]
-    width = math.pi / 2 / STEPS
-    for step in range(STEPS):
-        for node, weight in NODES:
-            angle = (step + (node + 1) / 2) * width
-            sine, cosine = math.sin(angle), math.cos(angle)
-            for place, h in enumerate(across):
-                row = moved[place]
-                for other, k in enumerate(down):
-                    exponent = (h * h + k * k - 2 * h * k * sine) / (2 * cosine * cosine)
-                    row[other] += math.exp(-exponent) * weight * width / 2 / (2 * math.pi)
-        gained = _cells(moved)
+    for step in _sweep(across, down):
+        moved = [before + added for before, added in zip(moved, step, strict=True)]
+        gained = _cells([moved[start : start + len(down)] for start in range(0, len(moved), len(down))])
         chi_squares.append(math.fsum(gain * gain / cell for gain, cell in zip(gained, independent, strict=True)))
     return tuple(math.sqrt(value / chi_squares[-1]) for value in chi_squares)
+
+
+def _sweep(across: Sequence[float], down: Sequence[float]) -> Iterator[list[float]]:
+    """Yield for each of `STEPS` steps of the angle what the integral gains, for each of `across` and of `down`."""
+    width = math.pi / 2 / STEPS
+    nodes = [((step + (node + 1) / 2) * width, weight) for step in range(STEPS) for node, weight in NODES]
+    points = pl.DataFrame({"h": across}).join(pl.DataFrame({"k": down}), how="cross")
+    h, k, sine, cosine = pl.col("h"), pl.col("k"), pl.col("angle").sin(), pl.col("angle").cos()
+    exponent = (h * h + k * k - 2 * h * k * sine) / (2 * cosine * cosine)
+    density = (-exponent).exp() * pl.col("weight") * (width / 2 / (2 * math.pi))
+    grid = pl.DataFrame(nodes, schema=["angle", "weight"], orient="row").join(points, how="cross")
+    values = grid.select(density).to_series().to_list()
+    size = points.height
+    for start in range(0, len(values), size * len(NODES)):
+        of_nodes = (values[start + place * size : start + (place + 1) * size] for place in range(len(NODES)))
+        yield [sum(added) for added in zip(*of_nodes, strict=True)]
 
 
 def _edges(bins: int) -> list[float]:

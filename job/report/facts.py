@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from job.mixing import splitmix64, whole
-from job.report.association import phi_k, variance_inflation
+from job.models.reasons import REASONS
+from job.report.association import Table, phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
+from job.spool import compacted
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
 from schemas.vocabulary import DECLINED, UNKNOWN
 
@@ -30,6 +32,7 @@ SAMPLE: Final = 100_000
 SEED: Final = 20260701
 RISK_BINS: Final = 20
 VALUE_BINS: Final = 10
+CODES: Final = max(VALUE_BINS, *(len(feature.values) + 1 for feature in CATEGORICAL_FEATURES))  # of a column
 MONOTONE: Final = 0.5  # Spearman's correlation from which «more means more risk» is said
 RISK: Final = "decline_probability"
 
@@ -59,7 +62,7 @@ class FactsTally:
         if not features.height == customers.height == scored.height:
             raise AssertionError(f"{features.height} features, {customers.height} customers, {scored.height} scored")
         known = [name for name in ("consent", "activity") if name in customers.columns]
-        table = pl.concat([features, scored, customers.select(known)], how="horizontal")
+        table = pl.concat([features, scored.drop(REASONS), customers.select(known)], how="horizontal")
         place = (pl.col(RISK) * RISK_BINS).floor().clip(0, RISK_BINS - 1).cast(pl.Int64)
         is_high = pl.col(RISK) >= self._artifact.thresholds.risk
         self._sums["risk"].append(
@@ -77,10 +80,10 @@ class FactsTally:
         sums = [pl.len().cast(pl.Int64).alias("customers"), pl.col(RISK).sum(), pl.col("profit_at_risk").sum()]
         self._sums["deciles"].append(table.group_by("risk_decile").agg(sums))
         contacts = _contact_counts(table)
-        self._sums["segments"].append(table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts))
-        self._sums["offers"].append(
-            table.filter("contact_allowed").group_by("segment", "offer").agg(pl.len().cast(pl.Int64))
-        )
+        by_segment = table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts)
+        self._sums["segments"].append(compacted(by_segment))
+        by_offer = table.filter("contact_allowed").group_by("segment", "offer").agg(pl.len().cast(pl.Int64))
+        self._sums["offers"].append(compacted(by_offer))
         self._sums["contacts"].append(table.select(contacts))
         self._sample(table)
 
@@ -137,9 +140,9 @@ class FactsTally:
         bits = splitmix64(pl.col("id").cast(pl.UInt64) + whole(SEED))
         if self._part and sum(part.height for part in self._part) >= self._limit:
             table = table.filter(bits <= self._part[-1].select(bits.max()).item())
-        self._part.append(table)
+        self._part.append(compacted(table))
         if sum(part.height for part in self._part) > self._limit:
-            self._part = [pl.concat(self._part).sort(bits).head(self._limit)]
+            self._part = [compacted(pl.concat(self._part).sort(bits).head(self._limit))]
 
 
 def gather_facts(
@@ -263,15 +266,24 @@ def correlate(part: pl.DataFrame) -> dict[str, Any]:
         else _bin(part[name]).alias(name)
         for name in names
     )
-    sizes = {name: int(codes[name].max()) + 1 for name in names}  # type: ignore[arg-type]
     values = [[1.0] * len(names) for _ in names]
-    for (row, left), (column, right) in combinations(enumerate(names), 2):
-        counts = codes.group_by(left, right).len()
-        table = [[0] * sizes[right] for _ in range(sizes[left])]
-        for first, second, count in counts.iter_rows():
-            table[first][second] = count
-        values[row][column] = values[column][row] = round(phi_k(table), 4)
+    for row, left in enumerate(names[:-1]):
+        for column, table in enumerate(_contingency_tables(codes, left, names[row + 1 :]), start=row + 1):
+            values[row][column] = values[column][row] = round(phi_k(table), 4)
     return {"names": names, "phi_k": values}
+
+
+def _contingency_tables(codes: pl.DataFrame, left: str, others: Sequence[str]) -> list[Table]:
+    """Return the counts of one column (rows) with each of others (columns); all are codes from 0, below `CODES`."""
+    cells = codes.select(
+        (pl.col(left) * CODES + pl.col(other) + place * CODES**2).alias(other) for place, other in enumerate(others)
+    )
+    counts = dict(pl.concat(cells.get_columns()).value_counts().iter_rows())
+    width = range(CODES)
+    return [
+        [[counts.get((place * CODES + row) * CODES + column, 0) for column in width] for row in width]
+        for place in range(len(others))
+    ]
 
 
 def _bin(values: pl.Series) -> pl.Expr:

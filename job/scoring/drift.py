@@ -36,6 +36,7 @@ from job.models.reference import (
     estimate_roc_auc,
 )
 from job.rounding import rounded
+from job.spool import compacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,7 +76,7 @@ def count_drift(features: pl.DataFrame, probability: pl.Series, reference: Refer
 def add_counts(*parts: pl.DataFrame) -> pl.DataFrame:
     """Return the sum of counts of `count_drift`, whatever their order: as many rows as one part has, or few more."""
     together = pl.concat([*parts, pl.DataFrame(schema=COUNTS_SCHEMA)])
-    return together.group_by("feature", "bin").agg(pl.col("rows").sum()).sort("feature", "bin")
+    return compacted(together.group_by("feature", "bin").agg(pl.col("rows").sum()).sort("feature", "bin"))
 
 
 def judge_drift(

@@ -13,6 +13,7 @@ from job.features import order_reasons
 from job.rounding import rounded
 from job.scoring.publish import LATEST, MANIFEST
 from job.scoring.segments import COST_PARTS
+from job.spool import compacted
 from schemas.scored import CAMPAIGN_GROUPS, TREATMENT
 from schemas.vocabulary import TABLES
 
@@ -82,13 +83,14 @@ def count_segments(scored: pl.DataFrame) -> pl.DataFrame:
     Args:
         scored: the output frame, or a part of it.
     """
-    return scored.group_by("segment").agg(
+    counts = scored.group_by("segment").agg(
         pl.len().cast(pl.Int64).alias("customers"),
         pl.col("decline_probability").sum().alias("risk"),
         pl.col("profit_at_risk").sum(),
         pl.col("contact_allowed").sum().cast(pl.Int64),
         *((pl.col("campaign_group") == group).sum().cast(pl.Int64).alias(group) for group in CAMPAIGN_GROUPS),
     )
+    return compacted(counts)
 
 
 def add_segments(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
