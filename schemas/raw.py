@@ -30,7 +30,7 @@ from schemas.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 MINUTES_PER_MONTH: Final = 31 * 24 * 60
 ID_DIGITS: Final = 18
@@ -106,15 +106,13 @@ RULES: Final[Mapping[str, Sequence[Rule]]] = {
 """Column -> its rules. The schemas check them, and say of each value which it breaks."""
 
 
-def keeps_rules(table: Table, *, labelled: bool) -> pl.Expr:
-    """Return whether a row keeps all rules of `rows_schema` (Boolean), in one expression.
+def keeps_rules(heading: Heading) -> pl.Expr:
+    """Return whether a value keeps all rules of its column in `rows_schema` (Boolean), in one expression.
 
-    It only tells whether the schema has anything to say of a row; what that is, the schema says.
+    It only tells whether the schema has anything to say of a value; what that is, the schema says.
     """
-    headings = table.expected(labelled=labelled)
-    known = [pl.col(heading.name).is_not_null() for heading in headings]
-    rules = [rule.holds(pl.col(heading.name)) for heading in headings for rule in RULES.get(heading.name, ())]
-    return pl.all_horizontal(*known, *rules)
+    value = pl.col(heading.name)
+    return pl.all_horizontal(value.is_not_null(), *(rule.holds(value) for rule in RULES.get(heading.name, ())))
 
 
 def _column(heading: Heading) -> pa.Column:
@@ -130,19 +128,25 @@ def words_rule(words: Words) -> str:
     return f"is one of: {', '.join(words.values)}"
 
 
-def rows_schema(table: Table, *, labelled: bool) -> pa.DataFrameSchema:
+def rows_schema(table: Table, *, labelled: bool, only: Collection[str] | None = None) -> pa.DataFrameSchema:
     """Return the rules that each row of `table` must keep by itself.
 
     Columns: those of `table` in ASCII, in the order delivered, with the label only if `labelled`; none may be null.
+
+    Args:
+        table: whose rules.
+        labelled: whether the label column is there.
+        only: the rules of these columns alone.
     """
-    return _rows_schema(table.name, labelled)
+    headings = table.expected(labelled=labelled)
+    return _rows_schema(table.name, tuple(h.name for h in headings if only is None or h.name in only))
 
 
 @cache
-def _rows_schema(name: str, labelled: bool) -> pa.DataFrameSchema:  # noqa: FBT001 - of the function above
+def _rows_schema(name: str, columns: tuple[str, ...]) -> pa.DataFrameSchema:
     table = TABLES[name]
-    columns = {heading.name: _column(heading) for heading in table.expected(labelled=labelled)}
-    return pa.DataFrameSchema(columns, strict=True, ordered=True, name=name)
+    rules = {column: _column(table.heading(column)) for column in columns}
+    return pa.DataFrameSchema(rules, strict=True, ordered=True, name=name)
 
 
 def table_schema(table: Table, *, labelled: bool) -> pa.DataFrameSchema:

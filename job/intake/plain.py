@@ -19,7 +19,7 @@ from schemas.vocabulary import Kind, Words
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from schemas.vocabulary import Heading, Table
+    from schemas.vocabulary import Heading
 
 _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
@@ -86,24 +86,20 @@ class Judged:
 
 def judge_plain(
     raw: pl.DataFrame,
-    table: Table,
     headings: Sequence[Heading],
     *,
     texts: Collection[str],
     decimal_mark: str | None,
     spellings: Mapping[str, Mapping[str, str]],
-    labelled: bool,
 ) -> Judged:
     """Read the plain ones among rows of text.
 
     Args:
         raw: the columns by their ASCII names, as delivered (String, not trimmed).
-        table: what the rows belong to.
         headings: the columns to read.
         texts: the columns whose decimal mark is the file's; in others it is a point.
         decimal_mark: of the file; None as long as no number has shown one.
         spellings: column -> word as delivered -> right spelling, of all words seen so far.
-        labelled: whether the label column is there.
     """
     words = {h.name: _Coded.of(h.words, spellings.get(h.name, {})) for h in headings if h.words is not None}
     read = raw.lazy().select(
@@ -112,9 +108,7 @@ def judge_plain(
         else _number(pl.col(h.name), h.kind, decimal_mark if h.name in texts else ".")
         for h in headings
     )
-    found = read.with_columns(
-        _is_plain=pl.all_horizontal(pl.all().is_not_null()) & keeps_rules(table, labelled=labelled)
-    ).collect()
+    found = read.with_columns(_is_plain=pl.all_horizontal(keeps_rules(heading) for heading in headings)).collect()
     is_plain = found["_is_plain"]
     codes = found.drop("_is_plain") if is_plain.all() else found.filter("_is_plain").drop("_is_plain")
     typed = codes.with_columns(coded.name_of(codes[name]) for name, coded in words.items())

@@ -300,12 +300,10 @@ class Rows:
         ):
             judged = judge_plain(
                 raw,
-                self.table,
                 self.headings,
                 texts=texts,
                 decimal_mark=self.style.decimal_mark,
                 spellings=self.spellings,
-                labelled=self.labelled,
             )
             for (name, value), rows in judged.repairs.items():
                 self._count_repair(self.table.heading(name), value, self._right(name, value), rows)

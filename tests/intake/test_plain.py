@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from schemas.vocabulary import Heading, Table
+    from schemas.vocabulary import Heading
 
 NUMBERS = [
     *(
@@ -92,7 +92,7 @@ def outcome(path: Path, headings: str) -> TableIntake | tuple[str, ...]:
             return error.problems
 
 
-def judge_nothing(raw: pl.DataFrame, _table: Table, headings: Sequence[Heading], **_: object) -> Judged:
+def judge_nothing(raw: pl.DataFrame, headings: Sequence[Heading], **_: object) -> Judged:
     typed = pl.DataFrame(schema={heading.name: DTYPES[heading.kind] for heading in headings})
     none = pl.Series("repaired", [], dtype=pl.Boolean)
     return Judged(typed, pl.repeat(value=False, n=raw.height, dtype=pl.Boolean, eager=True), none, {})

@@ -102,3 +102,10 @@ def test_without_labels_the_label_column_is_not_expected() -> None:
     rows_schema(MARKET_FILE, labelled=False).validate(unlabelled, lazy=True)
     with pytest.raises(pa.errors.SchemaErrors):
         rows_schema(MARKET_FILE, labelled=True).validate(unlabelled, lazy=True)
+
+
+def test_only_some_rules() -> None:
+    bad = pl.DataFrame({"revenue": [-1.0]}, schema={"revenue": pl.Float64})
+    with pytest.raises(pa.errors.SchemaErrors) as raised:
+        rows_schema(MARKET_MONEY, labelled=False, only=["revenue"]).validate(bad, lazy=True)
+    assert raised.value.failure_cases.select("column", "check").rows() == [("revenue", "is not negative")]
