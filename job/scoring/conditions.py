@@ -8,6 +8,7 @@ nor run anything. Only then is it handed to Polars, which parses it and tries it
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -113,6 +114,7 @@ def _translated(match: re.Match[str], text: str, known: Mapping[str, str]) -> st
     return token
 
 
+@cache
 def _one_customer() -> pl.DataFrame:
     values = {
         name: dtype.categories[0] if isinstance(dtype, pl.Enum) else True if dtype == pl.Boolean else 1

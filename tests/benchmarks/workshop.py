@@ -137,6 +137,10 @@ class Workshop:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment variables of every process: the project's code is found, no option is set by accident."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RETENTION_", "POLARS_"))}
+    """Return the environment variables of every process.
+
+    The project's code is found, no option is set by accident, and as in the image no module is compiled in each run.
+    """
+    ours = ("RETENTION_", "POLARS_", "PYTHONDONTWRITEBYTECODE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**inherited, "PYTHONPATH": str(ROOT)}
