@@ -83,6 +83,10 @@ def _lightgbm(workshop: Workshop, case: Case, out: Path) -> list[object]:
     return ["-m", f"{SCRIPTS}.lightgbm_predict", artifact, workshop.matrix(case.customers), out]
 
 
+def _reasons(workshop: Workshop, case: Case, out: Path) -> list[object]:  # noqa: ARG001 - nothing is written
+    return ["-m", f"{SCRIPTS}.reasons", workshop.drop(case.customers, case.shape)]
+
+
 def _spark(workshop: Workshop, case: Case, out: Path) -> list[object]:
     return ["-m", f"{SCRIPTS}.spark_score", workshop.drop(case.customers, case.shape), out]
 
@@ -106,6 +110,7 @@ YARDSTICKS: Final = {
         Yardstick("floor", "I/O floor", "image", _floor),
         Yardstick("score", "retention score --no-report", "image", _score("--no-report")),
         Yardstick("page", "retention score, with the page", "image", _score()),
+        Yardstick("reasons", "scores and reasons alone", "image", _reasons, MILLION, ("sorted",)),
         Yardstick("duckdb", "DuckDB", "benchmark", _duckdb),
         # 0.9 GB a million customers; without pyarrow, pandas reads no Parquet.
         Yardstick("pandas", "pandas and scikit-learn", "benchmark", _pandas, 10 * MILLION, ("sorted", "shuffled")),

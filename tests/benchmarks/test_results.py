@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.benchmarks.measure import Measurement
-from tests.benchmarks.results import as_json, as_page, as_text, boosted_ratio, ratio_of, target_rows
+from tests.benchmarks.results import as_json, as_page, as_text, boosted_ratio, ratio_of, reasons_ratio, target_rows
 from tests.benchmarks.session import Case, Result
 
 
@@ -84,3 +84,10 @@ def test_the_boosted_model_is_held_against_the_floor_and_the_prediction_alone() 
         "1.30",
     ]
     assert boosted_ratio(Result(Case(1_000_000, "sorted"))) is None
+
+
+def test_reasons_are_held_against_scores() -> None:
+    result = Result(Case(1_000_000, "sorted"), rounds={"reasons": costs(9, 8, score=2.0, reasons=1.5)})
+    assert reasons_ratio(result) == 0.75
+    assert target_rows([result])[0][2:] == ["0.75", "1.00", "yes"]
+    assert reasons_ratio(Result(Case(1_000_000, "sorted"))) is None

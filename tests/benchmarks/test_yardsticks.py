@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from job.sample import write_drop
 from tests.benchmarks.yardsticks.boosted_model import draw_features, write_boosted_artifact, write_matrix
 from tests.benchmarks.yardsticks.compare import compare
 from tests.benchmarks.yardsticks.floor import DTYPES, consume, repeat, scan
+from tests.benchmarks.yardsticks.reasons import main as time_reasons
 
 
 @pytest.mark.parametrize("table", DTYPES)
@@ -40,6 +42,13 @@ def test_the_floor_reads_dirty_drops_of_both_formats_alike(tmp_path: Path) -> No
 def test_a_block_is_repeated(rows: int) -> None:
     block = pl.DataFrame({"id": [1, 2, 3]})
     assert repeat(block, rows).collect()["id"].to_list() == ([1, 2, 3] * 4)[:rows]
+
+
+def test_reasons_and_scores_are_timed_apart(small_drop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    time_reasons(small_drop)
+    seconds = json.loads(capsys.readouterr().out)["seconds"]
+    assert list(seconds) == ["score", "reasons"]
+    assert min(seconds.values()) > 0
 
 
 def test_scorings_are_compared_by_customers_that_are_scored_once() -> None:

@@ -1,0 +1,40 @@
+"""What the reasons of all customers take beside their scores: joined tables to probabilities, features to phrases.
+
+Nothing is written, and nothing else runs meanwhile. The drop is read and cut into ranges as in a run of the job.
+
+Usage: python -m tests.benchmarks.yardsticks.reasons DROP
+Prints a line of JSON: seconds of scoring and of reasons.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from job.features import make_features
+from job.intake.accept import read_drop
+from job.intake.drop import find_files
+from job.models.artifact import default_folder, load_artifact
+from job.models.reasons import Explainer, usual_values
+from job.scoring.population import score_range
+
+
+def main(drop: Path) -> None:
+    artifact = load_artifact(default_folder())
+    explainer = Explainer(artifact.model, usual_values(artifact.manifest))
+    seconds = {"score": 0.0, "reasons": 0.0}
+    for tables in read_drop(find_files(drop), labelled=False).ranges():
+        start = time.perf_counter()
+        scored = score_range(tables, artifact)
+        seconds["score"] += time.perf_counter() - start
+        features = make_features(scored.customers)
+        start = time.perf_counter()
+        explainer.explain(features)
+        seconds["reasons"] += time.perf_counter() - start
+    print(json.dumps({"seconds": {name: round(spent, 4) for name, spent in seconds.items()}}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
