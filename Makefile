@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPARK := .venv-spark
+SPARK_JAVA := .venv-spark-java
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test spark-test bench image image-test lint format lock clean
+.PHONY: help demo test spark-test spark-java-test bench image image-test lint format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/report ## Write a synthetic drop of 5,000 customers, score it, print a summary
 	@rm -rf $(DEMO)
@@ -22,6 +23,9 @@ test: $(VENV)/development ## Run the tests
 
 spark-test: $(SPARK)/complete ## Run the tests of --engine spark, against a server on this machine
 	$(SPARK)/bin/python -m pytest tests/spark
+
+spark-java-test: $(SPARK_JAVA)/complete ## Run those that need Spark itself and Java 17; installs 1.1 GB
+	$(SPARK_JAVA)/bin/python -m pytest tests/spark/test_java.py
 
 bench: | $(VENV)/python ## Measure the job beside what else could do it; options in BENCH (BENCH=--help)
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
@@ -46,13 +50,15 @@ lock: $(VENV)/development ## Pin the newest allowed versions in requirements/
 	./requirements/lock.sh $(BIN)/uv
 
 clean: ## Remove the environment, caches and the demo
-	rm -rf $(VENV) $(SPARK) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SPARK) $(SPARK_JAVA) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# Its own environment: pandas, which Spark needs, slows other imports. The project's code is found where it lies.
-$(SPARK)/complete: requirements/spark-test.txt | $(VENV)/python
-	@echo "Installing the spark-test requirements into $(SPARK)" >&2
-	@$(VENV)/bin/python -m venv --clear $(SPARK)
-	@$(SPARK)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement $<
+# Their own environments: pandas, which Spark needs, slows other imports, and Spark holds another client. The project's
+# code is found where it lies. Spark is built from source, with the pinned setuptools.
+$(SPARK)/complete $(SPARK_JAVA)/complete: .venv-%/complete: requirements/%-test.txt requirements/build.txt | $(VENV)/python
+	@echo "Installing the $*-test requirements into $(@D)" >&2
+	@$(VENV)/bin/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/build.txt
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-build-isolation --requirement $<
 	@touch $@
 
 $(VENV)/python:

@@ -17,4 +17,7 @@ compile --constraint requirements/development.txt --extra report --output-file r
 compile --constraint requirements/development.txt --extra storage --output-file requirements/storage.txt pyproject.toml
 compile --constraint requirements/development.txt --extra spark-test --output-file requirements/spark-test.txt pyproject.toml
 compile --constraint requirements/spark-test.txt --extra spark --output-file requirements/spark.txt pyproject.toml
+# Spark of the thin client's version: that of a set may be newer than the other's newest.
+sed -n 's/^pyspark-client\(==[^ ]*\).*/pyspark\1/p' requirements/spark-test.txt \
+    | compile --constraint requirements/spark-test.txt --extra spark-java-test --output-file requirements/spark-java-test.txt pyproject.toml -
 compile --upgrade --constraint requirements/development.txt --extra benchmark --output-file requirements/benchmark.txt pyproject.toml

@@ -7,37 +7,22 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
 from job.errors import DropError, SettingsError
 from job.intake.accept import Limits
-from job.memory import plan_memory
 from job.models.artifact import Artifact
 from job.models.reasons import Explainer
 from job.sample import write_drop
-from job.scoring import pipeline
 from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
 from job.spark.engine import SparkEngine
 from job.spark.session import Cluster
 from schemas.vocabulary import TABLES
-from tests.spark.conftest import Server, manifest_of, retention
-
-SMALL = {"piece_bytes": 50_000, "first_bytes": 10_000}
-FILES = ("scored.csv", "campaign.csv", "excluded.csv", "rejected.csv")
-
-
-@pytest.fixture(scope="module")
-def drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """3,000 customers, with the dirt of a real export."""
-    folder = tmp_path_factory.mktemp("dirty") / "drop"
-    write_drop(folder, customers=3000, seed=11, labelled=False)
-    return folder
+from tests.spark.conftest import SMALL, Server, assert_same_runs, retention
 
 
 @pytest.fixture(scope="module")
@@ -47,31 +32,7 @@ def cluster(sail: Server) -> Iterator[Cluster]:
     cluster.close()
 
 
-@pytest.fixture
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many ranges also of a small drop; `SMALL` tells the executors, which are other processes, to read many pieces."""
-    monkeypatch.setattr(
-        pipeline, "plan_memory", lambda limit: replace(plan_memory(limit), block_bytes=20_000, range_rows=4000)
-    )
-
-
-def assert_same_runs(found: Path, expected: Path) -> None:
-    for name in FILES:
-        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
-    parts = sorted((found / "scored.parquet").iterdir())
-    assert [part.name for part in parts] == [f"part-{number:05}.parquet" for number in range(len(parts))]
-    joined = pl.concat([pl.read_parquet(part) for part in parts])
-    assert_frame_equal(joined, pl.read_parquet(expected / "scored.parquet"), check_exact=True)
-    assert manifest_of(found) == manifest_of(expected)
-    outputs = json.loads((found / "manifest.json").read_text())["outputs"]
-    for name, told in outputs.items():
-        assert hashlib.sha256((found / name).read_bytes()).hexdigest() == told["sha256"]
-    assert {name for name in outputs if name.startswith("scored.parquet")} == {
-        f"scored.parquet/{part.name}" for part in parts
-    }
-
-
-@pytest.mark.usefixtures("_small_parts")
+@pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("budget", [None, 100.0, 0.0])
 def test_same_run_in_many_parts(
     tmp_path: Path, drop: Path, cluster: Cluster, artifact: Artifact, budget: float | None
@@ -85,7 +46,7 @@ def test_same_run_in_many_parts(
     assert not list((tmp_path / "spark").glob(".scratch-*"))
 
 
-@pytest.mark.usefixtures("_small_parts")
+@pytest.mark.usefixtures("small_parts")
 def test_same_run_with_some_explained(
     tmp_path: Path, drop: Path, cluster: Cluster, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +69,7 @@ def test_same_run_from_parquet(tmp_path: Path, cluster: Cluster, artifact: Artif
     assert_same_runs(spark.folder, local.folder)
 
 
-@pytest.mark.usefixtures("_small_parts")
+@pytest.mark.usefixtures("small_parts")
 def test_a_bad_drop_is_refused_in_the_same_words(
     tmp_path: Path, cluster: Cluster, artifact: Artifact, limits: Limits
 ) -> None:
@@ -155,31 +116,7 @@ def test_executors_must_see_the_paths(cluster: Cluster) -> None:
     )
 
 
-def write_parts(drop: Path, table: str, count: int) -> None:
-    """Write the lines of a table to so many files in turn, one of them in a folder of its own, and one without rows."""
-    path = drop / f"{table}.csv"
-    headings, *lines = path.read_bytes().splitlines(keepends=True)
-    path.unlink()
-    for place in range(count):
-        part = drop / table / (f"month=2026-1{place}/part.csv" if place % 2 else f"part-{place}.csv")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(b"".join([headings, *lines[place::count]]))
-    (drop / table / "part-9.csv").write_bytes(headings)
-
-
-@pytest.fixture(scope="module")
-def parted(drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same dirt over many files: copies and contradictions are of different files."""
-    folder = tmp_path_factory.mktemp("parted") / "drop"
-    shutil.copytree(drop, folder)
-    for table, count in (("market_file", 3), ("market_money", 4), ("money", 2)):
-        write_parts(folder, table, count)
-    other = folder / "market_money" / "part-0.csv"
-    other.write_bytes(other.read_bytes().decode().replace(",", ";").encode("cp1251"))
-    return folder
-
-
-@pytest.mark.usefixtures("_small_parts")
+@pytest.mark.usefixtures("small_parts")
 def test_same_run_from_folders_of_files(tmp_path: Path, parted: Path, cluster: Cluster, artifact: Artifact) -> None:
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
     local = run_scoring(parted, tmp_path / "local", with_report=False, **settings)
@@ -213,7 +150,7 @@ def test_same_run_from_folders_of_parquet(tmp_path: Path, cluster: Cluster, arti
     assert_same_runs(spark.folder, local.folder)
 
 
-@pytest.mark.usefixtures("_small_parts")
+@pytest.mark.usefixtures("small_parts")
 def test_bad_files_of_a_folder_are_refused_in_the_same_words(
     tmp_path: Path, parted: Path, cluster: Cluster, artifact: Artifact, limits: Limits
 ) -> None:

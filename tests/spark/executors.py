@@ -1,0 +1,63 @@
+"""What the tests have executors do: as the job's own work, but some of them are killed by it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from job.spark.session import Cluster
+
+
+@dataclass(frozen=True)
+class Fatal:
+    """Work whose executor is killed when it is done, before anybody is told.
+
+    Args:
+        work: what is done.
+        folder: where each kill leaves a file, named after the executor's process.
+        kills: how many executors are killed at most.
+    """
+
+    work: Any
+    folder: Path
+    kills: int
+
+    def __call__(self, *given: Any) -> Any:
+        told = self.work(*given)
+        if len(list(self.folder.iterdir())) >= self.kills:
+            return told
+        executor = executor_of(os.getpid())
+        (self.folder / str(executor)).touch()
+        os.kill(executor, signal.SIGKILL)
+        while True:
+            signal.pause()  # until the death of the executor ends this process, too
+
+
+def executor_of(process: int) -> int:
+    """Return the Java process that a Python process of an executor works for."""
+    status = Path(f"/proc/{process}/status").read_text()
+    name, parent = (re.findall(rf"^{field}:\t(.*)$", status, re.MULTILINE)[0] for field in ("Name", "PPid"))
+    return process if name == "java" else executor_of(int(parent))
+
+
+@dataclass(frozen=True)
+class FatalCluster:
+    """A cluster on which one kind of work kills executors. Args: kind: of the work; else as for `Fatal`."""
+
+    cluster: Cluster
+    kind: type
+    folder: Path
+    kills: int
+
+    def spread(self, work: Any, tasks: Any) -> Any:
+        return self.cluster.spread(self._fatal(work), tasks)
+
+    def shuffle(self, cut: Any, tasks: Any, work: Any, buckets: int) -> Any:
+        return self.cluster.shuffle(cut, tasks, self._fatal(work), buckets)
+
+    def _fatal(self, work: Any) -> Any:
+        return Fatal(work, self.folder, self.kills) if isinstance(work, self.kind) else work
