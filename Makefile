@@ -36,11 +36,11 @@ image: $(VENV)/python ## Build the image; IMAGE="--target train" for the one tha
 image-test: $(VENV)/development ## Build the image and run it as production does
 	@$(BIN)/python deploy/image_test.py $(IMAGE)
 
-lint: $(VENV)/development ## Check style, formatting, types and the Dockerfile
+lint: $(VENV)/development ## Check style, formatting, types and the Dockerfiles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile deploy/kubernetes/spark/Dockerfile
 
 format: $(VENV)/development ## Format the code
 	$(BIN)/ruff format .

@@ -6,7 +6,11 @@ for set in "$@"; do
     shift
     set -- "$@" --requirement "/requirements/$set.txt"
 done
-/build/bin/pip --python "$target/bin/python" install --quiet --require-hashes --only-binary :all: "$@"
+into="/build/bin/pip --python $target/bin/python"
+# Spark's client is pure Python and published as source only: the pinned setuptools build it, and go again.
+$into install --quiet --require-hashes --only-binary :all: --requirement /requirements/build.txt
+$into install --quiet --require-hashes --only-binary :all: --no-binary pyspark-client --no-build-isolation "$@"
+$into uninstall --quiet --yes setuptools
 # Tests of the libraries, and the symbols that only a debugger reads (60 MB of Polars and zstandard; the
 # wheels that carry shared libraries of others are left alone, as stripping can break what auditwheel patched).
 find "$target" -depth -type d -name tests -exec rm -r {} +

@@ -19,9 +19,10 @@ from deploy.image_test import USER, pod_of
 from job import cli, errors
 
 ROOT = Path(__file__).parents[2]
-KUSTOMIZATIONS = ("base", "example")
+KUSTOMIZATIONS = ("base", "example", "spark")
 # The oldest in which everything used here is stable (podReplacementPolicy), and what the package knows as the newest.
 VERSIONS = ("1.34", kubernetes_validate.latest_version())
+EXECUTOR = "spark.kubernetes.executor"
 UNITS = {"": 1, "m": 1e-3, "Mi": 2**20, "Gi": 2**30}
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
@@ -56,7 +57,7 @@ def container(name: str) -> dict[str, Any]:
 
 
 def environment(name: str) -> dict[str, str]:
-    return {item["name"]: item["value"] for item in container(name)["env"]}
+    return {item["name"]: item["value"] for item in container(name)["env"] if "value" in item}
 
 
 def amount(quantity: str) -> float:
@@ -67,7 +68,7 @@ def amount(quantity: str) -> float:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", KUSTOMIZATIONS)
 def test_every_document_fits_its_schema_strictly(name: str, version: str) -> None:
-    kinds = {"base": 4, "example": 5}
+    kinds = {"base": 4, "example": 5, "spark": 13}
     assert len(documents(name)) == kinds[name]
     for document in documents(name):
         kubernetes_validate.validate(document, version, strict=True)
@@ -164,7 +165,7 @@ def test_the_user_is_the_image_s() -> None:
     assert {context["runAsUser"], context["runAsGroup"], context["fsGroup"]} == {USER}
 
 
-@pytest.mark.parametrize("name", KUSTOMIZATIONS)
+@pytest.mark.parametrize("name", ["base", "example"])
 def test_the_drop_is_read_only_and_scratch_is_on_disk(name: str) -> None:
     mounts = {mount["name"]: mount for mount in container(name)["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod(name)["volumes"]}
@@ -209,6 +210,78 @@ def test_the_job_reaches_no_network() -> None:
     (policy,) = (item for item in documents("example") if item["kind"] == "NetworkPolicy")
     labels = job_of("example")["template"]["metadata"]["labels"]
     assert policy["spec"] == {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def only(kind: str, name: str | None = None) -> dict[str, Any]:
+    """Return a document of `spark`, by its kind and its name."""
+    found = [item for item in documents("spark") if item["kind"] == kind]
+    (document,) = (item for item in found if name in (None, item["metadata"]["name"]))
+    return document
+
+
+def spark_settings() -> dict[str, str]:
+    lines = only("ConfigMap")["data"]["spark-defaults.conf"].splitlines()
+    return dict(line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
+
+
+def executor() -> dict[str, Any]:
+    template = yaml.safe_load(only("ConfigMap")["data"][Path(spark_settings()[f"{EXECUTOR}.podTemplateFile"]).name])
+    for version in VERSIONS:
+        kubernetes_validate.validate(template, version, strict=True)
+    return template
+
+
+def test_the_job_finds_the_server_and_the_server_s_ports_are_open() -> None:
+    service, server, settings = only("Service"), only("StatefulSet")["spec"], spark_settings()
+    ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
+    name = service["metadata"]["name"]
+    assert environment("spark")["RETENTION_SPARK_REMOTE"] == f"sc://{name}:{ports['connect']}"
+    assert environment("spark")["RETENTION_ENGINE"] == "spark"
+    assert {key: str(port) for key, port in ports.items()} == {
+        "connect": settings["spark.connect.grpc.binding.port"],
+        "driver": settings["spark.driver.port"],
+        "blocks": settings["spark.driver.blockManager.port"],
+    }
+    assert {port["containerPort"] for port in server["template"]["spec"]["containers"][0]["ports"]} == {*ports.values()}
+    assert settings["spark.driver.host"] == f"{name}.{service['metadata']['namespace']}.svc"
+    assert settings["spark.kubernetes.namespace"] == service["metadata"]["namespace"]
+    assert settings["spark.kubernetes.driver.pod.name"] == f"{only('StatefulSet')['metadata']['name']}-0"
+    assert service["spec"]["selector"] == server["selector"]["matchLabels"] == server["template"]["metadata"]["labels"]
+
+
+def test_the_job_and_the_executors_share_the_scratch_folder() -> None:
+    volume, settings = f"{EXECUTOR}.volumes.persistentVolumeClaim.scratch", spark_settings()
+    (mount,) = container("spark")["volumeMounts"]
+    (claim,) = (item["persistentVolumeClaim"]["claimName"] for item in pod("spark")["volumes"])
+    assert settings[f"{volume}.mount.path"] == mount["mountPath"] == environment("spark")["RETENTION_SCRATCH"]
+    assert settings[f"{volume}.options.claimName"] == claim == only("PersistentVolumeClaim")["metadata"]["name"]
+    assert only("PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
+    assert executor()["spec"]["securityContext"]["runAsUser"] == pod("spark")["securityContext"]["runAsUser"]
+
+
+def test_server_and_executors_are_of_one_image_and_restricted() -> None:
+    server = only("StatefulSet")["spec"]["template"]["spec"]
+    image = server["containers"][0]["image"]
+    assert image == spark_settings()["spark.kubernetes.container.image"]
+    assert image == "registry.example.com/marketing/oneclick-retention-executor:0.1.0"
+    for spec in (server, executor()["spec"]):
+        assert (spec["securityContext"]["runAsNonRoot"], spec["securityContext"]["runAsUser"]) == (True, USER)
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        inside = spec["containers"][0]["securityContext"]
+        assert (inside["allowPrivilegeEscalation"], inside["capabilities"]) == (False, {"drop": ["ALL"]})
+    dockerfile = (ROOT / "deploy" / "kubernetes" / "spark" / "Dockerfile").read_text(encoding="utf-8")
+    assert f"USER {USER}:{USER}\n" in dockerfile
+    locked = (ROOT / "requirements" / "spark.txt").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^pyspark-client==(\S+)", locked, re.MULTILINE)
+    assert f"apache/spark:{version}-" in dockerfile, "the server is of the client's version"
+
+
+def test_only_the_job_gives_the_server_work() -> None:
+    job, executors = job_of("spark")["template"]["metadata"]["labels"], executor()["metadata"]["labels"]
+    from_job, from_executors = only("NetworkPolicy", "spark-connect")["spec"]["ingress"]
+    assert from_job == {"from": [{"podSelector": {"matchLabels": job}}], "ports": [{"port": 15002}]}
+    assert from_executors["from"] == [{"podSelector": {"matchLabels": executors}}]
+    assert 15002 not in [port["port"] for port in from_executors["ports"]]
 
 
 def test_the_example_s_namespace_enforces_the_standard() -> None:
