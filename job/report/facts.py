@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from job.models.artifact import Artifact, Thresholds
 
 FACTS_FORMAT: Final = 1
-SAMPLE: Final = 100_000
+SAMPLE: Final = 25_000
 SEED: Final = 20260701
 RISK_BINS: Final = 20
 VALUE_BINS: Final = 10
