@@ -24,17 +24,28 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # takes what is being measured along
     folder = options.folder.resolve()
     workshop = Workshop(folder, say=say)
+    told = folder / "results.json"
+    cases = [Case(size, shape) for size in options.sizes for shape in options.shapes]
     results: list[Result] = []
+    if options.add and told.exists():
+        before = [Result.from_json(plain) for plain in json.loads(told.read_text(encoding="utf-8"))["cases"]]
+        results = [result for result in before if result.case not in cases]
     machine = describe_machine()
+
+    def keep(result: Result) -> None:
+        # After every round, so that a session that is cut short leaves what it found.
+        found = sorted([*results, result], key=lambda own: (own.case.customers, list(SHAPES).index(own.case.shape)))
+        text = json.dumps(as_json(found, machine, versions), ensure_ascii=False, indent=1)
+        told.write_text(text + "\n", encoding="utf-8")
+        (options.page or folder / "results.md").write_text(as_page(found, machine, versions), encoding="utf-8")
+
     try:
         versions = describe_versions(ROOT, workshop.python("benchmark"))
-        for case in (Case(size, shape) for size in options.sizes for shape in options.shapes):
+        for case in cases:
             rounds = options.rounds or rounds_for(case.customers)
-            results.append(run_case(workshop, case, options.yardsticks, rounds=rounds, limit=options.limit, say=say))
-            # After every case, so that a session that is cut short leaves what it found.
-            text = json.dumps(as_json(results, machine, versions), ensure_ascii=False, indent=1)
-            (folder / "results.json").write_text(text + "\n", encoding="utf-8")
-            (options.page or folder / "results.md").write_text(as_page(results, machine, versions), encoding="utf-8")
+            results.append(
+                run_case(workshop, case, options.yardsticks, rounds=rounds, limit=options.limit, say=say, keep=keep)
+            )
     except CommandError as error:
         sys.exit(str(error))
     print(as_text(results))
@@ -64,6 +75,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         default=Path(tempfile.gettempdir()) / "retention-benchmark",
         help="environments and drops are kept there for the next session (default: %(default)s)",
     )
+    parser.add_argument("--add", action="store_true", help="keep what earlier sessions found in other cases")
     parser.add_argument("--page", type=Path, metavar="FILE", help="where the page goes (default: results.md there)")
     options = parser.parse_args(arguments)
     if options.largest:

@@ -14,13 +14,18 @@ LIBRARIES = ("polars", "pandera", "click", "pandas", "scikit-learn", "duckdb", "
 def describe_machine() -> dict[str, str]:
     """Return facts about the machine and the moment, none of which names it."""
     return {
-        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "when": now(),
         "processor": _field("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
         "cores": str(cores()),
         "memory": _memory(),
         "system": f"{platform.system()} {platform.release()}",
         "load before": f"{os.getloadavg()[0]:.2f}",
     }
+
+
+def now() -> str:
+    """Return the moment, to the minute."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def cores() -> int:

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from tests.benchmarks.machine import cores
+from tests.benchmarks.machine import cores, now
 from tests.benchmarks.measure import CommandError, Measurement, measure, stages_of, written_bytes
 from tests.benchmarks.workshop import BLOCK_CUSTOMERS, ROOT, SCRIPTS, Workshop, environment
 
@@ -130,12 +130,20 @@ class Result:
         rounds: yardstick -> one measurement for each round.
         failures: yardstick -> why it has fewer.
         comparisons: yardstick -> how its scores differ from the job's; see `yardsticks.compare`.
+        when: it was begun.
     """
 
     case: Case
     rounds: dict[str, list[Measurement]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     comparisons: dict[str, dict[str, float]] = field(default_factory=dict)
+    when: str = ""
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Result:
+        """Return what `results.as_json` wrote of a case."""
+        rounds = {name: [Measurement(**cost) for cost in costs] for name, costs in plain["rounds"].items()}
+        return cls(Case(**plain["case"]), rounds, plain["failures"], plain["comparisons"], plain["when"])
 
 
 def rounds_for(customers: int) -> int:
@@ -151,8 +159,11 @@ def run_case(
     rounds: int,
     say: Callable[[str], None],
     limit: float = LIMIT,
+    keep: Callable[[Result], None] = lambda _: None,
 ) -> Result:
     """Measure yardsticks in turn, round after round; one that fails or takes longer than `limit` seconds is left out.
+
+    After every round, `keep` is called with what was found so far.
 
     Before each process what was written is flushed, and the drop has been read: all work from a warm page cache, as far
     as it holds the drop. What the job and the two scripts wrote in the first round is compared.
@@ -160,7 +171,7 @@ def run_case(
     Raises:
         CommandError: something that is not measured fails, or DuckDB's probabilities are not the job's.
     """
-    result = Result(case)
+    result = Result(case, when=now())
     out = workshop.folder / "out"
     logs = workshop.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -191,6 +202,7 @@ def run_case(
         if number == 1:
             result.comparisons = _compare(workshop, out)
         shutil.rmtree(out, ignore_errors=True)
+        keep(result)
     return result
 
 

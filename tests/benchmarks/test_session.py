@@ -36,7 +36,16 @@ def test_the_scripts_do_the_same_work_as_the_job(workshop: Workshop, name: str, 
 
 def test_a_session_measures_every_yardstick_in_every_round(workshop: Workshop) -> None:
     lines: list[str] = []
-    result = run_case(workshop, Case(1300, "sorted"), ["imports", "floor", "score"], rounds=2, say=lines.append)
+    kept: list[int] = []
+    result = run_case(
+        workshop,
+        Case(1300, "sorted"),
+        ["imports", "floor", "score"],
+        rounds=2,
+        say=lines.append,
+        keep=lambda result: kept.append(len(result.rounds["score"])),
+    )
+    assert kept == [1, 2]
     assert result.failures == {}
     assert [line.rsplit(" ", 2)[0] for line in lines] == [
         f"1,300 customers, sorted: round {number} of 2: {name}"
@@ -96,6 +105,7 @@ def test_the_options() -> None:
     assert options.yardsticks == ["floor", "score"]
     assert parse([]).sizes == [1300, 100_000, 1_000_000]
     assert parse([]).yardsticks == list(YARDSTICKS)
+    assert parse(["--add"]).add
 
 
 @pytest.mark.parametrize(
