@@ -14,8 +14,9 @@ Anything else that escapes is a defect of the job (exit code 1). 0 and 8 are out
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 EXIT_PUBLISHED = 0
 EXIT_DEFECT = 1
 EXIT_LOOK = 8
+
+SYSTEM_ERROR: Final = re.compile(r"(?P<reason>[^:]+) \(os error \d+\)(?:: (?P<path>.+))?")
+"""What Polars makes of the system's refusal, in an error of its own."""
 
 
 @dataclass(frozen=True)
@@ -116,3 +120,11 @@ class OutputBusyError(JobError):
     """Another run holds the output."""
 
     exit_code = 7
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why the system refused something, as it says it itself, also where Polars wraps it."""
+    found = SYSTEM_ERROR.search(str(error))
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return found["reason"].strip() if found else str(error).partition("\n")[0]

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.errors import OutputError, Problem, SettingsError
+from job.errors import OutputError, Problem, SettingsError, reason_of
 from job.mixing import splitmix64, whole
 from schemas.vocabulary import (
     ACTIVITY,
@@ -427,7 +427,7 @@ def write_pieces(
         _claim(folder)
         return _write(pieces, folder, table_format)
     except (OSError, pl.exceptions.ComputeError) as error:
-        raise OutputError([Problem(str(folder), "a folder that can be written", _reason(error))]) from error
+        raise OutputError([Problem(str(folder), "a folder that can be written", reason_of(error))]) from error
 
 
 def _check_customers(customers: int) -> None:
@@ -872,7 +872,3 @@ def _csv(table: pl.DataFrame, name: str, *, headings: bool) -> bytes:
     numbers = [heading.delivered for heading in MONEY.headings if heading.kind is Kind.NUMBER]
     commas = pl.col(numbers).cast(pl.String).str.strip_suffix(".0").str.replace(".", ",", literal=True)
     return table.with_columns(commas).write_csv(include_header=headings, line_terminator="\r\n", separator=";").encode()
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

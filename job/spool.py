@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.errors import OutputError
+from job.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -70,7 +70,7 @@ class Scratch:
         try:
             frame.write_ipc(path, compression="uncompressed", record_batch_size=BATCH_ROWS)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise OutputError(f"{self._folder}: cannot be written: {_reason(error)}") from error
+            raise OutputError(f"{self._folder}: cannot be written: {reason_of(error)}") from error
         return path
 
 
@@ -222,7 +222,3 @@ def cut_ranges(spools: Iterable[Spool], rows: int) -> list[tuple[Bound, Bound]]:
 def _place(keys: pl.Series, key: Bound) -> int:
     """Return how many of the sorted keys are below `key`."""
     return int(keys.search_sorted(key, side="left"))
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error).partition("\n")[0]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from job.errors import DropError, DropIncompleteError, Problem, SettingsError
+from job.errors import DropError, DropIncompleteError, Problem, SettingsError, reason_of
 from schemas.vocabulary import TABLES, Table
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def _list(folder: Path) -> list[Path]:
     except NotADirectoryError:
         raise SettingsError([Problem(str(folder), "the folder of a drop", "a file")]) from None
     except OSError as error:
-        raise DropError([Problem(str(folder), "a folder that can be listed", _reason(error))]) from error
+        raise DropError([Problem(str(folder), "a folder that can be listed", reason_of(error))]) from error
 
 
 def _snapshot(folder: Path) -> dict[str, Stamp | None]:
@@ -441,11 +441,7 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
 
 
 def _unreadable(name: str, error: OSError) -> DropError:
-    return DropError([Problem(name, "a readable file", _reason(error))])
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+    return DropError([Problem(name, "a readable file", reason_of(error))])
 
 
 def _file_kind(mode: int) -> str:

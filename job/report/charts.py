@@ -73,7 +73,7 @@ def draw_charts(
     """Return the page's charts (name -> SVG element, with a description for screen readers).
 
     Args:
-        facts: as `gather_facts` returned them.
+        facts: as `FactsTally.facts` returned them.
         titles: segment code -> Russian title.
         drift: as `judge_drift` returned it; None if the run does not tell it.
     """

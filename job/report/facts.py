@@ -145,20 +145,6 @@ class FactsTally:
             self._part = [compacted(pl.concat(self._part).sort(bits).head(self._limit))]
 
 
-def gather_facts(
-    features: pl.DataFrame,
-    customers: pl.DataFrame,
-    scored: pl.DataFrame,
-    *,
-    artifact: Artifact,
-    sample: int = SAMPLE,
-) -> dict[str, Any]:
-    """Return all that the page needs and the manifest does not say, of a whole run in memory; see `FactsTally`."""
-    tally = FactsTally(artifact, sample=sample)
-    tally.add(features, customers, scored)
-    return tally.facts()
-
-
 def _histogram(counts: pl.DataFrame) -> list[int]:
     found = dict(counts.group_by("place").agg(pl.col("len").sum()).iter_rows())
     return [found.get(place, 0) for place in range(RISK_BINS)]

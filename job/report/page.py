@@ -106,7 +106,7 @@ def build_page(manifest: Mapping[str, Any]) -> str:
     """Return the page of a run as HTML: the same manifest gives the same bytes.
 
     Args:
-        manifest: the run's manifest, with `facts` as `gather_facts` returned them and, if the artifact has a
+        manifest: the run's manifest, with `facts` as `FactsTally.facts` returned them and, if the artifact has a
             reference, `drift` as `judge_drift` did. `outputs` and `seconds` are not
             looked at, so that the page can be made before they are known.
     """

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.errors import OutputBusyError, OutputError
+from job.errors import SYSTEM_ERROR, OutputBusyError, OutputError, reason_of
 from job.supervisor import removed_if_killed
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ LOCK: Final = ".lock"
 STAGED_PREFIX: Final = ".partial-"
 REMOVED_PREFIX: Final = ".removed-"
 SCRATCH_PREFIX: Final = ".scratch-"
-
-_SYSTEM_ERROR: Final = re.compile(r"(?P<reason>[^:]+) \(os error \d+\)(?:: (?P<path>.+))?")
-"""What Polars makes of the system's refusal, in an error of its own."""
 
 
 @contextlib.contextmanager
@@ -261,19 +258,11 @@ def as_output_error(output: Path, *, staged: Path | None = None, run: Path | Non
     except OutputError as error:
         raise OutputError([shown(problem) for problem in error.problems]) from error
     except (OSError, pl.exceptions.PolarsError) as error:
-        found = _SYSTEM_ERROR.search(str(error))
+        found = SYSTEM_ERROR.search(str(error))
         if found is None and not isinstance(error, OSError):
             raise
         where = getattr(error, "filename", None) or (found and found["path"]) or output
         raise OutputError(shown(f"{where}: cannot be written: {reason_of(error)}")) from error
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why the system refused something, as it says it itself, also where Polars wraps it."""
-    found = _SYSTEM_ERROR.search(str(error))
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return found["reason"].strip() if found else str(error).partition("\n")[0]
 
 
 def _order(run: Path) -> tuple[int, str]:

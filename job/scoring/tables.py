@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from job.errors import OutputError
-from job.scoring.publish import reason_of
+from job.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

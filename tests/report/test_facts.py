@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from job.intake.accept import Limits, accept_drop
 from job.intake.drop import wait_for_files
 from job.models.reasons import Explainer, usual_values
-from job.report.facts import correlate, gather_facts, inflate
+from job.report.facts import SAMPLE, FactsTally, correlate, inflate
 from job.scoring.campaign import Campaign
 from job.scoring.cuts import Cuts, find_deciles, order_by_risk
 from job.scoring.score import Prepared, complete, describe_scores, find_probability, prepare
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
     from job.models.artifact import Artifact
 
 Scored = tuple[Prepared, pl.DataFrame]
+
+
+def gather_facts(
+    features: pl.DataFrame,
+    customers: pl.DataFrame,
+    scored: pl.DataFrame,
+    *,
+    artifact: Artifact,
+    sample: int = SAMPLE,
+) -> dict[str, Any]:
+    """Return the facts of a whole run that is one part."""
+    tally = FactsTally(artifact, sample=sample)
+    tally.add(features, customers, scored)
+    return tally.facts()
 
 
 @pytest.fixture(scope="module")
