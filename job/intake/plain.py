@@ -35,7 +35,9 @@ def split_plain(block: bytes, columns: Sequence[str], separator: str) -> tuple[p
     Returns:
         One String column per field, one row per line; `CRLF` or `LF` as it stands in the block.
     """
-    if b'"' in block or _UNREADABLE in block or not block.endswith(b"\n"):
+    # Its first byte is in no Russian text, and is found ten times as fast as the whole.
+    is_readable = _UNREADABLE[:1] not in block or _UNREADABLE not in block
+    if b'"' in block or not is_readable or not block.endswith(b"\n"):
         return None
     try:
         fields = pl.read_csv(
