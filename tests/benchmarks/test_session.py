@@ -103,7 +103,7 @@ def test_the_options() -> None:
     assert options.sizes == [20, 1300, 30_000_000]
     assert options.shapes == ["sorted", "parquet"]
     assert options.yardsticks == ["floor", "score"]
-    assert parse([]).sizes == [1300, 100_000, 1_000_000]
+    assert parse([]).sizes == [1300, 100_000, 1_000_000, 10_000_000]
     assert parse([]).yardsticks == list(YARDSTICKS)
     assert parse(["--add"]).add
 
