@@ -20,6 +20,8 @@ import os, signal, subprocess, sys, time
 from pathlib import Path
 from job.supervisor import note, removed_if_killed, supervise
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
+
 def ready():
     print("ready", flush=True)
 
