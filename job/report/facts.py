@@ -137,12 +137,18 @@ class FactsTally:
 
     def _sample(self, table: pl.DataFrame) -> None:
         """Keep the customers of the lowest hashes: the same ones, whatever the parts."""
-        bits = splitmix64(pl.col("id").cast(pl.UInt64) + whole(SEED))
+        bits = sample_hash()
         if self._part and sum(part.height for part in self._part) >= self._limit:
             table = table.filter(bits <= self._part[-1].select(bits.max()).item())
-        self._part.append(compacted(table))
+        self._part.append(table)
         if sum(part.height for part in self._part) > self._limit:
-            self._part = [compacted(pl.concat(self._part).sort(bits).head(self._limit))]
+            self._part = [pl.concat(self._part).sort(bits).head(self._limit)]
+        self._part[-1] = compacted(self._part[-1])
+
+
+def sample_hash() -> pl.Expr:
+    """Return the hash of each `id` (UInt64): customers of the lowest ones are those that are compared."""
+    return splitmix64(pl.col("id").cast(pl.UInt64) + whole(SEED))
 
 
 def _histogram(counts: pl.DataFrame) -> list[int]:

@@ -23,8 +23,8 @@ from job.intake.parts import PartedIntake, chain_parts
 from job.intake.pieces import Piece, PieceCounts, Survey, read_piece, survey_file
 from job.intake.validate import REJECTED_SCHEMA
 from job.memory import MemoryPlan
-from job.mixing import splitmix64, whole
-from job.report.facts import SEED
+from job.mixing import whole
+from job.report.facts import sample_hash
 from job.scoring.campaign import order_candidates
 from job.scoring.cuts import Cuts, order_by_risk, order_by_urgency
 from job.scoring.population import Finisher, score_range
@@ -265,7 +265,7 @@ class DecideRange:
             rejected={name: self.desk.put("rejected", table.rejected) for name, table in read.items()},
             risk=count_bins(order_by_risk(scores)),
             urgency=count_bins(order_by_urgency(scores)),
-            hashes=scored.customers.group_by((_hash() // whole(1 << HASH_BIN_BITS)).alias("bin")).len("rows"),
+            hashes=scored.customers.group_by(_hash_bin().alias("bin")).len("rows"),
         )
 
 
@@ -282,8 +282,8 @@ def emptied(table: TableIntake) -> TableIntake:
     )
 
 
-def _hash() -> pl.Expr:
-    return splitmix64(pl.col("id").cast(pl.UInt64) + whole(SEED))
+def _hash_bin() -> pl.Expr:
+    return sample_hash() // whole(1 << HASH_BIN_BITS)
 
 
 @dataclass(frozen=True)
@@ -379,6 +379,6 @@ class FinishRange:
             contacts=self.desk.put("contacts", pl.concat(contacts).select(order, *SCORED_COLUMNS)),
             segments=pl.concat(segments),
             sums=sums,
-            sample=self.desk.put("sample", sample.filter(_hash() // whole(1 << HASH_BIN_BITS) <= self.hash_limit)),
+            sample=self.desk.put("sample", sample.filter(_hash_bin() <= self.hash_limit)),
             drift=finisher.drift_counts,
         )

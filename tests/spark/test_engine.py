@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -18,7 +19,7 @@ from job.models.artifact import Artifact
 from job.models.reasons import Explainer
 from job.sample import write_drop
 from job.scoring.campaign import Campaign
-from job.scoring.pipeline import run_scoring
+from job.scoring.pipeline import Outcome, run_scoring
 from job.spark.engine import SparkEngine
 from job.spark.session import Cluster
 from schemas.vocabulary import TABLES
@@ -32,16 +33,21 @@ def cluster(sail: Server) -> Iterator[Cluster]:
     cluster.close()
 
 
+def same_runs(tmp_path: Path, drop: Path, engine: SparkEngine, settings: dict[str, Any]) -> tuple[Outcome, Outcome]:
+    """Run the local and the Spark engine, and find that they give the same."""
+    local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
+    spark = run_scoring(drop, tmp_path / "spark", with_report=False, engine=engine, **settings)
+    assert_same_runs(spark.folder, local.folder)
+    return local, spark
+
+
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("budget", [None, 100.0, 0.0])
 def test_same_run_in_many_parts(
     tmp_path: Path, drop: Path, cluster: Cluster, artifact: Artifact, budget: float | None
 ) -> None:
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.2, budget)}
-    local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
-    engine = SparkEngine(cluster, **SMALL)
-    spark = run_scoring(drop, tmp_path / "spark", with_report=False, engine=engine, **settings)
-    assert_same_runs(spark.folder, local.folder)
+    _, spark = same_runs(tmp_path, drop, SparkEngine(cluster, **SMALL), settings)
     assert len(list((spark.folder / "scored.parquet").iterdir())) > 3
     assert not list((tmp_path / "spark").glob(".scratch-*"))
 
@@ -53,10 +59,7 @@ def test_same_run_with_some_explained(
     """A boosted model explains those of whom most depends."""
     monkeypatch.setattr(Explainer, "count", lambda _, customers: min(customers, 500))
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
-    local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
-    engine = SparkEngine(cluster, **SMALL)
-    spark = run_scoring(drop, tmp_path / "spark", with_report=False, engine=engine, **settings)
-    assert_same_runs(spark.folder, local.folder)
+    local, _ = same_runs(tmp_path, drop, SparkEngine(cluster, **SMALL), settings)
     assert pl.read_parquet(local.folder / "scored.parquet")["reason_1"].null_count() > 2000
 
 
@@ -64,9 +67,7 @@ def test_same_run_from_parquet(tmp_path: Path, cluster: Cluster, artifact: Artif
     drop = tmp_path / "drop"
     write_drop(drop, customers=1000, seed=3, labelled=False, table_format="parquet", shuffled=True)
     settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
-    local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
-    spark = run_scoring(drop, tmp_path / "spark", with_report=False, engine=SparkEngine(cluster), **settings)
-    assert_same_runs(spark.folder, local.folder)
+    same_runs(tmp_path, drop, SparkEngine(cluster), settings)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -119,9 +120,7 @@ def test_executors_must_see_the_paths(cluster: Cluster) -> None:
 @pytest.mark.usefixtures("small_parts")
 def test_same_run_from_folders_of_files(tmp_path: Path, parted: Path, cluster: Cluster, artifact: Artifact) -> None:
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
-    local = run_scoring(parted, tmp_path / "local", with_report=False, **settings)
-    spark = run_scoring(parted, tmp_path / "spark", with_report=False, engine=SparkEngine(cluster, **SMALL), **settings)
-    assert_same_runs(spark.folder, local.folder)
+    _, spark = same_runs(tmp_path, parted, SparkEngine(cluster, **SMALL), settings)
     rejected = pl.read_csv(spark.folder / "rejected.csv", infer_schema=False)
     assert rejected.filter(pl.col("file").str.starts_with("market_money/"))["file"].n_unique() == 4
     told = json.loads((spark.folder / "manifest.json").read_text())["inputs"]
@@ -145,9 +144,7 @@ def test_same_run_from_folders_of_parquet(tmp_path: Path, cluster: Cluster, arti
         rows.head(0).write_parquet(drop / table / "a.parquet")
         rows.head(rows.height - 400).write_parquet(drop / table / "b.parquet")
     settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
-    local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
-    spark = run_scoring(drop, tmp_path / "spark", with_report=False, engine=SparkEngine(cluster), **settings)
-    assert_same_runs(spark.folder, local.folder)
+    same_runs(tmp_path, drop, SparkEngine(cluster), settings)
 
 
 @pytest.mark.usefixtures("small_parts")
