@@ -5,10 +5,14 @@ The command itself is `job.cli.main`; it runs in a child process, under `job.sup
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from typing import Final
 
 from job.supervisor import supervise
+
+COLLECTED_EVERY: Final = 50_000  # new objects: what libraries make while they load stays, and is not worth a look
 
 
 def run() -> None:
@@ -26,6 +30,7 @@ def run() -> None:
 
 
 def _command() -> int:
+    gc.set_threshold(COLLECTED_EVERY)
     from job.cli import main  # noqa: PLC0415 - loaded by the child
     from job.invocation import Invocation  # noqa: PLC0415
 

@@ -8,6 +8,7 @@ itself killed, the system kills the child with it, and the next run cleans up.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -72,6 +73,21 @@ class _Stopper:
         _kill_group(self.child)
 
 
+@dataclass
+class _Leaver:
+    """Ends the process once all is said and done: to take an interpreter with its libraries apart takes 0.2 s."""
+
+    exit_code: int | None = None
+
+    def __call__(self) -> None:
+        if self.exit_code is None:  # the work raised: Python tells of it, and leaves
+            return
+        with contextlib.suppress(OSError):  # who reads has gone: Python tells of it
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                stream.flush()
+            os._exit(self.exit_code)
+
+
 _channel: Final = _Channel()
 
 
@@ -116,7 +132,10 @@ def supervise(work: Callable[[], int]) -> Ending:
         os.setpgid(0, 0)
         _die_with(parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        sys.exit(work())
+        leaver = _Leaver()
+        atexit.register(leaver)  # the first to be registered, and so the last to be called
+        leaver.exit_code = work()
+        sys.exit(leaver.exit_code)
     os.close(writer)
     with contextlib.suppress(PermissionError, ProcessLookupError):  # the child was faster
         os.setpgid(child, child)

@@ -63,6 +63,9 @@ def rest(process: subprocess.Popen[str]) -> str:
         ("pass", "0 None False {}"),
         ("return 3", "3 None False {}"),
         ("note('a', 'x'); note('b', 'y'); note('a', 'z'); note('b', None)", "0 None False {'a': 'z'}"),
+        ("raise SystemExit(4)", "4 None False {}"),
+        ("import atexit\natexit.register(print, 'tidied')", "tidied\n0 None False {}"),
+        ("sys.modules['kept'] = type('Kept', (), {'__del__': lambda self: print('apart')})()", "0 None False {}"),
         ("os.abort()", "None SIGABRT False {}"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "None SIGKILL False {}"),
         ("os.kill(os.getpid(), signal.SIGTERM)", "None SIGTERM True {}"),
@@ -74,6 +77,11 @@ def test_the_ending_of_the_child_is_told(work: str, ending: str) -> None:
     process = start(work)
     assert rest(process) == f"{ending}\n"
     assert process.returncode == 0
+
+
+def test_what_could_not_be_printed_is_told_by_python() -> None:
+    process = start("sys.stdout = open('/dev/full', 'w')\nprint('lost')")
+    assert rest(process) == "120 None False {}\n"
 
 
 @pytest.mark.parametrize("number", supervisor.STOPPING)
