@@ -6,14 +6,15 @@ that the contract promises, and stay as they are.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
-
-    from structlog.typing import FilteringBoundLogger
 
 LogFormat = Literal["auto", "text", "json"]
 LogLevel = Literal["debug", "info", "warning"]
@@ -21,10 +22,11 @@ FORMATS: Final = ("auto", "text", "json")
 LEVELS: Final[dict[str, int]] = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
 _OWN: Final = "job"
+_COLOURS: Final = {logging.DEBUG: 32, logging.INFO: 32, logging.WARNING: 33}  # of a terminal; red what is worse
 
 
 class Log:
-    """Where events go. Nothing is written, and no library loaded, before there is one to write.
+    """Where events go.
 
     Args:
         form: `text`, `json`, or `auto`: text on a terminal, JSON elsewhere.
@@ -36,7 +38,6 @@ class Log:
         self.form = form
         self.level = level
         self.is_quiet = is_quiet
-        self._logger: FilteringBoundLogger | None = None
 
     @property
     def is_json(self) -> bool:
@@ -47,9 +48,11 @@ class Log:
         """Write an event with plain values, those that are None left out."""
         if self.is_quiet or level < LEVELS[self.level] or sys.stderr is None:
             return
-        if self._logger is None:
-            self._logger = _open(is_json=self.is_json, level=LEVELS[self.level])
-        self._logger.log(level, event, **{name: value for name, value in values.items() if value is not None})
+        told = {name: value for name, value in values.items() if value is not None}
+        now = datetime.now(UTC)
+        line = _as_json(now, level, event, told) if self.is_json else _as_text(now, level, event, told)
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 class Forwarder(logging.Handler):
@@ -85,21 +88,15 @@ def describe_traceback(traceback: TracebackType | None) -> list[str]:
     return frames
 
 
-def _open(*, is_json: bool, level: int) -> FilteringBoundLogger:
-    import structlog  # noqa: PLC0415 - it takes longer to load than Click
+def _as_json(now: datetime, level: int, event: str, values: Mapping[str, Any]) -> str:
+    name = logging.getLevelName(level).lower()
+    timestamp = now.isoformat().replace("+00:00", "Z")
+    return json.dumps({**values, "event": event, "level": name, "timestamp": timestamp}, ensure_ascii=False)
 
-    form = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if is_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False)
-    )
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso" if is_json else "%H:%M:%S", utc=is_json),
-            form,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-    )
-    return logger
+
+def _as_text(now: datetime, level: int, event: str, values: Mapping[str, Any]) -> str:
+    name = logging.getLevelName(level).lower()
+    if sys.stderr.isatty():
+        name = f"\x1b[{_COLOURS.get(level, 31)}m{name}\x1b[0m"
+    shown = [f"{key}={value}" for key, value in sorted(values.items())]
+    return " ".join([f"{now.astimezone():%H:%M:%S}", f"[{name}]", event, *shown])

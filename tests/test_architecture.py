@@ -121,7 +121,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_help_starts_without_heavy_libraries() -> None:
-    heavy = {"polars", "pandera", "sklearn", "lightgbm", "numpy", "scipy", "altair", "pandas", "structlog"}
+    heavy = {"polars", "pandera", "sklearn", "lightgbm", "numpy", "scipy", "altair", "pandas"}
     assert not heavy & loaded_by("import job.cli, job.__main__")
 
 
@@ -130,3 +130,10 @@ def test_scoring_with_the_linear_model_needs_no_training_library() -> None:
     training = {"sklearn", "lightgbm", "optuna", "scipy", "joblib", "pandas", "matplotlib", "altair", "vl_convert"}
     code = "import job.scoring.pipeline, job.models.linear, job.models.artifact"
     assert not training & loaded_by(code)
+
+
+def test_scoring_needs_nothing_of_the_network() -> None:
+    """Nor what only some drops and formats need."""
+    unused = {"asyncio", "ssl", "http", "secrets", "obstore", "zstandard", "xlsxwriter", "pyspark", "jinja2"}
+    code = "import job.cli, job.models.artifact, job.scoring.summary, job.storage.run"
+    assert not unused & loaded_by(code)

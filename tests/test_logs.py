@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 
@@ -25,15 +26,27 @@ def test_json_is_one_object_per_line(capsys: pytest.CaptureFixture[str]) -> None
     printed = capsys.readouterr()
     assert printed.out == ""
     first, second = (json.loads(line) for line in printed.err.splitlines())
+    assert list(second) == ["exit_code", "title", "event", "level", "timestamp"]
     assert first.pop("timestamp").endswith("Z")
     assert first == {"event": "stage", "level": "info", "stage": "intake"}
     assert (second["level"], second["exit_code"], second["title"]) == ("error", 3, "Прибыльные\n")
 
 
 def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    Log("text").write("stage", stage="intake")
+    Log("text").write("stage", stage="intake", at=None, after=1.5)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line[8:] == " [info] stage stage=intake"
+    assert re.fullmatch(r"[0-2]\d:[0-5]\d:[0-5]\d \[info\] stage after=1\.5 stage=intake", line)
+
+
+@pytest.mark.parametrize(
+    ("level", "told"), [(20, "\x1b[32minfo"), (30, "\x1b[33mwarning"), (40, "\x1b[31merror"), (50, "\x1b[31mcritical")]
+)
+def test_levels_have_colours_on_a_terminal(
+    level: int, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    Log("auto").write("a", level=level)
+    assert capsys.readouterr().err[8:] == f" [{told}\x1b[0m] a\n"
 
 
 def test_auto_is_json_away_from_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -80,7 +79,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
         remove_stale_scratch(parent)
         while True:
-            folder = parent / f"{SCRATCH_PREFIX}{secrets.token_hex(4)}"
+            folder = parent / f"{SCRATCH_PREFIX}{os.urandom(4).hex()}"
             stack.enter_context(removed_if_killed(folder))
             folder.mkdir()
             descriptor = _take(folder)
@@ -178,7 +177,7 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
         OutputError: something could not be written; nothing is published.
     """
     runs = output / RUNS
-    staged = runs / f"{STAGED_PREFIX}{run_id}-{secrets.token_hex(4)}"
+    staged = runs / f"{STAGED_PREFIX}{run_id}-{os.urandom(4).hex()}"
     with as_output_error(output, staged=staged, run=runs / run_id), removed_if_killed(staged):
         staged.mkdir()
         try:

@@ -7,7 +7,7 @@ for each attempt, so that of a step that was done twice only what was told last 
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -152,7 +152,7 @@ class Desk:
 
     def path(self, kind: str, ending: str = "arrow") -> Path:
         """Return a path for a new file."""
-        return self.folder / f"{kind}-{secrets.token_hex(8)}.{ending}"
+        return self.folder / f"{kind}-{os.urandom(8).hex()}.{ending}"
 
     def put(self, kind: str, rows: pl.DataFrame) -> Path:
         """Write rows to a new file."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ class Lease:
         self._bucket = bucket
         self._now = now
         self._clock = clock
-        self._token = secrets.token_hex(8)
+        self._token = os.urandom(8).hex()
         self._held: Entry | None = None
         self._renewed = 0.0
         self._writing = threading.Lock()

@@ -10,8 +10,6 @@ import json
 import os
 import sys
 
-import structlog  # noqa: F401 - loaded once
-
 import job.__main__
 import job.cli
 import job.invocation

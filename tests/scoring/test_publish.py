@@ -263,18 +263,18 @@ def test_the_scratch_of_a_dead_process_is_removed_by_the_next(files: tuple[str, 
 
 def test_scratch_that_is_taken_for_a_dead_one_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else cleans up between the making of the folder and the taking of its lock."""
-    tokens = iter(["first", "second"])
-    monkeypatch.setattr(publish_module.secrets, "token_hex", lambda _: next(tokens))
+    tokens = iter([b"\x11" * 4, b"\x22" * 4])
+    monkeypatch.setattr(publish_module.os, "urandom", lambda _: next(tokens))
     take = publish_module._take
 
     def late(folder: Path) -> int | None:
-        if folder.name == ".scratch-first":
+        if folder.name == ".scratch-11111111":
             shutil.rmtree(folder)
         return take(folder)
 
     monkeypatch.setattr(publish_module, "_take", late)
     with scratch_folder(tmp_path) as folder:
-        assert folder.name == ".scratch-second"
+        assert folder.name == ".scratch-22222222"
 
 
 def test_scratch_that_cannot_be_made(tmp_path: Path) -> None:
