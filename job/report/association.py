@@ -89,7 +89,9 @@ def _chi_square_roots(rows: int, columns: int) -> tuple[float, ...]:
     Statistical Computation and Simulation 35, 1990): one sweep over t gives all correlations. Roots, because they are
     nearly a straight line in the angle.
     """
-    across, down = _edges(rows), _edges(columns)
+    # Cell (i, j) has as much as (rows - 1 - i, columns - 1 - j): the upper half of the rows tells all.
+    across, down = _edges(rows)[: (rows + 1) // 2 + 1], _edges(columns)
+    twice = [1 if 2 * row + 1 == rows else 2 for row in range((rows + 1) // 2) for _ in range(columns)]
     start = [[_normal(h) * _normal(k) for k in down] for h in across]
     independent = _cells(start)
     moved = [0.0] * (len(across) * len(down))
@@ -97,7 +99,8 @@ def _chi_square_roots(rows: int, columns: int) -> tuple[float, ...]:
     for step in _sweep(across, down):
         moved = [before + added for before, added in zip(moved, step, strict=True)]
         gained = _cells([moved[start : start + len(down)] for start in range(0, len(moved), len(down))])
-        chi_squares.append(math.fsum(gain * gain / cell for gain, cell in zip(gained, independent, strict=True)))
+        summands = (times * gain * gain / cell for times, gain, cell in zip(twice, gained, independent, strict=True))
+        chi_squares.append(math.fsum(summands))
     return tuple(math.sqrt(value / chi_squares[-1]) for value in chi_squares)
 
 

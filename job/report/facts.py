@@ -16,7 +16,7 @@ import polars as pl
 
 from job.mixing import splitmix64, whole
 from job.models.reasons import REASONS
-from job.report.association import Table, phi_k, variance_inflation
+from job.report.association import phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
 from job.spool import compacted
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
@@ -35,6 +35,8 @@ VALUE_BINS: Final = 10
 CODES: Final = max(VALUE_BINS, *(len(feature.values) + 1 for feature in CATEGORICAL_FEATURES))  # of a column
 MONOTONE: Final = 0.5  # Spearman's correlation from which «more means more risk» is said
 RISK: Final = "decline_probability"
+
+_FLAGS: Final = [bytes(ord("1" if own == code else "0") for own in range(256)) for code in range(CODES)]
 
 
 class FactsTally:
@@ -258,24 +260,22 @@ def correlate(part: pl.DataFrame) -> dict[str, Any]:
         else _bin(part[name]).alias(name)
         for name in names
     )
+    masks = [_masks(column) for column in codes]
     values = [[1.0] * len(names) for _ in names]
-    for row, left in enumerate(names[:-1]):
-        for column, table in enumerate(_contingency_tables(codes, left, names[row + 1 :]), start=row + 1):
-            values[row][column] = values[column][row] = round(phi_k(table), 4)
+    for row, column in combinations(range(len(names)), 2):
+        table = [[(left & right).bit_count() for right in masks[column]] for left in masks[row]]
+        values[row][column] = values[column][row] = round(phi_k(table), 4)
     return {"names": names, "phi_k": values}
 
 
-def _contingency_tables(codes: pl.DataFrame, left: str, others: Sequence[str]) -> list[Table]:
-    """Return the counts of one column (rows) with each of others (columns); all are codes from 0, below `CODES`."""
-    cells = codes.select(
-        (pl.col(left) * CODES + pl.col(other) + place * CODES**2).alias(other) for place, other in enumerate(others)
-    )
-    counts = dict(pl.concat(cells.get_columns()).value_counts().iter_rows())
-    width = range(CODES)
-    return [
-        [[counts.get((place * CODES + row) * CODES + column, 0) for column in width] for row in width]
-        for place in range(len(others))
-    ]
+def _masks(codes: pl.Series) -> list[int]:
+    """Return for each code that occurs the customers that have it, a bit each: two masks are counted together at once.
+
+    Args:
+        codes: from 0, below `CODES`.
+    """
+    text = bytes(codes.to_list())
+    return [mask for flags in _FLAGS if (mask := int(text.translate(flags), 2))]
 
 
 def _bin(values: pl.Series) -> pl.Expr:
