@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import pandera.polars as pa
 import polars as pl
 
 from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
@@ -66,43 +65,26 @@ CATEGORICAL_FEATURES: Final = (
     CategoricalFeature("favourite_category", tuple(CATEGORY.names), "category bought most"),
 )
 FEATURE_NAMES: Final = tuple(feature.name for feature in (*NUMERIC_FEATURES, *CATEGORICAL_FEATURES))
-
-
-def _is_finite() -> pa.Check:
-    return pa.Check(lambda data: data.lazyframe.select(pl.col(data.key).is_finite()), error="is finite")
-
-
-FEATURE_SCHEMA: Final = pa.DataFrameSchema(
-    {
-        **{feature.name: pa.Column(pl.Float64, _is_finite(), nullable=False) for feature in NUMERIC_FEATURES},
-        **{
-            feature.name: pa.Column(pl.String, pa.Check.isin([*feature.values, UNKNOWN]), nullable=False)
-            for feature in CATEGORICAL_FEATURES
-        },
-    },
-    strict=True,
-    ordered=True,
-    name="features",
-)
-
-
-_SOUND: Final = pl.all_horizontal(
-    *(pl.col(feature.name).is_finite().all() for feature in NUMERIC_FEATURES),
-    *(pl.col(feature.name).is_in([*feature.values, UNKNOWN]).all() for feature in CATEGORICAL_FEATURES),
-    pl.all().is_not_null().all(),
-)
-_DTYPES: Final = pl.Schema(
+FEATURE_DTYPES: Final = pl.Schema(
     {
         **{feature.name: pl.Float64() for feature in NUMERIC_FEATURES},
         **{feature.name: pl.String() for feature in CATEGORICAL_FEATURES},
     }
 )
 
+_SOUND: Final = pl.all_horizontal(
+    *(pl.col(feature.name).is_finite().all() for feature in NUMERIC_FEATURES),
+    *(pl.col(feature.name).is_in([*feature.values, UNKNOWN]).all() for feature in CATEGORICAL_FEATURES),
+    pl.all().is_not_null().all(),
+)
+
 
 def check_features(features: pl.DataFrame) -> None:
     """Raise pandera.errors.SchemaErrors if a feature is missing or not finite: a defect of the job.
 
-    Pandera is asked what is wrong only once one expression, some ten times as fast, has seen that something is.
+    Pandera is loaded, and asked what is wrong, only once one expression has seen that something is.
     """
-    if features.schema != _DTYPES or not features.select(_SOUND).item():
+    if features.schema != FEATURE_DTYPES or not features.select(_SOUND).item():
+        from schemas.checks import FEATURE_SCHEMA  # noqa: PLC0415 - Pandera is slow to load
+
         FEATURE_SCHEMA.validate(features, lazy=True)

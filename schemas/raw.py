@@ -1,7 +1,7 @@
-"""Pandera schemas of the four tables, once their headings and words are ASCII and their numbers are numbers.
+"""The rules of the four tables, once their headings and words are ASCII and their numbers are numbers.
 
-Each rule is named as the fact that it states, and that name is what `rejected.csv` and messages say. Pandera checks
-values only on an eager frame: hand these schemas a `DataFrame`, never a `LazyFrame`.
+Each rule is named as the fact that it states, and that name is what `rejected.csv` and messages say; `schemas.checks`
+has them as Pandera checks them.
 
 The ranges are what is true of the shop's real export, or must be true by meaning (a share is within 0..1; a month has
 at most 44,640 minutes).
@@ -10,27 +10,14 @@ at most 44,640 minutes).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
-import pandera.polars as pa
 import polars as pl
 
-from schemas.vocabulary import (
-    MARKET_FILE,
-    MARKET_MONEY,
-    MARKET_TIME,
-    MONEY,
-    TABLES,
-    UNKNOWN,
-    Heading,
-    Kind,
-    Table,
-    Words,
-)
+from schemas.vocabulary import UNKNOWN, Heading, Kind, Words
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 MINUTES_PER_MONTH: Final = 31 * 24 * 60
 ID_DIGITS: Final = 18
@@ -59,7 +46,7 @@ class Rule:
     """What must be true of each value of a column.
 
     Args:
-        fact: what it is called: Pandera reports it for each failing value.
+        fact: what it is called.
         low: the lowest value, if there is one.
         high: the highest value, if there is one.
     """
@@ -67,10 +54,6 @@ class Rule:
     fact: str
     low: float | None = None
     high: float | None = None
-
-    def check(self) -> pa.Check:
-        """Return the rule as Pandera checks it."""
-        return pa.Check(lambda data: data.lazyframe.select(self.holds(pl.col(data.key))), error=self.fact)
 
     def holds(self, column: pl.Expr) -> pl.Expr:
         """Return where the rule holds (Boolean)."""
@@ -82,7 +65,7 @@ class Rule:
 
 
 _NOT_NEGATIVE: Final = Rule("is not negative", low=0)
-_FINITE: Final = Rule("is finite")
+FINITE: Final = Rule("is finite")
 
 
 def _at_most(limit: int, why: str) -> Rule:
@@ -91,7 +74,7 @@ def _at_most(limit: int, why: str) -> Rule:
 
 RULES: Final[Mapping[str, Sequence[Rule]]] = {
     "id": [Rule(f"is positive and has at most {ID_DIGITS} digits", 1, 10**ID_DIGITS - 1)],
-    "contacts_6_months": [_NOT_NEGATIVE, _FINITE],
+    "contacts_6_months": [_NOT_NEGATIVE, FINITE],
     "contacts_current_month": [_NOT_NEGATIVE, _at_most(10_000, "contacts in a month")],
     "registered_days": [_NOT_NEGATIVE, _at_most(36_525, "days in a century")],
     "promo_share": [Rule("is within 0..1", 0, 1)],
@@ -99,15 +82,15 @@ RULES: Final[Mapping[str, Sequence[Rule]]] = {
     "unpaid_items_quarter": [_NOT_NEGATIVE, _at_most(1_000_000, "items in a quarter")],
     "service_errors": [_NOT_NEGATIVE, _at_most(1_000_000, "errors in a quarter")],
     "pages_per_visit": [_NOT_NEGATIVE, _at_most(1_000_000, "pages in a visit")],
-    "revenue": [_NOT_NEGATIVE, _FINITE],
+    "revenue": [_NOT_NEGATIVE, FINITE],
     "minutes": [_NOT_NEGATIVE, _at_most(MINUTES_PER_MONTH, "minutes in a month")],
-    "monthly_profit": [_FINITE],
+    "monthly_profit": [FINITE],
 }
-"""Column -> its rules. The schemas check them, and say of each value which it breaks."""
+"""Column -> its rules. The schemas of `schemas.checks` say of each value which it breaks."""
 
 
 def keeps_rules(heading: Heading) -> pl.Expr:
-    """Return whether a value keeps all rules of its column in `rows_schema` (Boolean), in one expression.
+    """Return whether a value keeps all rules of its column in `schemas.checks` (Boolean), in one expression.
 
     It only tells whether the schema has anything to say of a value; what that is, the schema says.
     """
@@ -115,56 +98,6 @@ def keeps_rules(heading: Heading) -> pl.Expr:
     return pl.all_horizontal(value.is_not_null(), *(rule.holds(value) for rule in RULES.get(heading.name, ())))
 
 
-def _column(heading: Heading) -> pa.Column:
-    checks = [rule.check() for rule in RULES.get(heading.name, ())]
-    if heading.words is not None:
-        allowed = [*heading.words.names, UNKNOWN] if heading.words.unknown_is_scored else heading.words.names
-        checks.append(pa.Check.isin(allowed, error=words_rule(heading.words)))
-    return pa.Column(DTYPES[heading.kind], checks, nullable=False)
-
-
 def words_rule(words: Words) -> str:
     """Return the rule that a value is one of these words, as the fact that it states."""
     return f"is one of: {', '.join(words.values)}"
-
-
-def rows_schema(table: Table, *, labelled: bool, only: Collection[str] | None = None) -> pa.DataFrameSchema:
-    """Return the rules that each row of `table` must keep by itself.
-
-    Columns: those of `table` in ASCII, in the order delivered, with the label only if `labelled`; none may be null.
-
-    Args:
-        table: whose rules.
-        labelled: whether the label column is there.
-        only: the rules of these columns alone.
-    """
-    headings = table.expected(labelled=labelled)
-    return _rows_schema(table.name, tuple(h.name for h in headings if only is None or h.name in only))
-
-
-@cache
-def _rows_schema(name: str, columns: tuple[str, ...]) -> pa.DataFrameSchema:
-    table = TABLES[name]
-    rules = {column: _column(table.heading(column)) for column in columns}
-    return pa.DataFrameSchema(rules, strict=True, ordered=True, name=name)
-
-
-def table_schema(table: Table, *, labelled: bool) -> pa.DataFrameSchema:
-    """Return the rules of a whole accepted table: those of its rows, and that its key is unique."""
-    rows = rows_schema(table, labelled=labelled)
-    return pa.DataFrameSchema(rows.columns, strict=True, ordered=True, name=table.name, unique=list(table.key))
-
-
-__all__ = [
-    "DTYPES",
-    "MARKET_FILE",
-    "MARKET_MONEY",
-    "MARKET_TIME",
-    "MONEY",
-    "Rule",
-    "keeps_rules",
-    "narrow_dtypes",
-    "rows_schema",
-    "table_schema",
-    "words_rule",
-]

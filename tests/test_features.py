@@ -20,7 +20,8 @@ from job.features import (
 )
 from job.intake.accept import Limits, accept_drop
 from job.intake.drop import find_files
-from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, FEATURE_SCHEMA
+from schemas.checks import FEATURE_SCHEMA
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 
 BEHAVIOUR = {
     "service_type": "standard",

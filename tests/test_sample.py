@@ -25,7 +25,7 @@ from job.models.reference import read_reference
 from job.sample import FAULTS, FIRST_ID, Fault, make_tables, plan_faults, soil, write_drop
 from job.scoring.drift import WARN, count_drift, judge_drift, tell_findings
 from job.scoring.score import find_probability, prepare
-from schemas.raw import rows_schema, table_schema
+from schemas.checks import rows_schema, table_schema
 from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Table
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import pandera.polars as pa
 import polars as pl
 
 from job.intake.numbers import SPACES, is_missing
-from schemas.raw import ID_DIGITS, keeps_rules, rows_schema, words_rule
+from schemas.raw import ID_DIGITS, keeps_rules, words_rule
 from schemas.vocabulary import Kind, Table
 
 if TYPE_CHECKING:
@@ -44,12 +43,16 @@ def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Tabl
     columns = [column.name for column in breaks if column.any()]
     if not columns:
         return REJECTED_SCHEMA.to_frame()
-    # Pandera is slow: it need only look at these.
+    from pandera.errors import SchemaErrors  # noqa: PLC0415 - most drops break no rule, and Pandera is slow to load
+
+    from schemas.checks import rows_schema  # noqa: PLC0415
+
+    # It is slow to ask, too: it need only look at these.
     some = breaks.select(pl.any_horizontal(columns)).to_series()
     typed, text = typed.filter(some).select(columns), text.filter(some)
     try:
         rows_schema(table, labelled=labelled, only=columns).validate(typed, lazy=True)
-    except pa.errors.SchemaErrors as error:
+    except SchemaErrors as error:
         return _explain(file, error.failure_cases, text, table)
     raise AssertionError(f"{file}: rows were found to break a rule that they keep: {typed}")
 

@@ -6,7 +6,8 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from schemas.raw import DTYPES, rows_schema, table_schema
+from schemas.checks import rows_schema, table_schema
+from schemas.raw import DTYPES
 from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, TABLES, Table
 
 GOOD: dict[str, dict[str, Any]] = {

@@ -13,7 +13,8 @@ from job.models.artifact import default_folder
 from job.sample import write_drop
 from job.scoring.campaign import Campaign
 from job.scoring.pipeline import Outcome, run_scoring
-from schemas.scored import SCORED_COLUMNS, SCORED_SCHEMA
+from schemas.checks import SCORED_SCHEMA
+from schemas.scored import SCORED_COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path
