@@ -220,11 +220,7 @@ def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
         contributions.with_columns(part["segment"]).group_by("segment").agg(pl.col(names).abs().mean()).sort("segment")
     )
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in names]
-    ranks = part.select(pl.col(numbers).rank())
-    moves = {
-        name: _correlation(ranks[name], contributions[name].rank()) if contributions[name].n_unique() > 1 else 0.0
-        for name in numbers
-    }
+    moves = _rank_correlations(part.select(numbers), contributions.select(numbers))
     words = [feature.name for feature in CATEGORICAL_FEATURES if feature.name in names]
     return {
         "overall": dict(sorted(overall.items(), key=lambda item: (-item[1], item[0]))),
@@ -232,6 +228,15 @@ def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
         "words": {name: _by_word(part[name], contributions[name]) for name in words},
         "segments": {row.pop("segment"): row for row in by_segment.iter_rows(named=True)},
     }
+
+
+def _rank_correlations(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, float]:
+    """Return Spearman's correlation of each column of one frame with that of the other, 0 where one is constant."""
+    both = pl.concat([left, right.select(pl.all().name.prefix("other "))], how="horizontal")
+    varies = both.select(pl.all().n_unique() > 1).row(0, named=True)
+    names = [name for name in left.columns if varies[name] and varies[f"other {name}"]]
+    found = both.select(pl.corr(pl.col(name).rank(), pl.col(f"other {name}").rank()).alias(name) for name in names)
+    return {**dict.fromkeys(left.columns, 0.0), **(found.row(0, named=True) if names else {})}
 
 
 def _direction(correlation: float) -> str | None:
@@ -318,10 +323,6 @@ def _distributions(part: pl.DataFrame, thresholds: Thresholds) -> dict[str, Any]
     is_first = pl.col("activity") == DECLINED if by_label else pl.col(RISK) >= thresholds.risk
     known = part.filter(pl.col("activity").is_not_null()) if by_label else part
     groups = [known.filter(is_first), known.filter(~is_first)]
-    numbers = [
-        {"feature": feature.name, **_shares([group[feature.name] for group in groups], known[feature.name])}
-        for feature in NUMERIC_FEATURES
-    ]
     words = [
         {
             "feature": feature.name,
@@ -335,31 +336,58 @@ def _distributions(part: pl.DataFrame, thresholds: Thresholds) -> dict[str, Any]
     return {
         "by": "label" if by_label else "risk",
         "customers": [group.height for group in groups],
-        "numbers": numbers,
+        "numbers": _number_shares(groups, known),
         "words": words,
     }
 
 
-def _shares(groups: Sequence[pl.Series], all_values: pl.Series) -> dict[str, Any]:
-    low, high = (float(all_values.quantile(share, "linear") or 0.0) for share in (0.01, 0.99))
-    distinct = all_values.n_unique()
-    whole = bool((all_values == all_values.round()).all())
+def _number_shares(groups: Sequence[pl.DataFrame], known: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the bins of each number, the share of each group in them, and the medians."""
+    names = [feature.name for feature in NUMERIC_FEATURES]
+    value = pl.col(names)
+    lowest, highest, distinct, whole = (
+        known.select(told).row(0)
+        for told in (value.quantile(0.01, "linear"), value.quantile(0.99, "linear"), value.n_unique(), _is_whole(value))
+    )
+    scales = {name: _scale(*told) for name, *told in zip(names, lowest, highest, distinct, whole, strict=True)}
+    placed = [
+        group.select(
+            ((pl.col(name) - low) / width).floor().clip(0, bins - 1).cast(pl.Int64)
+            for name, (low, width, bins) in scales.items()
+        )
+        for group in groups
+    ]
+    medians = [group.select(value.median()).row(0, named=True) for group in groups]
+    numbers = []
+    for name, (low, width, bins) in scales.items():
+        counts = [dict(places[name].value_counts().iter_rows()) for places in placed]
+        numbers.append(
+            {
+                "feature": name,
+                "edges": [low + width * place for place in range(bins + 1)],
+                "shares": [
+                    [own.get(place, 0) / max(1, group.height) for place in range(bins)]
+                    for own, group in zip(counts, groups, strict=True)
+                ],
+                "medians": [told[name] for told in medians],
+            }
+        )
+    return numbers
+
+
+def _is_whole(value: pl.Expr) -> pl.Expr:
+    return (value == value.round()).all()
+
+
+def _scale(lowest: float | None, highest: float | None, distinct: int, whole: bool) -> tuple[float, float, int]:  # noqa: FBT001 - of a column
+    """Return the lower edge, the width and the number of the bins of values between two percentiles."""
+    low, high = lowest or 0.0, highest or 0.0
     bins = min(VALUE_BINS * 2, distinct)
     if whole and high - low < VALUE_BINS * 2:  # one bin per whole number
         low, high, bins = low - 0.5, high + 0.5, int(high - low) + 1
     if high <= low:
         low, high, bins = low - 0.5, low + 0.5, 1
-    width = (high - low) / bins
-    shares = []
-    for group in groups:
-        place = ((group - low) / width).floor().clip(0, bins - 1).cast(pl.Int64)
-        counts = dict(place.value_counts().iter_rows())
-        shares.append([counts.get(own, 0) / max(1, group.len()) for own in range(bins)])
-    return {
-        "edges": [low + width * place for place in range(bins + 1)],
-        "shares": shares,
-        "medians": [group.median() for group in groups],
-    }
+    return low, (high - low) / bins, bins
 
 
 def _labels(table: pl.DataFrame) -> dict[str, Any] | None:
@@ -400,11 +428,6 @@ def _card(artifact: Artifact) -> dict[str, Any] | None:
         "permutation_importance",
     )
     return {key: card[key] for key in told if key in card}
-
-
-def _correlation(left: pl.Series, right: pl.Series) -> float:
-    value = pl.select(pl.corr(left, right)).item()
-    return 0.0 if value is None or math.isnan(value) else float(value)
 
 
 def _mean(flags: pl.Series) -> float | None:

@@ -18,7 +18,9 @@ customary (Siddiqi, "Credit Risk Scorecards", 2006).
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -281,6 +283,7 @@ def superiority(counts: Sequence[int], reference: Sequence[int]) -> float | None
     return wins / (2 * pairs)
 
 
+@cache
 def chi_square_limit(tail: float, freedom: int) -> float:
     """Return the value that a chi-square variable passes with the probability `tail`.
 
@@ -335,7 +338,7 @@ def _by_edges(steps: Mapping[int, int], bins: NumberBins) -> dict[int, int]:
     """Return the rows per bin of the score's steps."""
     placed: dict[int, int] = {}
     for step, rows in steps.items():
-        place = sum(edge < step for edge in bins.edges)
+        place = bisect_left(bins.edges, step)
         placed[place] = placed.get(place, 0) + rows
     return placed
 
