@@ -62,8 +62,9 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
     Raises:
         DropError: the decimal mark is in doubt.
     """
-    texts = pl.concat([column.alias("text").to_frame() for column in columns])
     text = pl.col("text")
+    texts = pl.concat([column.alias("text").to_frame() for column in columns])
+    texts = texts.filter(text.str.contains_any([".", ",", *_GROUP_SPACES]))  # no other tells anything
     mark = pl.coalesce(text.str.extract(_MARK), pl.when("grouped").then(text.str.extract("([.,])")))
     found = texts.with_columns(grouped=text.str.contains(_MARKED_GROUPS)).filter(mark.is_not_null())
     thousands = bool(texts["text"].str.contains(_GROUPED).any())
