@@ -18,6 +18,7 @@ from job.memory import MemoryPlan
 from job.sample import write_drop as write_sample
 from tests.intake.drops import STYLES, Style, make_drop, write_drop
 from tests.intake.test_table import table_file
+from tests.thorough import cases
 
 SMALL = MemoryPlan(block_bytes=300, batch_rows=7)
 
@@ -61,7 +62,7 @@ def _small_beginnings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES.keys())
 def test_same_as_whole_in_every_style(tmp_path: Path, style: Style) -> None:
     counted = {}
-    for name, file in find_files(write_drop(tmp_path, make_drop(60), style)).items():
+    for name, file in find_files(write_drop(tmp_path, make_drop(30), style)).items():
         found, counted[name] = in_pieces(file)
         assert_same(found, read_table(file, labelled=False, plan=SMALL))
     is_one_piece = style.line_end == "\r" or style.encoding.startswith("utf-16")
@@ -95,7 +96,7 @@ def test_packed_files_are_one_piece(tmp_path: Path) -> None:
         assert count == 1
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=cases(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(
         st.tuples(

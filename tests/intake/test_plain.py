@@ -17,6 +17,7 @@ from job.intake.table import TableIntake, read_table
 from job.memory import MemoryPlan
 from schemas.raw import DTYPES
 from tests.intake.test_table import table_file
+from tests.thorough import cases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,9 @@ MONTHS = [
 ]
 ENDS = ["\n", "\n", "\n", "\r\n", "\n\n", "\n;;\n", ",\n", ";1\n", "\r"]
 unhurried = settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    deadline=None,
+    max_examples=cases(50),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

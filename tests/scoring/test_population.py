@@ -21,23 +21,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLES = ("scored.csv", "scored.parquet", "campaign.csv", "excluded.csv", "rejected.csv", "campaign.xlsx")
+CUSTOMERS = 1000
 TINY = MemoryPlan(block_bytes=4000, batch_rows=500, range_rows=1500, kept_bytes=0)
-SMALL = MemoryPlan(block_bytes=70_000, batch_rows=2000, range_rows=9000, kept_bytes=200_000)
+SMALL = MemoryPlan(block_bytes=25_000, batch_rows=700, range_rows=3000, kept_bytes=70_000)
 
 
 @pytest.fixture(scope="module")
 def drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dirty") / "drop"
-    write_drop(folder, customers=3000, seed=3, labelled=True)
+    write_drop(folder, customers=CUSTOMERS, seed=3, labelled=True)
     return folder
 
 
-def run(drop: Path, output: Path, plan: MemoryPlan, *, budget: float | None = 80.0) -> dict[str, Any]:
+def run(drop: Path, output: Path, plan: MemoryPlan, *, budget: float | None = 27.0) -> dict[str, Any]:
     """Score a drop with the given plan; return the bytes of the tables, and of the manifest what is not of the day."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "plan_memory", lambda _: plan)
         patch.setattr(table_module, "FIRST_BYTES", min(table_module.FIRST_BYTES, plan.block_bytes))
-        patch.setattr(spool, "RUN_BYTES", 1 if plan is TINY else 50_000)
+        patch.setattr(spool, "RUN_BYTES", 1 if plan is TINY else 17_000)
         if plan is TINY:
             patch.setattr(population, "LISTED_ROWS", 100)
             patch.setattr(population, "ORDERED_ROWS", 300)
@@ -76,7 +77,7 @@ def test_without_a_budget(drop: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("table_format", ["csv", "parquet"])
 def test_shuffled_rows_of_any_format(table_format: str, whole: dict[str, Any], tmp_path: Path) -> None:
-    write_drop(tmp_path / "drop", customers=3000, seed=3, labelled=True, table_format=table_format, shuffled=True)
+    write_drop(tmp_path / "drop", customers=CUSTOMERS, seed=3, labelled=True, table_format=table_format, shuffled=True)
     found = run(tmp_path / "drop", tmp_path / "out", TINY)
     same = [name for name in TABLES if name != "rejected.csv"]  # it names rows and files
     assert {name for name in same if found[name] != whole[name]} == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,9 @@ from job.intake.accept import Limits
 from job.models.artifact import default_folder, load_artifact
 from job.models.training_rows import seen_probability
 from job.sample import write_drop
+from job.training import run
 from job.training.run import Labelled, Trained, run_training
+from job.training.selection import Protocol
 
 FILES = {
     "card.json",
@@ -25,6 +28,16 @@ FILES = {
     "reliability.svg",
     "training_rows.json",
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_splits() -> Iterator[None]:
+    """A quick protocol that is quicker still: what is tested is not how good the model is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            run, "Protocol", lambda *, seed, **_: Protocol(folds=3, repeats=2, inner_folds=2, trials=1, seed=seed)
+        )
+        yield
 
 
 @pytest.fixture(scope="module")
