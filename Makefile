@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPARK := .venv-spark
 SPARK_JAVA := .venv-spark-java
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := requirements/installer.sh $(BIN)
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test spark-test spark-java-test bench image image-test lint format lock clean
+# Installing compiles no module; this lets the first process that imports one keep it for the next.
+unexport PYTHONDONTWRITEBYTECODE
+.PHONY: help demo test test-thorough spark-test spark-java-test bench image image-test lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +21,10 @@ demo: $(VENV)/report ## Write a synthetic drop of 5,000 customers, score it, pri
 	@$(BIN)/retention score --input $(DEMO)/drop --output $(DEMO)/out
 
 test: $(VENV)/development ## Run the tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-thorough: $(VENV)/development ## Run them with 200 kills of a run and many more random cases
+	TESTS_THOROUGH=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 spark-test: $(SPARK)/complete ## Run the tests of --engine spark, against a server on this machine
 	$(SPARK)/bin/python -m pytest tests/spark
@@ -56,9 +61,9 @@ clean: ## Remove the environment, caches and the demo
 # code is found where it lies. Spark is built from source, with the pinned setuptools.
 $(SPARK)/complete $(SPARK_JAVA)/complete: .venv-%/complete: requirements/%-test.txt requirements/build.txt | $(VENV)/python
 	@echo "Installing the $*-test requirements into $(@D)" >&2
-	@$(VENV)/bin/python -m venv --clear $(@D)
-	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements/build.txt
-	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-build-isolation --requirement $<
+	@$(BIN)/python -m venv --clear --without-pip $(@D)
+	@$(INSTALL) $(@D)/bin/python --require-hashes --requirement requirements/build.txt
+	@$(INSTALL) $(@D)/bin/python --require-hashes --no-build-isolation --requirement $<
 	@touch $@
 
 $(VENV)/python:
@@ -71,6 +76,6 @@ $(VENV)/python:
 # Sets of requirements are states of one environment; each holds scoring, development holds all.
 $(VENV)/scoring $(VENV)/report $(VENV)/training $(VENV)/development: $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/python
 	@echo "Installing the $* requirements into $(VENV)" >&2
-	@$(PIP) install --require-hashes --requirement requirements/build.txt --requirement requirements/$*.txt
-	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@$(INSTALL) $(BIN)/python --require-hashes --requirement requirements/build.txt --requirement requirements/$*.txt
+	@$(INSTALL) $(BIN)/python --no-build-isolation --no-deps --editable .
 	@touch $@

@@ -10,6 +10,8 @@ compile() {
 }
 echo "setuptools" | compile --upgrade --output-file requirements/build.txt -
 compile --upgrade --extra development --output-file requirements/development.txt pyproject.toml
+# What installs the others; needed before any of them.
+echo "uv" | compile --constraint requirements/development.txt --output-file requirements/uv.txt -
 compile --constraint requirements/development.txt --extra training --output-file requirements/training.txt pyproject.toml
 compile --constraint requirements/development.txt --extra boosted --output-file requirements/boosted.txt pyproject.toml
 compile --constraint requirements/development.txt --output-file requirements/scoring.txt pyproject.toml
