@@ -37,6 +37,10 @@ class Model(Protocol):
     def kind(self) -> str:
         """`linear` or `boosted`."""
 
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """The features that it uses, in the order of `contributions`."""
+
     def probabilities(self, features: pl.DataFrame) -> pl.Series:
         """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from job.errors import ArtifactError
 from job.models.linear import Calibration, capped
-from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +53,7 @@ class BoostedModel:
     calibration: Calibration
 
     kind = "boosted"
+    explained = FEATURE_NAMES
 
     def margins(self, features: pl.DataFrame) -> pl.Series:
         """Return LightGBM's raw scores in log-odds (Float64, in the rows' order)."""

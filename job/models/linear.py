@@ -10,16 +10,19 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import polars as pl
 
+from schemas.features import CATEGORICAL_FEATURES
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Basis = Literal["value", "above", "equals"]
+
+_WORDS: Final = {feature.name: (*feature.values, UNKNOWN) for feature in CATEGORICAL_FEATURES}
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ class Term:
     center: float
     weight: float
 
+    @property
+    def features(self) -> list[str]:
+        """The names of its features, one or two."""
+        return sorted({factor.feature for factor in self.factors})
+
     def __str__(self) -> str:
         return " x ".join(str(factor) for factor in self.factors)
 
@@ -77,7 +85,22 @@ class Calibration:
 
     def probability(self, margin: pl.Expr) -> pl.Expr:
         """Return the calibrated probability of a margin in log-odds (Float64, 0..1)."""
-        return 1.0 / (1.0 + (-(margin * self.slope + self.intercept)).exp())
+        return sigmoid(margin * self.slope + self.intercept)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What is computed of the capped features, one after the other.
+
+    Args:
+        factors: the value of each factor, and the place of each word among those that a model knows.
+        together: what two features add, one of them words, each of both.
+        shares: what each feature adds.
+    """
+
+    factors: list[pl.Expr]
+    together: list[pl.Expr]
+    shares: list[pl.Expr]
 
 
 @dataclass(frozen=True)
@@ -98,14 +121,30 @@ class LinearModel:
 
     kind = "linear"
 
+    @cached_property
+    def explained(self) -> tuple[str, ...]:
+        """The features that have a term, in the order of `contributions`."""
+        return tuple(dict.fromkeys(name for term in self.terms for name in term.features))
+
     def margins(self, features: pl.DataFrame) -> pl.Series:
         """Return the uncalibrated log-odds of each row (Float64, in the rows' order)."""
-        return self._factor_values(features).select(self._margin.alias("margin")).to_series()
+        uncalibrated = self.calibrated(Calibration())
+        return uncalibrated.logits_of(uncalibrated.contributions(features)).alias("margin")
 
     def probabilities(self, features: pl.DataFrame) -> pl.Series:
         """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
-        probability = self.calibration.probability(self._margin).alias("decline_probability")
-        return self._factor_values(features).select(probability).to_series()
+        return self.probabilities_of(self.contributions(features))
+
+    def probabilities_of(self, contributions: pl.DataFrame) -> pl.Series:
+        """Return the same of rows whose `contributions` are known."""
+        logits = self.logits_of(contributions)
+        return logits.to_frame().select(sigmoid(pl.col(logits.name)).alias("decline_probability")).to_series()
+
+    def logits_of(self, contributions: pl.DataFrame) -> pl.Series:
+        """Return the calibrated log-odds (Float64) of rows whose `contributions` are known."""
+        rest = self.calibration.slope * self.intercept + self.calibration.intercept
+        total = add_up([*map(pl.col, self.explained), pl.lit(rest)])
+        return contributions.select(total.alias("logit")).to_series()
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return what each feature adds to each row's calibrated log-odds against the mean customer of training.
@@ -113,16 +152,19 @@ class LinearModel:
         A term of two features is shared equally between them. One Float64 column per feature that has a term; their
         sum is the calibrated margin less `slope x intercept` and the calibration's own intercept.
         """
-        together, shares = self._contributions
-        return self._factor_values(features).with_columns(together).select(shares)
+        steps = self._steps
+        factors = capped(features, self.caps).select(steps.factors)
+        return factors.with_columns(steps.together).select(steps.shares)
 
     def with_centers(self, features: pl.DataFrame) -> LinearModel:
         """Return the same model with each product's mean over the given rows as its center.
 
         Margins stay as they are; contributions then add up to 0 over these rows.
         """
-        means = self._factor_values(features).select(
-            self._product(term).mean().alias(str(place)) for place, term in enumerate(self.terms)
+        means = (
+            capped(features, self.caps)
+            .select(factor.expression().alias(name) for factor, name in self._columns.items())
+            .select(self._product(term).mean().alias(str(place)) for place, term in enumerate(self.terms))
         )
         centers = means.row(0)
         terms = tuple(replace(term, center=center) for term, center in zip(self.terms, centers, strict=True))
@@ -139,67 +181,55 @@ class LinearModel:
         return {factor: f"factor_{place}" for place, factor in enumerate(factors)}
 
     @cached_property
-    def _contributions(self) -> tuple[list[pl.Expr], list[pl.Expr]]:
-        """What two features add together, and from these and the factors what each feature adds."""
-        shares: dict[str, list[pl.Expr]] = defaultdict(list)
+    def _steps(self) -> _Steps:
+        """What is computed one after the other, so that each product of two factors costs one multiplication.
+
+        The words of a feature are not multiplied at all: what they weigh is looked up by the customer's word.
+        """
         constants: dict[str, list[float]] = defaultdict(list)
-        pairs: dict[tuple[str, str], list[tuple[Factor, Factor, float]]] = defaultdict(list)
+        sums: dict[str, list[pl.Expr]] = defaultdict(list)
+        partners: dict[Factor, list[pl.Expr]] = defaultdict(list)
+        of_words: dict[tuple[str, Factor | None], dict[Factor, float]] = defaultdict(dict)
         for term in self.terms:
-            own = sorted({factor.feature for factor in term.factors})
-            weight = term.weight * self.calibration.slope / len(own)
-            for feature in own:
+            weight = term.weight * self.calibration.slope / len(term.features)
+            for feature in term.features:
                 constants[feature].append(-term.center * weight)
-            if len(own) == 1:
-                shares[own[0]].append(self._product(term) * weight)
+            plain, word = _without_word(term)
+            if word is not None:
+                weights = of_words[word.feature, plain]
+                weights[word] = weights.get(word, 0.0) + weight
+            elif len(term.features) == 1:
+                sums[term.features[0]].append(self._product(term) * weight)
             else:
-                first, second = sorted(term.factors, key=lambda factor: factor.feature)
-                pairs[first.feature, second.feature].append((first, second, weight))
-        # What two features add together is computed once and given to both: nearly as cheap as the margin.
-        together = {pair: "factors_of_" + "_and_".join(pair) for pair in pairs}
-        for pair, name in together.items():
+                first, second = term.factors
+                partners[first].append(self._value(second) * weight)
+                partners[second].append(self._value(first) * weight)
+        for factor, weighted in partners.items():
+            sums[factor.feature].append(self._value(factor) * add_up(weighted))
+        together: dict[tuple[str, str], list[pl.Expr]] = defaultdict(list)
+        for (feature, plain), weights in of_words.items():
+            looked_up = _looked_up(feature, weights)
+            if plain is None:
+                sums[feature].append(looked_up)
+            else:
+                together[plain.feature, feature].append(self._value(plain) * looked_up)
+        # What a feature and a word add together is computed once and given to both.
+        named = {pair: "together_" + "_and_".join(pair) for pair in together}
+        for pair, name in named.items():
             for feature in pair:
-                shares[feature].append(pl.col(name))
-        return (
-            [self._pair(parts).alias(together[pair]) for pair, parts in pairs.items()],
-            [
-                add_up([*shares[feature], pl.lit(math.fsum(parts))]).alias(feature)
-                for feature, parts in constants.items()
-            ],
-        )
+                sums[feature].append(pl.col(name))
+        added = [add_up(parts).alias(named[pair]) for pair, parts in together.items()]
+        shares = [add_up([*sums[name], pl.lit(math.fsum(constants[name]))]).alias(name) for name in self.explained]
+        needed = {name for expression in (*added, *shares) for name in expression.meta.root_names()}
+        factors = [factor.expression().alias(name) for factor, name in self._columns.items() if name in needed]
+        return _Steps([*factors, *(_code(name) for name in dict.fromkeys(word for word, _ in of_words))], added, shares)
 
-    @cached_property
-    def _factors(self) -> list[pl.Expr]:
-        return [factor.expression().alias(name) for factor, name in self._columns.items()]
-
-    def _factor_values(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return each distinct factor's value, computed once (one Float64 column each)."""
-        return capped(features, self.caps).select(self._factors)
+    def _value(self, factor: Factor) -> pl.Expr:
+        return pl.col(self._columns[factor])
 
     def _product(self, term: Term) -> pl.Expr:
-        first, *rest = (pl.col(self._columns[factor]) for factor in term.factors)
+        first, *rest = (self._value(factor) for factor in term.factors)
         return first * rest[0] if rest else first
-
-    def _pair(self, products: Sequence[tuple[Factor, Factor, float]]) -> pl.Expr:
-        """Sum weight x first x second, grouped by the first."""
-        groups: dict[Factor, list[pl.Expr]] = defaultdict(list)
-        for first, second, weight in products:
-            groups[first].append(pl.col(self._columns[second]) * weight)
-        return add_up([pl.col(self._columns[first]) * add_up(weighted) for first, weighted in groups.items()])
-
-    @cached_property
-    def _margin(self) -> pl.Expr:
-        """Sum the terms; those of two factors are grouped by their first one, which halves the multiplications."""
-        constant = self.intercept - math.fsum(term.center * term.weight for term in self.terms)
-        parts = [pl.lit(constant)]
-        pairs: dict[Factor, list[pl.Expr]] = defaultdict(list)
-        for term in self.terms:
-            weighted = pl.col(self._columns[term.factors[-1]]) * term.weight
-            if len(term.factors) == 1:
-                parts.append(weighted)
-            else:
-                pairs[term.factors[0]].append(weighted)
-        parts += [pl.col(self._columns[first]) * add_up(weighted) for first, weighted in pairs.items()]
-        return add_up(parts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain values; `from_json` gives it back, equal to the last bit."""
@@ -233,6 +263,43 @@ class LinearModel:
         )
         caps = {feature: (float(low), float(high)) for feature, (low, high) in plain["caps"].items()}
         return cls(terms, float(plain["intercept"]), caps, Calibration(**plain["calibration"]))
+
+
+def _without_word(term: Term) -> tuple[Factor | None, Factor | None]:
+    """Return the other factor of a term and the one that is a word, each None if there is none.
+
+    Of two words one counts as any other factor.
+    """
+    words = [factor for factor in term.factors if factor.basis == "equals"]
+    if not words or len({factor.feature for factor in term.factors}) < len(term.factors):
+        return None, None
+    word = words[-1]
+    return next((factor for factor in term.factors if factor is not word), None), word
+
+
+def _code(feature: str) -> pl.Expr:
+    """Return the place of a word among those of its feature, the unknown word last."""
+    words = _WORDS[feature]
+    places = pl.col(feature).replace_strict(words, range(len(words)), return_dtype=pl.UInt32)
+    return places.alias(_code_name(feature))
+
+
+def _code_name(feature: str) -> str:
+    return f"{feature}_code"
+
+
+def _looked_up(feature: str, weights: Mapping[Factor, float]) -> pl.Expr:
+    """Return weight x factor, added up over factors of one feature that are words."""
+    known = [
+        math.fsum(weight * ((word == factor.word) - factor.center) for factor, weight in weights.items())
+        for word in _WORDS[feature][:-1]
+    ]
+    return pl.lit(pl.Series([*known, 0.0])).gather(pl.col(_code_name(feature)))
+
+
+def sigmoid(logit: pl.Expr) -> pl.Expr:
+    """Return the probability (0..1) of log-odds."""
+    return 1.0 / (1.0 + (-logit).exp())
 
 
 def capped(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from job.errors import ArtifactError
+from job.models.linear import LinearModel
 from job.rounding import with_one_zero
 from job.russian import noun, number, percent
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from job.models.artifact import Model
 
 REASONS: Final = ("reason_1", "reason_2", "reason_3")
+RANKS: Final = ("rank_1", "rank_2", "rank_3")  # the places of these features among `explained` of the model
 SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 25 times the prediction; the linear model's contributions as much as it
 BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller ones are not faster
 MEDIAN: Final = 5  # its place among the deciles of the reference
@@ -94,20 +96,26 @@ class Explainer:
         )
 
     def _explain_all(self, features: pl.DataFrame) -> pl.DataFrame:
-        batches = [
-            self._explain_batch(features.slice(start, BATCH_ROWS)) for start in range(0, features.height, BATCH_ROWS)
-        ]
+        batches = []
+        for start in range(0, features.height, BATCH_ROWS):
+            batch = features.slice(start, BATCH_ROWS)
+            batches.append(self.put_into_words(batch, rank_reasons(self.model.contributions(batch))))
         return pl.concat(batches) if batches else pl.DataFrame(schema=dict.fromkeys(REASONS, pl.String))
 
-    def _explain_batch(self, features: pl.DataFrame) -> pl.DataFrame:
-        contributions = self.model.contributions(features)
-        names = contributions.columns
+    def put_into_words(self, features: pl.DataFrame, ranked: pl.DataFrame) -> pl.DataFrame:
+        """Return the same as `explain` of rows whose `rank_reasons` are known, in their order."""
+        names = self.model.explained
         shown = features.select(_shown(name) for name in names)
-        ranked = pl.concat([shown, rank_reasons(contributions)], how="horizontal")
-        asked = pl.concat(ranked.select(_asked(names, rank)) for rank in REASONS)
+        values = pl.concat([shown[name].alias("value") for name in names], rechunk=True)
+        row = pl.int_range(pl.len(), dtype=pl.UInt32) % features.height
+        places = pl.DataFrame({"place": pl.concat([ranked[rank] for rank in RANKS])})
+        asked = places.select(
+            "place", pl.lit(values).gather(pl.col("place").cast(pl.UInt32) * features.height + row).alias("value")
+        )
         phrases = self._phrases(names, asked)
         return pl.DataFrame(
-            phrases.slice(place * features.height, features.height).alias(rank) for place, rank in enumerate(REASONS)
+            phrases.slice(place * features.height, features.height).alias(reason)
+            for place, reason in enumerate(REASONS)
         )
 
     def _phrases(self, names: Sequence[str], asked: pl.DataFrame) -> pl.Series:
@@ -129,17 +137,30 @@ class Explainer:
         return say(feature, value if words is None else words[int(value)], self.usual[feature])
 
 
-def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
-    """Return the places of the three columns with the largest positive values (UInt8, null where there are fewer).
+def score_and_rank(model: Model, features: pl.DataFrame) -> pl.DataFrame:
+    """Return `decline_probability` of each row, in their order, and of a linear model also `rank_reasons`.
 
-    Of equal values the first column wins.
+    Args:
+        model: which scores.
+        features: the feature frame (`FEATURE_SCHEMA`).
+    """
+    if not isinstance(model, LinearModel):
+        return model.probabilities(features).to_frame()
+    contributions = model.contributions(features)
+    return pl.concat([model.probabilities_of(contributions).to_frame(), rank_reasons(contributions)], how="horizontal")
+
+
+def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
+    """Return the places of the three columns with the largest positive values, `rank_1` to `rank_3`.
+
+    UInt8, null where there are fewer. Of equal values the first column wins.
 
     Args:
         contributions: one Float64 column per feature.
     """
     names = contributions.columns
     left = contributions.lazy()
-    for rank in REASONS:
+    for rank in RANKS:
         largest = pl.max_horizontal(names)
         left = left.with_columns(_largest=pl.when(largest > 0).then(largest)).with_columns(
             pl.coalesce(
@@ -147,12 +168,12 @@ def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
                 for place, name in enumerate(names)
             ).alias(rank)
         )
-        if rank != REASONS[-1]:
+        if rank != RANKS[-1]:
             left = left.with_columns(
                 pl.when(pl.col(rank) == place).then(0.0).otherwise(pl.col(name)).alias(name)
                 for place, name in enumerate(names)
             )
-    return left.select(REASONS).collect()
+    return left.select(RANKS).collect()
 
 
 def _shown(feature: str) -> pl.Expr:
@@ -161,12 +182,6 @@ def _shown(feature: str) -> pl.Expr:
         words = _WORDS[feature]
         return pl.col(feature).replace_strict(words, range(len(words)), return_dtype=pl.Float64)
     return with_one_zero(pl.col(feature).round(_DECIMALS[PHRASES[feature].number]))
-
-
-def _asked(names: Sequence[str], rank: str) -> list[pl.Expr]:
-    """Return `place` and `value` of the reason of a rank."""
-    value = pl.coalesce(pl.when(pl.col(rank) == place).then(name) for place, name in enumerate(names))
-    return [pl.col(rank).alias("place"), value.alias("value")]
 
 
 def say(feature: str, value: float | str, usual: float | str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from job.features import make_features, stored_dtypes
-from job.models.reasons import REASONS
+from job.models.reasons import RANKS, REASONS
 from job.prefetch import mapped
 from job.report.facts import FactsTally
 from job.scoring.campaign import budget_parts, order_candidates
@@ -60,7 +60,7 @@ class Population:
     """The customers of a drop.
 
     Args:
-        customers: those that are scored, joined, with `decline_probability` and `in_training`; by `id`.
+        customers: those that are scored, joined, with the columns of `find_probability`; by `id`.
         excluded: `id` and `reason` of the others; by `id`.
         excluded_by_reason: reason -> how many.
         fates: table -> its rows of scored and of excluded customers.
@@ -221,7 +221,9 @@ class Finisher:
         """Complete some customers of `Population.customers`; threads may do that at once. `add` then counts them."""
         features = make_features(customers)
         scores = describe_scores(customers)
-        if self.least_urgent is None:
+        if set(RANKS) <= set(customers.columns):
+            reasons = self.explainer.put_into_words(features, customers.select(RANKS))
+        elif self.least_urgent is None:
             reasons = self.explainer.explain(features)
         else:
             is_urgent = scores.select(~self.least_urgent.is_before(-URGENCY)).to_series()

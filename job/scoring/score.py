@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from job.features import make_features, split_range
+from job.models.reasons import score_and_rank
 from job.models.training_rows import seen_probability
 from job.scoring.campaign import Campaign, plan_contacts
 from schemas.scored import PROFIT_MONTHS, SCORED_COLUMNS, check_scored
@@ -44,11 +45,14 @@ def prepare(tables: Mapping[str, pl.DataFrame]) -> Prepared:
 def find_probability(prepared: Prepared, artifact: Artifact) -> pl.DataFrame:
     """Return `decline_probability` (out-of-fold if the model has seen the customer) and `in_training` of each customer.
 
-    A customer's probability depends on nobody else.
+    With what `score_and_rank` says besides. All that depends on nobody else.
     """
     seen = seen_probability(prepared.customers["id"], prepared.features, artifact.training_rows)
-    probability = artifact.model.probabilities(prepared.features)
-    return pl.DataFrame({"decline_probability": seen.fill_null(probability), "in_training": seen.is_not_null()})
+    scored = score_and_rank(artifact.model, prepared.features)
+    return scored.with_columns(
+        seen.fill_null(scored["decline_probability"]).alias("decline_probability"),
+        seen.is_not_null().alias("in_training"),
+    )
 
 
 def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:

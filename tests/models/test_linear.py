@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import polars as pl
 import pytest
@@ -59,6 +60,71 @@ def test_a_product_is_shared_equally() -> None:
     model = LinearModel((Term((KITCHEN, PAGES), 0.0, 0.4),), 0.0, {}, Calibration())
     contributions = model.contributions(ROWS.head(1))
     assert contributions.row(0) == pytest.approx((0.5 * 0.4 * 0.75 * 4.0, 0.5 * 0.4 * 0.75 * 4.0))
+
+
+FACTORS = (
+    PAGES,
+    MANY_PAGES,
+    Factor("service_errors", "value", 2.0),
+    Factor("service_errors", "above", 0.5, knot=3.0),
+    KITCHEN,
+    Factor("favourite_category", "equals", 0.1, word="home_textiles"),
+    Factor("service_type", "equals", 0.3, word="premium"),
+)
+
+
+def value_by_hand(factor: Factor, row: dict[str, Any]) -> float:
+    value = row[factor.feature]
+    if factor.basis == "equals":
+        return 0.0 if value == "unknown" else float(value == factor.word) - factor.center
+    return (max(0.0, value - factor.knot) if factor.knot is not None else value) - factor.center
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(FACTORS), min_size=1, max_size=2, unique=True),
+            st.floats(-2, 2),
+            st.floats(-2, 2),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "pages_per_visit": st.floats(2, 16),
+                "service_errors": st.floats(0, 9),
+                "favourite_category": st.sampled_from(
+                    ["kitchenware", "home_textiles", "cosmetics_accessories", "unknown"]
+                ),
+                "service_type": st.sampled_from(["standard", "premium", "unknown"]),
+            }
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+)
+def test_any_terms_are_added_up(parts: list[tuple[list[Factor], float, float]], rows: list[dict[str, Any]]) -> None:
+    terms = tuple(Term(tuple(factors), center, weight) for factors, center, weight in parts)
+    model = LinearModel(terms, 0.2, {}, Calibration(1.5, -0.1))
+    shares = [dict.fromkeys(model.explained, 0.0) for _ in rows]
+    for term in terms:
+        for row, share in zip(rows, shares, strict=True):
+            added = term.weight * (math.prod(value_by_hand(factor, row) for factor in term.factors) - term.center)
+            for feature in term.features:
+                share[feature] += 1.5 * added / len(term.features)
+    found = model.contributions(pl.DataFrame(rows))
+    assert found.columns == list(model.explained)
+    for row, share in zip(found.iter_rows(named=True), shares, strict=True):
+        assert row == pytest.approx(share, abs=1e-9)
+    margins = [0.2 + sum(share.values()) / 1.5 for share in shares]
+    assert model.margins(pl.DataFrame(rows)).to_list() == pytest.approx(margins, abs=1e-9)
+
+
+def test_a_model_of_one_word_gives_each_row_a_value() -> None:
+    model = LinearModel((Term((KITCHEN,), 0.0, 1.0),), 0.0, {}, Calibration())
+    assert model.contributions(ROWS).to_series().to_list() == [0.75, -0.25, 0.0]
 
 
 def test_an_unknown_word_counts_as_the_mean_customer() -> None:

@@ -13,7 +13,8 @@ from polars.testing import assert_frame_equal
 
 from job.errors import ArtifactError
 from job.models import reasons
-from job.models.reasons import Explainer, rank_reasons, say, usual_values
+from job.models.linear import Calibration, Factor, LinearModel, Term
+from job.models.reasons import Explainer, rank_reasons, say, score_and_rank, usual_values
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
 from schemas.phrases import PHRASES, WORD_PHRASES
 
@@ -37,8 +38,12 @@ class Told:
     added: dict[str, float]
     kind: str = "told"
 
+    @property
+    def explained(self) -> tuple[str, ...]:
+        return tuple(self.added)
+
     def probabilities(self, features: pl.DataFrame) -> pl.Series:
-        return features.select(pl.lit(0.5).repeat_by(1)).to_series()
+        return pl.repeat(0.5, features.height, eager=True).alias("decline_probability")
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         return features.select(pl.lit(value).alias(name) * pl.col(name).sign() for name, value in self.added.items())
@@ -86,8 +91,27 @@ def test_the_strongest_first_and_only_what_raises_the_risk() -> None:
     contributions = pl.DataFrame(
         {"a": [1.0, -1.0, 0.0, 2.0], "b": [3.0, 0.5, 0.0, 2.0], "c": [2.0, -2.0, -1.0, 1.0], "d": [0.5, 0.0, 0.0, 3.0]}
     )
-    expected = {"reason_1": [1, 1, None, 3], "reason_2": [2, None, None, 0], "reason_3": [0, None, None, 1]}
+    expected = {"rank_1": [1, 1, None, 3], "rank_2": [2, None, None, 0], "rank_3": [0, None, None, 1]}
     assert_frame_equal(rank_reasons(contributions), pl.DataFrame(expected, schema=dict.fromkeys(expected, pl.UInt8)))
+
+
+def test_a_linear_model_scores_and_ranks_at_once() -> None:
+    pages, errors = (Factor(name, "value", 1.0) for name in ("pages_per_visit", "service_errors"))
+    model = LinearModel((Term((pages,), 0.0, 1.0), Term((errors,), 0.0, 1.0)), 0.0, {}, Calibration())
+    features = pl.DataFrame({"pages_per_visit": [2.0, 1.0, 0.0], "service_errors": [3.0, 1.0, 2.0]})
+    ranks = {"rank_1": [1, None, 1], "rank_2": [0, None, None], "rank_3": [None, None, None]}
+    expected = pl.DataFrame(ranks, schema=dict.fromkeys(ranks, pl.UInt8))
+    assert_frame_equal(
+        score_and_rank(model, features),
+        pl.concat([model.probabilities(features).to_frame(), expected], how="horizontal"),
+    )
+
+
+def test_other_models_only_score() -> None:
+    features = pl.DataFrame({"pages_per_visit": [2.0, 1.0]})
+    assert_frame_equal(
+        score_and_rank(Told({"pages_per_visit": 1.0}), features), pl.DataFrame({"decline_probability": [0.5, 0.5]})
+    )
 
 
 @settings(deadline=None)
