@@ -370,7 +370,7 @@ def _decide_duplicates(read: TableIntake, tally: _Tally, accepted: pl.DataFrame,
     suspects = pl.concat([refuted["id"], *_repeated(table, accepted)]).unique()
     if suspects.is_empty():
         return accepted
-    alike = accepted.filter(pl.col("id").is_in(suspects.implode()))  # few: all else is about them
+    alike = accepted.filter(pl.col("id").is_in(suspects.implode())).sort("id", "row")  # few: all else is about them
     refuted = refuted.drop_nulls().join(alike.select(table.key).unique(), on=table.key, how="semi")
     said = [heading.name for heading in table.expected(labelled=read.labelled)]
     first = alike.unique(said, keep="first", maintain_order=True)

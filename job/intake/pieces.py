@@ -274,6 +274,7 @@ def _read_lines(survey: Survey, piece: Piece, rows: Rows, plan: MemoryPlan) -> P
         for block in whole_lines(blocks, first_bytes=first_bytes, block_bytes=plan.block_bytes):
             rows.take_block(block, lines, dialect)
     rows.take_lines(lines.finish(), lines.row, dialect)
+    rows.finish()
     return _told(rows, lines, raw.sha256 if isinstance(raw, ByteBlocks) else None)
 
 
@@ -290,6 +291,7 @@ def _read_rows(survey: Survey, piece: Piece, rows: Rows, plan: MemoryPlan) -> Pi
     assert parquet is not None  # noqa: S101 - it is no text file
     for count, batch in enumerate(parquet.batches(plan.batch_rows, piece.first, piece.stop)):
         rows.take_batch(batch, parquet, survey.columns, first=piece.first + count * plan.batch_rows + 1)
+    rows.finish()
     return _told(rows, None, None)
 
 

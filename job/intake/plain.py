@@ -6,6 +6,7 @@ take. Whatever is taken for plain here would come out the same there; what is in
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from schemas.vocabulary import Heading
 
+_LONE_RETURN: Final = re.compile(rb"\r[^\n]")  # of a block that ends with a line feed
 _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -60,13 +62,12 @@ def split_plain(block: bytes, columns: Sequence[str], separator: str) -> tuple[p
     )
     # Polars fills short lines up, and drops a carriage return at the end of any field. Every byte must be accounted
     # for: a separator or line feed after each field, and either a carriage return at the end of each line or none.
-    ends = block.count(b"\r\n") if b"\r" in block else 0
     left = len(block) - read - fields.width * fields.height
-    if longest > LINE_LIMIT // fields.width or left != ends or ends not in (0, fields.height):
+    if longest > LINE_LIMIT // fields.width or left not in (0, fields.height):
         return None
-    if block.count(b"\r") != ends if ends else b"\r" in block:
+    if _LONE_RETURN.search(block) if left else b"\r" in block:
         return None
-    return fields, "\r\n" if ends else "\n"
+    return fields, "\r\n" if left else "\n"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from job.intake.repair import name_words, repair_words
 from job.intake.validate import REJECTED_SCHEMA, broken_rules
 from job.memory import MemoryPlan
 from job.prefetch import prefetched
-from job.spool import Scratch, Spool
+from job.spool import Scratch, Spool, compacted
 from schemas.raw import DTYPES, narrow_dtypes
 from schemas.vocabulary import Kind
 
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 REPAIRS_SCHEMA: Final = pl.Schema(
     {"file": pl.String, "column": pl.String, "from": pl.String, "to": pl.String, "rows": pl.Int64}
 )
-FIRST_BYTES: Final = 1 << 20  # of a text file: enough to learn from how its numbers are written
+FIRST_BYTES: Final = 1 << 17  # of a text file: enough to learn from how its numbers are written
 PIECE_BYTES: Final = 1 << 16  # lines among which one is not plain are all read carefully in blocks no larger than this
 PIECES: Final = 16
+HELD_ROWS: Final = 10_000  # doubtful rows that are judged together: few of them cost as much as these
 UTF_8: Final = ("utf-8", "utf-8-sig")
 _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
 _PLAIN_OR_QUOTED: Final = r'^(?:"([^"]*)"|([^"]*))$'
@@ -153,6 +154,7 @@ def _read_csv(file: TableFile, labelled: bool, scratch: Scratch, plan: MemoryPla
         for block in whole_lines(chain(held, blocks), first_bytes=FIRST_BYTES, block_bytes=plan.block_bytes):
             rows.take_block(block, lines, dialect)
         rows.take_lines(lines.finish(), lines.row, dialect)
+        rows.finish()
     if not lines.ends_with_line_end:
         rows.judge_last_line(lines.row)
     return rows, rows.describe_text(raw.sha256, dialect, lines.line_end)
@@ -171,11 +173,12 @@ def _read_parquet(
     rows = Rows(file, labelled, columns, scratch)
     for count, batch in enumerate(parquet.batches(plan.batch_rows)):
         rows.take_batch(batch, parquet, columns, first=count * plan.batch_rows + 1)
+    rows.finish()
     return rows, rows.describe_parquet(digest)
 
 
 class Rows:
-    """Collects what becomes of a file's rows, or of those of a piece of it, block by block.
+    """Collects what becomes of a file's rows, or of those of a piece of it, block by block; `finish` ends it.
 
     Args:
         file: the file.
@@ -213,6 +216,8 @@ class Rows:
         self.repairs: dict[tuple[str, str, str], int] = {}
         self.unknown_words: dict[str, int] = {}
         self.open_end: int | None = None
+        self._held: list[pl.DataFrame] = []
+        self._held_style: tuple[Collection[str], str] = ((), "")
 
     def take_block(self, block: bytes, lines: LineBlocks, dialect: Dialect) -> None:
         """Take the next bytes of a text file: plain lines at once, the others line by line."""
@@ -293,8 +298,8 @@ class Rows:
             separator: given if there may be lines with nothing but it, which do not count as rows.
             unfit: rejections of lines of the same block that are no rows of the table.
         """
-        rejected = REJECTED_SCHEMA.to_frame() if unfit is None else unfit
-        accepted = self.accepted.schema.to_frame()
+        if unfit is not None:
+            self._add_rejected(unfit)
         if self.style.decimal_mark is not None or not any(
             heading.kind is Kind.NUMBER and heading.name in texts for heading in self.headings
         ):
@@ -308,17 +313,29 @@ class Rows:
             for (name, value), rows in judged.repairs.items():
                 self._count_repair(self.table.heading(name), value, self._right(name, value), rows)
             plain = raw if judged.is_plain.all() else raw.filter(judged.is_plain)
-            accepted = pl.concat(
-                [plain.select("row"), judged.repaired.to_frame(), judged.typed, self._labels(plain)], how="horizontal"
+            self._add_accepted(
+                pl.concat(
+                    [plain.select("row"), judged.repaired.to_frame(), judged.typed, self._labels(plain)],
+                    how="horizontal",
+                )
             )
             raw = raw.filter(~judged.is_plain)
             if separator is not None and raw.height:
                 raw = self._without_blank_lines(raw, separator)
-        if raw.height:
-            careful, broken = self._judge_carefully(raw, texts=texts, may_group=may_group)
-            accepted = pl.concat([accepted, careful]).sort("row") if accepted.height else careful
-            rejected = pl.concat([rejected, broken]).sort("row", maintain_order=True)
-        self._add(accepted, rejected)
+            self._held.append(compacted(raw))
+            self._held_style = (texts, may_group)
+            if sum(rows.height for rows in self._held) >= HELD_ROWS:
+                self.finish()
+        else:
+            self._judge_carefully(raw, texts=texts, may_group=may_group)
+
+    def finish(self) -> None:
+        """Judge the rows that still wait to be judged together."""
+        if self._held:
+            texts, may_group = self._held_style
+            raw = pl.concat(self._held)
+            self._held.clear()
+            self._judge_carefully(raw, texts=texts, may_group=may_group)
 
     def _without_blank_lines(self, raw: pl.DataFrame, separator: str) -> pl.DataFrame:
         texts = pl.all_horizontal(pl.exclude("row").str.strip_chars(SPACES + separator) == "")
@@ -328,10 +345,10 @@ class Rows:
         self.count -= rows
         return raw.filter(~blank)
 
-    def _judge_carefully(
-        self, raw: pl.DataFrame, *, texts: Collection[str], may_group: str
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return the accepted ones of rows of text fields, and the rejections."""
+    def _judge_carefully(self, raw: pl.DataFrame, *, texts: Collection[str], may_group: str) -> None:
+        """Accept or reject each of some rows of text fields. Arguments are those of `take_fields`."""
+        if raw.is_empty():
+            return
         headings = self.headings
         text = raw.with_columns(pl.col(pl.String).str.strip_chars(SPACES))
         self._learn_style([text[h.name] for h in headings if h.words is None and h.name in texts], may_group)
@@ -352,7 +369,8 @@ class Rows:
         both = pl.concat([rows, typed, self._labels(raw)], how="horizontal")
         refuted = both.join(broken, on="row", how="semi", maintain_order="left").select("row", *self.table.key)
         self._refute(refuted)
-        return both.join(broken, on="row", how="anti", maintain_order="left"), broken
+        self._add_accepted(both.join(broken, on="row", how="anti", maintain_order="left"))
+        self._add_rejected(broken)
 
     def _labels(self, raw: pl.DataFrame) -> pl.DataFrame:
         """Return the labels that are there though nobody asked for them, no columns if there are none."""
@@ -418,11 +436,12 @@ class Rows:
             open_end=self.open_end,
         )
 
-    def _add(self, accepted: pl.DataFrame, rejected: pl.DataFrame) -> None:
-        """Keep the accepted and the rejected rows of a block."""
+    def _add_accepted(self, accepted: pl.DataFrame) -> None:
         if accepted.height:
             self.last_accepted = max(self.last_accepted, accepted.item(-1, "row"))
             self.accepted.append(accepted)
+
+    def _add_rejected(self, rejected: pl.DataFrame) -> None:
         if rejected.height:
             self.last_rejected = max(self.last_rejected, rejected.item(-1, "row"))
             self.rejected.append(rejected)
