@@ -16,7 +16,7 @@ import pandera.polars as pa
 import polars as pl
 
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_DTYPES, NUMERIC_FEATURES
-from schemas.raw import DTYPES, FINITE, RULES, Rule, words_rule
+from schemas.raw import FINITE, RULES, Rule, dtype_of, words_rule
 from schemas.scored import CAMPAIGN_GROUPS, MAY_BE_NULL, SCORED_DTYPES
 from schemas.vocabulary import TABLES, UNKNOWN, Heading, Table
 
@@ -56,7 +56,7 @@ def _column(heading: Heading) -> pa.Column:
     if heading.words is not None:
         allowed = [*heading.words.names, UNKNOWN] if heading.words.unknown_is_scored else heading.words.names
         checks.append(pa.Check.isin(allowed, error=words_rule(heading.words)))
-    return pa.Column(DTYPES[heading.kind], checks, nullable=False)
+    return pa.Column(dtype_of(heading), checks, nullable=False)
 
 
 def _check(rule: Rule) -> pa.Check:
@@ -69,12 +69,7 @@ FEATURE_SCHEMA: Final = pa.DataFrameSchema(
             feature.name: pa.Column(FEATURE_DTYPES[feature.name], _check(FINITE), nullable=False)
             for feature in NUMERIC_FEATURES
         },
-        **{
-            feature.name: pa.Column(
-                FEATURE_DTYPES[feature.name], pa.Check.isin([*feature.values, UNKNOWN]), nullable=False
-            )
-            for feature in CATEGORICAL_FEATURES
-        },
+        **{feature.name: pa.Column(feature.dtype, nullable=False) for feature in CATEGORICAL_FEATURES},
     },
     strict=True,
     ordered=True,

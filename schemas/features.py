@@ -30,7 +30,7 @@ class NumericFeature:
 
 @dataclass(frozen=True)
 class CategoricalFeature:
-    """One word column of the feature frame (String).
+    """One word column of the feature frame (Enum of the words and `UNKNOWN`).
 
     Args:
         name: the column.
@@ -41,6 +41,16 @@ class CategoricalFeature:
     name: str
     values: tuple[str, ...]
     meaning: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that a customer may have: those a model knows, then `UNKNOWN`."""
+        return (*self.values, UNKNOWN)
+
+    @property
+    def dtype(self) -> pl.Enum:
+        """The dtype of the column."""
+        return pl.Enum(self.words)
 
 
 NUMERIC_FEATURES: Final = (
@@ -68,13 +78,12 @@ FEATURE_NAMES: Final = tuple(feature.name for feature in (*NUMERIC_FEATURES, *CA
 FEATURE_DTYPES: Final = pl.Schema(
     {
         **{feature.name: pl.Float64() for feature in NUMERIC_FEATURES},
-        **{feature.name: pl.String() for feature in CATEGORICAL_FEATURES},
+        **{feature.name: feature.dtype for feature in CATEGORICAL_FEATURES},
     }
 )
 
 _SOUND: Final = pl.all_horizontal(
     *(pl.col(feature.name).is_finite().all() for feature in NUMERIC_FEATURES),
-    *(pl.col(feature.name).is_in([*feature.values, UNKNOWN]).all() for feature in CATEGORICAL_FEATURES),
     pl.all().is_not_null().all(),
 )
 

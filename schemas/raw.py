@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from schemas.vocabulary import UNKNOWN, Heading, Kind, Words
+from schemas.vocabulary import Heading, Kind, Words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,19 +26,18 @@ DTYPES: Final[dict[Kind, pl.DataType]] = {
     Kind.IDENTIFIER: pl.Int64(),
     Kind.WHOLE: pl.Int64(),
     Kind.NUMBER: pl.Float64(),
-    Kind.WORD: pl.String(),
 }
+"""Kind -> dtype of its columns; those of words have the dtype of their words."""
+
+
+def dtype_of(heading: Heading) -> pl.DataType:
+    """Return the dtype of an accepted table's column."""
+    return DTYPES[heading.kind] if heading.words is None else heading.words.dtype
 
 
 def narrow_dtypes(headings: Sequence[Heading]) -> dict[str, pl.DataType]:
     """Return narrower dtypes that hold all values that the rules let into a column, for rows that wait on disk."""
-    return {heading.name: _narrow(heading) for heading in headings}
-
-
-def _narrow(heading: Heading) -> pl.DataType:
-    if heading.words is not None:
-        return pl.Enum([*heading.words.names, UNKNOWN])
-    return pl.Int32() if heading.kind is Kind.WHOLE else DTYPES[heading.kind]
+    return {heading.name: pl.Int32() for heading in headings if heading.kind is Kind.WHOLE}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import polars as pl
+
 
 class Kind(StrEnum):
     """What the values of a column are."""
@@ -38,6 +40,11 @@ class Words:
     def names(self) -> list[str]:
         """The ASCII names, in order."""
         return list(self.values.values())
+
+    @property
+    def dtype(self) -> pl.Enum:
+        """The dtype of a column of these names and `UNKNOWN`, the last."""
+        return pl.Enum([*self.names, UNKNOWN])
 
 
 @dataclass(frozen=True)

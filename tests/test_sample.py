@@ -56,7 +56,9 @@ def inside(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """Return the frame with ASCII headings and words, spelt right."""
     named = frame.rename({heading.delivered: heading.name for heading in table.headings}, strict=False)
     worded = {
-        heading.name: pl.col(heading.name).replace(heading.words.misspellings).replace(heading.words.values)
+        heading.name: pl.col(heading.name)
+        .replace(heading.words.misspellings)
+        .replace_strict(heading.words.values, return_dtype=heading.words.dtype)
         for heading in table.headings
         if heading.words is not None and heading.name in named.columns
     }

@@ -143,7 +143,7 @@ class _Coded:
         spelled = (*words.values, *wrong)
         names = [words.values[known.get(value, value)] for value in spelled]
         codes = {value: code for code, value in enumerate(spelled)}
-        return cls(codes, pl.Series(names, dtype=pl.String), len(words.values), wrong)
+        return cls(codes, pl.Series(names, dtype=words.dtype), len(words.values), wrong)
 
     def code(self, text: pl.Expr) -> pl.Expr:
         return text.replace_strict(self.codes, default=None, return_dtype=pl.UInt8)

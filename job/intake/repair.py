@@ -12,13 +12,13 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
-
 from job.intake.numbers import SPACES
 from schemas.vocabulary import UNKNOWN, Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import polars as pl
 
 SHORTEST_FOR_EDITS: Final = 5
 LONGEST_FACTOR: Final = 2  # a text more than twice as long as any word is not near one
@@ -52,7 +52,7 @@ def name_words(text: pl.Expr, spelling: dict[str, str], words: Words) -> pl.Expr
         words: the column's vocabulary.
     """
     names = {value: words.values[right] for value, right in spelling.items()}
-    named = text.replace_strict(names, default=None, return_dtype=pl.String)
+    named = text.replace_strict(names, default=None, return_dtype=words.dtype)
     return named.fill_null(UNKNOWN) if words.unknown_is_scored else named
 
 

@@ -21,7 +21,7 @@ from job.intake.validate import REJECTED_SCHEMA, broken_rules
 from job.memory import MemoryPlan
 from job.prefetch import prefetched
 from job.spool import Scratch, Spool, compacted
-from schemas.raw import DTYPES, narrow_dtypes
+from schemas.raw import dtype_of, narrow_dtypes
 from schemas.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -199,9 +199,9 @@ class Rows:
         self.quoted = False
         self.style = NumberStyle()
         read = [*self.headings, *extra]
-        keys = {name: DTYPES[self.table.heading(name).kind] for name in self.table.key}
+        keys = {name: dtype_of(self.table.heading(name)) for name in self.table.key}
         accepted = pl.Schema(
-            {"row": pl.Int64(), "repaired": pl.Boolean(), **{heading.name: DTYPES[heading.kind] for heading in read}}
+            {"row": pl.Int64(), "repaired": pl.Boolean(), **{heading.name: dtype_of(heading) for heading in read}}
         )
         narrow = {"row": pl.UInt32(), **narrow_dtypes(read)}
         self.accepted = Spool(scratch, accepted, "id", stored=narrow)
@@ -361,7 +361,7 @@ class Rows:
                 spelling = self._learn_words(text[heading.name], heading, heading.words)
                 columns.append(name_words(pl.col(heading.name), spelling, heading.words))
                 repaired.append(pl.col(heading.name).is_in([word for word, right in spelling.items() if word != right]))
-        typed = text.select(columns).cast({heading.name: DTYPES[heading.kind] for heading in headings})
+        typed = text.select(columns).cast({heading.name: dtype_of(heading) for heading in headings})
         broken = broken_rules(
             self.file.name, typed, raw.select("row", *typed.columns), self.table, labelled=self.labelled
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Basis = Literal["value", "above", "equals"]
 
-_WORDS: Final = {feature.name: (*feature.values, UNKNOWN) for feature in CATEGORICAL_FEATURES}
+_WORDS: Final = {feature.name: feature for feature in CATEGORICAL_FEATURES}
 
 
 @dataclass(frozen=True)
@@ -279,9 +279,7 @@ def _without_word(term: Term) -> tuple[Factor | None, Factor | None]:
 
 def _code(feature: str) -> pl.Expr:
     """Return the place of a word among those of its feature, the unknown word last."""
-    words = _WORDS[feature]
-    places = pl.col(feature).replace_strict(words, range(len(words)), return_dtype=pl.UInt32)
-    return places.alias(_code_name(feature))
+    return pl.col(feature).cast(_WORDS[feature].dtype).to_physical().cast(pl.UInt32).alias(_code_name(feature))
 
 
 def _code_name(feature: str) -> str:
@@ -292,7 +290,7 @@ def _looked_up(feature: str, weights: Mapping[Factor, float]) -> pl.Expr:
     """Return weight x factor, added up over factors of one feature that are words."""
     known = [
         math.fsum(weight * ((word == factor.word) - factor.center) for factor, weight in weights.items())
-        for word in _WORDS[feature][:-1]
+        for word in _WORDS[feature].values
     ]
     return pl.lit(pl.Series([*known, 0.0])).gather(pl.col(_code_name(feature)))
 

@@ -30,7 +30,7 @@ MEDIAN: Final = 5  # its place among the deciles of the reference
 _KEY: Final = ["place", "value"]
 _SAID: Final = pl.Schema({"place": pl.UInt8(), "value": pl.Float64(), "phrase": pl.String()})
 _DECIMALS: Final = {Number.COUNT: 1, Number.MONEY: 0, Number.SHARE: 2, Number.CHANGE: 2}  # of the value as delivered
-_WORDS: Final = {feature.name: (*feature.values, UNKNOWN) for feature in CATEGORICAL_FEATURES}
+_WORDS: Final = {feature.name: feature for feature in CATEGORICAL_FEATURES}
 _DELIVERED: Final = {
     "service_type": {name: delivered for delivered, name in SERVICE_TYPE.values.items()},
     "favourite_category": {name: delivered for delivered, name in CATEGORY.values.items()},
@@ -133,8 +133,7 @@ class Explainer:
         return self._said.of(asked)
 
     def _say(self, feature: str, value: float) -> str:
-        words = _WORDS.get(feature)
-        return say(feature, value if words is None else words[int(value)], self.usual[feature])
+        return say(feature, _WORDS[feature].words[int(value)] if feature in _WORDS else value, self.usual[feature])
 
 
 def score_and_rank(model: Model, features: pl.DataFrame) -> pl.DataFrame:
@@ -179,8 +178,7 @@ def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
 def _shown(feature: str) -> pl.Expr:
     """Return the value that is put into words: rounded as it is written; for a word its place in `_WORDS`."""
     if feature in _WORDS:
-        words = _WORDS[feature]
-        return pl.col(feature).replace_strict(words, range(len(words)), return_dtype=pl.Float64)
+        return pl.col(feature).cast(_WORDS[feature].dtype).to_physical().cast(pl.Float64)
     return with_one_zero(pl.col(feature).round(_DECIMALS[PHRASES[feature].number]))
 
 

@@ -39,9 +39,10 @@ class Split:
 def twin_groups(features: pl.DataFrame) -> NDArray[np.int64]:
     """Return the number of each row's group: equal for customers that are equal in `TWIN_FEATURES`.
 
-    Groups are numbered by their values, so that the order of the rows does not matter.
+    Groups are numbered by their values, words by the alphabet, so that the order of the rows does not matter.
     """
-    return features.select(pl.struct(TWIN_FEATURES).rank("dense")).to_series().cast(pl.Int64).to_numpy()
+    worded = features.select(TWIN_FEATURES).cast({pl.Enum: pl.String})
+    return worded.select(pl.struct(pl.all()).rank("dense")).to_series().cast(pl.Int64).to_numpy()
 
 
 def group_folds(

@@ -81,7 +81,7 @@ def single_auc(column: pl.Series, labels: NDArray[np.int8]) -> float:
 
     Words are ranked by the share of their customers that declined; there are so few that this hardly flatters them.
     """
-    if column.dtype == pl.String:
+    if not column.dtype.is_numeric():
         frame = pl.DataFrame({"word": column, "label": labels})
         column = frame.select(pl.col("label").cast(pl.Float64).mean().over("word")).to_series()
     auc = float(roc_auc_score(labels, column.to_numpy()))

@@ -15,7 +15,7 @@ from job.intake import table as table_module
 from job.intake.plain import Judged, split_plain
 from job.intake.table import TableIntake, read_table
 from job.memory import MemoryPlan
-from schemas.raw import DTYPES
+from schemas.raw import dtype_of
 from tests.intake.test_table import table_file
 from tests.thorough import cases
 
@@ -96,7 +96,7 @@ def outcome(path: Path, headings: str) -> TableIntake | tuple[str, ...]:
 
 
 def judge_nothing(raw: pl.DataFrame, headings: Sequence[Heading], **_: object) -> Judged:
-    typed = pl.DataFrame(schema={heading.name: DTYPES[heading.kind] for heading in headings})
+    typed = pl.DataFrame(schema={heading.name: dtype_of(heading) for heading in headings})
     none = pl.Series("repaired", [], dtype=pl.Boolean)
     return Judged(typed, pl.repeat(value=False, n=raw.height, dtype=pl.Boolean, eager=True), none, {})
 

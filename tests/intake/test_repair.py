@@ -108,14 +108,15 @@ def test_names() -> None:
     text = pl.Series("text", ["да", "ДА", "yes", "", None])
     spelling = repair_words(text.drop_nulls(), CONSENT)
     found = text.to_frame().select(name_words(pl.col("text"), spelling, CONSENT)).to_series()
-    assert_series_equal(found, pl.Series("text", ["yes", "yes", None, None, None]))
+    assert_series_equal(found, pl.Series("text", ["yes", "yes", None, None, None], dtype=CONSENT.dtype))
 
 
 def test_unknown_categories_are_named_so() -> None:
     text = pl.Series("text", ["Кухонная пасуда", "kitchenware", "", None])
     spelling = repair_words(text.drop_nulls(), CATEGORY)
     found = text.to_frame().select(name_words(pl.col("text"), spelling, CATEGORY)).to_series()
-    assert_series_equal(found, pl.Series("text", ["kitchenware", "unknown", "unknown", "unknown"]))
+    expected = pl.Series("text", ["kitchenware", "unknown", "unknown", "unknown"], dtype=CATEGORY.dtype)
+    assert_series_equal(found, expected)
 
 
 def test_plain_spelling() -> None:

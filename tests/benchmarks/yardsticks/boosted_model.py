@@ -30,7 +30,7 @@ def draw_features(customers: int, seed: int) -> pl.DataFrame:
     drawn = draw_customers(customers=customers, seed=seed).with_columns(
         revenue_change=pl.col("revenue_current_month") / pl.col("revenue_previous_month") - 1,
         revenue_change_2_months=pl.col("revenue_current_month") / pl.col("revenue_month_before_previous") - 1,
-        **{name: pl.col(name).replace_strict(words.values) for name, words in WORDS.items()},
+        **{name: pl.col(name).replace_strict(words.values, return_dtype=words.dtype) for name, words in WORDS.items()},
     )
     words = [feature.name for feature in CATEGORICAL_FEATURES]
     return drawn.select(
