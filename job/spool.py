@@ -86,16 +86,20 @@ class _Run:
     first: Any
     last: Any
 
-    def read(self, low: Bound, high: Bound) -> pl.LazyFrame | None:
-        """Return some rows around those with a key from `low`, below `high`; None if there are none."""
+    def read(self, key: str, low: Bound, high: Bound) -> pl.DataFrame | None:
+        """Return the rows with a `key` from `low`, below `high`; None if there are none."""
         if (low is not None and self.last < low) or (high is not None and self.first >= high):
             return None
         start = 0 if low is None else max(0, _place(self.keys, low) - 1) * KEY_STEP
         stop = self.height if high is None else min(self.height, _place(self.keys, high) * KEY_STEP)
         if self.rows is not None:
-            return self.rows.slice(start, stop - start).lazy()
-        assert self.path is not None  # noqa: S101 - rows are in memory or in a file
-        return pl.scan_ipc(self.path, glob=False, hive_partitioning=False).slice(start, stop - start)
+            rows = self.rows.slice(start, stop - start)
+        else:
+            assert self.path is not None  # noqa: S101 - rows are in memory or in a file
+            rows = pl.scan_ipc(self.path, glob=False, hive_partitioning=False).slice(start, stop - start).collect()
+        first = 0 if low is None else _place(rows[key], low)
+        end = rows.height if high is None else _place(rows[key], high)
+        return rows.slice(first, end - first) if end > first else None
 
 
 class Spool:
@@ -159,12 +163,10 @@ class Spool:
     def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the rows with a key from `low`, below `high`, by key; equal keys in the order they were added."""
         self._put_away()
-        parts = [part for run in self._runs if (part := run.read(low, high)) is not None]
+        parts = [part for run in self._runs if (part := run.read(self._key, low, high)) is not None]
         if not parts:
             return self.schema.to_frame()
-        wanted = [pl.col(self._key) >= low] if low is not None else []
-        wanted += [pl.col(self._key) < high] if high is not None else []
-        rows = pl.concat([part.filter(*wanted).cast(self.schema) for part in parts]).collect()
+        rows = pl.concat(parts, rechunk=True).cast(self.schema)
         return rows if rows[self._key].is_sorted() else rows.sort(self._key, maintain_order=True)
 
     def keys(self) -> pl.Series:
