@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_STEPS: Final[tuple[Callable[[pl.Expr], pl.Expr], ...]] = (
+    lambda bits: (bits ^ (bits // whole(1 << 30))) * whole(0xBF58476D1CE4E5B9),
+    lambda bits: (bits ^ (bits // whole(1 << 27))) * whole(0x94D049BB133111EB),
+    lambda bits: bits ^ (bits // whole(1 << 31)),
+)
 
 
 def splitmix64(state: pl.Expr) -> pl.Expr:
@@ -10,9 +21,18 @@ def splitmix64(state: pl.Expr) -> pl.Expr:
 
     The mixing function of Steele, Lea and Flood, «Fast splittable pseudorandom number generators» (2014).
     """
-    mixed = (state ^ (state // whole(1 << 30))) * whole(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed // whole(1 << 27))) * whole(0x94D049BB133111EB)
-    return mixed ^ (mixed // whole(1 << 31))
+    mixed = state
+    for step in _STEPS:
+        mixed = step(mixed)
+    return mixed
+
+
+def mixed_bits(state: pl.Series) -> pl.Series:
+    """Return the same of a column, each step taken once: the expression repeats its argument eight times."""
+    frame = state.to_frame("mixed")
+    for step in _STEPS:
+        frame = frame.select(step(pl.col("mixed")))
+    return frame["mixed"]
 
 
 def whole(value: int) -> pl.Expr:

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.mixing import splitmix64, whole
+from job.mixing import mixed_bits, splitmix64, whole
 
 MASK = 2**64 - 1
 
@@ -17,3 +17,4 @@ def test_like_the_published_algorithm(state: int) -> None:
     mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & MASK
     assert pl.select(splitmix64(whole(state))).item() == mixed ^ (mixed >> 31)
+    assert mixed_bits(pl.Series([state], dtype=pl.UInt64)).item() == mixed ^ (mixed >> 31)

@@ -41,9 +41,11 @@ class NumberBins:
     counts: tuple[int, ...]
     missing: int
 
-    def counters(self) -> list[pl.Expr]:
+    def counters(self, frame: pl.DataFrame) -> list[pl.Expr]:
         """Return what `read` needs of a frame: how many values there are, and how many above each edge."""
-        value = pl.when(pl.col(self.name).is_finite()).then(self.name)
+        value = pl.col(self.name)
+        if not frame[self.name].is_finite().all():
+            value = pl.when(value.is_finite()).then(value)
         return [value.count(), *((value > edge).sum() for edge in self.edges)]
 
     def read(self, counted: Sequence[int]) -> list[int]:
@@ -67,7 +69,7 @@ class WordBins:
     counts: tuple[int, ...]
     missing: int
 
-    def counters(self) -> list[pl.Expr]:
+    def counters(self, frame: pl.DataFrame) -> list[pl.Expr]:  # noqa: ARG002 - as of numbers
         """Return what `read` needs of a frame: how many rows have each word."""
         return [(pl.col(self.name) == word).sum() for word in self.words]
 
@@ -106,7 +108,7 @@ def count_bins(frame: pl.DataFrame, bins: Sequence[Bins]) -> pl.DataFrame:
 
     Sums of comparisons: several times as fast as looking up the bin of each value.
     """
-    counters = [own.counters() for own in bins]
+    counters = [own.counters(frame) for own in bins]
     named = [own.alias(f"{place} {part}") for place, some in enumerate(counters) for part, own in enumerate(some)]
     row = frame.lazy().select(named).collect().row(0)  # lazy: finite values are told apart once for all edges
     start, rows = 0, []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.mixing import splitmix64, whole
+from job.mixing import mixed_bits, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,17 +65,11 @@ def _hashes(ids: pl.Series, features: pl.DataFrame, salt: str) -> Iterator[str]:
 def _marks(ids: pl.Series, features: pl.DataFrame, salt: str) -> pl.Series:
     """Return each customer's mark (UInt64, below 2^20): SplitMix64 of a sum of the id and some numbers, cut short.
 
-    Each of them is multiplied by an odd number of the salt's. SplitMix64 is applied to a column, once: as an expression
-    it repeats its argument eight times.
+    Each of them is multiplied by an odd number of the salt's.
     """
     factors = [int(salt[start : start + 16], 16) | 1 for start in range(0, 16 * (len(MARKED_BY) + 1) // 2, 8)]
     state = pl.col("id").cast(pl.UInt64) * whole(factors[0])
     for name, factor in zip(MARKED_BY, factors[1:], strict=True):
         state = state + pl.col(name).cast(pl.Int64).cast(pl.UInt64) * whole(factor)
-    return (
-        features.select(MARKED_BY)
-        .with_columns(ids.alias("id"))
-        .select(state.alias("state"))
-        .select((splitmix64(pl.col("state")) // whole(1 << (64 - MARK_BITS))).alias("mark"))
-        .to_series()
-    )
+    bits = mixed_bits(features.select(MARKED_BY).with_columns(ids.alias("id")).select(state).to_series())
+    return bits.to_frame("mark").select(pl.col("mark") // whole(1 << (64 - MARK_BITS))).to_series()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.mixing import splitmix64, whole
+from job.mixing import mixed_bits, whole
 from job.models.reasons import REASONS
 from job.report.association import phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
@@ -52,6 +52,7 @@ class FactsTally:
         self._limit = sample
         self._sums: dict[str, list[pl.DataFrame]] = defaultdict(list)
         self._part: list[pl.DataFrame] = []
+        self._highest: int | None = None  # hash of those that are compared, once there are as many as may be
 
     def add(self, features: pl.DataFrame, customers: pl.DataFrame, scored: pl.DataFrame) -> None:
         """Count some customers of the run.
@@ -139,18 +140,22 @@ class FactsTally:
 
     def _sample(self, table: pl.DataFrame) -> None:
         """Keep the customers of the lowest hashes: the same ones, whatever the parts."""
-        bits = sample_hash()
-        if self._part and sum(part.height for part in self._part) >= self._limit:
-            table = table.filter(bits <= self._part[-1].select(bits.max()).item())
-        self._part.append(table)
-        if sum(part.height for part in self._part) > self._limit:
-            self._part = [pl.concat(self._part).sort(bits).head(self._limit)]
-        self._part[-1] = compacted(self._part[-1])
+        if self._highest is not None:
+            table = table.filter(sample_hash(table["id"]) <= self._highest)
+        if table.is_empty():
+            return
+        self._part.append(compacted(table))
+        if sum(part.height for part in self._part) >= self._limit:
+            joined = pl.concat(self._part)
+            bits = sample_hash(joined["id"])
+            lowest = bits.arg_sort().head(self._limit)
+            self._part = [compacted(joined[lowest])]
+            self._highest = bits[lowest[-1]]
 
 
-def sample_hash() -> pl.Expr:
-    """Return the hash of each `id` (UInt64): customers of the lowest ones are those that are compared."""
-    return splitmix64(pl.col("id").cast(pl.UInt64) + whole(SEED))
+def sample_hash(ids: pl.Series) -> pl.Series:
+    """Return the hash of each id (UInt64): customers of the lowest ones are those that are compared."""
+    return mixed_bits(ids.cast(pl.UInt64).to_frame("id").select(pl.col("id") + whole(SEED)).to_series())
 
 
 def _histogram(counts: pl.DataFrame) -> list[int]:

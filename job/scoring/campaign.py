@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from job.errors import Problem, SettingsError
-from job.mixing import splitmix64, whole
+from job.mixing import mixed_bits, whole
 from job.scoring.segments import COST_PARTS
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 
@@ -50,7 +50,7 @@ class Campaign:
             raise SettingsError(problems)
 
 
-def control_draw(ids: pl.Expr, name: str) -> pl.Expr:
+def control_draw(ids: pl.Series, name: str) -> pl.Series:
     """Return a number from 0, below 1, for each id (Float64): uniform, and the same on every rerun of a campaign.
 
     A keyed hash of the id alone: SplitMix64 twice, with a key before each, both from SHA-256 of the campaign's name.
@@ -62,8 +62,9 @@ def control_draw(ids: pl.Expr, name: str) -> pl.Expr:
     """
     digest = hashlib.sha256(name.encode()).digest()
     first, second = (int.from_bytes(digest[start : start + 8], "little") for start in (0, 8))
-    bits = splitmix64(splitmix64(ids.cast(pl.UInt64) + whole(first)) + whole(second))
-    return (bits // whole(1 << 11)).cast(pl.Float64) * 2.0**-53
+    once = mixed_bits(ids.cast(pl.UInt64).to_frame("id").select(pl.col("id") + whole(first)).to_series())
+    twice = mixed_bits(once.to_frame("id").select(pl.col("id") + whole(second)).to_series())
+    return twice.to_frame("draw").select((pl.col("draw") // whole(1 << 11)).cast(pl.Float64) * 2.0**-53).to_series()
 
 
 def plan_contacts(
@@ -130,7 +131,7 @@ def _with_offers(customers: pl.DataFrame, segmentation: Segmentation, campaign: 
     offers = segmentation.offers().select("segment", "offer", "onsite_offer", "is_message", "cost_parts")
     return customers.join(offers, on="segment", how="left", maintain_order="left").with_columns(
         _eligible=pl.col("contact_allowed") & pl.col("is_message"),
-        _control=control_draw(pl.col("id"), campaign.name) < campaign.control_share,
+        _control=control_draw(customers["id"], campaign.name) < campaign.control_share,
     )
 
 

@@ -36,6 +36,7 @@ class CsvTable:
         self._path = path
         self._style = style
         self._digest = hashlib.sha256()
+        self._held = io.BytesIO()  # used again: new memory costs more than what is written there
         self._stream = path.open("wb")
         self._write(columns.clear(), include_header=True, **style)
 
@@ -64,9 +65,9 @@ class CsvTable:
         return self._digest.hexdigest()
 
     def _write(self, rows: pl.DataFrame, **style: Any) -> None:  # noqa: ANN401 - of write_csv
-        held = io.BytesIO()
-        rows.write_csv(held, **style)
-        with held.getbuffer() as data:
+        self._held.seek(0)
+        rows.write_csv(self._held, **style)
+        with self._held.getbuffer()[: self._held.tell()] as data:
             self._digest.update(data)
             self._stream.write(data)
 

@@ -265,7 +265,7 @@ class DecideRange:
             rejected={name: self.desk.put("rejected", table.rejected) for name, table in read.items()},
             risk=count_bins(order_by_risk(scores)),
             urgency=count_bins(order_by_urgency(scores)),
-            hashes=scored.customers.group_by(_hash_bin().alias("bin")).len("rows"),
+            hashes=_hash_bins(scored.customers).value_counts(name="rows"),
         )
 
 
@@ -282,8 +282,9 @@ def emptied(table: TableIntake) -> TableIntake:
     )
 
 
-def _hash_bin() -> pl.Expr:
-    return sample_hash() // whole(1 << HASH_BIN_BITS)
+def _hash_bins(customers: pl.DataFrame) -> pl.Series:
+    bits = sample_hash(customers["id"]).to_frame("bin")
+    return bits.select(pl.col("bin") // whole(1 << HASH_BIN_BITS)).to_series()
 
 
 @dataclass(frozen=True)
@@ -379,6 +380,6 @@ class FinishRange:
             contacts=self.desk.put("contacts", pl.concat(contacts).select(order, *SCORED_COLUMNS)),
             segments=pl.concat(segments),
             sums=sums,
-            sample=self.desk.put("sample", sample.filter(_hash_bin() <= self.hash_limit)),
+            sample=self.desk.put("sample", sample.filter(_hash_bins(sample) <= self.hash_limit)),
             drift=finisher.drift_counts,
         )

@@ -83,11 +83,11 @@ def test_the_draw_is_the_documented_hash() -> None:
     first, second = int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:16], "little")
     ids = [1, 215_348, 10**18 - 1]
     expected = [(splitmix64((splitmix64((one + first) & MASK) + second) & MASK) >> 11) / 2**53 for one in ids]
-    assert pl.DataFrame({"id": ids}).select(control_draw(pl.col("id"), "Осень")).to_series().to_list() == expected
+    assert control_draw(pl.Series(ids, dtype=pl.Int64), "Осень").to_list() == expected
 
 
 def test_the_draw_never_changes() -> None:
-    drawn = pl.DataFrame({"id": [1, 2, 3]}).select(control_draw(pl.col("id"), "default").round(6)).to_series()
+    drawn = control_draw(pl.Series([1, 2, 3]), "default").round(6)
     assert drawn.to_list() == DRAWS_OF_DEFAULT
 
 
@@ -95,14 +95,13 @@ def test_the_draw_never_changes() -> None:
 def test_control_share_is_what_was_asked_for(name: str) -> None:
     share, count = 0.1, 100_000
     frame = pl.DataFrame({"id": pl.int_range(1, count + 1, eager=True)})
-    held = frame.select((control_draw(pl.col("id"), name) < share).sum()).item()
+    held = int((control_draw(frame["id"], name) < share).sum())
     assert abs(held - share * count) < 4 * math.sqrt(count * share * (1 - share))
 
 
 def test_control_is_independent_of_the_score_and_of_other_campaigns() -> None:
-    frame = pl.DataFrame({"id": pl.int_range(1, 100_001, eager=True)}).with_columns(
-        one=control_draw(pl.col("id"), "one"), other=control_draw(pl.col("id"), "other")
-    )
+    ids = pl.int_range(1, 100_001, eager=True)
+    frame = pl.DataFrame({"id": ids, "one": control_draw(ids, "one"), "other": control_draw(ids, "other")})
     # A score that follows the id, as in an export sorted by label.
     correlations = frame.select(score=pl.corr("id", "one"), campaigns=pl.corr("one", "other")).row(0)
     assert all(abs(correlation) < 4 / math.sqrt(100_000) for correlation in correlations)
