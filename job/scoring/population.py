@@ -352,10 +352,13 @@ def write_lists(
         segmentation: the segments and their offers.
     """
     hashes = {}
-    nobody = contacts_table(list_contacts(SCORED_DTYPES.to_frame(), segmentation))
-    with CsvTable(folder / "campaign.csv", nobody, **RUSSIAN) as campaign:
-        for listed in contacts.ranges(LISTED_ROWS):
-            campaign.add(contacts_table(list_contacts(listed.drop("order"), segmentation)))
+
+    def table_of(contacts: pl.DataFrame) -> pl.DataFrame:
+        return contacts_table(list_contacts(contacts.select(SCORED_COLUMNS), segmentation))
+
+    with CsvTable(folder / "campaign.csv", table_of(SCORED_DTYPES.to_frame()), **RUSSIAN) as campaign:
+        for listed in mapped(table_of, contacts.ranges(LISTED_ROWS)):
+            campaign.add(listed)
         hashes["campaign.csv"] = campaign.sha256
     with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:
         for others in population.excluded.ranges(LISTED_ROWS):
