@@ -8,7 +8,9 @@ knows whether rows are in memory or on disk, or in what order they were delivere
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -82,7 +84,7 @@ class _Run:
     path: Path | None
     height: int
     bytes: int
-    keys: pl.Series  # of every KEY_STEP-th row
+    keys: list[Any]  # of every KEY_STEP-th row
     first: Any
     last: Any
 
@@ -90,16 +92,17 @@ class _Run:
         """Return the rows with a `key` from `low`, below `high`; None if there are none."""
         if (low is not None and self.last < low) or (high is not None and self.first >= high):
             return None
-        start = 0 if low is None else max(0, _place(self.keys, low) - 1) * KEY_STEP
-        stop = self.height if high is None else min(self.height, _place(self.keys, high) * KEY_STEP)
+        start = 0 if low is None else max(0, bisect_left(self.keys, low) - 1) * KEY_STEP
+        stop = self.height if high is None else min(self.height, bisect_left(self.keys, high) * KEY_STEP)
         if self.rows is not None:
             rows = self.rows.slice(start, stop - start)
         else:
             assert self.path is not None  # noqa: S101 - rows are in memory or in a file
             rows = pl.scan_ipc(self.path, glob=False, hive_partitioning=False).slice(start, stop - start).collect()
-        first = 0 if low is None else _place(rows[key], low)
-        end = rows.height if high is None else _place(rows[key], high)
-        return rows.slice(first, end - first) if end > first else None
+        # The ends are within a step of those of the range.
+        first = 0 if low is None else int((rows[key].head(KEY_STEP) < low).sum())
+        beyond = 0 if high is None else int((rows[key].tail(KEY_STEP) >= high).sum())
+        return rows.slice(first, rows.height - first - beyond) if first + beyond < rows.height else None
 
 
 class Spool:
@@ -153,7 +156,7 @@ class Spool:
             rows = rows.sort(self._key, maintain_order=True)
         keys = rows[self._key]
         size = int(rows.estimated_size())
-        facts = (rows.height, size, keys.gather_every(KEY_STEP).cast(self.schema[self._key]), keys[0], keys[-1])
+        facts = (rows.height, size, keys.gather_every(KEY_STEP).to_list(), keys[0], keys[-1])
         if self._scratch.take_memory(size):
             self._runs.append(_Run(rows, None, *facts))
         else:
@@ -172,7 +175,7 @@ class Spool:
     def keys(self) -> pl.Series:
         """Return some of the keys (every 256th of each run), in no order."""
         self._put_away()
-        return pl.concat([self.schema.to_frame()[self._key], *(run.keys for run in self._runs)])
+        return pl.Series(self._key, chain.from_iterable(run.keys for run in self._runs), dtype=self.schema[self._key])
 
     def ranges(self, rows: int) -> Iterator[pl.DataFrame]:
         """Yield all rows in the order of their key, about so many at a time."""
@@ -219,8 +222,3 @@ def cut_ranges(spools: Iterable[Spool], rows: int) -> list[tuple[Bound, Bound]]:
     step = max(1, rows // KEY_STEP)
     cuts = keys.gather_every(step, offset=step).unique(maintain_order=True).to_list()
     return list(zip([None, *cuts], [*cuts, None], strict=True))
-
-
-def _place(keys: pl.Series, key: Bound) -> int:
-    """Return how many of the sorted keys are below `key`."""
-    return int(keys.search_sorted(key, side="left"))
