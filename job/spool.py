@@ -94,6 +94,8 @@ class _Run:
             return None
         start = 0 if low is None else max(0, bisect_left(self.keys, low) - 1) * KEY_STEP
         stop = self.height if high is None else min(self.height, bisect_left(self.keys, high) * KEY_STEP)
+        if stop <= start:
+            return None
         if self.rows is not None:
             rows = self.rows.slice(start, stop - start)
         else:

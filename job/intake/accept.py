@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from job.intake.drop import TableFile
+    from job.spool import Bound
 
 OVERLAP_LIMIT: Final = 0.5  # of the customers of market_file: a table with fewer is likely to be of another month
 SHOWN_CHARACTERS: Final = 40  # of a rejected value in a message; rejected.csv has it all
@@ -205,6 +206,21 @@ class Tallies:
     accepted: int
 
 
+@dataclass(frozen=True)
+class Decided:
+    """What was decided about a range of ids.
+
+    Args:
+        tables: table -> its accepted rows, as `DropReading.ranges` yields them.
+        tallies: what was counted.
+        rejections: table -> the rejections of its rows for what others say.
+    """
+
+    tables: dict[str, pl.DataFrame]
+    tallies: Tallies
+    rejections: dict[str, list[pl.DataFrame]]
+
+
 class DropReading:
     """A drop whose rows were judged by themselves, and now are by what the others say.
 
@@ -237,9 +253,25 @@ class DropReading:
         Keys are unique, rows are ordered by `id`, and each customer is in one range. Nothing that is yielded may be
         published before `conclude` has accepted the drop.
         """
+        for bounds in self.bounds():
+            yield self.take(self.decide(bounds))
+        self.clear()
+
+    def bounds(self) -> list[tuple[Bound, Bound]]:
+        """Return where the ranges begin and end; see `cut_ranges`."""
         spools = [spool for table in self.read.values() for spool in (table.accepted_rows, table.refuted_rows)]
-        for low, high in cut_ranges(spools, self._plan.range_rows):
-            yield self._decide(low, high)
+        return cut_ranges(spools, self._plan.range_rows)
+
+    def take(self, decided: Decided) -> dict[str, pl.DataFrame]:
+        """Count what was decided about a range, keep its rejections, and return its tables."""
+        for name, rejections in decided.rejections.items():
+            for rejected in rejections:
+                self.read[name].rejected_rows.append(rejected)
+        self.absorb(decided.tallies)
+        return decided.tables
+
+    def clear(self) -> None:
+        """Forget the accepted rows, once all ranges have been taken."""
         for table in self.read.values():
             table.accepted_rows.clear()
             table.refuted_rows.clear()
@@ -294,42 +326,50 @@ class DropReading:
             ),
         )
 
-    def _decide(self, low: Any, high: Any) -> dict[str, pl.DataFrame]:  # noqa: ANN401 - keys, or None
-        """Decide about the rows of a range of ids."""
+    def decide(self, bounds: tuple[Bound, Bound]) -> Decided:
+        """Decide about the rows of one of `bounds`; threads may do that at once. `take` then counts them."""
+        low, high = bounds
+        tallies = {name: _Tally() for name in self.read}
+        rejections: dict[str, list[pl.DataFrame]] = {name: [] for name in self.read}
         accepted = {name: table.accepted_rows.read(low, high) for name, table in self.read.items()}
         refuted = {name: table.refuted_rows.read(low, high) for name, table in self.read.items()}
         known = _distinct(accepted[MARKET_FILE.name], refuted[MARKET_FILE.name])
         if any(table.open_end is not None for table in self.read.values()):
-            self._count_lacking(accepted, refuted, known)
+            self._count_lacking(tallies, accepted, refuted, known)
         decided = {
-            name: _decide_duplicates(table, self._tallies[name], accepted[name], refuted[name])
+            name: _decide_duplicates(table, tallies[name], rejections[name], accepted[name], refuted[name])
             for name, table in self.read.items()
         }
         customers = decided[MARKET_FILE.name]["id"]
         lost = known.filter(~known.is_in(customers.implode())) if known.len() != customers.len() else known.clear()
-        self._known += known.len()
-        self._accepted += customers.len()
         for name, table in self.read.items():
-            tally = self._tallies[name]
+            tally = tallies[name]
             if name != MARKET_FILE.name:
                 has_strangers = _count_shared(table.file.table, tally, decided[name], known)
                 if has_strangers or lost.len():
                     of_market_file = customers if has_strangers else None
-                    decided[name] = _decide_orphans(table, tally, decided[name], of_market_file, lost)
+                    decided[name] = _decide_orphans(
+                        table, tally, rejections[name], decided[name], customers=of_market_file, lost=lost
+                    )
             repaired = int(decided[name]["repaired"].sum())
             tally.repaired += repaired
             tally.used += decided[name].height - repaired
-        return {name: rows.drop("repaired") for name, rows in decided.items()}
+        tables = {name: rows.drop("repaired") for name, rows in decided.items()}
+        return Decided(tables, Tallies(tallies, known.len(), customers.len()), rejections)
 
     def _count_lacking(
-        self, accepted: Mapping[str, pl.DataFrame], refuted: Mapping[str, pl.DataFrame], known: pl.Series
+        self,
+        tallies: Mapping[str, _Tally],
+        accepted: Mapping[str, pl.DataFrame],
+        refuted: Mapping[str, pl.DataFrame],
+        known: pl.Series,
     ) -> None:
         """Count the customers of this range that a file without a line end at its end has no row of."""
         own = {name: _distinct(accepted[name], refuted[name]) for name in TABLES}
         for name, table in self.read.items():
             if table.open_end is None:
                 continue
-            tally = self._tallies[name]
+            tally = tallies[name]
             if name == MARKET_FILE.name:
                 others = pl.concat(list(own.values())).unique()
                 tally.lacking += int((~others.is_in(known.implode())).sum())
@@ -361,10 +401,23 @@ def _is_first(ids: pl.Series) -> pl.Series:
     return (ids != ids.shift()).fill_null(value=True)
 
 
-def _decide_duplicates(read: TableIntake, tally: _Tally, accepted: pl.DataFrame, refuted: pl.DataFrame) -> pl.DataFrame:
+def _decide_duplicates(
+    read: TableIntake,
+    tally: _Tally,
+    rejections: list[pl.DataFrame],
+    accepted: pl.DataFrame,
+    refuted: pl.DataFrame,
+) -> pl.DataFrame:
     """Keep the first of identical rows; reject all rows that share a key but say different things.
 
     A row that was rejected says something else than an accepted one: it gets this reason beside its own.
+
+    Args:
+        read: the table.
+        tally: what is counted of it.
+        rejections: where the rejections are added.
+        accepted: its rows.
+        refuted: its rows that were rejected by themselves.
     """
     table = read.file.table
     suspects = pl.concat([refuted["id"], _repeated(table, accepted)]).unique()
@@ -383,15 +436,15 @@ def _decide_duplicates(read: TableIntake, tally: _Tally, accepted: pl.DataFrame,
     tally.dropped += consistent.height - kept.height
     if contradicting.height:
         rows = pl.concat([alike.select(refuted.columns), refuted])
-        rejections = reject_rows(
+        rejected = reject_rows(
             read.file.name,
             rows.join(contradicting, on=table.key, how="semi").sort("row"),
             column=" + ".join(table.heading(name).delivered for name in table.key),
             rule=UNIQUE_RULE,
             value=pl.concat_str([_as_delivered(table, name) for name in table.key], separator=" + "),
         )
-        read.rejected_rows.append(rejections)
-        count_broken(tally.broken, rejections)
+        rejections.append(rejected)
+        count_broken(tally.broken, rejected)
     gone = alike["row"].filter(~alike["row"].is_in(kept["row"].implode()))
     return accepted.filter(~pl.col("row").is_in(gone.implode())) if gone.len() else accepted
 
@@ -440,7 +493,9 @@ def _as_delivered(table: Table, name: str) -> pl.Expr:
 def _decide_orphans(
     read: TableIntake,
     tally: _Tally,
+    rejections: list[pl.DataFrame],
     rows: pl.DataFrame,
+    *,
     customers: pl.Series | None,
     lost: pl.Series,
 ) -> pl.DataFrame:
@@ -449,6 +504,7 @@ def _decide_orphans(
     Args:
         read: the table.
         tally: what is counted of it.
+        rejections: where the rejections are added.
         rows: its rows.
         customers: the ids that are accepted; None if all others are known to be among `lost`.
         lost: the ids of `market_file` that are not accepted.
@@ -458,8 +514,9 @@ def _decide_orphans(
     orphans = rows.filter(is_orphan)
     if orphans.is_empty():
         return rows
-    rejections = reject_rows(read.file.name, orphans.sort("row"), column="id", rule=ORPHAN_RULE, value=pl.col("id"))
-    read.rejected_rows.append(rejections)
+    rejections.append(
+        reject_rows(read.file.name, orphans.sort("row"), column="id", rule=ORPHAN_RULE, value=pl.col("id"))
+    )
     tally.rejected += orphans.height
     return rows.filter(~is_orphan)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import polars as pl
 
@@ -43,12 +43,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from job.intake.accept import DropReading, Intake
+    from job.intake.accept import Decided, DropReading, Intake
     from job.models.artifact import Artifact, Thresholds
     from job.models.reasons import Explainer
     from job.models.reference import Reference
     from job.scoring.campaign import Campaign
     from job.scoring.segments import Segmentation
+    from job.spool import Bound
 
 EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
 ORDERED_ROWS: Final = 1_000_000  # of three numbers, looked at together
@@ -116,7 +117,13 @@ def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Popu
     excluded = Spool(space, EXCLUDED_SCHEMA, "id")
     reasons: Counter[str] = Counter()
     fates = {name: [0, 0] for name in TABLES}
-    for part in mapped(lambda tables: score_range(tables, artifact), reading.ranges()):
+
+    def decide_and_score(bounds: tuple[Bound, Bound]) -> tuple[Decided, ScoredRange]:
+        decided = reading.decide(bounds)
+        return decided, score_range(decided.tables, artifact)
+
+    for decided, part in mapped(decide_and_score, reading.bounds()):
+        reading.take(decided)
         customers = customers or Spool(space, part.customers.schema, "id", stored=_stored(part.customers.schema))
         customers.append(part.customers)
         excluded.append(part.excluded)
@@ -124,6 +131,7 @@ def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Popu
         for name, (of_scored, of_excluded) in part.fates.items():
             fates[name][0] += of_scored
             fates[name][1] += of_excluded
+    reading.clear()
     assert customers is not None  # noqa: S101 - there is at least one range
     told = {name: (of_scored, of_excluded) for name, (of_scored, of_excluded) in fates.items()}
     return Population(customers, excluded, dict(reasons), told)
@@ -327,10 +335,15 @@ def write_tables(
         CsvTable(folder / "scored.csv", SCORED_DTYPES.to_frame()) as text,
         ParquetTable(folder / "scored.parquet", SCORED_DTYPES) as parquet,
     ):
-        for part in mapped(finisher.finish, population.customers.ranges(rows)):
+
+        def finish(customers: pl.DataFrame) -> tuple[Finished, BinaryIO]:
+            part = finisher.finish(customers)
+            return part, text.text_of(part.scored)
+
+        for part, written in mapped(finish, population.customers.ranges(rows)):
             scored = part.scored
             parquet.add(scored)
-            text.add(scored)
+            text.add_text(written)
             finisher.add(part)
             segments.append(part.segments)
             contacts.append(choose_contacts(scored).select((-pl.col("profit_at_risk")).alias("order"), *SCORED_COLUMNS))

@@ -36,9 +36,8 @@ class CsvTable:
         self._path = path
         self._style = style
         self._digest = hashlib.sha256()
-        self._held = io.BytesIO()  # used again: new memory costs more than what is written there
         self._stream = path.open("wb")
-        self._write(columns.clear(), include_header=True, **style)
+        self.add_text(self._text_of(columns.clear(), include_header=True, **style))
 
     def __enter__(self) -> Self:
         return self
@@ -50,8 +49,11 @@ class CsvTable:
 
     def add(self, rows: pl.DataFrame) -> None:
         """Write some rows."""
-        if rows.height:
-            self._write(rows, include_header=False, **{**self._style, "include_bom": False})
+        self.add_text(self.text_of(rows))
+
+    def text_of(self, rows: pl.DataFrame) -> BinaryIO:
+        """Return some rows as they are written, for `add_text`; threads may do that at once."""
+        return self._text_of(rows, include_header=False, **{**self._style, "include_bom": False})
 
     def add_text(self, text: BinaryIO) -> None:
         """Write rows that are text already, in the same style and without headings."""
@@ -64,12 +66,12 @@ class CsvTable:
         """SHA-256 of what was written so far, in hexadecimal."""
         return self._digest.hexdigest()
 
-    def _write(self, rows: pl.DataFrame, **style: Any) -> None:  # noqa: ANN401 - of write_csv
-        self._held.seek(0)
-        rows.write_csv(self._held, **style)
-        with self._held.getbuffer()[: self._held.tell()] as data:
-            self._digest.update(data)
-            self._stream.write(data)
+    @staticmethod
+    def _text_of(rows: pl.DataFrame, **style: Any) -> BinaryIO:  # noqa: ANN401 - of write_csv
+        text = io.BytesIO()
+        rows.write_csv(text, **style)
+        text.seek(0)
+        return text
 
 
 class ParquetTable:
