@@ -6,10 +6,12 @@ import lightgbm
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_series_equal
 
 from job.errors import ArtifactError
 from job.features import make_features, split_customers
 from job.intake.accept import Limits
+from job.models import boosted
 from job.models.boosted import BoostedModel, matrix, matrix_columns
 from job.models.linear import Calibration
 from job.training.candidates import CHALLENGER, learn_caps
@@ -54,6 +56,18 @@ def test_contributions_add_up_with_the_mean_margin(labelled: Labelled, model: Bo
     assert set(contributions.columns) == set(FEATURE_NAMES)
     rest = model.margins(labelled.features).to_numpy() * 0.9 - contributions.sum_horizontal().to_numpy()
     assert rest == pytest.approx(np.full(400, rest[0]), abs=1e-9)
+
+
+def test_many_rows_are_scored_like_few(
+    labelled: Labelled, model: BoostedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = model.margins(labelled.features)
+    monkeypatch.setattr(boosted, "FOREST_ROWS", 400)
+    assert_series_equal(model.margins(labelled.features), few, check_exact=True)
+    ran = []
+    monkeypatch.setattr(type(model.booster), "predict", lambda *_, **__: ran.append(1))
+    assert_series_equal(model.margins(labelled.features), few, check_exact=True)
+    assert not ran
 
 
 def test_no_rows_give_no_margins(labelled: Labelled, model: BoostedModel) -> None:
