@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FOREST_ROWS: Final = (
-    10_000  # fewer are run by LightGBM, in less time than its trees are taken apart; the results are equal
-)
+FOREST_ROWS: Final = 10_000  # LightGBM runs fewer in less time than its trees are taken apart; the results are equal
 
 
 def matrix_columns() -> list[pl.Expr]:
@@ -79,7 +77,11 @@ class BoostedModel:
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return what each feature adds to each row's calibrated log-odds (TreeSHAP, Float64, one column each)."""
         names = [expression.meta.output_name() for expression in matrix_columns()]
-        values = np.asarray(self.booster.predict(matrix(features, self.caps), pred_contrib=True))[:, :-1]
+        rows = matrix(features, self.caps)
+        if self._forest is not None and self._forest.is_explained:
+            values = self._forest.contributions(rows)
+        else:
+            values = np.asarray(self.booster.predict(rows, pred_contrib=True))[:, :-1]
         columns = pl.DataFrame(values * self.calibration.slope, schema=names)
         words = [
             pl.sum_horizontal(f"{feature.name}_{word}" for word in feature.values).alias(feature.name)

@@ -1,63 +1,79 @@
-"""The trees of a LightGBM model, run without branches: four times as fast as LightGBM runs them, with equal results."""
+"""The trees of a LightGBM model, run and explained without branches: several times as fast as LightGBM does.
+
+What the tests of a feature say in all trees at once is looked up by the value's place among the feature's thresholds
+(QuickScorer; Lucchese et al., «QuickScorer: a fast algorithm to rank documents», 2015).
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import lightgbm
     from numpy.typing import NDArray
 
+Bits = np.unsignedinteger[Any]
+
 MOST_LEAVES: Final = 64  # of a tree: one bit each
-ROWS: Final = 256  # looked at together: what is held of them stays in the processor's cache
+MOST_FEATURES: Final = 12  # that the path to a leaf asks about: what it adds is tabled for each way to answer
+ROWS: Final = 256  # run together: what is held of them stays in the processor's cache
+EXPLAINED_ROWS: Final = 8192  # explained together: fewer cost more each, as each path is taken by itself
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Trees as bit masks (QuickScorer; Lucchese et al., «QuickScorer: a fast algorithm to rank documents», 2015).
+    """Trees that compare finite numbers.
 
     A tree's leaves are the bits of a number, the leftmost leaf the lowest. A test that fails rules out the leaves on
-    its left; of those that no test rules out, the leftmost is the row's. What all failing tests of a feature rule out,
-    in all trees at once, is looked up by the value's place among the feature's thresholds.
+    its left; of those that no test rules out, the leftmost is the row's.
 
     Args:
         thresholds: per feature those of all its tests, rising. A test holds for values up to and with its threshold.
         masks: per feature (thresholds + 1, trees): the leaves that are left where so many of the tests fail.
         leaves: (trees, leaves): what each leaf adds.
+        trees: as LightGBM tells them.
     """
 
     thresholds: tuple[NDArray[np.float64], ...]
-    masks: tuple[NDArray[np.unsignedinteger[Any]], ...]
+    masks: tuple[NDArray[Bits], ...]
     leaves: NDArray[np.float64]
+    trees: tuple[Mapping[str, Any], ...]
 
     @classmethod
     def of(cls, booster: lightgbm.Booster) -> Forest | None:
-        """Return the trees of a model of finite numbers, None where they are of a kind that only LightGBM runs."""
+        """Return the trees of a model, None where they are of a kind that only LightGBM runs."""
         model = booster.dump_model()
-        trees = [tree["tree_structure"] for tree in model["tree_info"]]
+        trees = tuple(tree["tree_structure"] for tree in model["tree_info"])
         found = [list(_leaves_of(tree)) for tree in trees]
         most = max((len(own) for own in found), default=0)
         if not 0 < most <= MOST_LEAVES or model["average_output"]:
             return None
         if not all(_is_plain(test) for tree in trees for test, _, _ in _tests_of(tree)):
             return None
-        bits = np.uint32 if most <= 32 else np.uint64  # noqa: PLR2004 - bits of a number
         leaves = np.zeros((len(trees), most))
-        tests: list[list[tuple[float, int, int]]] = [[] for _ in range(model["max_feature_idx"] + 1)]
-        for number, (tree, own) in enumerate(zip(trees, found, strict=True)):
+        for number, own in enumerate(found):
             leaves[number, : len(own)] = own
-            for test, first, left in _tests_of(tree):
-                tests[test["split_feature"]].append((test["threshold"], number, _without(first, left)))
-        tables = [_table(own, len(trees), bits) for own in tests]
-        return cls(tuple(own for own, _ in tables), tuple(masks for _, masks in tables), leaves)
+        thresholds = [set[float]() for _ in range(model["max_feature_idx"] + 1)]
+        for tree in trees:
+            for test, _, _ in _tests_of(tree):
+                thresholds[test["split_feature"]].add(test["threshold"])
+        rising = tuple(np.array(sorted(own)) for own in thresholds)
+        ruled_out = [
+            (number, test, ((1 << left) - 1) << first)
+            for number, tree in enumerate(trees)
+            for test, first, left in _tests_of(tree)
+        ]
+        return cls(rising, _tables(rising, ruled_out, leaves.shape), leaves, trees)
 
     def margins(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the sum of the leaves of each row, tree after tree, as LightGBM adds them.
+        """Return the sum of the leaves of each row, tree after tree, as LightGBM adds them: equal to the last bit.
 
         Args:
             matrix: finite numbers, (rows, features).
@@ -66,41 +82,170 @@ class Forest:
         trees, most = self.leaves.shape
         of_tree = np.arange(trees) * most
         for start in range(0, len(matrix), ROWS):
-            rows = matrix[start : start + ROWS]
-            left = np.full((len(rows), trees), np.iinfo(self.masks[0].dtype).max, dtype=self.masks[0].dtype)
-            own = np.empty_like(left)
-            for values, thresholds, masks in zip(rows.T, self.thresholds, self.masks, strict=True):
-                if len(thresholds):
-                    # The places are within the table: `clip` is the mode that needs no copy of it.
-                    np.take(masks, np.searchsorted(thresholds, values), axis=0, out=own, mode="clip")
-                    left &= own
+            left = self._left(matrix[start : start + ROWS], self.masks)
             lowest = np.bitwise_count(~left & (left - 1))  # the place of the lowest bit
             added = self.leaves.ravel().take(lowest + of_tree)
             margins[start : start + ROWS] = np.add.reduce(added.T.copy(), axis=0)
         return margins
 
+    @property
+    def is_explained(self) -> bool:
+        """Whether `contributions` can be had: no path asks about too many features."""
+        return all(len(features) <= MOST_FEATURES for tree in self.trees for features in _path_features(tree))
 
-def _table(
-    tests: list[tuple[float, int, int]], trees: int, bits: type[np.unsignedinteger[Any]]
-) -> tuple[NDArray[np.float64], NDArray[np.unsignedinteger[Any]]]:
-    """Return the thresholds of one feature, and what is left where the first so many of its tests fail."""
-    everything = np.iinfo(bits).max
-    thresholds = np.unique(np.array([threshold for threshold, _, _ in tests], dtype=np.float64))
-    masks = np.full((len(thresholds) + 1, trees), everything, dtype=bits)
-    places = np.searchsorted(thresholds, [threshold for threshold, _, _ in tests]) + 1
-    for place, (_, tree, mask) in zip(places, tests, strict=True):
-        masks[place, tree] &= bits(mask & everything)
-    return thresholds, np.bitwise_and.accumulate(masks, axis=0)
+    def contributions(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what each feature adds to each row's margin against the mean of training: exact TreeSHAP.
+
+        Args:
+            matrix: finite numbers, (rows, features).
+
+        Returns:
+            (rows, features); with the mean, a row adds up to its margin. Equal to LightGBM's to some 1e-13.
+        """
+        added = np.zeros((len(self.thresholds), len(matrix)))
+        for start in range(0, len(matrix), EXPLAINED_ROWS):
+            part = slice(start, start + EXPLAINED_ROWS)
+            held = self._left(matrix[part], self._test_masks).T.copy()
+            for path in self._paths:
+                self._add(added[:, part], held[path.tree], path)
+        return added.T
+
+    @staticmethod
+    def _add(added: NDArray[np.float64], held: NDArray[Bits], path: _Path) -> None:
+        """Add what one leaf adds to each row. Args: held: the bits of the tests of its tree that hold."""
+        wrong = held ^ path.held.astype(held.dtype)
+        answers = np.zeros(len(held), dtype=np.uint16)
+        for place, tests in enumerate(path.tests):
+            agrees = (wrong & tests.astype(held.dtype)) == 0
+            answers += agrees.view(np.uint8) * np.uint16(1 << place)
+        for feature, table in zip(path.features, path.table, strict=True):
+            added[feature] += table.take(answers)
+
+    def _left(self, rows: NDArray[np.float64], tables: Sequence[NDArray[Bits]]) -> NDArray[Bits]:
+        """Return the bits (rows, trees) that no failing test of any feature rules out."""
+        left = np.full((len(rows), len(self.leaves)), np.iinfo(tables[0].dtype).max, dtype=tables[0].dtype)
+        own = np.empty_like(left)
+        for values, thresholds, masks in zip(rows.T, self.thresholds, tables, strict=True):
+            if len(thresholds):
+                # The places are within the table: `clip` is the mode that needs no copy of it.
+                np.take(masks, np.searchsorted(thresholds, values), axis=0, out=own, mode="clip")
+                left &= own
+        return left
+
+    @cached_property
+    def _test_masks(self) -> tuple[NDArray[Bits], ...]:
+        """As `masks`, but the bits are a tree's tests in the order of `_tests_of`, ruled out where they fail."""
+        own = [
+            (number, test, 1 << place)
+            for number, tree in enumerate(self.trees)
+            for place, (test, _, _) in enumerate(_tests_of(tree))
+        ]
+        return _tables(self.thresholds, own, self.leaves.shape)
+
+    @cached_property
+    def _paths(self) -> list[_Path]:
+        return [path for number, tree in enumerate(self.trees) for path in _paths_of(number, tree)]
 
 
-def _without(first: int, leaves: int) -> int:
-    """Return all bits but so many from the first on."""
-    return ~(((1 << leaves) - 1) << first)
+@dataclass(frozen=True)
+class _Path:
+    """The way to a leaf.
+
+    Args:
+        tree: its number.
+        held: the bits of the tests that hold on the way.
+        features: those that it asks about.
+        tests: the bits of the tests of each.
+        table: (features, 2^features): what the leaf adds to each feature, by which of them answer as the way goes (the
+            first one's answer is the lowest bit).
+    """
+
+    tree: int
+    held: np.uint64
+    features: tuple[int, ...]
+    tests: tuple[np.uint64, ...]
+    table: NDArray[np.float64]
+
+
+def _paths_of(number: int, tree: Mapping[str, Any]) -> Iterator[_Path]:
+    places = {id(test): place for place, (test, _, _) in enumerate(_tests_of(tree))}
+
+    def walk(node: Mapping[str, Any], held: int, tests: dict[int, int], covers: dict[int, float]) -> Iterator[_Path]:
+        if "leaf_value" in node:
+            if tests:
+                table = _table_of(node["leaf_value"], list(covers.values()))
+                yield _Path(number, np.uint64(held), tuple(tests), tuple(map(np.uint64, tests.values())), table)
+            return
+        feature, bit = node["split_feature"], 1 << places[id(node)]
+        for child, holds in ((node["left_child"], True), (node["right_child"], False)):
+            share = _customers(child) / _customers(node)
+            yield from walk(
+                child,
+                held | bit if holds else held,
+                {**tests, feature: tests.get(feature, 0) | bit},
+                {**covers, feature: covers.get(feature, 1.0) * share},
+            )
+
+    yield from walk(tree, 0, {}, {})
+
+
+def _table_of(value: float, covers: Sequence[float]) -> NDArray[np.float64]:
+    """Return what a leaf adds to each feature on its way, for each way to answer (features, 2^features).
+
+    A feature's Shapley value is value x (answer - cover) x the mean, over orders of the features, of the product of the
+    others: the answer (1 or 0) of those before it, the cover of those after. That mean is the integral over t from 0 to
+    1 of the product of (1 - t) x cover + t x answer: a polynomial, which Gauss's quadrature integrates exactly.
+
+    Args:
+        value: of the leaf.
+        covers: per feature, the share of training rows that its tests let pass.
+    """
+    features = len(covers)
+    cover = np.array(covers)[:, None]
+    answer = (np.arange(1 << features) >> np.arange(features)[:, None]) & 1
+    points, weights = np.polynomial.legendre.leggauss((features + 1) // 2)
+    mean = np.zeros(answer.shape)
+    for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+        mixed = (1 - point) * cover + point * answer
+        mean += weight * mixed.prod(axis=0) / mixed
+    return np.ascontiguousarray(value * (answer - cover) * mean)
+
+
+def _tables(
+    thresholds: Sequence[NDArray[np.float64]],
+    ruled_out: Sequence[tuple[int, Mapping[str, Any], int]],
+    shape: tuple[int, ...],
+) -> tuple[NDArray[Bits], ...]:
+    """Return per feature (thresholds + 1, trees) the bits that are left where so many of its tests fail.
+
+    Args:
+        thresholds: per feature, rising.
+        ruled_out: a tree, one of its tests, and the bits that it rules out where it fails.
+        shape: trees, and bits of each.
+    """
+    trees, most = shape
+    bits = np.uint32 if most <= 32 else np.uint64  # noqa: PLR2004 - bits of a number
+    everything = int(np.iinfo(bits).max)
+    by_feature: dict[int, list[tuple[int, float, int]]] = defaultdict(list)
+    for tree, test, gone in ruled_out:
+        by_feature[test["split_feature"]].append((tree, test["threshold"], gone))
+    tables = []
+    for feature, rising in enumerate(thresholds):
+        table = np.full((len(rising) + 1, trees), everything, dtype=bits)
+        for tree, threshold, gone in by_feature[feature]:
+            table[np.searchsorted(rising, threshold) + 1, tree] &= bits(everything & ~gone)
+        tables.append(np.bitwise_and.accumulate(table, axis=0))
+    return tuple(tables)
 
 
 def _is_plain(test: Mapping[str, Any]) -> bool:
     """Return whether a test of a finite number is a comparison, whatever is missing."""
     return bool(test["decision_type"] == "<=" and test["missing_type"] in {"None", "NaN"})
+
+
+def _customers(node: Mapping[str, Any]) -> int:
+    """Return the rows of training that reached a node."""
+    return int(node["leaf_count"] if "leaf_value" in node else node["internal_count"])
 
 
 def _leaves_of(tree: Mapping[str, Any]) -> Iterator[float]:
@@ -119,3 +264,13 @@ def _tests_of(tree: Mapping[str, Any], first: int = 0) -> Iterator[tuple[Mapping
         yield tree, first, left
         yield from _tests_of(tree["left_child"], first)
         yield from _tests_of(tree["right_child"], first + left)
+
+
+def _path_features(tree: Mapping[str, Any], above: frozenset[int] = frozenset()) -> Iterator[frozenset[int]]:
+    """Yield the features that the path to each leaf asks about."""
+    if "leaf_value" in tree:
+        yield above
+    else:
+        own = above | {tree["split_feature"]}
+        yield from _path_features(tree["left_child"], own)
+        yield from _path_features(tree["right_child"], own)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 REASONS: Final = ("reason_1", "reason_2", "reason_3")
 RANKS: Final = ("rank_1", "rank_2", "rank_3")  # the places of these features among `explained` of the model
-SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 25 times the prediction; the linear model's contributions as much as it
+SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 30 times the prediction; the linear model's contributions nothing more
 BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller ones are not faster
 MEDIAN: Final = 5  # its place among the deciles of the reference
 

@@ -6,13 +6,14 @@ import lightgbm
 import numpy as np
 import polars as pl
 import pytest
-from polars.testing import assert_series_equal
+from polars.testing import assert_frame_equal, assert_series_equal
 
 from job.errors import ArtifactError
 from job.features import make_features, split_customers
 from job.intake.accept import Limits
 from job.models import boosted
 from job.models.boosted import BoostedModel, matrix, matrix_columns
+from job.models.forest import Forest
 from job.models.linear import Calibration
 from job.training.candidates import CHALLENGER, learn_caps
 from job.training.run import Labelled, read_labelled
@@ -56,6 +57,14 @@ def test_contributions_add_up_with_the_mean_margin(labelled: Labelled, model: Bo
     assert set(contributions.columns) == set(FEATURE_NAMES)
     rest = model.margins(labelled.features).to_numpy() * 0.9 - contributions.sum_horizontal().to_numpy()
     assert rest == pytest.approx(np.full(400, rest[0]), abs=1e-9)
+
+
+def test_contributions_equal_lightgbm_s_own(
+    labelled: Labelled, model: BoostedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = model.contributions(labelled.features)
+    monkeypatch.setattr(Forest, "is_explained", False)
+    assert_frame_equal(found, model.contributions(labelled.features), rel_tol=0, abs_tol=1e-9)
 
 
 def test_many_rows_are_scored_like_few(

@@ -1,4 +1,4 @@
-"""Trees run without branches give what LightGBM gives, to the last bit."""
+"""Trees run without branches give what LightGBM gives: sums to the last bit, contributions to 1e-12."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from job.models import forest as forest_module
 from job.models.forest import Forest
 
 SETTINGS: dict[str, Any] = {"verbosity": -1, "min_data_in_leaf": 5, "num_threads": 1, "deterministic": True, "seed": 3}
@@ -49,9 +50,43 @@ def test_values_at_thresholds_and_beside_them() -> None:
     )
 
 
+@pytest.mark.parametrize("leaves", [2, 8, 33])
+def test_contributions_as_lightgbm(leaves: int) -> None:
+    booster, matrix = grown(num_leaves=leaves, min_data_in_leaf=2)
+    forest = Forest.of(booster)
+    assert forest is not None
+    assert forest.is_explained
+    expected = booster.predict(matrix, pred_contrib=True)
+    found = forest.contributions(matrix)
+    assert found.shape == (900, 3)
+    assert found == pytest.approx(expected[:, :-1], abs=1e-12)
+    assert found.sum(axis=1) + expected[:, -1] == pytest.approx(forest.margins(matrix), abs=1e-12)
+
+
+def test_contributions_in_batches_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    booster, matrix = grown()
+    forest = Forest.of(booster)
+    assert forest is not None
+    at_once = forest.contributions(matrix)
+    monkeypatch.setattr(forest_module, "EXPLAINED_ROWS", 7)
+    assert (forest.contributions(matrix) == at_once).all()
+    assert forest.contributions(matrix[:0]).shape == (0, 3)
+
+
+def test_paths_that_ask_about_too_many_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    booster, _ = grown()
+    forest = Forest.of(booster)
+    assert forest is not None
+    monkeypatch.setattr(forest_module, "MOST_FEATURES", 2)
+    assert not forest.is_explained
+
+
 def test_trees_without_a_test() -> None:
     booster, matrix = grown(min_data_in_leaf=10_000)
     assert_equal(booster, matrix)
+    forest = Forest.of(booster)
+    assert forest is not None
+    assert not forest.contributions(matrix).any()
 
 
 @settings(deadline=None, max_examples=30)
