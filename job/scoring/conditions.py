@@ -76,9 +76,10 @@ def parse_condition(text: str) -> pl.Expr:
     tokens = list(_TOKENS.finditer(text))
     known = {word: name for match in tokens for word, name in WORDS.get(match[0], {}).items()}
     sql = "".join(_translated(match, text, known) for match in tokens)
+    customer = _one_customer()
     try:
         expression = pl.sql_expr(sql)
-        outcome = _one_customer().select(holds=expression)
+        outcome = customer.select(holds=expression)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]
         raise ConditionError(text, f"a condition that can be computed ({reason})") from error
@@ -120,4 +121,6 @@ def _one_customer() -> pl.DataFrame:
         name: dtype.categories[0] if isinstance(dtype, pl.Enum) else True if dtype == pl.Boolean else 1
         for name, dtype in CONDITION_COLUMNS.items()
     }
-    return pl.DataFrame({name: [value] for name, value in values.items()}, schema=CONDITION_COLUMNS)
+    one = pl.DataFrame({name: [value] for name, value in values.items()}, schema=CONDITION_COLUMNS)
+    # A first query: where Polars cannot run any, for want of memory or threads, no condition is to blame.
+    return one.select(pl.all())
