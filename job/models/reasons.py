@@ -78,7 +78,9 @@ class Explainer:
         """Return how many of so many customers are explained: all by a linear model, so many by a boosted one."""
         return min(customers, SHAP_ROWS) if self.model.kind == "boosted" else customers
 
-    def explain(self, features: pl.DataFrame, chosen: pl.Series | None = None) -> pl.DataFrame:
+    def explain(
+        self, features: pl.DataFrame, chosen: pl.Series | None = None, ranked: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
         """Return `reason_1` to `reason_3` of each row (String, in the rows' order), the strongest first.
 
         Only what raises the risk against the mean training customer is a reason; null where there are fewer than three.
@@ -86,24 +88,27 @@ class Explainer:
         Args:
             features: the feature frame (`FEATURE_SCHEMA`).
             chosen: the rows to explain (Boolean), all others have no reasons; None explains all.
+            ranked: of `rank_reasons`, of the same rows, where it is known.
         """
         if chosen is None:
-            return self._explain_all(features)
-        explained = self._explain_all(features.filter(chosen))
+            return self._explain_all(features, ranked)
+        explained = self._explain_all(features.filter(chosen), None if ranked is None else ranked.filter(chosen))
         places = pl.when(chosen).then(chosen.cum_sum() - 1)
         return features.select(places.alias("place")).select(
             pl.lit(explained[reason]).gather("place").alias(reason) for reason in REASONS
         )
 
-    def _explain_all(self, features: pl.DataFrame) -> pl.DataFrame:
+    def _explain_all(self, features: pl.DataFrame, ranked: pl.DataFrame | None) -> pl.DataFrame:
         batches = []
         for start in range(0, features.height, BATCH_ROWS):
             batch = features.slice(start, BATCH_ROWS)
-            batches.append(self.put_into_words(batch, rank_reasons(self.model.contributions(batch))))
+            if ranked is None:
+                batches.append(self._put_into_words(batch, rank_reasons(self.model.contributions(batch))))
+            else:
+                batches.append(self._put_into_words(batch, ranked.slice(start, BATCH_ROWS)))
         return pl.concat(batches) if batches else pl.DataFrame(schema=dict.fromkeys(REASONS, pl.String))
 
-    def put_into_words(self, features: pl.DataFrame, ranked: pl.DataFrame) -> pl.DataFrame:
-        """Return the same as `explain` of rows whose `rank_reasons` are known, in their order."""
+    def _put_into_words(self, features: pl.DataFrame, ranked: pl.DataFrame) -> pl.DataFrame:
         names = self.model.explained
         shown = features.select(_shown(name) for name in names)
         values = pl.concat([shown[name].alias("value") for name in names], rechunk=True)

@@ -229,13 +229,11 @@ class Finisher:
         """Complete some customers of `Population.customers`; threads may do that at once. `add` then counts them."""
         features = make_features(customers)
         scores = describe_scores(customers)
-        if set(RANKS) <= set(customers.columns):
-            reasons = self.explainer.put_into_words(features, customers.select(RANKS))
-        elif self.least_urgent is None:
-            reasons = self.explainer.explain(features)
-        else:
+        ranked = customers.select(RANKS) if set(RANKS) <= set(customers.columns) else None
+        is_urgent = None
+        if self.least_urgent is not None:
             is_urgent = scores.select(~self.least_urgent.is_before(-URGENCY)).to_series()
-            reasons = self.explainer.explain(features, is_urgent)
+        reasons = self.explainer.explain(features, is_urgent, ranked)
         scored = complete(
             scores,
             features,

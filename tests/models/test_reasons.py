@@ -154,6 +154,12 @@ def test_explained_in_batches_as_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
         Explainer(model, USUAL).explain(features, chosen), expected.select(pl.when(chosen).then(pl.all()))
     )
     assert Explainer(model, USUAL).explain(features, pl.Series([False] * 5)).null_count().row(0) == (5, 5, 5)
+    ranked = rank_reasons(model.contributions(features))
+    silent = Told({"pages_per_visit": -1.0, "service_errors": -1.0})  # what is ranked is not asked again
+    assert_frame_equal(Explainer(silent, USUAL).explain(features, ranked=ranked), expected)
+    assert_frame_equal(
+        Explainer(silent, USUAL).explain(features, chosen, ranked), expected.select(pl.when(chosen).then(pl.all()))
+    )
 
 
 def test_a_boosted_model_explains_so_many() -> None:
