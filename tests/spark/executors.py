@@ -18,7 +18,7 @@ class Fatal:
 
     Args:
         work: what is done.
-        folder: where each kill leaves a file, named after the executor's process.
+        folder: where each kill leaves a file, numbered from 0, with the executor's process.
         kills: how many executors are killed at most.
     """
 
@@ -28,13 +28,23 @@ class Fatal:
 
     def __call__(self, *given: Any) -> Any:
         told = self.work(*given)
-        if len(list(self.folder.iterdir())) >= self.kills:
-            return told
         executor = executor_of(os.getpid())
-        (self.folder / str(executor)).touch()
+        if not self._may_kill(executor):
+            return told
         os.kill(executor, signal.SIGKILL)
         while True:
             signal.pause()  # until the death of the executor ends this process, too
+
+    def _may_kill(self, executor: int) -> bool:
+        """Take the next number that is free; two who ask at once do not get the same one."""
+        for number in range(self.kills):
+            try:
+                with (self.folder / str(number)).open("x", encoding="utf-8") as kill:
+                    kill.write(str(executor))
+            except FileExistsError:
+                continue
+            return True
+        return False
 
 
 def executor_of(process: int) -> int:
