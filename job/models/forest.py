@@ -24,7 +24,7 @@ Bits = np.unsignedinteger[Any]
 MOST_LEAVES: Final = 64  # of a tree: one bit each
 MOST_FEATURES: Final = 12  # that the path to a leaf asks about: what it adds is tabled for each way to answer
 ROWS: Final = 256  # run together: what is held of them stays in the processor's cache
-EXPLAINED_ROWS: Final = 8192  # explained together: fewer cost more each, as each path is taken by itself
+EXPLAINED_ROWS: Final = 1024  # explained together
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Forest:
             left = self._left(matrix[start : start + ROWS], self.masks)
             lowest = np.bitwise_count(~left & (left - 1))  # the place of the lowest bit
             added = self.leaves.ravel().take(lowest + of_tree)
-            margins[start : start + ROWS] = np.add.reduce(added.T.copy(), axis=0)
+            margins[start : start + ROWS] = _added_up(added.T.copy())
         return margins
 
     @property
@@ -106,20 +106,9 @@ class Forest:
         for start in range(0, len(matrix), EXPLAINED_ROWS):
             part = slice(start, start + EXPLAINED_ROWS)
             held = self._left(matrix[part], self._test_masks).T.copy()
-            for path in self._paths:
-                self._add(added[:, part], held[path.tree], path)
+            for own, bits in zip(self._tables, held, strict=True):
+                own.add_to(added[:, part], bits)
         return added.T
-
-    @staticmethod
-    def _add(added: NDArray[np.float64], held: NDArray[Bits], path: _Path) -> None:
-        """Add what one leaf adds to each row. Args: held: the bits of the tests of its tree that hold."""
-        wrong = held ^ path.held.astype(held.dtype)
-        answers = np.zeros(len(held), dtype=np.uint16)
-        for place, tests in enumerate(path.tests):
-            agrees = (wrong & tests.astype(held.dtype)) == 0
-            answers += agrees.view(np.uint8) * np.uint16(1 << place)
-        for feature, table in zip(path.features, path.table, strict=True):
-            added[feature] += table.take(answers)
 
     def _left(self, rows: NDArray[np.float64], tables: Sequence[NDArray[Bits]]) -> NDArray[Bits]:
         """Return the bits (rows, trees) that no failing test of any feature rules out."""
@@ -143,8 +132,8 @@ class Forest:
         return _tables(self.thresholds, own, self.leaves.shape)
 
     @cached_property
-    def _paths(self) -> list[_Path]:
-        return [path for number, tree in enumerate(self.trees) for path in _paths_of(number, tree)]
+    def _tables(self) -> list[_TreeTable]:
+        return [_TreeTable.of(tree, self.leaves.shape[1]) for tree in self.trees]
 
 
 @dataclass(frozen=True)
@@ -152,29 +141,88 @@ class _Path:
     """The way to a leaf.
 
     Args:
-        tree: its number.
+        value: what the leaf adds.
         held: the bits of the tests that hold on the way.
-        features: those that it asks about.
-        tests: the bits of the tests of each.
-        table: (features, 2^features): what the leaf adds to each feature, by which of them answer as the way goes (the
-            first one's answer is the lowest bit).
+        tests: feature -> the bits of its tests on the way.
+        covers: feature -> the share of training rows that these tests let pass.
     """
 
-    tree: int
-    held: np.uint64
-    features: tuple[int, ...]
-    tests: tuple[np.uint64, ...]
+    value: float
+    held: int
+    tests: dict[int, int]
+    covers: dict[int, float]
+
+
+@dataclass(frozen=True)
+class _TreeTable:
+    """What each leaf of a tree adds to each feature on its way, by which of them answer as the way goes.
+
+    Args:
+        held: (paths, 1): the bits of the tests that hold on the way to a leaf; the paths of most features first.
+        tests: (paths with so many features, 1) of their first feature, of their second, ...: the bits of its tests.
+        table: of one path and feature after the other, for each way to answer (the first feature's is the lowest bit).
+        features: each feature, the paths that ask about it, and (paths, 1) where in the table they are.
+    """
+
+    held: NDArray[Bits]
+    tests: tuple[NDArray[Bits], ...]
     table: NDArray[np.float64]
+    features: tuple[tuple[int, NDArray[np.intp], NDArray[np.int32]], ...]
+
+    @classmethod
+    def of(cls, tree: Mapping[str, Any], most_leaves: int) -> _TreeTable:
+        """Return the table of a tree. Args: most_leaves: of any tree, which tells how many bits are in use."""
+        bits = _bits(most_leaves)
+        paths = sorted(_paths_of(tree), key=lambda path: -len(path.tests))
+        tests: list[list[int]] = []
+        tables: list[NDArray[np.float64]] = []
+        places: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        start = 0
+        for number, path in enumerate(paths):
+            for place, own in enumerate(path.tests.values()):
+                tests += [[]] * (place == len(tests))
+                tests[place] = [*tests[place], own]
+            table = _table_of(path.value, list(path.covers.values()))
+            for feature, added in zip(path.tests, table, strict=True):
+                places[feature].append((number, start))
+                tables.append(added)
+                start += len(added)
+        features = tuple(
+            (
+                feature,
+                np.array([number for number, _ in own]),
+                np.array([begin for _, begin in own], dtype=np.int32)[:, None],
+            )
+            for feature, own in places.items()
+        )
+        held = np.array([path.held for path in paths], dtype=bits)[:, None]
+        of_places = tuple(np.array(own, dtype=bits)[:, None] for own in tests)
+        return cls(held, of_places, np.concatenate([*tables, np.zeros(0)]), features)
+
+    def add_to(self, added: NDArray[np.float64], held: NDArray[Bits]) -> None:
+        """Add what the tree adds to some rows.
+
+        Args:
+            added: (features, rows), changed in place.
+            held: (rows,): the bits of the tests that hold.
+        """
+        wrong = held ^ self.held
+        answers = np.zeros(wrong.shape, dtype=np.int32)
+        for place, tests in enumerate(self.tests):
+            agrees = (wrong[: len(tests)] & tests) == 0
+            answers[: len(tests)] += agrees.view(np.uint8) * np.int32(1 << place)
+        for feature, paths, starts in self.features:
+            added[feature] += _added_up(self.table.take(answers[paths] + starts))
 
 
-def _paths_of(number: int, tree: Mapping[str, Any]) -> Iterator[_Path]:
+def _paths_of(tree: Mapping[str, Any]) -> Iterator[_Path]:
+    """Yield the way to each leaf; none where there is no test."""
     places = {id(test): place for place, (test, _, _) in enumerate(_tests_of(tree))}
 
     def walk(node: Mapping[str, Any], held: int, tests: dict[int, int], covers: dict[int, float]) -> Iterator[_Path]:
         if "leaf_value" in node:
             if tests:
-                table = _table_of(node["leaf_value"], list(covers.values()))
-                yield _Path(number, np.uint64(held), tuple(tests), tuple(map(np.uint64, tests.values())), table)
+                yield _Path(node["leaf_value"], held, tests, covers)
             return
         feature, bit = node["split_feature"], 1 << places[id(node)]
         for child, holds in ((node["left_child"], True), (node["right_child"], False)):
@@ -187,6 +235,17 @@ def _paths_of(number: int, tree: Mapping[str, Any]) -> Iterator[_Path]:
             )
 
     yield from walk(tree, 0, {}, {})
+
+
+def _added_up(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of the rows of a matrix, added one after the other: `sum` pairs them where there is one column."""
+    total: NDArray[np.float64] = np.add.accumulate(rows, axis=0)[-1]
+    return total
+
+
+def _bits(most: int) -> type[Bits]:
+    """Return the type of so many bits."""
+    return np.uint32 if most <= 32 else np.uint64  # noqa: PLR2004 - bits of a number
 
 
 def _table_of(value: float, covers: Sequence[float]) -> NDArray[np.float64]:
@@ -224,7 +283,7 @@ def _tables(
         shape: trees, and bits of each.
     """
     trees, most = shape
-    bits = np.uint32 if most <= 32 else np.uint64  # noqa: PLR2004 - bits of a number
+    bits = _bits(most)
     everything = int(np.iinfo(bits).max)
     by_feature: dict[int, list[tuple[int, float, int]]] = defaultdict(list)
     for tree, test, gone in ruled_out:

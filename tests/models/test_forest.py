@@ -92,13 +92,15 @@ def test_trees_without_a_test() -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 700), st.integers(0, 2**32))
 def test_a_row_depends_on_no_other(rows: int, seed: int) -> None:
-    booster, _ = grown(rounds=4)
+    booster, _ = grown(rounds=30)
     forest = Forest.of(booster)
     assert forest is not None
     draw = np.random.default_rng(seed)
     matrix = np.column_stack([draw.normal(size=rows), draw.integers(0, 5, rows), draw.integers(0, 2, rows)])
     alone = [forest.margins(matrix[place : place + 1])[0] for place in range(0, rows, 97)]
     assert (forest.margins(matrix)[::97] == alone).all()
+    explained = [forest.contributions(matrix[place : place + 1])[0] for place in range(0, rows, 97)]
+    assert (forest.contributions(matrix)[::97] == explained).all()
 
 
 @pytest.mark.parametrize(
