@@ -1,7 +1,7 @@
 """What the reasons of all customers take beside their scores: joined tables to probabilities, features to phrases.
 
-Nothing is written, and nothing else runs meanwhile. The drop is read and cut into ranges as in a run of the job. The model
-is evaluated once for both: that counts as scoring, the ranks of the reasons, which come with it, as reasons.
+Nothing is written, and nothing else runs meanwhile. The drop is read and cut into ranges as in a run of the job. The
+model is evaluated once for both: that counts as scoring, the ranks of the reasons, which come with it, as reasons.
 
 Usage: python -m tests.benchmarks.yardsticks.reasons DROP
 Prints a line of JSON: seconds of scoring and of reasons.
