@@ -27,9 +27,12 @@ def splitmix64(state: pl.Expr) -> pl.Expr:
     return mixed
 
 
-def mixed_bits(state: pl.Series) -> pl.Series:
-    """Return the same of a column, each step taken once: the expression repeats its argument eight times."""
-    frame = state.to_frame("mixed")
+def mixed_bits(state: pl.Series, key: int = 0) -> pl.Series:
+    """Return the same of a column of whole numbers with a key added, each step taken once.
+
+    The expression repeats its argument eight times.
+    """
+    frame = state.to_frame("mixed").select(pl.col("mixed").cast(pl.UInt64) + whole(key))
     for step in _STEPS:
         frame = frame.select(step(pl.col("mixed")))
     return frame["mixed"]

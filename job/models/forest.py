@@ -91,7 +91,7 @@ class Forest:
     @property
     def is_explained(self) -> bool:
         """Whether `contributions` can be had: no path asks about too many features."""
-        return all(len(features) <= MOST_FEATURES for tree in self.trees for features in _path_features(tree))
+        return self._most_features <= MOST_FEATURES
 
     def contributions(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what each feature adds to each row's margin against the mean of training: exact TreeSHAP.
@@ -120,6 +120,11 @@ class Forest:
                 np.take(masks, np.searchsorted(thresholds, values), axis=0, out=own, mode="clip")
                 left &= own
         return left
+
+    @cached_property
+    def _most_features(self) -> int:
+        """How many features the path to a leaf asks about at most."""
+        return max((len(path.tests) for tree in self.trees for path in _paths_of(tree)), default=0)
 
     @cached_property
     def _test_masks(self) -> tuple[NDArray[Bits], ...]:
@@ -173,17 +178,16 @@ class _TreeTable:
         """Return the table of a tree. Args: most_leaves: of any tree, which tells how many bits are in use."""
         bits = _bits(most_leaves)
         paths = sorted(_paths_of(tree), key=lambda path: -len(path.tests))
-        tests: list[list[int]] = []
-        tables: list[tuple[tuple[int, NDArray[np.float64]], ...]] = []
-        for path in paths:
-            for place, own in enumerate(path.tests.values()):
-                tests += [[]] * (place == len(tests))
-                tests[place] = [*tests[place], own]
-            table = _table_of(path.value, list(path.covers.values()))
-            tables.append(tuple(zip(path.tests, table, strict=True)))
         held = np.array([path.held for path in paths], dtype=bits)[:, None]
-        of_places = tuple(np.array(own, dtype=bits)[:, None] for own in tests)
-        return cls(held, of_places, tuple(tables))
+        asked = [list(path.tests.values()) for path in paths]
+        tests = tuple(
+            np.array([own[place] for own in asked if len(own) > place], dtype=bits)[:, None]
+            for place in range(max(map(len, asked), default=0))
+        )
+        tables = tuple(
+            tuple(zip(path.tests, _table_of(path.value, list(path.covers.values())), strict=True)) for path in paths
+        )
+        return cls(held, tests, tables)
 
     def add_to(self, added: NDArray[np.float64], held: NDArray[Bits]) -> None:
         """Add what the tree adds to some rows.
@@ -310,13 +314,3 @@ def _tests_of(tree: Mapping[str, Any], first: int = 0) -> Iterator[tuple[Mapping
         yield tree, first, left
         yield from _tests_of(tree["left_child"], first)
         yield from _tests_of(tree["right_child"], first + left)
-
-
-def _path_features(tree: Mapping[str, Any], above: frozenset[int] = frozenset()) -> Iterator[frozenset[int]]:
-    """Yield the features that the path to each leaf asks about."""
-    if "leaf_value" in tree:
-        yield above
-    else:
-        own = above | {tree["split_feature"]}
-        yield from _path_features(tree["left_child"], own)
-        yield from _path_features(tree["right_child"], own)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.mixing import mixed_bits, whole
+from job.mixing import mixed_bits
 from job.models.reasons import REASONS
 from job.report.association import phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
@@ -155,7 +155,7 @@ class FactsTally:
 
 def sample_hash(ids: pl.Series) -> pl.Series:
     """Return the hash of each id (UInt64): customers of the lowest ones are those that are compared."""
-    return mixed_bits(ids.cast(pl.UInt64).to_frame("id").select(pl.col("id") + whole(SEED)).to_series())
+    return mixed_bits(ids, SEED)
 
 
 def _histogram(counts: pl.DataFrame) -> list[int]:

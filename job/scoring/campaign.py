@@ -62,8 +62,7 @@ def control_draw(ids: pl.Series, name: str) -> pl.Series:
     """
     digest = hashlib.sha256(name.encode()).digest()
     first, second = (int.from_bytes(digest[start : start + 8], "little") for start in (0, 8))
-    once = mixed_bits(ids.cast(pl.UInt64).to_frame("id").select(pl.col("id") + whole(first)).to_series())
-    twice = mixed_bits(once.to_frame("id").select(pl.col("id") + whole(second)).to_series())
+    twice = mixed_bits(mixed_bits(ids, first), second)
     return twice.to_frame("draw").select((pl.col("draw") // whole(1 << 11)).cast(pl.Float64) * 2.0**-53).to_series()
 
 

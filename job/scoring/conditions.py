@@ -28,7 +28,7 @@ WORDS: Final = {
 
 CONDITION_COLUMNS: Final[dict[str, pl.DataType]] = {
     **{feature.name: pl.Float64() for feature in NUMERIC_FEATURES},
-    **{feature.name: pl.Enum([*feature.values, UNKNOWN]) for feature in CATEGORICAL_FEATURES},
+    **{feature.name: feature.dtype for feature in CATEGORICAL_FEATURES},
     "decline_probability": pl.Float64(),
     "risk_decile": pl.Int8(),
     "monthly_profit": pl.Float64(),
