@@ -118,7 +118,12 @@ class _Reading:
 
 def _best_reading(name: str, sample: bytes, table: Table) -> _Reading:
     """Return the reading with most of the table's headings; the first of equal ones, unless separators are in doubt."""
-    scored = [(reading.count_known(table), reading) for reading in _readings(sample)]
+    scored: list[tuple[int, _Reading]] = []
+    for readings in _readings(sample):
+        scored.extend((reading.count_known(table), reading) for reading in readings)
+        # Headings that are all known are not read otherwise, except with `id` alone.
+        if any(1 < score == len(reading.headings) for score, reading in scored):
+            break
     best = max((score for score, _ in scored), default=0)
     if best <= _score_of_any_encoding(scored):
         few = ", ".join(heading.delivered for heading in table.headings[:3])
@@ -139,21 +144,23 @@ def _score_of_any_encoding(scored: list[tuple[int, _Reading]]) -> int:
     return int(all(reading.encoding == "cp1251" for score, reading in scored if score))
 
 
-def _readings(sample: bytes) -> Iterator[_Reading]:
-    """Yield every way to read the first line, the likelier before the others."""
+def _readings(sample: bytes) -> Iterator[list[_Reading]]:
+    """Yield every way to read the first line, those of one encoding together, the likelier before the others."""
     marked = [encoding for mark, encoding in _MARKS if sample.startswith(mark)]
     for encoding in marked or _ENCODINGS:
         first = re.split(r"[\r\n]", sample.decode(encoding, errors="replace"), maxsplit=1)[0]
         if "\N{REPLACEMENT CHARACTER}" in first or "\0" in first:
             continue
         undone = undo_mojibake(first)
+        readings = []
         for line in [first] if undone in (None, first) else [first, undone]:
             for separator in SEPARATORS:
                 headings = split_line(line.removeprefix("\ufeff"), separator)
                 while headings and not headings[-1].strip(SPACES):
                     headings.pop()
                 if headings:
-                    yield _Reading(encoding, line != first, separator, tuple(headings))
+                    readings.append(_Reading(encoding, line != first, separator, tuple(headings)))
+        yield readings
 
 
 def split_line(line: str, separator: str) -> list[str] | None:

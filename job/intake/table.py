@@ -300,9 +300,10 @@ class Rows:
         """
         if unfit is not None:
             self._add_rejected(unfit)
-        if self.style.decimal_mark is not None or not any(
-            heading.kind is Kind.NUMBER and heading.name in texts for heading in self.headings
-        ):
+        has_numbers = any(heading.kind is Kind.NUMBER and heading.name in texts for heading in self.headings)
+        if has_numbers:
+            self._learn_style(raw, texts, may_group)
+        if self.style.decimal_mark is not None or not has_numbers:
             judged = judge_plain(
                 raw,
                 self.headings,
@@ -350,8 +351,8 @@ class Rows:
         if raw.is_empty():
             return
         headings = self.headings
+        self._learn_style(raw, texts, may_group)
         text = raw.with_columns(pl.col(pl.String).str.strip_chars(SPACES))
-        self._learn_style([text[h.name] for h in headings if h.words is None and h.name in texts], may_group)
         columns, repaired = [], [pl.lit(value=False)]
         for heading in headings:
             if heading.words is None:
@@ -472,9 +473,11 @@ class Rows:
             pl.col("line").alias("value"),
         )
 
-    def _learn_style(self, columns: list[pl.Series], may_group: str) -> None:
+    def _learn_style(self, raw: pl.DataFrame, texts: Collection[str], may_group: str) -> None:
         """Recognise how numbers are written, until one has shown the decimal mark."""
-        if self.style.decimal_mark is None and columns:
+        names = [heading.name for heading in self.headings if heading.words is None and heading.name in texts]
+        if self.style.decimal_mark is None and names and raw.height:
+            columns = raw.select(pl.col(names).str.strip_chars(SPACES)).get_columns()
             style = recognise_style(self.file.name, columns, may_group=may_group)
             thousands = self.style.thousands_spaces or style.thousands_spaces
             self.style = NumberStyle(style.decimal_mark, thousands)
