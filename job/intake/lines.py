@@ -160,10 +160,14 @@ def whole_lines(blocks: Iterable[bytes], *, first_bytes: int, block_bytes: int) 
         held.append(block)
         size += len(block)
         while size >= wanted:
-            joined = b"".join(held)
-            cut = joined.rfind(b"\n", 0, wanted) + 1 or wanted
-            held, size = [joined[cut:]], len(joined) - cut
-            yield joined[:cut]
+            *whole, last = held
+            before = size - len(last)
+            cut = last.rfind(b"\n", 0, wanted - before) + 1
+            if not cut:  # the line began before
+                last, whole = b"".join(held), []
+                cut = last.rfind(b"\n", 0, wanted) + 1 or wanted
+            held, size = [last[cut:]], len(last) - cut
+            yield b"".join((*whole, memoryview(last)[:cut]))
             wanted = block_bytes
     if size:
         yield b"".join(held)

@@ -131,7 +131,7 @@ def judge_plain(
 class _Coded:
     """The words of a column as small numbers: the right spellings, then the misspellings that are known."""
 
-    codes: Mapping[str, int]
+    spelled: pl.Enum
     names: pl.Series
     first_wrong: int
     wrong: tuple[str, ...]
@@ -142,11 +142,10 @@ class _Coded:
         wrong = tuple(value for value, right in known.items() if value != right)[: 255 - len(words.values)]
         spelled = (*words.values, *wrong)
         names = [words.values[known.get(value, value)] for value in spelled]
-        codes = {value: code for code, value in enumerate(spelled)}
-        return cls(codes, pl.Series(names, dtype=words.dtype), len(words.values), wrong)
+        return cls(pl.Enum(spelled), pl.Series(names, dtype=words.dtype), len(words.values), wrong)
 
     def code(self, text: pl.Expr) -> pl.Expr:
-        return text.replace_strict(self.codes, default=None, return_dtype=pl.UInt8)
+        return text.cast(self.spelled, strict=False).to_physical()
 
     def name_of(self, codes: pl.Series) -> pl.Series:
         return self.names.gather(codes).alias(codes.name)

@@ -313,7 +313,8 @@ class Rows:
             )
             for (name, value), rows in judged.repairs.items():
                 self._count_repair(self.table.heading(name), value, self._right(name, value), rows)
-            plain = raw if judged.is_plain.all() else raw.filter(judged.is_plain)
+            told = raw.select("row", *([self.label.name] if self.label else ()))
+            plain = told if judged.is_plain.all() else told.filter(judged.is_plain)
             self._add_accepted(
                 pl.concat(
                     [plain.select("row"), judged.repaired.to_frame(), judged.typed, self._labels(plain)],
