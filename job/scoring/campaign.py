@@ -99,7 +99,7 @@ def plan_contacts(
 
 
 def order_candidates(customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> pl.DataFrame:
-    """Return `REACH_ORDER` of those whom a campaign with a budget might contact or hold back, in its order.
+    """Return `REACH_ORDER` of those whom a campaign with a budget might contact or hold back.
 
     Those of the highest profit at risk per cost come first. Held-back customers cost nothing and are passed on the way.
     What costs nothing comes first; who costs something and puts no profit at risk is no candidate. Equal ratios go by
@@ -112,7 +112,7 @@ def order_candidates(customers: pl.DataFrame, segmentation: Segmentation, campai
     """
     cost = pl.when("_control").then(0).otherwise("cost_parts").cast(pl.Int64).alias("cost_parts")
     candidates = _with_offers(customers, segmentation, campaign).filter(_IS_CANDIDATE)
-    return candidates.select(_ORDER.alias("order"), "id", cost).sort("order", "id")
+    return candidates.select(_ORDER.alias("order"), "id", cost)
 
 
 def budget_parts(campaign: Campaign) -> int:

@@ -60,42 +60,24 @@ class Cuts:
 
 
 def order_by_risk(scores: pl.DataFrame) -> pl.DataFrame:
-    """Return `RISK_ORDER` of customers, in its order. Args: scores: `id` and `decline_probability`."""
-    return scores.select((-pl.col("decline_probability")).alias("order"), "id").sort("order", "id")
+    """Return `RISK_ORDER` of each customer. Args: scores: `id` and `decline_probability`."""
+    return scores.select((-pl.col("decline_probability")).alias("order"), "id")
 
 
 def order_by_urgency(scores: pl.DataFrame) -> pl.DataFrame:
-    """Return customers by how much each should be explained, in that order, as `REACH_ORDER` with a cost of one each.
+    """Return by how much each customer should be explained, as `REACH_ORDER` with a cost of one each.
 
     Args:
         scores: `id`, `contact_allowed` and `profit_at_risk`.
     """
     one = pl.lit(1, pl.Int64).alias("cost_parts")
-    return scores.select((-URGENCY).alias("order"), "id", one).sort("order", "id")
+    return scores.select((-URGENCY).alias("order"), "id", one)
 
 
 def last_ranks(customers: int) -> list[int]:
     """Return the rank (from 0, by `RISK_ORDER`) of the last customer of each of the deciles 1 to 9."""
     # Decile k holds the ranks below k x customers / 10; the last of them is one less than that, rounded up.
     return [-(-decile * customers // DECILES) - 1 for decile in range(1, DECILES)]
-
-
-def find_deciles(ordered: Iterable[pl.DataFrame], customers: int) -> tuple[Place, ...]:
-    """Return the last customers of the deciles 1 to 9.
-
-    Args:
-        ordered: all customers by `RISK_ORDER`, in frames that follow each other.
-        customers: how many they are, at least one.
-    """
-    wanted = last_ranks(customers)
-    found: list[Place] = []
-    start = 0
-    for part in ordered:
-        found.extend(Place(*part.row(rank - start)) for rank in wanted if start <= rank < start + part.height)
-        start += part.height
-    if len(found) != len(wanted) or start != customers:
-        raise AssertionError(f"{customers} customers expected, {start} seen: {found}")
-    return tuple(found)
 
 
 def find_reach(ordered: Iterable[pl.DataFrame], budget_parts: int) -> Place | None:

@@ -24,14 +24,14 @@ from job.scoring.cuts import (
     URGENCY,
     Cuts,
     Place,
-    find_deciles,
-    find_reach,
+    last_ranks,
     order_by_risk,
     order_by_urgency,
 )
 from job.scoring.drift import add_counts, count_drift, judge_drift
 from job.scoring.manifest import add_segments, count_segments
 from job.scoring.score import complete, describe_scores, find_probability, place_customers, prepare
+from job.scoring.selection import Ordering, count_bins
 from job.scoring.spreadsheet import RUSSIAN, without_formulas
 from job.scoring.tables import CsvTable, ParquetTable
 from job.scoring.workbook import choose_contacts, contacts_table, list_contacts
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from job.spool import Bound
 
 EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
-ORDERED_ROWS: Final = 1_000_000  # of three numbers, looked at together
 LISTED_ROWS: Final = 100_000  # of texts, written together
+KEPT_COUNTS: Final = 32  # frames of some 10,000 rows that are then added up
 
 
 @dataclass
@@ -65,12 +65,14 @@ class Population:
         excluded: `id` and `reason` of the others; by `id`.
         excluded_by_reason: reason -> how many.
         fates: table -> its rows of scored and of excluded customers.
+        by_risk: the customers by `RISK_ORDER`.
     """
 
     customers: Spool
     excluded: Spool
     excluded_by_reason: dict[str, int]
     fates: dict[str, tuple[int, int]]
+    by_risk: Ordering
 
     @property
     def scored(self) -> int:
@@ -118,14 +120,19 @@ def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Popu
     reasons: Counter[str] = Counter()
     fates = {name: [0, 0] for name in TABLES}
 
-    def decide_and_score(bounds: tuple[Bound, Bound]) -> tuple[Decided, ScoredRange]:
-        decided = reading.decide(bounds)
-        return decided, score_range(decided.tables, artifact)
+    by_risk = Ordering(space, RISK_ORDER)
 
-    for decided, part in mapped(decide_and_score, reading.bounds()):
+    def decide_and_score(bounds: tuple[Bound, Bound]) -> tuple[Decided, ScoredRange, pl.DataFrame, pl.DataFrame]:
+        decided = reading.decide(bounds)
+        part = score_range(decided.tables, artifact)
+        ordered = order_by_risk(part.customers)
+        return decided, part, ordered, count_bins(ordered)
+
+    for decided, part, ordered, bins in mapped(decide_and_score, reading.bounds()):
         reading.take(decided)
         customers = customers or Spool(space, part.customers.schema, "id", stored=_stored(part.customers.schema))
         customers.append(part.customers)
+        by_risk.add(ordered, bins)
         excluded.append(part.excluded)
         reasons.update(dict(part.excluded["reason"].value_counts().iter_rows()))
         for name, (of_scored, of_excluded) in part.fates.items():
@@ -134,7 +141,7 @@ def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Popu
     reading.clear()
     assert customers is not None  # noqa: S101 - there is at least one range
     told = {name: (of_scored, of_excluded) for name, (of_scored, of_excluded) in fates.items()}
-    return Population(customers, excluded, dict(reasons), told)
+    return Population(customers, excluded, dict(reasons), told, by_risk)
 
 
 def find_cuts(
@@ -158,23 +165,19 @@ def find_cuts(
         space: where what is put in order waits.
         rows: how many customers are looked at together.
     """
-    by_risk = Spool(space, RISK_ORDER, "order")
-    by_urgency = Spool(space, REACH_ORDER, "order")
+    cuts = Cuts(population.by_risk.places(last_ranks(population.scored)))
+    population.by_risk.clear()
     explained = explainer.count(population.scored)
-    for customers in population.customers.ranges(rows):
-        scores = describe_scores(customers)
-        by_risk.append(order_by_risk(scores))
-        if explained < population.scored:
-            by_urgency.append(order_by_urgency(scores))
-    cuts = Cuts(find_deciles(by_risk.ranges(ORDERED_ROWS), population.scored))
-    by_risk.clear()
     least_urgent = None
     if explained < population.scored:
-        least_urgent = find_reach(by_urgency.ranges(ORDERED_ROWS), explained)
+        by_urgency = Ordering(space, REACH_ORDER)
+        for customers in population.customers.ranges(rows):
+            by_urgency.add(order_by_urgency(describe_scores(customers)))
+        least_urgent = by_urgency.last_reached(explained)
         by_urgency.clear()
     if campaign.budget is None:
         return cuts, least_urgent
-    by_ratio = Spool(space, REACH_ORDER, "order")
+    by_ratio = Ordering(space, REACH_ORDER)
     for customers in population.customers.ranges(rows):
         placed = place_customers(
             describe_scores(customers),
@@ -183,8 +186,8 @@ def find_cuts(
             thresholds=thresholds,
             segmentation=segmentation,
         )
-        by_ratio.append(order_candidates(placed, segmentation, campaign))
-    reach = find_reach(by_ratio.ranges(ORDERED_ROWS), budget_parts(campaign))
+        by_ratio.add(order_candidates(placed, segmentation, campaign))
+    reach = by_ratio.last_reached(budget_parts(campaign))
     by_ratio.clear()
     return Cuts(cuts.deciles, reach), least_urgent
 
@@ -220,7 +223,7 @@ class Finisher:
     least_urgent: Place | None
     reference: Reference | None
     facts: FactsTally = field(init=False)
-    _counts: pl.DataFrame = field(default_factory=add_counts, init=False)
+    _counts: list[pl.DataFrame] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.facts = FactsTally(self.artifact)
@@ -250,17 +253,22 @@ class Finisher:
         """Count finished customers, for the page and for drift."""
         self.facts.add(part.features, part.customers, part.scored)
         if part.drift is not None:
-            self._counts = add_counts(self._counts, part.drift)
+            self._count(part.drift)
 
     @property
     def drift_counts(self) -> pl.DataFrame:
         """What was counted to judge drift; see `count_drift`."""
-        return self._counts
+        return add_counts(*self._counts)
 
     def absorb(self, sums: dict[str, pl.DataFrame], sample: pl.DataFrame, drift: pl.DataFrame) -> None:
         """Count customers that somebody else has finished: `FactsTally.gathered`, and `drift_counts`."""
         self.facts.absorb(sums, sample)
-        self._counts = add_counts(self._counts, drift)
+        self._count(drift)
+
+    def _count(self, drift: pl.DataFrame) -> None:
+        self._counts.append(drift)
+        if len(self._counts) >= KEPT_COUNTS:
+            self._counts = [add_counts(*self._counts)]
 
     def judge_drift(self, delivered: int, limits: tuple[float, float]) -> dict[str, Any] | None:
         """Return how the finished customers differ from training, None if the artifact does not say what that was.
@@ -273,7 +281,7 @@ class Finisher:
             return None
         warn, stop = limits
         return judge_drift(
-            self._counts,
+            self.drift_counts,
             self.reference,
             delivered=delivered,
             warn=warn,
@@ -368,8 +376,8 @@ def write_lists(
         return contacts_table(list_contacts(contacts.select(SCORED_COLUMNS), segmentation))
 
     with CsvTable(folder / "campaign.csv", table_of(SCORED_DTYPES.to_frame()), **RUSSIAN) as campaign:
-        for listed in mapped(table_of, contacts.ranges(LISTED_ROWS)):
-            campaign.add(listed)
+        for text in mapped(lambda listed: campaign.text_of(table_of(listed)), contacts.ranges(LISTED_ROWS)):
+            campaign.add_text(text)
         hashes["campaign.csv"] = campaign.sha256
     with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:
         for others in population.excluded.ranges(LISTED_ROWS):

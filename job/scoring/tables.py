@@ -51,13 +51,13 @@ class CsvTable:
         """Write some rows."""
         self.add_text(self.text_of(rows))
 
-    def text_of(self, rows: pl.DataFrame) -> BinaryIO:
+    def text_of(self, rows: pl.DataFrame) -> io.BytesIO:
         """Return some rows as they are written, for `add_text`; threads may do that at once."""
         return self._text_of(rows, include_header=False, **{**self._style, "include_bom": False})
 
     def add_text(self, text: BinaryIO) -> None:
         """Write rows that are text already, in the same style and without headings."""
-        while block := text.read(COPY_BYTES):
+        for block in _blocks(text):
             self._digest.update(block)
             self._stream.write(block)
 
@@ -67,11 +67,20 @@ class CsvTable:
         return self._digest.hexdigest()
 
     @staticmethod
-    def _text_of(rows: pl.DataFrame, **style: Any) -> BinaryIO:  # noqa: ANN401 - of write_csv
+    def _text_of(rows: pl.DataFrame, **style: Any) -> io.BytesIO:  # noqa: ANN401 - of write_csv
         text = io.BytesIO()
         rows.write_csv(text, **style)
-        text.seek(0)
         return text
+
+
+def _blocks(text: BinaryIO) -> Iterator[bytes | memoryview]:
+    """Yield what a stream holds in blocks; all of it, without copies, if it is in memory."""
+    if isinstance(text, io.BytesIO):
+        whole = text.getbuffer()
+        yield from (whole[start : start + COPY_BYTES] for start in range(0, len(whole), COPY_BYTES))
+    else:
+        while block := text.read(COPY_BYTES):
+            yield block
 
 
 class ParquetTable:

@@ -18,12 +18,12 @@ from job.intake.pieces import PIECE_BYTES, Survey, join_pieces
 from job.intake.table import FIRST_BYTES
 from job.report.facts import SAMPLE
 from job.scoring.campaign import budget_parts
-from job.scoring.cuts import Cuts, last_ranks
+from job.scoring.cuts import RISK_ORDER, Cuts, last_ranks
 from job.scoring.manifest import add_segments
 from job.scoring.population import EXCLUDED_SCHEMA, Population, Written, contacts_spool, write_lists
+from job.scoring.selection import Ordering, add_bins, find_last_reached, find_places
 from job.scoring.tables import CsvTable
 from job.spark import work
-from job.spark.selection import add_bins, find_last_reached, find_places
 from job.spool import Spool
 from schemas.scored import SCORED_DTYPES
 from schemas.vocabulary import TABLES
@@ -151,7 +151,7 @@ class SparkEngine:
             reasons.update(part.reasons)
             fates = {name: (own[0] + part.fates[name][0], own[1] + part.fates[name][1]) for name, own in fates.items()}
         nobody = Spool(space, EXCLUDED_SCHEMA, "id")
-        return SparkPopulation(nobody, excluded, dict(reasons), fates, ranges)
+        return SparkPopulation(nobody, excluded, dict(reasons), fates, Ordering(space, RISK_ORDER), ranges)
 
     def cut(
         self,

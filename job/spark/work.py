@@ -29,9 +29,9 @@ from job.scoring.campaign import order_candidates
 from job.scoring.cuts import Cuts, order_by_risk, order_by_urgency
 from job.scoring.population import Finisher, score_range
 from job.scoring.score import describe_scores, place_customers
+from job.scoring.selection import count_bins, order_bin
 from job.scoring.tables import ParquetTable
 from job.scoring.workbook import choose_contacts
-from job.spark.selection import count_bins, order_bin
 from job.spool import Scratch, Spool
 from schemas.scored import SCORED_COLUMNS, SCORED_DTYPES
 

@@ -14,9 +14,11 @@ from job.intake.drop import wait_for_files
 from job.models.reasons import Explainer, usual_values
 from job.report.facts import SAMPLE, FactsTally, correlate, inflate
 from job.scoring.campaign import Campaign
-from job.scoring.cuts import Cuts, find_deciles, order_by_risk
+from job.scoring.cuts import RISK_ORDER, Cuts, last_ranks, order_by_risk
 from job.scoring.score import Prepared, complete, describe_scores, find_probability, prepare
 from job.scoring.segments import load_segmentation
+from job.scoring.selection import Ordering
+from job.spool import Scratch
 from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
@@ -47,11 +49,13 @@ def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
     prepared = prepare(accept_drop(files, labelled=False, limits=Limits()).tables)
     scores = describe_scores(pl.concat([prepared.customers, find_probability(prepared, artifact)], how="horizontal"))
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
+    ordering = Ordering(Scratch(), RISK_ORDER)
+    ordering.add(order_by_risk(scores))
     frame = complete(
         scores,
         prepared.features,
         explainer.explain(prepared.features),
-        cuts=Cuts(find_deciles([order_by_risk(scores)], scores.height)),
+        cuts=Cuts(ordering.places(last_ranks(scores.height))),
         thresholds=artifact.thresholds,
         segmentation=load_segmentation(),
         campaign=Campaign(),

@@ -64,7 +64,7 @@ def plan_all(frame: pl.DataFrame, segmentation: Segmentation, campaign: Campaign
     """Plan the contacts of a whole run."""
     if campaign.budget is None:
         return plan_contacts(frame, segmentation, campaign)
-    candidates = order_candidates(frame, segmentation, campaign)
+    candidates = order_candidates(frame, segmentation, campaign).sort("order", "id")
     return plan_contacts(frame, segmentation, campaign, reach=find_reach([candidates], budget_parts(campaign)))
 
 

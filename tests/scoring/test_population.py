@@ -13,7 +13,7 @@ from job.intake.accept import Limits
 from job.memory import MemoryPlan
 from job.models.artifact import default_folder
 from job.sample import write_drop
-from job.scoring import pipeline, population
+from job.scoring import pipeline, population, selection
 from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
 
@@ -41,7 +41,7 @@ def run(drop: Path, output: Path, plan: MemoryPlan, *, budget: float | None = 27
         patch.setattr(spool, "RUN_BYTES", 1 if plan is TINY else 17_000)
         if plan is TINY:
             patch.setattr(population, "LISTED_ROWS", 100)
-            patch.setattr(population, "ORDERED_ROWS", 300)
+            patch.setattr(selection, "LOOKED_AT_ROWS", 300)
         outcome = run_scoring(
             drop,
             output,

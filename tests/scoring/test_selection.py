@@ -3,11 +3,13 @@
 import math
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.scoring.cuts import REACH_ORDER, find_deciles, find_reach
-from job.spark.selection import add_bins, count_bins, find_last_reached, find_places, order_bin
+from job.scoring.cuts import REACH_ORDER, Place, find_reach
+from job.scoring.selection import Ordering, add_bins, count_bins, find_last_reached, find_places, order_bin
+from job.spool import Scratch
 
 # Few values tie; neighbours of a bin's edge, both zeros, and infinities are among them.
 ORDERS = st.one_of(
@@ -46,12 +48,12 @@ def test_bins_keep_the_order(rows: list[tuple[float, int]]) -> None:
 
 
 @given(rows=ROWS, cut=st.integers(0, 200))
-def test_deciles_are_those_of_the_whole_order(rows: list[tuple[float, int]], cut: int) -> None:
+def test_places_are_those_of_the_whole_order(rows: list[tuple[float, int]], cut: int) -> None:
     table = frame(rows)
     bins = add_bins([count_bins(table.head(cut)), count_bins(table.slice(cut))])
     ranks = [-(-decile * table.height // 10) - 1 for decile in range(1, 10)]
     found = find_places(bins, ranks, fetch(table))
-    assert found == find_deciles([in_order(table).select("order", "id")], table.height)
+    assert found == tuple(Place(*in_order(table).select("order", "id").row(rank)) for rank in ranks)
 
 
 @given(rows=ROWS, budget=st.integers(0, 400), cut=st.integers(0, 200))
@@ -63,3 +65,20 @@ def test_a_budget_reaches_as_far_as_in_the_whole_order(rows: list[tuple[float, i
 
 def test_a_budget_without_candidates_reaches_nobody() -> None:
     assert find_last_reached(add_bins([]), 5, lambda _: REACH_ORDER.to_frame()) is None
+
+
+@given(rows=ROWS, cut=st.integers(0, 200), budget=st.integers(0, 400))
+def test_an_ordering_takes_its_rows_in_parts(rows: list[tuple[float, int]], cut: int, budget: int) -> None:
+    table = frame(rows)
+    ordering = Ordering(Scratch(), REACH_ORDER)
+    for part in (table.head(cut), table.slice(cut)):
+        ordering.add(part)
+    last = table.height - 1
+    assert ordering.places([0, last]) == tuple(Place(*in_order(table).row(rank)[:2]) for rank in (0, last))
+    assert ordering.last_reached(budget) == find_reach([in_order(table)], budget)
+
+
+def test_rows_that_were_lost_are_a_defect() -> None:
+    table = frame([(0.5, 1), (0.25, 1)])
+    with pytest.raises(AssertionError, match="0 rows in a bin of 1"):
+        find_places(add_bins([count_bins(table)]), [0], lambda _: table.clear())
