@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -66,7 +66,6 @@ class FactsTally:
             raise AssertionError(f"{features.height} features, {customers.height} customers, {scored.height} scored")
         known = [name for name in ("consent", "activity") if name in customers.columns]
         table = pl.concat([features, scored.drop(REASONS), customers.select(known)], how="horizontal")
-        place = (pl.col(RISK) * RISK_BINS).floor().clip(0, RISK_BINS - 1).cast(pl.Int64)
         is_high = pl.col(RISK) >= self._artifact.thresholds.risk
         self._sums["risk"].append(
             table.select(
@@ -79,13 +78,17 @@ class FactsTally:
                 pl.col("in_training").sum().cast(pl.Int64),
             )
         )
-        self._sums["histogram"].append(table.group_by(place.alias("place")).agg(pl.len().cast(pl.Int64)))
+        above = ((pl.col(RISK) * RISK_BINS >= place).sum() for place in range(1, RISK_BINS))
+        at_least = [table.height, *table.select(own.alias(str(place)) for place, own in enumerate(above)).row(0), 0]
+        histogram = [own - higher for own, higher in pairwise(at_least)]
+        self._sums["histogram"].append(pl.DataFrame({"place": range(RISK_BINS), "len": histogram}))
         sums = [pl.len().cast(pl.Int64).alias("customers"), pl.col(RISK).sum(), pl.col("profit_at_risk").sum()]
         self._sums["deciles"].append(table.group_by("risk_decile").agg(sums))
         contacts = _contact_counts(table)
         by_segment = table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts)
         self._sums["segments"].append(compacted(by_segment))
-        by_offer = table.filter("contact_allowed").group_by("segment", "offer").agg(pl.len().cast(pl.Int64))
+        offered = table.select("segment", "offer", "contact_allowed").filter("contact_allowed")
+        by_offer = offered.group_by("segment", "offer").agg(pl.len().cast(pl.Int64))
         self._sums["offers"].append(compacted(by_offer))
         self._sums["contacts"].append(table.select(contacts))
         self._sample(table)

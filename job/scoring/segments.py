@@ -101,12 +101,14 @@ class Segmentation:
             "high_profit": pl.col("monthly_profit") >= thresholds.profit,
             "high_promo": pl.col("promo_share") >= thresholds.promo_share,
         }
-        code = pl.coalesce(pl.when(segment.expression).then(pl.lit(segment.code)) for segment in self.segments)
-        return (
-            customers.with_columns(**levels)
-            .select(pl.col(name).cast(dtype) for name, dtype in CONDITION_COLUMNS.items())
-            .with_columns(code.alias("segment"))["segment"]
+        codes = pl.Series("segment", [segment.code for segment in self.segments])
+        place = pl.coalesce(
+            pl.when(segment.expression).then(pl.lit(place, pl.UInt32)) for place, segment in enumerate(self.segments)
         )
+        known = customers.with_columns(**levels).select(
+            pl.col(name).cast(dtype) for name, dtype in CONDITION_COLUMNS.items()
+        )
+        return codes.gather(known.select(place).to_series())
 
     def offers(self) -> pl.DataFrame:
         """Return one row per segment, by priority: what the campaign needs to know of its offers.
