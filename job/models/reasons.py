@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from job.errors import ArtifactError
 from job.models.linear import LinearModel
+from job.models.phrasebook import Phrasebook
 from job.rounding import with_one_zero
 from job.russian import noun, number, percent
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
@@ -17,7 +18,7 @@ from schemas.phrases import PHRASES, WORD_PHRASES, Number
 from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from job.models.artifact import Model
 
@@ -27,34 +28,12 @@ SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 30 times the prediction; the li
 BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller ones are not faster
 MEDIAN: Final = 5  # its place among the deciles of the reference
 
-_KEY: Final = ["place", "value"]
-_SAID: Final = pl.Schema({"place": pl.UInt8(), "value": pl.Float64(), "phrase": pl.String()})
 _DECIMALS: Final = {Number.COUNT: 1, Number.MONEY: 0, Number.SHARE: 2, Number.CHANGE: 2}  # of the value as delivered
 _WORDS: Final = {feature.name: feature for feature in CATEGORICAL_FEATURES}
 _DELIVERED: Final = {
     "service_type": {name: delivered for delivered, name in SERVICE_TYPE.values.items()},
     "favourite_category": {name: delivered for delivered, name in CATEGORY.values.items()},
 }
-
-
-class _Said:
-    """What has been said of each value so far. Several threads may ask at once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._phrases = _SAID.to_frame()
-
-    def of(self, asked: pl.DataFrame) -> pl.Series:
-        """Return the phrase of each `place` and `value`, null where nothing was said yet."""
-        return asked.join(self._phrases, on=_KEY, how="left", maintain_order="left")["phrase"]
-
-    def add(self, new: pl.DataFrame, say_of: Callable[[int, float], str]) -> None:
-        """Put more into words. Args: new: distinct rows of `place` and `value`."""
-        with self._lock:
-            new = new.join(self._phrases, on=_KEY, how="anti")
-            words = pl.Series([say_of(place, value) for place, value in new.iter_rows()], dtype=pl.String)
-            # In one chunk: else a phrase keeps all that was said before it in memory.
-            self._phrases = pl.concat([self._phrases, new.with_columns(phrase=words)], rechunk=True)
 
 
 @dataclass(frozen=True)
@@ -68,7 +47,10 @@ class Explainer:
 
     model: Model
     usual: Mapping[str, float | str]
-    _said: _Said = field(default_factory=_Said, init=False, repr=False, compare=False)
+
+    @cached_property
+    def _phrasebook(self) -> Phrasebook:
+        return Phrasebook([_decimals(name) for name in self.model.explained], self._say)
 
     def __reduce__(self) -> tuple[type[Explainer], tuple[Model, Mapping[str, float | str]]]:
         """Let it be sent to another process, which puts into words by itself."""
@@ -109,35 +91,22 @@ class Explainer:
         return pl.concat(batches) if batches else pl.DataFrame(schema=dict.fromkeys(REASONS, pl.String))
 
     def _put_into_words(self, features: pl.DataFrame, ranked: pl.DataFrame) -> pl.DataFrame:
-        names = self.model.explained
-        shown = features.select(_shown(name) for name in names)
-        values = pl.concat([shown[name].alias("value") for name in names], rechunk=True)
+        columns = features.select(pl.col(self.model.explained).to_physical().cast(pl.Float64)).get_columns()
+        values = pl.concat([column.alias("value") for column in columns], rechunk=True)
         row = pl.int_range(pl.len(), dtype=pl.UInt32) % features.height
         places = pl.DataFrame({"place": pl.concat([ranked[rank] for rank in RANKS])})
         asked = places.select(
             "place", pl.lit(values).gather(pl.col("place").cast(pl.UInt32) * features.height + row).alias("value")
         )
-        phrases = self._phrases(names, asked)
+        decimals = pl.lit(pl.Series([_decimals(name) for name in self.model.explained])).gather(pl.col("place"))
+        phrases = self._phrasebook.phrases(asked.with_columns(_shown(pl.col("value"), decimals)))
         return pl.DataFrame(
             phrases.slice(place * features.height, features.height).alias(reason)
             for place, reason in enumerate(REASONS)
         )
 
-    def _phrases(self, names: Sequence[str], asked: pl.DataFrame) -> pl.Series:
-        """Return what is said of values; each distinct value of a feature is put into words once.
-
-        Args:
-            names: the features.
-            asked: `place` of the feature among them, null for no reason, and its `value` (`_shown`).
-        """
-        found = self._said.of(asked)
-        new = asked.filter(found.is_null() & asked["place"].is_not_null())
-        if not new.height:
-            return found
-        self._said.add(new.unique(), lambda place, value: self._say(names[place], value))
-        return self._said.of(asked)
-
-    def _say(self, feature: str, value: float) -> str:
+    def _say(self, place: int, value: float) -> str:
+        feature = self.model.explained[place]
         return say(feature, _WORDS[feature].words[int(value)] if feature in _WORDS else value, self.usual[feature])
 
 
@@ -180,11 +149,15 @@ def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
     return left.select(RANKS).collect()
 
 
-def _shown(feature: str) -> pl.Expr:
-    """Return the value that is put into words: rounded as it is written; for a word its place in `_WORDS`."""
-    if feature in _WORDS:
-        return pl.col(feature).cast(_WORDS[feature].dtype).to_physical().cast(pl.Float64)
-    return with_one_zero(pl.col(feature).round(_DECIMALS[PHRASES[feature].number]))
+def _decimals(feature: str) -> int:
+    """Return how many decimals are shown of a feature's values; of a word its place in `_WORDS` is."""
+    return 0 if feature in _WORDS else _DECIMALS[PHRASES[feature].number]
+
+
+def _shown(value: pl.Expr, decimals: pl.Expr) -> pl.Expr:
+    """Return the value that is put into words: rounded as it is written."""
+    rounded = pl.coalesce(pl.when(decimals == most).then(value.round(most)) for most in set(_DECIMALS.values()))
+    return with_one_zero(rounded)
 
 
 def say(feature: str, value: float | str, usual: float | str) -> str:
