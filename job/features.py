@@ -11,7 +11,6 @@ import polars as pl
 
 from job.errors import DropError
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, check_features
-from schemas.raw import narrow_dtypes
 from schemas.vocabulary import (
     CURRENT_MONTH,
     MARKET_FILE,
@@ -110,12 +109,6 @@ def count_reasons(excluded: pl.DataFrame) -> dict[str, int]:
 def order_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
     """Return the same with the most frequent reason first."""
     return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-
-
-def stored_dtypes() -> dict[str, pl.DataType]:
-    """Return narrower dtypes that hold all values of some columns of joined customers, for rows that wait on disk."""
-    minutes = {f"minutes_{period}": pl.Int32() for period in PERIODS_OF_MINUTES}
-    return {**narrow_dtypes(MARKET_FILE.headings), **minutes}
 
 
 def make_features(customers: pl.DataFrame) -> pl.DataFrame:

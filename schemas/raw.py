@@ -31,13 +31,13 @@ DTYPES: Final[dict[Kind, pl.DataType]] = {
 
 
 def dtype_of(heading: Heading) -> pl.DataType:
-    """Return the dtype of an accepted table's column."""
+    """Return the dtype of a column whose rules are still to be checked."""
     return DTYPES[heading.kind] if heading.words is None else heading.words.dtype
 
 
-def narrow_dtypes(headings: Sequence[Heading]) -> dict[str, pl.DataType]:
-    """Return narrower dtypes that hold all values that the rules let into a column, for rows that wait on disk."""
-    return {heading.name: pl.Int32() for heading in headings if heading.kind is Kind.WHOLE}
+def accepted_dtype(heading: Heading) -> pl.DataType:
+    """Return the dtype of a column once its rules hold: a narrower one may then have all its values."""
+    return pl.Int32() if heading.kind is Kind.WHOLE else dtype_of(heading)
 
 
 @dataclass(frozen=True)

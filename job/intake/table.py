@@ -21,7 +21,7 @@ from job.intake.validate import REJECTED_SCHEMA, broken_rules
 from job.memory import MemoryPlan
 from job.prefetch import prefetched
 from job.spool import Scratch, Spool, compacted
-from schemas.raw import dtype_of, narrow_dtypes
+from schemas.raw import accepted_dtype, dtype_of
 from schemas.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -200,11 +200,9 @@ class Rows:
         self.style = NumberStyle()
         read = [*self.headings, *extra]
         keys = {name: dtype_of(self.table.heading(name)) for name in self.table.key}
-        accepted = pl.Schema(
-            {"row": pl.Int64(), "repaired": pl.Boolean(), **{heading.name: dtype_of(heading) for heading in read}}
-        )
-        narrow = {"row": pl.UInt32(), **narrow_dtypes(read)}
-        self.accepted = Spool(scratch, accepted, "id", stored=narrow)
+        own = {heading.name: accepted_dtype(heading) for heading in read}
+        accepted = pl.Schema({"row": pl.Int64(), "repaired": pl.Boolean(), **own})
+        self.accepted = Spool(scratch, accepted, "id", stored={"row": pl.UInt32(), **own})
         self.rejected = Spool(scratch, REJECTED_SCHEMA, "row")
         refuted = pl.Schema({"row": pl.Int64(), **keys})
         self.refuted = Spool(scratch, refuted, "id")

@@ -95,7 +95,7 @@ class FactsTally:
 
     def gathered(self) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
         """Return what was counted, and the customers that may be compared, for `absorb`."""
-        return {name: pl.concat(sums) for name, sums in self._sums.items()}, pl.concat(self._part)
+        return {name: pl.concat(sums) for name, sums in self._sums.items()}, self._lowest()
 
     def absorb(self, sums: dict[str, pl.DataFrame], sample: pl.DataFrame) -> None:
         """Add what somebody else has gathered of other customers; `sample` needs only those of the lowest hashes."""
@@ -105,7 +105,7 @@ class FactsTally:
 
     def facts(self) -> dict[str, Any]:
         """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values."""
-        part = pl.concat(self._part).sort("id")
+        part = self._lowest().sort("id")
         totalled = {name: pl.concat(sums) for name, sums in self._sums.items()}
         totals = totalled["risk"].sum().row(0, named=True)
         customers = totals["customers"]
@@ -148,12 +148,19 @@ class FactsTally:
         if table.is_empty():
             return
         self._part.append(compacted(table))
-        if sum(part.height for part in self._part) >= self._limit:
-            joined = pl.concat(self._part)
-            bits = sample_hash(joined["id"])
+        if sum(part.height for part in self._part) >= 2 * self._limit:
+            self._lowest()
+
+    def _lowest(self) -> pl.DataFrame:
+        """Return the customers of the lowest hashes among those kept so far, and forget the others."""
+        kept = pl.concat(self._part)
+        if kept.height > self._limit:
+            bits = sample_hash(kept["id"])
             lowest = bits.arg_sort().head(self._limit)
-            self._part = [compacted(joined[lowest])]
+            kept = compacted(kept[lowest])
             self._highest = bits[lowest[-1]]
+        self._part = [kept]
+        return kept
 
 
 def sample_hash(ids: pl.Series) -> pl.Series:

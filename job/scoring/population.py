@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import polars as pl
 
-from job.features import make_features, stored_dtypes
+from job.features import make_features
 from job.models.reasons import RANKS, REASONS
 from job.prefetch import mapped
 from job.report.facts import FactsTally
@@ -130,7 +130,7 @@ def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Popu
 
     for decided, part, ordered, bins in mapped(decide_and_score, reading.bounds()):
         reading.take(decided)
-        customers = customers or Spool(space, part.customers.schema, "id", stored=_stored(part.customers.schema))
+        customers = customers or Spool(space, part.customers.schema, "id")
         customers.append(part.customers)
         by_risk.add(ordered, bins)
         excluded.append(part.excluded)
@@ -390,7 +390,3 @@ def write_lists(
                 rejected.add(without_formulas(bad))
         hashes["rejected.csv"] = rejected.sha256
     return hashes
-
-
-def _stored(schema: pl.Schema) -> dict[str, pl.DataType]:
-    return {name: dtype for name, dtype in stored_dtypes().items() if name in schema}
