@@ -19,7 +19,7 @@ from job.intake.drop import TableFile, hash_file
 from job.intake.lines import BLOCK_BYTES, ByteBlocks, LineBlocks, name_line_ends, whole_lines
 from job.intake.numbers import NumberStyle
 from job.intake.parquet import ParquetTable, open_parquet
-from job.intake.table import FIRST_BYTES, Broken, Rows, TableIntake, add_broken, take_sample
+from job.intake.table import FIRST_BYTES, Broken, Rows, TableIntake, add_broken, split_block, take_sample
 from job.memory import MemoryPlan
 from job.prefetch import prefetched
 from job.spool import Scratch
@@ -213,7 +213,7 @@ def _cut(
         if has_numbers and style.decimal_mark is None:
             learning = Rows(file, labelled, dialect.columns, Scratch())
             learning.style = style
-            learning.take_block(block, lines, dialect)
+            learning.take_block(split_block(block, dialect), lines, dialect)
             style = learning.style
             is_whole = True
         else:
@@ -272,7 +272,7 @@ def _read_lines(survey: Survey, piece: Piece, rows: Rows, plan: MemoryPlan) -> P
     first_bytes = plan.block_bytes if piece.first else FIRST_BYTES
     with closing(prefetched(iter(raw))) as blocks:
         for block in whole_lines(blocks, first_bytes=first_bytes, block_bytes=plan.block_bytes):
-            rows.take_block(block, lines, dialect)
+            rows.take_block(split_block(block, dialect), lines, dialect)
     rows.take_lines(lines.finish(), lines.row, dialect)
     rows.finish()
     return _told(rows, lines, raw.sha256 if isinstance(raw, ByteBlocks) else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -19,7 +19,7 @@ from job.intake.plain import judge_plain, split_plain
 from job.intake.repair import name_words, repair_words
 from job.intake.validate import REJECTED_SCHEMA, broken_rules
 from job.memory import MemoryPlan
-from job.prefetch import prefetched
+from job.prefetch import mapped, prefetched
 from job.spool import Scratch, Spool, compacted
 from schemas.raw import accepted_dtype, dtype_of
 from schemas.vocabulary import Kind
@@ -151,8 +151,11 @@ def _read_csv(file: TableFile, labelled: bool, scratch: Scratch, plan: MemoryPla
         dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
         rows = Rows(file, labelled, dialect.columns, scratch)
         lines = LineBlocks(file.name, (), encoding=dialect.encoding, mojibake=dialect.mojibake)
-        for block in whole_lines(chain(held, blocks), first_bytes=FIRST_BYTES, block_bytes=plan.block_bytes):
-            rows.take_block(block, lines, dialect)
+        whole = whole_lines(chain(held, blocks), first_bytes=FIRST_BYTES, block_bytes=plan.block_bytes)
+        # While a block is taken, the next one is split; those of a table must be taken one after the other.
+        with closing(mapped(lambda block: split_block(block, dialect), whole, workers=1)) as split:
+            for block in split:
+                rows.take_block(block, lines, dialect)
         rows.take_lines(lines.finish(), lines.row, dialect)
         rows.finish()
     if not lines.ends_with_line_end:
@@ -175,6 +178,24 @@ def _read_parquet(
         rows.take_batch(batch, parquet, columns, first=count * plan.batch_rows + 1)
     rows.finish()
     return rows, rows.describe_parquet(digest)
+
+
+class SplitBlock(NamedTuple):
+    """A block of whole lines.
+
+    Args:
+        text: its bytes.
+        plain: of `split_plain`; None if not all of its lines are plain ones.
+    """
+
+    text: bytes
+    plain: tuple[pl.DataFrame, str] | None
+
+
+def split_block(text: bytes, dialect: Dialect) -> SplitBlock:
+    """Split a block of whole lines, which may be done before it is its turn to be taken."""
+    may_be_plain = dialect.encoding in UTF_8 and not dialect.mojibake
+    return SplitBlock(text, split_plain(text, dialect.columns, dialect.separator) if may_be_plain else None)
 
 
 class Rows:
@@ -217,7 +238,7 @@ class Rows:
         self._held: list[pl.DataFrame] = []
         self._held_style: tuple[Collection[str], str] = ((), "")
 
-    def take_block(self, block: bytes, lines: LineBlocks, dialect: Dialect) -> None:
+    def take_block(self, block: SplitBlock, lines: LineBlocks, dialect: Dialect) -> None:
         """Take the next bytes of a text file: plain lines at once, the others line by line."""
         may_be_plain = (
             lines.row  # the headings have been read
@@ -226,9 +247,8 @@ class Rows:
             and not dialect.mojibake
             and (self.style.decimal_mark is not None or Kind.NUMBER not in {h.kind for h in self.headings})
         )
-        plain = split_plain(block, dialect.columns, dialect.separator) if may_be_plain else None
-        if plain is not None:
-            fields, end = plain
+        if may_be_plain and block.plain is not None:
+            fields, end = block.plain
             numbers = pl.int_range(lines.row + 1, lines.row + 1 + fields.height, eager=True).alias("row")
             lines.skip(fields.height, end)
             self.count += fields.height
@@ -238,11 +258,12 @@ class Rows:
                 may_group=_may_group(dialect),
                 separator=dialect.separator,
             )
-        elif may_be_plain and len(block) > PIECE_BYTES:  # something in it is not: look where
-            for piece in whole_lines([block], first_bytes=len(block) // PIECES, block_bytes=len(block) // PIECES):
-                self.take_block(piece, lines, dialect)
+        elif may_be_plain and len(block.text) > PIECE_BYTES:  # something in it is not: look where
+            size = len(block.text) // PIECES
+            for piece in whole_lines([block.text], first_bytes=size, block_bytes=size):
+                self.take_block(split_block(piece, dialect), lines, dialect)
         else:
-            self.take_lines(lines.feed(block), lines.row, dialect)
+            self.take_lines(lines.feed(block.text), lines.row, dialect)
 
     def take_batch(self, batch: pl.DataFrame, parquet: ParquetTable, columns: Sequence[str], *, first: int) -> None:
         """Take some rows of a Parquet file, whose columns these are; the first has this number."""
