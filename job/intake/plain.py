@@ -156,8 +156,8 @@ def _number(text: pl.Expr, kind: Kind, decimal_mark: str | None) -> pl.Expr:
     if kind is Kind.WHOLE:
         return text.cast(DTYPES[kind], strict=False)
     if kind is Kind.IDENTIFIER:
-        is_plain = ~(text.str.starts_with("0") | text.str.starts_with("+") | text.str.starts_with("-"))
-        return pl.when(is_plain).then(text.cast(DTYPES[kind], strict=False))
+        # A leading zero and both signs sort before 1.
+        return pl.when(text >= "1").then(text.cast(DTYPES[kind], strict=False))
     if decimal_mark is None:
         return text.cast(pl.Int64, strict=False).cast(DTYPES[kind])
     if decimal_mark != ".":

@@ -36,7 +36,7 @@ from job.scoring.spreadsheet import RUSSIAN, without_formulas
 from job.scoring.tables import CsvTable, ParquetTable
 from job.scoring.workbook import choose_contacts, contacts_table, list_contacts
 from job.spool import Scratch, Spool
-from schemas.scored import CAMPAIGN_GROUPS, SCORED_COLUMNS, SCORED_DTYPES
+from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
 from schemas.vocabulary import TABLES
 
 if TYPE_CHECKING:
@@ -352,7 +352,7 @@ def write_tables(
             text.add_text(written)
             finisher.add(part)
             segments.append(part.segments)
-            contacts.append(choose_contacts(scored).select((-pl.col("profit_at_risk")).alias("order"), *SCORED_COLUMNS))
+            contacts.append(choose_contacts(scored))
         hashes["scored.csv"] = text.sha256
     hashes |= write_lists(folder, contacts, population, intake, finisher.segmentation)
     return Written(add_segments(segments), contacts, hashes)
@@ -373,9 +373,9 @@ def write_lists(
     hashes = {}
 
     def table_of(contacts: pl.DataFrame) -> pl.DataFrame:
-        return contacts_table(list_contacts(contacts.select(SCORED_COLUMNS), segmentation))
+        return contacts_table(list_contacts(contacts, segmentation))
 
-    with CsvTable(folder / "campaign.csv", table_of(SCORED_DTYPES.to_frame()), **RUSSIAN) as campaign:
+    with CsvTable(folder / "campaign.csv", table_of(contacts.schema.to_frame()), **RUSSIAN) as campaign:
         for text in mapped(lambda listed: campaign.text_of(table_of(listed)), contacts.ranges(LISTED_ROWS)):
             campaign.add_text(text)
         hashes["campaign.csv"] = campaign.sha256

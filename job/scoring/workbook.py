@@ -38,19 +38,18 @@ _WIDTH: Final = 18
 _CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC)  # fixed: the same contacts give the same bytes
 
 
-def list_contacts(scored: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
-    """Return whom marketing should contact, the largest profit at risk first (`segment` and `CAMPAIGN_HEADINGS`).
+def list_contacts(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
+    """Return what marketing should know of whom it contacts (`segment` and `CAMPAIGN_HEADINGS`), in their order.
 
     Args:
-        scored: the output frame, or its customers in treatment in this order.
+        contacts: the output frame of customers in treatment, the largest profit at risk first.
         segmentation: where titles and offers stand.
     """
     told = segmentation.offers().select(
         "segment", "offer_text", pl.col("title").alias("segment_title"), pl.col("channel").replace_strict(CHANNELS)
     )
     return (
-        choose_contacts(scored)
-        .join(told, on="segment", how="left", maintain_order="left")
+        contacts.join(told, on="segment", how="left", maintain_order="left")
         .with_columns(
             (pl.col("decline_probability") * 100).round(1).alias("decline_percent"),
             pl.col("profit_at_risk").round(DECIMALS),
@@ -60,9 +59,12 @@ def list_contacts(scored: pl.DataFrame, segmentation: Segmentation) -> pl.DataFr
 
 
 def choose_contacts(scored: pl.DataFrame) -> pl.DataFrame:
-    """Return the customers in treatment, the largest profit at risk first; equal ones by `id`."""
+    """Return the output frame's customers in treatment, with the `order` in which they are contacted.
+
+    The largest profit at risk comes first; of equal ones the lowest `id`, which is their order here.
+    """
     treated = scored.filter(pl.col("campaign_group") == TREATMENT)
-    return treated.sort("profit_at_risk", "id", descending=[True, False])
+    return treated.select((-pl.col("profit_at_risk")).alias("order"), pl.all())
 
 
 def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:

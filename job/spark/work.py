@@ -33,7 +33,7 @@ from job.scoring.selection import count_bins, order_bin
 from job.scoring.tables import ParquetTable
 from job.scoring.workbook import choose_contacts
 from job.spool import Scratch, Spool
-from schemas.scored import SCORED_COLUMNS, SCORED_DTYPES
+from schemas.scored import SCORED_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -370,14 +370,13 @@ class FinishRange:
                 segments.append(finished.segments)
                 contacts.append(choose_contacts(scored))
         sums, sample = finisher.facts.gathered()
-        order = (-pl.col("profit_at_risk")).alias("order")
         with parquet.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return FinishedRange(
             parquet=parquet,
             sha256=digest,
             csv=csv,
-            contacts=self.desk.put("contacts", pl.concat(contacts).select(order, *SCORED_COLUMNS)),
+            contacts=self.desk.put("contacts", pl.concat(contacts)),
             segments=pl.concat(segments),
             sums=sums,
             sample=self.desk.put("sample", sample.filter(_hash_bins(sample) <= self.hash_limit)),

@@ -14,7 +14,7 @@ from job.scoring.manifest import count_segments, describe_segments
 from job.scoring.segments import load_segmentation
 from job.scoring.spreadsheet import RUSSIAN
 from job.scoring.tables import CsvTable
-from job.scoring.workbook import contacts_table, list_contacts, write_workbook
+from job.scoring.workbook import choose_contacts, contacts_table, list_contacts, write_workbook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +54,10 @@ def _cell(cell: Any) -> str | None:
     return f"'{text.text}'" if text is not None else cell.findtext(f"{MAIN}v")
 
 
+def listed(scored: pl.DataFrame) -> pl.DataFrame:
+    return list_contacts(choose_contacts(scored).sort("order", "id"), SEGMENTATION)
+
+
 def write_contacts(contacts: pl.DataFrame, path: Path) -> None:
     shown = contacts_table(contacts)
     with CsvTable(path, shown, **RUSSIAN) as file:
@@ -61,7 +65,7 @@ def write_contacts(contacts: pl.DataFrame, path: Path) -> None:
 
 
 def test_contacts_are_the_treated_by_profit_at_risk() -> None:
-    assert list_contacts(SCORED, SEGMENTATION).select("id", "segment_title", "channel", "decline_percent").rows() == [
+    assert listed(SCORED).select("id", "segment_title", "channel", "decline_percent").rows() == [
         (2, "Самый высокий риск", "SMS", 90.0),
         (3, "Красота и косметика, могут уйти", "письмо", 91.0),
         (1, "Самый высокий риск", "SMS", 98.8),
@@ -70,7 +74,7 @@ def test_contacts_are_the_treated_by_profit_at_risk() -> None:
 
 
 def test_campaign_csv(tmp_path: Path) -> None:
-    write_contacts(list_contacts(SCORED, SEGMENTATION).slice(0, 3), tmp_path / "campaign.csv")
+    write_contacts(listed(SCORED).slice(0, 3), tmp_path / "campaign.csv")
     assert (tmp_path / "campaign.csv").read_bytes().decode("utf-8-sig").split("\r\n") == [
         "id;Сегмент;Предложение;Канал;Вероятность снижения, %;Прибыль под риском;Причина 1;Причина 2;Причина 3",
         "2;Самый высокий риск;Промокод на следующую покупку;SMS;90,00;20,00;всего 2 страницы за визит, обычно 8;;",
@@ -83,7 +87,7 @@ def test_campaign_csv(tmp_path: Path) -> None:
 def test_workbook_has_a_summary_and_a_sheet_per_segment_with_contacts(tmp_path: Path) -> None:
     path = tmp_path / "campaign.xlsx"
     segments = describe_segments(count_segments(SCORED), SEGMENTATION)
-    write_workbook(list_contacts(SCORED, SEGMENTATION), segments, path)
+    write_workbook(listed(SCORED), segments, path)
     sheets = read_sheets(path)
     assert list(sheets) == ["Сводка", "Самый высокий риск", "Красота и косметика, могут уйти"]
     assert [row[0] for row in sheets["Сводка"]] == ["'Сегмент'", *(f"'{row['title']}'" for row in segments)]
@@ -92,7 +96,7 @@ def test_workbook_has_a_summary_and_a_sheet_per_segment_with_contacts(tmp_path: 
 
 
 def test_the_same_contacts_give_the_same_bytes(tmp_path: Path) -> None:
-    contacts, segments = list_contacts(SCORED, SEGMENTATION), describe_segments(count_segments(SCORED), SEGMENTATION)
+    contacts, segments = listed(SCORED), describe_segments(count_segments(SCORED), SEGMENTATION)
     for name in ("a.xlsx", "b.xlsx"):
         write_workbook(contacts, segments, tmp_path / name)
     assert (tmp_path / "a.xlsx").read_bytes() == (tmp_path / "b.xlsx").read_bytes()
@@ -101,7 +105,7 @@ def test_the_same_contacts_give_the_same_bytes(tmp_path: Path) -> None:
 def test_long_segments_go_on_in_the_next_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workbook, "SHEET_ROWS", 2)
     path = tmp_path / "campaign.xlsx"
-    write_workbook(list_contacts(SCORED, SEGMENTATION), describe_segments(count_segments(SCORED), SEGMENTATION), path)
+    write_workbook(listed(SCORED), describe_segments(count_segments(SCORED), SEGMENTATION), path)
     sheets = read_sheets(path)
     assert {title: len(rows) for title, rows in sheets.items()} == {
         "Сводка": 9,
@@ -120,9 +124,9 @@ def test_titles_are_what_excel_takes(title: str, sheet: str) -> None:
 
 def test_nobody_to_contact(tmp_path: Path) -> None:
     nobody = SCORED.clear()
-    write_contacts(list_contacts(nobody, SEGMENTATION), tmp_path / "campaign.csv")
+    write_contacts(listed(nobody), tmp_path / "campaign.csv")
     write_workbook(
-        list_contacts(nobody, SEGMENTATION),
+        listed(nobody),
         describe_segments(count_segments(nobody), SEGMENTATION),
         tmp_path / "c.xlsx",
     )
