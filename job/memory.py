@@ -21,12 +21,14 @@ class MemoryPlan:
         batch_rows: read from a Parquet file at a time.
         range_rows: of the four tables together, joined and scored at a time.
         kept_bytes: may wait in memory before rows go to disk.
+        run_bytes: of one table that go there together.
     """
 
     block_bytes: int = 8 * MIB
     batch_rows: int = 100_000
-    range_rows: int = 400_000
+    range_rows: int = 700_000
     kept_bytes: int = 64 * MIB
+    run_bytes: int = 32 * MIB
 
     @property
     def customers(self) -> int:
@@ -43,4 +45,5 @@ def plan_memory(limit: int) -> MemoryPlan:
         batch_rows=int(full.batch_rows * share),
         range_rows=int(full.range_rows * share),
         kept_bytes=int(full.kept_bytes * share),
+        run_bytes=int(full.run_bytes * share),
     )

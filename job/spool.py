@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY_STEP: Final = 256  # every so many rows of a run, its key is kept in memory
-RUN_BYTES: Final = 32 << 20  # rows are put in order and away together: the fewer runs, the fewer must be merged
+RUN_BYTES: Final = 32 << 20
 PIECE_ROWS: Final = 4096  # that are read from a file together: a range takes little of each run
 
 Bound = Any  # a key, or None where a range has no end
@@ -35,9 +35,11 @@ class Scratch:
     Args:
         folder: of the files; whoever made it removes it. None keeps all in memory.
         memory_bytes: what may be kept in memory, all spools together.
+        run_bytes: rows are put in order and away together: the fewer runs, the fewer must be merged.
     """
 
-    def __init__(self, folder: Path | None = None, memory_bytes: int = 0) -> None:
+    def __init__(self, folder: Path | None = None, memory_bytes: int = 0, run_bytes: int = RUN_BYTES) -> None:
+        self.run_bytes = run_bytes
         self._folder = folder
         self._free = memory_bytes
         self._files = 0
@@ -172,7 +174,7 @@ class Spool:
         waiting = compacted(rows.select(self.schema.names()).cast(self._stored))  # type: ignore[arg-type] # a mapping is one
         self._pending.append(waiting)
         self._pending_bytes += int(waiting.estimated_size())
-        if self._pending_bytes >= RUN_BYTES:
+        if self._pending_bytes >= self._scratch.run_bytes:
             self._put_away()
 
     def _put_away(self) -> None:

@@ -42,7 +42,7 @@ def survey_files(files: Mapping[str, TableFile], *, labelled: bool, limits: Limi
                 waiting = stack.enter_context(TemporaryDirectory(prefix="retention-"))
             except OSError as error:
                 raise OutputError(f"no temporary folder can be written (TMPDIR names one): {error}") from error
-            space = Scratch(Path(waiting), plan.kept_bytes)
+            space = Scratch(Path(waiting), plan.kept_bytes, plan.run_bytes)
         reading = read_drop(files, labelled=labelled, scratch=space, plan=plan)
         intake, excluded = survey_drop(reading, limits)
         return replace(

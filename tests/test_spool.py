@@ -47,10 +47,10 @@ def test_read_is_sort_and_filter(  # noqa: PLR0917 - hypothesis hands them over
     low: int | None,
     high: int | None,
 ) -> None:
-    before = spool_module.KEY_STEP, spool_module.RUN_BYTES, spool_module.PIECE_ROWS
-    spool_module.KEY_STEP, spool_module.RUN_BYTES, spool_module.PIECE_ROWS = 7, run_bytes, 11
+    before = spool_module.KEY_STEP, spool_module.PIECE_ROWS
+    spool_module.KEY_STEP, spool_module.PIECE_ROWS = 7, 11
     try:
-        spool = Spool(Scratch(tmp_path_factory.mktemp("scratch"), memory), SCHEMA, "id", stored=STORED)
+        spool = Spool(Scratch(tmp_path_factory.mktemp("scratch"), memory, run_bytes), SCHEMA, "id", stored=STORED)
         added = [rows(ids, 1000 * place) for place, ids in enumerate(parts)]
         for part in added:
             spool.append(part)
@@ -65,7 +65,7 @@ def test_read_is_sort_and_filter(  # noqa: PLR0917 - hypothesis hands them over
         assert spool.height == everything.height
         assert_frame_equal(spool.in_memory().read(), everything)
     finally:
-        spool_module.KEY_STEP, spool_module.RUN_BYTES, spool_module.PIECE_ROWS = before
+        spool_module.KEY_STEP, spool_module.PIECE_ROWS = before
 
 
 def test_ranges_are_about_as_long_as_asked_for_and_never_part_a_key(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def run_scoring(
         files = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
     plan = plan_memory(memory_limit)
     with locked_output(output), scratch_folder(scratch or output) as waiting:
-        space = Scratch(waiting, plan.kept_bytes)
+        space = Scratch(waiting, plan.kept_bytes, plan.run_bytes)
         with watch.stage("intake"):
             reading = engine.read(files, folder=waiting, space=space, plan=plan)
         settings = {

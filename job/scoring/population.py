@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from job.spool import Bound
 
 EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
-LISTED_ROWS: Final = 100_000  # of texts, written together
 KEPT_COUNTS: Final = 32  # frames of some 10,000 rows that are then added up
 
 
@@ -354,12 +353,12 @@ def write_tables(
             segments.append(part.segments)
             contacts.append(choose_contacts(scored))
         hashes["scored.csv"] = text.sha256
-    hashes |= write_lists(folder, contacts, population, intake, finisher.segmentation)
+    hashes |= write_lists(folder, contacts, population, intake, finisher.segmentation, rows=rows)
     return Written(add_segments(segments), contacts, hashes)
 
 
 def write_lists(
-    folder: Path, contacts: Spool, population: Population, intake: Intake, segmentation: Segmentation
+    folder: Path, contacts: Spool, population: Population, intake: Intake, segmentation: Segmentation, *, rows: int
 ) -> dict[str, str]:
     """Write `campaign.csv`, `excluded.csv` and `rejected.csv`; return the SHA-256 of each.
 
@@ -369,6 +368,7 @@ def write_lists(
         population: for those who are not scored.
         intake: the drop, with its rejections.
         segmentation: the segments and their offers.
+        rows: how many are written together.
     """
     hashes = {}
 
@@ -376,17 +376,17 @@ def write_lists(
         return contacts_table(list_contacts(contacts, segmentation))
 
     with CsvTable(folder / "campaign.csv", table_of(contacts.schema.to_frame()), **RUSSIAN) as campaign:
-        for text in mapped(lambda listed: campaign.text_of(table_of(listed)), contacts.ranges(LISTED_ROWS)):
+        for text in mapped(lambda listed: campaign.text_of(table_of(listed)), contacts.ranges(rows)):
             campaign.add_text(text)
         hashes["campaign.csv"] = campaign.sha256
     with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:
-        for others in population.excluded.ranges(LISTED_ROWS):
+        for others in population.excluded.ranges(rows):
             excluded.add(others)
         hashes["excluded.csv"] = excluded.sha256
     first = next(iter(intake.rejections.values()))
     with CsvTable(folder / "rejected.csv", first.schema.to_frame()) as rejected:
         for rejections in intake.rejections.values():
-            for bad in rejections.ranges(LISTED_ROWS):
+            for bad in rejections.ranges(rows):
                 rejected.add(without_formulas(bad))
         hashes["rejected.csv"] = rejected.sha256
     return hashes

@@ -212,7 +212,7 @@ class SparkEngine:
         on_disk = int(pl.scan_parquet(folder / SCORED / "*.parquet").select(pl.len()).collect().item())
         if not on_disk == written == population.scored:
             raise OutputError(f"{folder / SCORED}: holds {on_disk} rows of {population.scored}")
-        hashes |= write_lists(folder, contacts, population, intake, finisher.segmentation)
+        hashes |= write_lists(folder, contacts, population, intake, finisher.segmentation, rows=rows)
         return Written(add_segments(part.segments for part in finished), contacts, hashes)
 
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from job import spool
 from job.intake import table as table_module
 from job.intake.accept import Limits
 from job.memory import MemoryPlan
 from job.models.artifact import default_folder
 from job.sample import write_drop
-from job.scoring import pipeline, population, selection
+from job.scoring import pipeline, selection
 from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
 TABLES = ("scored.csv", "scored.parquet", "campaign.csv", "excluded.csv", "rejected.csv", "campaign.xlsx")
 CUSTOMERS = 1000
-TINY = MemoryPlan(block_bytes=4000, batch_rows=500, range_rows=1500, kept_bytes=0)
-SMALL = MemoryPlan(block_bytes=25_000, batch_rows=700, range_rows=3000, kept_bytes=70_000)
+TINY = MemoryPlan(block_bytes=4000, batch_rows=500, range_rows=1500, kept_bytes=0, run_bytes=1)
+SMALL = MemoryPlan(block_bytes=25_000, batch_rows=700, range_rows=3000, kept_bytes=70_000, run_bytes=17_000)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +37,7 @@ def run(drop: Path, output: Path, plan: MemoryPlan, *, budget: float | None = 27
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "plan_memory", lambda _: plan)
         patch.setattr(table_module, "FIRST_BYTES", min(table_module.FIRST_BYTES, plan.block_bytes))
-        patch.setattr(spool, "RUN_BYTES", 1 if plan is TINY else 17_000)
         if plan is TINY:
-            patch.setattr(population, "LISTED_ROWS", 100)
             patch.setattr(selection, "LOOKED_AT_ROWS", 300)
         outcome = run_scoring(
             drop,
