@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from schemas.checks import rows_schema, table_schema
-from schemas.raw import dtype_of
-from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, TABLES, Table
+from schemas.raw import RULES, accepted_dtype, dtype_of
+from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, TABLES, Kind, Table
 
 GOOD: dict[str, dict[str, Any]] = {
     "market_file": {
@@ -108,3 +108,15 @@ def test_only_some_rules() -> None:
     with pytest.raises(pa.errors.SchemaErrors) as raised:
         rows_schema(MARKET_MONEY, labelled=False, only=["revenue"]).validate(bad, lazy=True)
     assert raised.value.failure_cases.select("column", "check").rows() == [("revenue", "is not negative")]
+
+
+def test_what_the_rules_let_in_has_room_in_the_accepted_dtype() -> None:
+    for table in TABLES.values():
+        for heading in table.headings:
+            if heading.kind is Kind.WHOLE:
+                assert accepted_dtype(heading) == pl.Int32()
+                bounds = [(rule.low, rule.high) for rule in RULES[heading.name]]
+                assert max(low for low, _ in bounds if low is not None) >= -(2**31)
+                assert min(high for _, high in bounds if high is not None) < 2**31
+            else:
+                assert accepted_dtype(heading) == dtype_of(heading)
