@@ -37,7 +37,7 @@ ALLOWED = {
     "job.survey": {"job.errors", "job.features", "job.intake", "job.memory", "job.spool"},
     "job.features": {"schemas", "job.errors"},
     "job.sample": {"schemas", "job.errors", "job.mixing"},
-    "job.models": {"schemas", "job.errors", "job.mixing", "job.rounding", "job.russian"},
+    "job.models": {"schemas", "job.errors", "job.mixing", "job.prefetch", "job.rounding", "job.russian"},
     "job.scoring": {"job.report", "job.supervisor"},
     "job.storage": {"job.scoring"},
     "job.training": set(),
