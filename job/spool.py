@@ -96,13 +96,19 @@ class _Pieces:
     offsets: list[int]  # where each piece begins, and where the last one ends
 
     def read(self, start: int, stop: int) -> pl.DataFrame:
-        """Return the rows from `start`, below `stop`."""
+        """Return the rows from `start`, below `stop`. Raises OutputError if they cannot be read."""
         first, last = start // PIECE_ROWS, -(-stop // PIECE_ROWS)
-        with self.path.open("rb", buffering=0) as stream:
-            stream.seek(self.offsets[first])
-            sizes = (self.offsets[piece + 1] - self.offsets[piece] for piece in range(first, last))
-            pieces = [pl.read_ipc_stream(stream.read(size)) for size in sizes]
-        return pl.concat(pieces).slice(start - first * PIECE_ROWS, stop - start)
+        try:
+            with self.path.open("rb") as stream:
+                stream.seek(self.offsets[first])
+                sizes = (self.offsets[piece + 1] - self.offsets[piece] for piece in range(first, last))
+                pieces = [pl.read_ipc_stream(stream.read(size)) for size in sizes]
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise OutputError(f"{self.path.parent}: cannot be read: {reason_of(error)}") from error
+        rows = pl.concat(pieces).slice(start - first * PIECE_ROWS, stop - start)
+        if rows.height != stop - start:
+            raise OutputError(f"{self.path.parent}: cannot be read: {rows.height:,} rows of {stop - start:,}")
+        return rows
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -107,4 +109,18 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     spool = Spool(Scratch(tmp_path / "nowhere", 0), SCHEMA, "id")
     spool.append(rows([1]))
     with pytest.raises(OutputError, match=r"nowhere: cannot be written: "):
+        spool.read()
+
+
+@pytest.mark.parametrize("left", [0, 0.5, None])
+def test_what_waits_is_gone_or_cut(tmp_path: Path, left: float | None) -> None:
+    spool = Spool(Scratch(tmp_path, 0), SCHEMA, "id")
+    spool.append(rows([1, 2, 3]))
+    assert spool.read().height == 3
+    (file,) = tmp_path.iterdir()
+    if left is None:
+        file.unlink()
+    else:
+        os.truncate(file, int(file.stat().st_size * left))
+    with pytest.raises(OutputError, match=rf"^{re.escape(str(tmp_path))}: cannot be read: "):
         spool.read()
