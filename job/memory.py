@@ -9,7 +9,7 @@ MIB: Final = 1 << 20
 DEFAULT_LIMIT: Final = 1024 * MIB
 LEAST_LIMIT: Final = 384 * MIB
 ROWS_OF_CUSTOMER: Final = 7  # one of market_file and money, three months of revenue, two of minutes
-BASE: Final = 224 * MIB  # of the process with its libraries, whatever the drop
+BASE: Final = 272 * MIB  # of the process with its libraries, and what a Parquet row group takes, whatever the drop
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class MemoryPlan:
 
 def plan_memory(limit: int) -> MemoryPlan:
     """Return what to hold at a time so that the whole process stays below `limit` bytes."""
-    share = max(0.2, min(4.0, (limit - BASE) / (DEFAULT_LIMIT - BASE)))
+    share = max(0.1, min(4.0, (limit - BASE) / (DEFAULT_LIMIT - BASE)))
     full = MemoryPlan()
     return MemoryPlan(
         block_bytes=int(full.block_bytes * share),
