@@ -158,7 +158,7 @@ class Spool:
         self._scratch = scratch
         self.schema = schema
         self._key = key
-        self._stored = dict(stored or {})
+        self._stored = pl.Schema({**schema, **(stored or {})})
         self._runs: list[_Run] = []
         self._pending: list[pl.DataFrame] = []
         self._pending_bytes = 0
@@ -174,10 +174,14 @@ class Spool:
         return sum(run.height for run in self._runs) + sum(rows.height for rows in self._pending)
 
     def append(self, rows: pl.DataFrame) -> None:
-        """Add rows (columns as in the schema, any order of rows). Raises OutputError if they cannot be written."""
+        """Add rows, in any order. Raises OutputError if they cannot be written.
+
+        Args:
+            rows: the columns of the schema; other dtypes are cast.
+        """
         if rows.is_empty():
             return
-        waiting = compacted(rows.select(self.schema.names()).cast(self._stored))  # type: ignore[arg-type] # a mapping is one
+        waiting = compacted(rows.select(self.schema.names()).cast(self._stored))
         self._pending.append(waiting)
         self._pending_bytes += int(waiting.estimated_size())
         if self._pending_bytes >= self._scratch.run_bytes:

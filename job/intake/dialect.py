@@ -46,6 +46,11 @@ class Dialect:
     separator: str
     columns: tuple[str, ...]
 
+    @property
+    def is_utf_8(self) -> bool:
+        """Whether its bytes are the text's own in UTF-8."""
+        return self.encoding in {"utf-8", "utf-8-sig"} and not self.mojibake
+
 
 def recognise_dialect(name: str, sample: bytes, table: Table, *, labelled: bool) -> Dialect:
     """Recognise how a text table is written from its first bytes.

@@ -38,7 +38,6 @@ FIRST_BYTES: Final = 1 << 17  # of a text file: enough to learn from how its num
 PIECE_BYTES: Final = 1 << 16  # lines among which one is not plain are all read carefully in blocks no larger than this
 PIECES: Final = 16
 HELD_ROWS: Final = 10_000  # doubtful rows that are judged together: few of them cost as much as these
-UTF_8: Final = ("utf-8", "utf-8-sig")
 _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
 _PLAIN_OR_QUOTED: Final = r'^(?:"([^"]*)"|([^"]*))$'
 
@@ -194,8 +193,7 @@ class SplitBlock(NamedTuple):
 
 def split_block(text: bytes, dialect: Dialect) -> SplitBlock:
     """Split a block of whole lines, which may be done before it is its turn to be taken."""
-    may_be_plain = dialect.encoding in UTF_8 and not dialect.mojibake
-    return SplitBlock(text, split_plain(text, dialect.columns, dialect.separator) if may_be_plain else None)
+    return SplitBlock(text, split_plain(text, dialect.columns, dialect.separator) if dialect.is_utf_8 else None)
 
 
 class Rows:
@@ -223,7 +221,7 @@ class Rows:
         keys = {name: dtype_of(self.table.heading(name)) for name in self.table.key}
         own = {heading.name: accepted_dtype(heading) for heading in read}
         accepted = pl.Schema({"row": pl.Int64(), "repaired": pl.Boolean(), **own})
-        self.accepted = Spool(scratch, accepted, "id", stored={"row": pl.UInt32(), **own})
+        self.accepted = Spool(scratch, accepted, "id", stored={"row": pl.UInt32()})
         self.rejected = Spool(scratch, REJECTED_SCHEMA, "row")
         refuted = pl.Schema({"row": pl.Int64(), **keys})
         self.refuted = Spool(scratch, refuted, "id")
@@ -243,8 +241,7 @@ class Rows:
         may_be_plain = (
             lines.row  # the headings have been read
             and lines.is_between_lines
-            and dialect.encoding in UTF_8
-            and not dialect.mojibake
+            and dialect.is_utf_8
             and (self.style.decimal_mark is not None or Kind.NUMBER not in {h.kind for h in self.headings})
         )
         if may_be_plain and block.plain is not None:
@@ -348,7 +345,7 @@ class Rows:
             if sum(rows.height for rows in self._held) >= HELD_ROWS:
                 self.finish()
         else:
-            self._judge_carefully(raw, texts=texts, may_group=may_group)
+            self._judge_carefully(raw, texts)
 
     def finish(self) -> None:
         """Judge the rows that still wait to be judged together."""
@@ -356,7 +353,8 @@ class Rows:
             texts, may_group = self._held_style
             raw = pl.concat(self._held)
             self._held.clear()
-            self._judge_carefully(raw, texts=texts, may_group=may_group)
+            self._learn_style(raw, texts, may_group)
+            self._judge_carefully(raw, texts)
 
     def _without_blank_lines(self, raw: pl.DataFrame, separator: str) -> pl.DataFrame:
         texts = pl.all_horizontal(pl.exclude("row").str.strip_chars(SPACES + separator) == "")
@@ -366,12 +364,11 @@ class Rows:
         self.count -= rows
         return raw.filter(~blank)
 
-    def _judge_carefully(self, raw: pl.DataFrame, *, texts: Collection[str], may_group: str) -> None:
-        """Accept or reject each of some rows of text fields. Arguments are those of `take_fields`."""
+    def _judge_carefully(self, raw: pl.DataFrame, texts: Collection[str]) -> None:
+        """Accept or reject each of some rows of text fields, whose style was learned. Args: as of `take_fields`."""
         if raw.is_empty():
             return
         headings = self.headings
-        self._learn_style(raw, texts, may_group)
         text = raw.with_columns(pl.col(pl.String).str.strip_chars(SPACES))
         columns, repaired = [], [pl.lit(value=False)]
         for heading in headings:

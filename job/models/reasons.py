@@ -49,8 +49,16 @@ class Explainer:
     usual: Mapping[str, float | str]
 
     @cached_property
+    def _decimals(self) -> pl.Series:
+        """How many decimals are shown of each feature's values; none of a word, whose place in `_WORDS` is."""
+        features = self.model.explained
+        return pl.Series(
+            [0 if name in _WORDS else _DECIMALS[PHRASES[name].number] for name in features], dtype=pl.UInt8
+        )
+
+    @cached_property
     def _phrasebook(self) -> Phrasebook:
-        return Phrasebook([_decimals(name) for name in self.model.explained], self._say)
+        return Phrasebook(self._decimals.to_list(), self._say)
 
     def __reduce__(self) -> tuple[type[Explainer], tuple[Model, Mapping[str, float | str]]]:
         """Let it be sent to another process, which puts into words by itself."""
@@ -98,7 +106,7 @@ class Explainer:
         asked = places.select(
             "place", pl.lit(values).gather(pl.col("place").cast(pl.UInt32) * features.height + row).alias("value")
         )
-        decimals = pl.lit(pl.Series([_decimals(name) for name in self.model.explained])).gather(pl.col("place"))
+        decimals = pl.lit(self._decimals).gather(pl.col("place"))
         phrases = self._phrasebook.phrases(asked.with_columns(_shown(pl.col("value"), decimals)))
         return pl.DataFrame(
             phrases.slice(place * features.height, features.height).alias(reason)
@@ -147,11 +155,6 @@ def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
                 for place, name in enumerate(names)
             )
     return left.select(RANKS).collect()
-
-
-def _decimals(feature: str) -> int:
-    """Return how many decimals are shown of a feature's values; of a word its place in `_WORDS` is."""
-    return 0 if feature in _WORDS else _DECIMALS[PHRASES[feature].number]
 
 
 def _shown(value: pl.Expr, decimals: pl.Expr) -> pl.Expr:

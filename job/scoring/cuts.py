@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 RISK_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64()})
 """Customers by risk: `order` is the probability with its sign turned, so that the highest comes first."""
@@ -80,19 +77,12 @@ def last_ranks(customers: int) -> list[int]:
     return [-(-decile * customers // DECILES) - 1 for decile in range(1, DECILES)]
 
 
-def find_reach(ordered: Iterable[pl.DataFrame], budget_parts: int) -> Place | None:
+def find_reach(ordered: pl.DataFrame, budget_parts: int) -> Place | None:
     """Return the last customer whom the budget reaches: the one before the first that it cannot pay.
 
     Args:
-        ordered: the candidates by `REACH_ORDER`, in frames that follow each other.
+        ordered: the candidates by `REACH_ORDER`, in its order.
         budget_parts: the budget, in the unit of `cost_parts`.
     """
-    last, spent = None, 0
-    for part in ordered:
-        reached = part.filter(pl.col("cost_parts").cum_sum() + spent <= budget_parts)
-        if reached.height:
-            last = Place(*reached.select("order", "id").row(-1))
-        if reached.height < part.height:
-            break
-        spent += int(part["cost_parts"].sum())
-    return last
+    reached = ordered.filter(pl.col("cost_parts").cum_sum() <= budget_parts)
+    return Place(*reached.select("order", "id").row(-1)) if reached.height else None

@@ -122,7 +122,7 @@ def find_last_reached(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) -> Pl
     first = max(0, last - 1)
     wanted = bins["bin"][first : last + 1].to_list()
     rows = _in_order(fetch(wanted).select(REACH_ORDER.names()))
-    return find_reach([rows], budget_parts - bins["cost_before"][first])
+    return find_reach(rows, budget_parts - bins["cost_before"][first])
 
 
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from job.errors import DropError
 from job.intake import table as table_module
+from job.intake.dialect import Dialect
 from job.intake.plain import Judged, split_plain
 from job.intake.table import TableIntake, read_table
 from job.memory import MemoryPlan
@@ -104,7 +105,7 @@ def judge_nothing(raw: pl.DataFrame, headings: Sequence[Heading], **_: object) -
 def assert_same(path: Path, headings: str) -> None:
     plain = outcome(path, headings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table_module, "UTF_8", ())
+        patch.setattr(Dialect, "is_utf_8", False)
         patch.setattr(table_module, "judge_plain", judge_nothing)
         careful = outcome(path, headings)
     if isinstance(plain, tuple) or isinstance(careful, tuple):

@@ -65,7 +65,7 @@ def plan_all(frame: pl.DataFrame, segmentation: Segmentation, campaign: Campaign
     if campaign.budget is None:
         return plan_contacts(frame, segmentation, campaign)
     candidates = order_candidates(frame, segmentation, campaign).sort("order", "id")
-    return plan_contacts(frame, segmentation, campaign, reach=find_reach([candidates], budget_parts(campaign)))
+    return plan_contacts(frame, segmentation, campaign, reach=find_reach(candidates, budget_parts(campaign)))
 
 
 def plan(frame: pl.DataFrame, **choices: Any) -> pl.DataFrame:

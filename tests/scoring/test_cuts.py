@@ -33,10 +33,8 @@ def test_deciles_are_ranks(probabilities: list[float], step: int) -> None:
 
 
 @unhurried
-@given(st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 9)), max_size=40), st.integers(0, 100), st.integers(1, 10))
-def test_the_reach_is_where_the_sum_passes_the_budget(
-    candidates: list[tuple[float, int]], budget: int, step: int
-) -> None:
+@given(st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 9)), max_size=40), st.integers(0, 100))
+def test_the_reach_is_where_the_sum_passes_the_budget(candidates: list[tuple[float, int]], budget: int) -> None:
     frame = pl.DataFrame(
         {
             "order": [order for order, _ in candidates],
@@ -45,7 +43,7 @@ def test_the_reach_is_where_the_sum_passes_the_budget(
         },
         schema={"order": pl.Float64, "id": pl.Int64, "cost_parts": pl.Int64},
     ).sort("order", "id")
-    reach = find_reach(parted(frame, step), budget)
+    reach = find_reach(frame, budget)
     reached = frame.filter(pl.col("cost_parts").cum_sum() <= budget)["id"].to_list()
     found = [] if reach is None else frame.filter(~reach.is_before(pl.col("order")))["id"].to_list()
     assert found == reached
@@ -55,4 +53,4 @@ def test_who_may_be_contacted_is_explained_first() -> None:
     scores = pl.DataFrame({"id": [1, 2, 3], "contact_allowed": [False, True, True], "profit_at_risk": [9.0, 1.0, 2.0]})
     ordered = order_by_urgency(scores).sort("order", "id")
     assert ordered["id"].to_list() == [3, 2, 1]
-    assert find_reach([ordered], 2) == Place(-1.0, 2)
+    assert find_reach(ordered, 2) == Place(-1.0, 2)

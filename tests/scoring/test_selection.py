@@ -60,7 +60,7 @@ def test_places_are_those_of_the_whole_order(rows: list[tuple[float, int]], cut:
 def test_a_budget_reaches_as_far_as_in_the_whole_order(rows: list[tuple[float, int]], budget: int, cut: int) -> None:
     table = frame(rows)
     bins = add_bins([count_bins(table.head(cut)), count_bins(table.slice(cut))])
-    assert find_last_reached(bins, budget, fetch(table)) == find_reach([in_order(table)], budget)
+    assert find_last_reached(bins, budget, fetch(table)) == find_reach(in_order(table), budget)
 
 
 def test_a_budget_without_candidates_reaches_nobody() -> None:
@@ -75,7 +75,7 @@ def test_an_ordering_takes_its_rows_in_parts(rows: list[tuple[float, int]], cut:
         ordering.add(part)
     last = table.height - 1
     assert ordering.places([0, last]) == tuple(Place(*in_order(table).row(rank)[:2]) for rank in (0, last))
-    assert ordering.last_reached(budget) == find_reach([in_order(table)], budget)
+    assert ordering.last_reached(budget) == find_reach(in_order(table), budget)
 
 
 def test_rows_that_were_lost_are_a_defect() -> None:
