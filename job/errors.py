@@ -15,8 +15,7 @@ Anything else that escapes is a defect of the job (exit code 1). 0 and 8 are out
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +28,7 @@ SYSTEM_ERROR: Final = re.compile(r"(?P<reason>[^:]+) \(os error \d+\)(?:: (?P<pa
 """What Polars makes of the system's refusal, in an error of its own."""
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong, as one line for a person.
 
     Args:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MIB: Final = 1 << 20
 DEFAULT_LIMIT: Final = 1024 * MIB
@@ -12,8 +11,7 @@ ROWS_OF_CUSTOMER: Final = 7  # one of market_file and money, three months of rev
 BASE: Final = 272 * MIB  # of the process with its libraries, and what a Parquet row group takes, whatever the drop
 
 
-@dataclass(frozen=True)
-class MemoryPlan:
+class MemoryPlan(NamedTuple):
     """How much is held at a time. The defaults are those of `plan_memory(DEFAULT_LIMIT)`.
 
     Args:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from job.errors import EXIT_LOOK, EXIT_PUBLISHED
 
@@ -49,8 +48,7 @@ OF_THE_RUN: Final = {
 _NAME: Final = re.compile(r"(retention_[a-z_]+)(?:\{|\ )")
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One call of the command.
 
     Args:

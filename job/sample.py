@@ -25,14 +25,13 @@ correlations differ by 0.13 at most, as that of categories viewed and unpaid ite
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from hashlib import blake2b
 from itertools import accumulate, pairwise, permutations
 from math import sqrt
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -242,8 +241,7 @@ class Fault(StrEnum):
     ORPHAN = "row of an unknown id"
 
 
-@dataclass(frozen=True)
-class FaultShare:
+class FaultShare(NamedTuple):
     """How many customers have a fault in a table.
 
     Args:
@@ -441,8 +439,7 @@ def _check_table_format(table_format: str) -> None:
         raise SettingsError([Problem("table_format", f"one of: {', '.join(TABLE_FORMATS)}", table_format)])
 
 
-@dataclass(frozen=True)
-class Draws:
+class Draws(NamedTuple):
     """Independent random draws for each row, by name.
 
     Args:

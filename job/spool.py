@@ -10,9 +10,8 @@ from __future__ import annotations
 import io
 import threading
 from bisect import bisect_left
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -85,8 +84,7 @@ class Scratch:
         return _Pieces(path, offsets)
 
 
-@dataclass(frozen=True)
-class _Pieces:
+class _Pieces(NamedTuple):
     """A file of rows, each `PIECE_ROWS` of which are an Arrow stream of their own.
 
     Whoever knows where one begins reads it in a twentieth of the time that a query over an Arrow file takes.
@@ -111,8 +109,7 @@ class _Pieces:
         return rows
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(NamedTuple):
     """Rows in the order of their key, in memory or in a file."""
 
     rows: pl.DataFrame | None

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,8 +30,7 @@ _FOLDER: Final = "folder "
 _PR_SET_PDEATHSIG: Final = 1
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(NamedTuple):
     """How the child ended.
 
     Args:

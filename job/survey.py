@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -45,9 +44,8 @@ def survey_files(files: Mapping[str, TableFile], *, labelled: bool, limits: Limi
             space = Scratch(Path(waiting), plan.kept_bytes, plan.run_bytes)
         reading = read_drop(files, labelled=labelled, scratch=space, plan=plan)
         intake, excluded = survey_drop(reading, limits)
-        return replace(
-            intake, rejections={name: spool.in_memory() for name, spool in intake.rejections.items()}
-        ), excluded
+        rejections = {name: spool.in_memory() for name, spool in intake.rejections.items()}
+        return intake._replace(rejections=rejections), excluded
 
 
 def survey_drop(reading: DropReading, limits: Limits) -> tuple[Intake, dict[str, int]]:

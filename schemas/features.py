@@ -5,16 +5,14 @@ Never among them: `id` and row order (the export is sorted by label) and `monthl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
 from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
 
 
-@dataclass(frozen=True)
-class NumericFeature:
+class NumericFeature(NamedTuple):
     """One numeric column of the feature frame (Float64).
 
     Args:
@@ -28,8 +26,7 @@ class NumericFeature:
     meaning: str
 
 
-@dataclass(frozen=True)
-class CategoricalFeature:
+class CategoricalFeature(NamedTuple):
     """One word column of the feature frame (Enum of the words and `UNKNOWN`).
 
     Args:

@@ -5,9 +5,8 @@ Beside the vocabulary, which holds what the shop's export says; nothing here is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Number(StrEnum):
@@ -19,8 +18,7 @@ class Number(StrEnum):
     CHANGE = "change"  # −12 %
 
 
-@dataclass(frozen=True)
-class Phrase:
+class Phrase(NamedTuple):
     """How a feature's value is put as a reason.
 
     Args:
@@ -38,8 +36,7 @@ class Phrase:
     nouns: tuple[str, str, str] | None = None
 
 
-@dataclass(frozen=True)
-class WordPhrase:
+class WordPhrase(NamedTuple):
     """How a feature that is a word is put as a reason.
 
     Args:

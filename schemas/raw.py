@@ -9,8 +9,7 @@ at most 44,640 minutes).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -40,8 +39,7 @@ def accepted_dtype(heading: Heading) -> pl.DataType:
     return pl.Int32() if heading.kind is Kind.WHOLE else dtype_of(heading)
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """What must be true of each value of a column.
 
     Args:

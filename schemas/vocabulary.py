@@ -6,9 +6,8 @@ misspellings that real exports are known to contain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -22,8 +21,7 @@ class Kind(StrEnum):
     WORD = "word"
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """The closed vocabulary of a column.
 
     Args:
@@ -47,8 +45,7 @@ class Words:
         return pl.Enum([*self.names, UNKNOWN])
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(NamedTuple):
     """One column of a table: its heading as delivered, its name inside, and what its values are."""
 
     delivered: str
@@ -57,8 +54,7 @@ class Heading:
     words: Words | None = None
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """One of the four tables of a drop.
 
     Args:

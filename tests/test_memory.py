@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import astuple
 from itertools import pairwise
 
 from job.memory import DEFAULT_LIMIT, MIB, MemoryPlan, plan_memory
@@ -11,6 +10,6 @@ def test_the_defaults_are_those_of_the_default_limit() -> None:
 
 
 def test_less_memory_holds_less() -> None:
-    plans = [astuple(plan_memory(limit * MIB)) for limit in (384, 512, 1024, 4096)]
+    plans = [tuple(plan_memory(limit * MIB)) for limit in (384, 512, 1024, 4096)]
     for small, large in pairwise(plans):
         assert all(less < more for less, more in zip(small, large, strict=True))

@@ -6,8 +6,8 @@ Duplicates, rows of customers that are not in `market_file`, tables that do not 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -33,16 +33,14 @@ UNIQUE_RULE: Final = "occurs once, or always with the same values"
 ORPHAN_RULE: Final = "has an accepted row in market_file"
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """How much may be wrong before a drop is refused, as shares of a table's rows."""
 
     rejected: float = 0.05
     unknown: float = 0.05
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(NamedTuple):
     """What became of the rows of one file: rows_in = used + repaired + rejected + dropped."""
 
     rows_in: int
@@ -57,8 +55,7 @@ class Account:
             raise AssertionError(f"{name}: rows do not add up: {self}")
 
 
-@dataclass(frozen=True)
-class Intake:
+class Intake(NamedTuple):
     """A drop that was accepted.
 
     Args:
@@ -104,7 +101,7 @@ def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limit
     parts = list(reading.ranges())
     intake = reading.conclude(limits)
     tables = {name: pl.concat(part[name] for part in parts).sort("row") for name in TABLES}
-    return replace(intake, tables=tables)
+    return intake._replace(tables=tables)
 
 
 def read_drop(
@@ -191,8 +188,7 @@ class _Tally:
         self.lacking += more.lacking
 
 
-@dataclass(frozen=True)
-class Tallies:
+class Tallies(NamedTuple):
     """What is counted over ranges of ids, of all tables; a plain value that can be sent.
 
     Args:
@@ -206,8 +202,7 @@ class Tallies:
     accepted: int
 
 
-@dataclass(frozen=True)
-class Decided:
+class Decided(NamedTuple):
     """What was decided about a range of ids.
 
     Args:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.errors import DropError, Problem, shorten
 from job.intake.lines import LINE_LIMIT, undo_mojibake
@@ -30,8 +29,7 @@ _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xf
 _ENCODINGS: Final = ("utf-8", "utf-16-le", "utf-16-be", "cp1251")
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """How one text table is written.
 
     Args:
@@ -107,8 +105,7 @@ def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled
     return tuple(found for found in names if found is not None)
 
 
-@dataclass(frozen=True)
-class _Reading:
+class _Reading(NamedTuple):
     """One way to read the first line."""
 
     encoding: str

@@ -9,8 +9,7 @@ import re
 import stat
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from job.errors import DropError, DropIncompleteError, Problem, SettingsError, reason_of
 from schemas.vocabulary import TABLES, Table
@@ -42,8 +41,7 @@ _READY_LINE: Final = re.compile(
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What tells a file from a changed one without reading it: size in bytes, time of change in ns, inode."""
 
     size: int
@@ -51,8 +49,7 @@ class Stamp:
     inode: int
 
 
-@dataclass(frozen=True)
-class TableFile:
+class TableFile(NamedTuple):
     """One table's file in a drop, not yet read.
 
     Args:
@@ -328,8 +325,7 @@ def _read_marker(folder: Path) -> tuple[str, int] | None:
         raise DropError([Problem(READY_MARKER, "text in UTF-8", "other bytes")]) from error
 
 
-@dataclass(frozen=True)
-class _Promise:
+class _Promise(NamedTuple):
     """What a line of the marker says of a file: its size or its digest."""
 
     row: int

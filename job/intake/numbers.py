@@ -8,8 +8,7 @@ Digits are 0 to 9: `\d` would also match those of other scripts, which nothing c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -32,8 +31,7 @@ _MARK: Final = rf"^[+-]?[0-9{_GROUP_SPACES}]*[0-9]([.,])[0-9]+{_EXPONENT}$"
 _MARKED_GROUPS: Final = r"^[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?:\.[0-9]{3})+)$"
 
 
-@dataclass(frozen=True)
-class NumberStyle:
+class NumberStyle(NamedTuple):
     """How the numbers of a file are written.
 
     Args:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -32,8 +31,7 @@ _PROBE: Final = Path(__file__).with_name("parquet_probe.py")
 _MAGIC: Final = b"PAR1"
 
 
-@dataclass(frozen=True)
-class ParquetTable:
+class ParquetTable(NamedTuple):
     """A Parquet file that can be decoded.
 
     Args:

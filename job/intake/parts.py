@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -146,7 +146,7 @@ def chain_parts(file: TableFile, parts: Sequence[TableIntake]) -> PartedIntake:
     unknown_words: dict[str, int] = {}
     for part, offset in zip(parts, offsets, strict=True):
         add_broken(
-            broken, {rule: replace(told, first_row=told.first_row + offset) for rule, told in part.broken.items()}
+            broken, {rule: told._replace(first_row=told.first_row + offset) for rule, told in part.broken.items()}
         )
         for heading, rows in part.unknown_words.items():
             unknown_words[heading] = unknown_words.get(heading, 0) + rows

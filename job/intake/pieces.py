@@ -9,9 +9,8 @@ read.
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from job.errors import DropError
 from job.intake.dialect import Dialect, match_headings, recognise_dialect
@@ -36,8 +35,7 @@ PIECE_BYTES: Final = 32 << 20  # of a text file
 _ONE_BYTE_LINE_ENDS: Final = ("utf-8", "utf-8-sig", "cp1251")  # a byte LF or CR is a line end, whatever is around it
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """Some rows of a file that follow each other.
 
     Args:
@@ -53,8 +51,7 @@ class Piece:
     style: NumberStyle
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(NamedTuple):
     """A file and its pieces.
 
     Args:
@@ -76,8 +73,7 @@ class Survey:
     pieces: tuple[Piece, ...]
 
 
-@dataclass(frozen=True)
-class PieceCounts:
+class PieceCounts(NamedTuple):
     """What became of the rows of a piece, but the rows: additive over the pieces of a file.
 
     Args:
@@ -115,8 +111,7 @@ class PieceCounts:
     sha256: str | None
 
 
-@dataclass(frozen=True)
-class PieceRead:
+class PieceRead(NamedTuple):
     """What was read of a piece.
 
     Args:
@@ -222,10 +217,10 @@ def _cut(
         count += _line_ends(block) - (last == b"\r" and block.startswith(b"\n"))
         last = block[-1:]
         if is_whole and last == b"\n":
-            yield replace(piece, stop=stop)
+            yield piece._replace(stop=stop)
             piece = Piece(stop, stop, count, style)
     if stop > piece.first:
-        yield replace(piece, stop=stop)
+        yield piece._replace(stop=stop)
 
 
 def _line_ends(block: bytes) -> int:

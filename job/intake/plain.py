@@ -7,8 +7,7 @@ take. Whatever is taken for plain here would come out the same there; what is in
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -70,8 +69,7 @@ def split_plain(block: bytes, columns: Sequence[str], separator: str) -> tuple[p
     return fields, "\r\n" if left else "\n"
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """Rows that were looked at.
 
     Args:
@@ -127,8 +125,7 @@ def judge_plain(
     return Judged(typed, is_plain, repaired.alias("repaired"), repairs)
 
 
-@dataclass(frozen=True)
-class _Coded:
+class _Coded(NamedTuple):
     """The words of a column as small numbers: the right spellings, then the misspellings that are known."""
 
     spelled: pl.Enum

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from job.text_table import align
@@ -76,7 +75,7 @@ def describe_intake(intake: Intake, excluded: Mapping[str, int]) -> dict[str, An
     """Return the same as plain values; every rejection is there."""
     return {
         "files": intake.files,
-        "rows": {file: asdict(account) for file, account in intake.accounts.items()},
+        "rows": {file: account._asdict() for file, account in intake.accounts.items()},
         "customers": {
             "in": intake.customers_in,
             "rejected": intake.customers_rejected,
@@ -95,7 +94,7 @@ def _file_row(name: str, account: Account, files: Sequence[Mapping[str, Any]]) -
         " + ".join(dict.fromkeys(str(file[key]) for file in files if file.get(key)))
         for key in ("format", "encoding", "separator", "decimal_mark", "line_end")
     ]
-    counts = asdict(account)
+    counts = account._asdict()
     return [
         name if len(files) == 1 else f"{name} ({len(files):,} files)",
         *(cell.replace("\t", r"'\t'") for cell in written),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -42,8 +42,7 @@ _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
 _PLAIN_OR_QUOTED: Final = r'^(?:"([^"]*)"|([^"]*))$'
 
 
-@dataclass(frozen=True)
-class Broken:
+class Broken(NamedTuple):
     """How often a rule was broken: in how many rows, first in which, by what value."""
 
     rows: int
@@ -424,12 +423,12 @@ class Rows:
             "separator": dialect.separator,
             "line_end": line_end,
             "quoted": self.quoted,
-            **asdict(self.style),
+            **self.style._asdict(),
         }
 
     def describe_parquet(self, sha256: str | None) -> dict[str, object]:
         """Return what the manifest says of how a Parquet file is written."""
-        return {"sha256": sha256, "format": "parquet", **asdict(self.style)}
+        return {"sha256": sha256, "format": "parquet", **self.style._asdict()}
 
     def result(self, facts: dict[str, object]) -> TableIntake:
         """Return what became of all rows. Args: facts: how the file is written."""

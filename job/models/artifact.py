@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import model_artifacts
 from job.errors import ArtifactError, OutputError, Problem
@@ -48,8 +47,7 @@ class Model(Protocol):
         """Return what each feature adds to each row's log-odds (one Float64 column per feature)."""
 
 
-@dataclass(frozen=True)
-class Thresholds:
+class Thresholds(NamedTuple):
     """What counts as high, learned in training.
 
     Args:
@@ -63,8 +61,7 @@ class Thresholds:
     promo_share: float
 
 
-@dataclass(frozen=True)
-class Artifact:
+class Artifact(NamedTuple):
     """A verified artifact.
 
     Args:

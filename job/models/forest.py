@@ -7,9 +7,9 @@ What the tests of a feature say in all trees at once is looked up by the value's
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -147,8 +147,7 @@ class Forest:
         return [_TreeTable.of(tree, self.leaves.shape[1]) for tree in self.trees]
 
 
-@dataclass(frozen=True)
-class _Path:
+class _Path(NamedTuple):
     """The way to a leaf, or to the two leaves of a last test whose feature is asked about nowhere else on the way.
 
     Args:
@@ -169,8 +168,7 @@ class _Path:
         return first
 
 
-@dataclass(frozen=True)
-class _TreeTable:
+class _TreeTable(NamedTuple):
     """What each leaf of a tree adds to each feature on its way, by which of them answer as the way goes.
 
     Args:
@@ -237,7 +235,7 @@ def _paths_of(tree: Mapping[str, Any]) -> Iterator[_Path]:
         )
         if feature not in tests and all("leaf_value" in child for child in children):
             (first,), (second,) = left, right
-            yield replace(first, leaves=(*first.leaves, *second.leaves))
+            yield first._replace(leaves=(*first.leaves, *second.leaves))
         else:
             yield from left
             yield from right

@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import polars as pl
 
@@ -25,8 +25,7 @@ Basis = Literal["value", "above", "equals"]
 _WORDS: Final = {feature.name: feature for feature in CATEGORICAL_FEATURES}
 
 
-@dataclass(frozen=True)
-class Factor:
+class Factor(NamedTuple):
     """A simple function of one feature, less its mean in training.
 
     Args:
@@ -59,8 +58,7 @@ class Factor:
         return f"{self.feature} is {self.word}" if self.basis == "equals" else self.feature
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """weight x (product of one or two factors - center), in log-odds; center is the product's mean in training."""
 
     factors: tuple[Factor, ...]
@@ -76,8 +74,7 @@ class Term:
         return " x ".join(str(factor) for factor in self.factors)
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(NamedTuple):
     """Platt's sigmoid: probability = 1 / (1 + exp(-(slope x margin + intercept)))."""
 
     slope: float = 1.0
@@ -88,8 +85,7 @@ class Calibration:
         return sigmoid(margin * self.slope + self.intercept)
 
 
-@dataclass(frozen=True)
-class _Steps:
+class _Steps(NamedTuple):
     """What is computed of the capped features, one after the other.
 
     Args:
@@ -167,7 +163,7 @@ class LinearModel:
             .select(self._product(term).mean().alias(str(place)) for place, term in enumerate(self.terms))
         )
         centers = means.row(0)
-        terms = tuple(replace(term, center=center) for term, center in zip(self.terms, centers, strict=True))
+        terms = tuple(term._replace(center=center) for term, center in zip(self.terms, centers, strict=True))
         moved = math.fsum((new.center - old.center) * old.weight for new, old in zip(terms, self.terms, strict=True))
         return replace(self, terms=terms, intercept=self.intercept + moved)
 
@@ -240,7 +236,7 @@ class LinearModel:
             "terms": [
                 {
                     "factors": [
-                        {key: value for key, value in vars(factor).items() if value is not None}
+                        {key: value for key, value in factor._asdict().items() if value is not None}
                         for factor in term.factors
                     ],
                     "center": term.center,

@@ -7,8 +7,7 @@ own, and are found by computing the place. The few others are looked for.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -22,8 +21,7 @@ _KEY: Final = ["place", "value"]
 _CODE: Final = pl.UInt32()
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(NamedTuple):
     """What is known at a time.
 
     Args:

@@ -7,9 +7,8 @@ part by part, in any order and anywhere, and the sums are those of the whole. No
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -24,8 +23,7 @@ STEPS: Final = 10_000  # scores are counted in steps of 1/10,000
 COUNTS_SCHEMA: Final = pl.Schema({"feature": pl.String, "bin": pl.Int32, "rows": pl.Int64})
 
 
-@dataclass(frozen=True)
-class NumberBins:
+class NumberBins(NamedTuple):
     """The bins of a number, and how many training customers are in each.
 
     Args:
@@ -53,8 +51,7 @@ class NumberBins:
         return [own - above for own, above in pairwise([*counted, 0])]
 
 
-@dataclass(frozen=True)
-class WordBins:
+class WordBins(NamedTuple):
     """The words of a category: bin `k` is `words[k]`.
 
     Args:
@@ -81,8 +78,7 @@ class WordBins:
 Bins = NumberBins | WordBins
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """The training customers, counted.
 
     Args:

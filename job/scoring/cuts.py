@@ -6,8 +6,7 @@ Each customer is then placed by comparison with a few others, so that a run can 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -22,8 +21,7 @@ URGENCY: Final = pl.when("contact_allowed").then("profit_at_risk").otherwise(-ma
 DECILES: Final = 10
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A customer's place in an order: by `order`, then by `id`, both ascending."""
 
     order: float
@@ -34,8 +32,7 @@ class Place:
         return (order > self.order) | ((order == self.order) & (pl.col("id") > self.id))
 
 
-@dataclass(frozen=True)
-class Cuts:
+class Cuts(NamedTuple):
     """Where a run is cut.
 
     Args:

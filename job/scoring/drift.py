@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -180,8 +179,7 @@ def summarise_drift(drift: Mapping[str, Any]) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Judge:
+class _Judge(NamedTuple):
     """Compares counts here with counts in training; knows how large a difference must be to be told."""
 
     here: int

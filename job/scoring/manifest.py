@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -70,7 +69,7 @@ def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str
         of_scored, of_excluded = fates[table]
         if of_scored + of_excluded != account.used + account.repaired:
             raise AssertionError(f"{file}: {of_scored} + {of_excluded} rows of scored and excluded, not {account}")
-        rows[file] = {**asdict(account), "scored": of_scored, "excluded": of_excluded}
+        rows[file] = {**account._asdict(), "scored": of_scored, "excluded": of_excluded}
     return rows
 
 

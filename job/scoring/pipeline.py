@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from job import __version__
 from job.features import check_some_scored
@@ -54,8 +54,7 @@ if TYPE_CHECKING:
 CampaignFormat = Literal["csv", "xlsx"]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a run came to.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import polars as pl
 
@@ -79,8 +79,7 @@ class Population:
         return self.customers.height
 
 
-@dataclass(frozen=True)
-class ScoredRange:
+class ScoredRange(NamedTuple):
     """Some customers of a drop.
 
     Args:
@@ -191,8 +190,7 @@ def find_cuts(
     return Cuts(cuts.deciles, reach), least_urgent
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """Some customers of a run, completed; all frames with rows of customers have them in the same order.
 
     Args:
@@ -289,8 +287,7 @@ class Finisher:
         )
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """What was written.
 
     Args:

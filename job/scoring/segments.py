@@ -7,7 +7,7 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -29,8 +29,7 @@ LONGEST_TEXT: Final = 500
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(NamedTuple):
     """What a customer is offered.
 
     Args:
@@ -74,8 +73,7 @@ class Segment:
     onsite_offer: Offer
 
 
-@dataclass(frozen=True)
-class Segmentation:
+class Segmentation(NamedTuple):
     """All segments, by priority.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -113,7 +113,7 @@ class SparkEngine:
         survey = work.SurveyFile(self._plan, self._piece_bytes, self._first_bytes)
         surveys = self._cluster.spread(survey, files)
         cut = [found for found in surveys if isinstance(found, Survey)]
-        tasks = [(replace(found, pieces=()), piece) for found in cut for piece in found.pieces]
+        tasks = [(found._replace(pieces=()), piece) for found in cut for piece in found.pieces]
         told = iter(self._cluster.spread(work.ReadPiece(self._desk, self._plan), tasks))
         return {
             file.name: _ReadFile(found, [next(told) for _ in found.pieces] if isinstance(found, Survey) else [])
@@ -246,7 +246,7 @@ def _join_table(file: TableFile, read: Mapping[str, _ReadFile], space: Scratch) 
 
 def _absolute(file: TableFile) -> TableFile:
     """Return a file under a path that holds for other processes, too."""
-    return replace(file, path=file.path.absolute(), parts=tuple(_absolute(part) for part in file.parts))
+    return file._replace(path=file.path.absolute(), parts=tuple(_absolute(part) for part in file.parts))
 
 
 def _range_starts(pieces: Sequence[work.StoredPiece], rows: int) -> pl.Series:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from job.errors import Problem, SettingsError
@@ -16,8 +15,7 @@ _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", 
 _EXPECTED: Final = "a path, or s3://BUCKET/PREFIX, gs://, az:// or file:///PATH"
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """Objects that share a bucket and the beginning of their names.
 
     Args:

@@ -10,9 +10,8 @@ import hashlib
 import os
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from job.errors import SettingsError
 
@@ -67,8 +66,7 @@ class ChangedObjectError(Exception):
     """The object is no longer, or not yet, the one that a request is about."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """An object as a listing tells it.
 
     Args:

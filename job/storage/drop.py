@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from job.errors import DropError, DropIncompleteError, OutputError, Problem
@@ -125,8 +124,8 @@ def naming_objects(address: Address, folder: Path) -> Iterator[None]:
         if isinstance(defect, str):
             return defect.replace(str(folder), str(address))
         if defect.file == str(folder):
-            return replace(defect, file=str(address))
-        return replace(defect, file=str(address / defect.file)) if belongs_to_drop(defect.file) else defect
+            return defect._replace(file=str(address))
+        return defect._replace(file=str(address / defect.file)) if belongs_to_drop(defect.file) else defect
 
     try:
         yield

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from job.errors import Problem, SettingsError
 from job.scoring.pipeline import Outcome, run_scoring
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 Place = Path | Address
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A drop as a folder of this machine.
 
     Args:
@@ -38,8 +36,7 @@ class Delivery:
     minutes: float
 
 
-@dataclass(frozen=True)
-class Publication:
+class Publication(NamedTuple):
     """A run, published.
 
     Args:

@@ -156,7 +156,7 @@ class Card:
             "contribution_importance": dict(self.contribution),
             "groups": self.groups(),
             "settings": dict(self.settings),
-            "thresholds": asdict(self.thresholds),
+            "thresholds": self.thresholds._asdict(),
             "features": list(FEATURE_NAMES),
             "single_columns": [asdict(finding) for finding in self.leaks],
             "warnings": list(self.warnings),

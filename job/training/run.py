@@ -263,7 +263,7 @@ def _facts(card: Card, seed: int, reference: dict[str, Any]) -> dict[str, Any]:
         "settings": card.settings,
         "features": list(FEATURE_NAMES),
         "words": {"service_type": SERVICE_TYPE.names, "favourite_category": CATEGORY.names},
-        "thresholds": asdict(card.thresholds),
+        "thresholds": card.thresholds._asdict(),
         "reference": reference,
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
     }

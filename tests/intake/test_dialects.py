@@ -25,7 +25,7 @@ def assert_same_tables(found: Intake, expected: Intake) -> None:
 
 def without_row(intake: Intake) -> Intake:
     tables = {name: table.drop("row") for name, table in intake.tables.items()}
-    return Intake(**{**vars(intake), "tables": tables})
+    return intake._replace(tables=tables)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Pieces of a file give what the whole file gives."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,7 +113,7 @@ def test_same_as_whole_whatever_the_lines(tmp_path: Path, lines: list[tuple[str,
     path = tmp_path / "money.csv"
     path.write_bytes(text.encode())
     file = table_file(path)
-    plan = replace(SMALL, block_bytes=20)
+    plan = SMALL._replace(block_bytes=20)
     expected = outcome(lambda: read_table(file, labelled=False, plan=plan))
     found = outcome(lambda: in_pieces(file, plan, 30)[0])
     if isinstance(expected, TableIntake):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -60,7 +59,7 @@ def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
         segmentation=load_segmentation(),
         campaign=Campaign(),
     )
-    return replace(prepared, customers=prepared.customers.drop("activity")), frame
+    return prepared._replace(customers=prepared.customers.drop("activity")), frame
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +150,7 @@ def test_without_labels_risk_splits_the_distributions(facts: dict[str, Any]) -> 
 
 def test_an_artifact_without_card_gives_none(scored: Scored, artifact: Artifact, tmp_path: Path) -> None:
     prepared, frame = scored
-    bare = replace(artifact, folder=tmp_path)
+    bare = artifact._replace(folder=tmp_path)
     assert gather_facts(prepared.features, prepared.customers, frame, artifact=bare)["card"] is None
 
 

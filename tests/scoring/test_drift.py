@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +111,7 @@ def test_twins_do_not_raise_the_rate_but_would_if_they_were_not_known(
     rows = np.repeat(np.arange(features.height), 5)
     twins = Population(features[rows], probability.gather(rows), rows, seed=2)
     assert twins.alarms(1_300, 40) <= most_by_chance(40)
-    assert twins.alarms(1_300, 20, lambda own: replace(own, twins=1.0)) >= 15
+    assert twins.alarms(1_300, 20, lambda own: own._replace(twins=1.0)) >= 15
 
 
 @pytest.mark.parametrize("customers", SIZES)
@@ -193,13 +192,13 @@ def test_a_rare_word_that_is_gone_or_new_is_a_warning_by_itself(reference: Refer
     counts = pl.DataFrame(
         [("service_type", 0, 5_000), ("decline_probability", 2_000, 5_000)], schema=COUNTS_SCHEMA, orient="row"
     )
-    gone = replace(reference, features=(replace(rare, counts=(1_280, 20)),))
+    gone = reference._replace(features=(rare._replace(counts=(1_280, 20)),))
     assert findings(judge_drift(counts, gone, delivered=5_000, warn=9, stop=9)) == [
         ("word_gone", "service_type", "warn")
     ]
-    too_few = replace(reference, features=(replace(rare, counts=(1_299, 1)),))
+    too_few = reference._replace(features=(rare._replace(counts=(1_299, 1)),))
     assert findings(judge_drift(counts, too_few, delivered=5_000, warn=9, stop=9)) == []
-    new = replace(reference, features=(replace(rare, counts=(0, 1_300)),))
+    new = reference._replace(features=(rare._replace(counts=(0, 1_300)),))
     drift = judge_drift(counts, new, delivered=5_000, warn=99, stop=99)
     assert tell_findings(drift) == [
         "drift, warn: service_type: 100.0% have standard, none of the training customers had",
@@ -209,8 +208,9 @@ def test_a_rare_word_that_is_gone_or_new_is_a_warning_by_itself(reference: Refer
 
 def test_the_chance_that_a_word_is_in_one_sample_only_is_fishers(reference: Reference) -> None:
     """13 of 1,300 in training, none of 1,300 here: p = 0.0001; of 900: 0.001."""
-    word = replace(next(own for own in reference.features if own.name == "service_type"), counts=(1_287, 13))
-    alone = replace(reference, features=(word,), twins=1.0)
+    service = next(own for own in reference.features if own.name == "service_type")
+    word = service._replace(counts=(1_287, 13))
+    alone = reference._replace(features=(word,), twins=1.0)
     for customers in (900, 1_300):
         exact = stats.hypergeom.pmf(0, customers + 1_300, 13, customers)
         counts = pl.DataFrame(
@@ -257,7 +257,7 @@ def test_customers_that_cannot_be_scored_alarm_when_they_are_more_not_when_fewer
     assert tell_findings(drift)[0].startswith(
         "drift, stop: 13.3% of the customers cannot be scored, 0.0% in training; PSI "
     )
-    used_to_fail = replace(reference, delivered=1_500)
+    used_to_fail = reference._replace(delivered=1_500)
     assert findings(judged(features, probability, used_to_fail)) == []
 
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -114,7 +114,7 @@ def parted(drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many ranges also of a small drop; `SMALL` tells the executors, which are other processes, to read many pieces."""
     monkeypatch.setattr(
-        pipeline, "plan_memory", lambda limit: replace(plan_memory(limit), block_bytes=20_000, range_rows=4000)
+        pipeline, "plan_memory", lambda limit: plan_memory(limit)._replace(block_bytes=20_000, range_rows=4000)
     )
 
 
