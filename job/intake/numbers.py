@@ -26,9 +26,7 @@ DOUBT_SHARE: Final = 0.05  # of the values with a decimal mark: a rarer mark is 
 _GROUP_SPACES: Final = " \u00a0\u2007\u2009\u202f"
 _GROUPED: Final = rf"^[+-]?[1-9][0-9]{{0,2}}(?:[{_GROUP_SPACES}][0-9]{{3}})+(?:[.,][0-9]+)?$"
 _EXPONENT: Final = "(?:[eE][+-]?[0-9]+)?"
-_MARK: Final = rf"^[+-]?[0-9{_GROUP_SPACES}]*[0-9]([.,])[0-9]+{_EXPONENT}$"
-# 1,234 may be one thousand and so on or one and a bit; 1,234,567 can only be the former.
-_MARKED_GROUPS: Final = r"^[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?:\.[0-9]{3})+)$"
+_MARKS: Final = (".", ",")
 
 
 class NumberStyle(NamedTuple):
@@ -62,20 +60,37 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
     """
     text = pl.col("text")
     texts = pl.concat([column.alias("text").to_frame() for column in columns])
-    texts = texts.filter(text.str.contains_any([".", ",", *_GROUP_SPACES]))  # no other tells anything
-    mark = pl.coalesce(text.str.extract(_MARK), pl.when("grouped").then(text.str.extract("([.,])")))
-    found = texts.with_columns(grouped=text.str.contains(_MARKED_GROUPS)).filter(mark.is_not_null())
-    thousands = bool(texts["text"].str.contains(_GROUPED).any())
-    points, commas = (found.filter(mark == sign) for sign in ".,")
-    if found.is_empty():
+    texts = texts.filter(text.str.contains_any([*_MARKS, *_GROUP_SPACES]))  # no other tells anything
+    shown = texts.select(
+        "text",
+        text.str.contains(_GROUPED).alias("has_spaces"),
+        *(text.str.contains(_shows(mark)).alias(mark) for mark in _MARKS),
+        *(text.str.contains(_may_be_grouped_by(mark)).alias(f"grouped by {mark}") for mark in _MARKS),
+    )
+    thousands = bool(shown["has_spaces"].any())
+    points, commas = (shown.filter(pl.col(mark) | pl.col(f"grouped by {mark}")) for mark in _MARKS)
+    if points.is_empty() and commas.is_empty():
         return NumberStyle(None, thousands)
-    if min(points.height, commas.height) > DOUBT_SHARE * found.height:
+    if min(points.height, commas.height) > DOUBT_SHARE * (points.height + commas.height):
         told = f"{_count(points)} and {_count(commas)}"
         raise DropError([Problem(file, "numbers with one decimal mark", told)])
     sign, most = (",", commas) if commas.height > points.height else (".", points)
-    if sign in may_group and most["grouped"].all():
+    if sign in may_group and most[f"grouped by {sign}"].all():
         raise DropError([Problem(file, "numbers with a clear decimal mark", f"{_count(most)}, which may be thousands")])
     return NumberStyle(sign, thousands)
+
+
+def _shows(mark: str) -> str:
+    """Return the pattern of numbers that have a mark before their last digits."""
+    return rf"^[+-]?[0-9{_GROUP_SPACES}]*[0-9]{re.escape(mark)}[0-9]+{_EXPONENT}$"
+
+
+def _may_be_grouped_by(mark: str) -> str:
+    """Return the pattern of numbers like 1,234, which may be one thousand and so on or one and a bit.
+
+    1,234,567 can only be the former.
+    """
+    return rf"^[+-]?[1-9][0-9]{{0,2}}(?:{re.escape(mark)}[0-9]{{3}})+$"
 
 
 def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
