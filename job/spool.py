@@ -178,7 +178,7 @@ class Spool:
         """
         if rows.is_empty():
             return
-        waiting = compacted(rows.select(self.schema.names()).cast(self._stored))
+        waiting = compacted(rows, self._stored)
         self._pending.append(waiting)
         self._pending_bytes += int(waiting.estimated_size())
         if self._pending_bytes >= self._scratch.run_bytes:
@@ -236,14 +236,24 @@ class Spool:
         self._pending, self._pending_bytes = [], 0
 
 
-def compacted(frame: pl.DataFrame) -> pl.DataFrame:
+def compacted(frame: pl.DataFrame, schema: pl.Schema | None = None) -> pl.DataFrame:
     """Return the same rows, whose texts hold nothing else in memory.
 
     Rows taken from a frame share its texts, all of them: without this, few rows that are kept keep many.
+
+    Args:
+        frame: the rows.
+        schema: the columns to keep, and their dtypes; None for all as they are.
     """
-    return frame.with_columns(
-        pl.concat_str(pl.col(name), pl.lit("")) for name, dtype in frame.schema.items() if dtype == pl.String
-    )
+    dtypes = frame.schema
+    wanted = dtypes if schema is None else schema
+    if dtypes == wanted and pl.String not in dtypes.values():
+        return frame
+    columns = []
+    for name, dtype in wanted.items():
+        own = pl.concat_str(name, pl.lit("")) if dtypes[name] == pl.String else pl.col(name)
+        columns.append(own if dtypes[name] == dtype else own.cast(dtype))
+    return frame.select(columns)
 
 
 def cut_ranges(spools: Iterable[Spool], rows: int) -> list[tuple[Bound, Bound]]:
