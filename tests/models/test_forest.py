@@ -73,6 +73,17 @@ def test_contributions_in_batches_as_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert forest.contributions(matrix[:0]).shape == (0, 3)
 
 
+@pytest.mark.parametrize("rows", [1, 6, 10**6])
+def test_features_that_share_a_table(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forest_module, "TABLE_ROWS", rows)
+    booster, matrix = grown()
+    assert_equal(booster, matrix)
+    forest = Forest.of(booster)
+    assert forest is not None
+    shared = {1: [(2,), (1,), (0,)], 6: [(2,), (1,), (0,)], 10**6: [(2, 1, 0)]}[rows]
+    assert [lookup.features for lookup in forest.lookups] == shared
+
+
 def test_paths_that_ask_about_too_many_features(monkeypatch: pytest.MonkeyPatch) -> None:
     booster, _ = grown()
     forest = Forest.of(booster)
