@@ -69,21 +69,17 @@ class Forest:
         most = max((len(own) for own in found), default=0)
         if not 0 < most <= MOST_LEAVES or model["average_output"]:
             return None
-        if not all(is_plain(test) for tree in trees for test, _, _ in splits_of(tree)):
+        splits = [(number, split) for number, tree in enumerate(trees) for split in splits_of(tree)]
+        if not all(is_plain(split.node) for _, split in splits):
             return None
         leaves = np.zeros((len(trees), most))
         for number, own in enumerate(found):
             leaves[number, : len(own)] = own
         thresholds = [set[float]() for _ in range(model["max_feature_idx"] + 1)]
-        for tree in trees:
-            for test, _, _ in splits_of(tree):
-                thresholds[test["split_feature"]].add(test["threshold"])
+        for _, split in splits:
+            thresholds[split.node["split_feature"]].add(split.node["threshold"])
         rising = tuple(np.array(sorted(own)) for own in thresholds)
-        ruled_out = [
-            (number, test, ((1 << left) - 1) << first)
-            for number, tree in enumerate(trees)
-            for test, first, left in splits_of(tree)
-        ]
+        ruled_out = [(number, split.node, ((1 << split.left) - 1) << split.first) for number, split in splits]
         return cls(rising, _lookups(rising, ruled_out, leaves.shape), leaves, trees)
 
     def margins(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -153,9 +149,9 @@ class Forest:
     def _tests(self) -> tuple[Lookup, ...]:
         """As `lookups`, but the bits are a tree's tests in the order of `splits_of`, ruled out where they fail."""
         own = [
-            (number, test, 1 << place)
+            (number, split.node, 1 << place)
             for number, tree in enumerate(self.trees)
-            for place, (test, _, _) in enumerate(splits_of(tree))
+            for place, split in enumerate(splits_of(tree))
         ]
         return _lookups(self.thresholds, own, self.leaves.shape)
 

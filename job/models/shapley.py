@@ -108,10 +108,11 @@ def most_features(trees: Sequence[Node]) -> int:
 
 def _cuts_of(tree: Node) -> Iterator[_Cut]:
     """Yield the largest parts that have few enough answers, and single leaves where none has."""
-    order = {id(test): place for place, (test, _, _) in enumerate(splits_of(tree))}
+    splits = splits_of(tree)
+    order = {id(split.node): place for place, split in enumerate(splits)}
 
     def cut(node: Node, way: dict[int, tuple[int, int]], covers: dict[int, float]) -> Iterator[_Cut]:
-        tests = sum(1 for _ in splits_of(node))
+        tests = 0 if is_leaf(node) else splits[order[id(node)]].tests
         if is_leaf(node) or tests + len(way) <= PART_ANSWERS:
             first = 0 if is_leaf(node) else order[id(node)]
             answers = {feature: (1 << bit, 1 << bit) for bit, feature in enumerate(way, start=tests)}
@@ -155,14 +156,13 @@ def _part_of(cut: _Cut, tables: Sequence[NDArray[np.float64]]) -> Part:
     """Return a part. Args: tables: of its leaves, by the answers that each asks for."""
     features = tuple(dict.fromkeys(feature for leaf in cut.leaves for feature in leaf.leads))
     rows = {feature: row for row, feature in enumerate(features)}
-    answers = np.arange(1 << (cut.tests + len(cut.way)))
+    answers = np.arange(1 << (cut.tests + len(cut.way)), dtype=np.int32)
     table = np.zeros((len(features), len(answers)))
     for leaf, own in zip(cut.leaves, tables, strict=True):
-        asked, holds = np.array(list(leaf.leads.values())).T[:, :, None]
+        asked, holds = np.array(list(leaf.leads.values()), dtype=np.int32).T[:, :, None]
         leads = (answers & asked) == holds
-        table[[rows[feature] for feature in leaf.leads]] += own[
-            :, (leads << np.arange(len(leads))[:, None]).sum(axis=0)
-        ]
+        place = (leads << np.arange(len(leads))[:, None]).sum(axis=0)
+        table[[rows[feature] for feature in leaf.leads]] += own[:, place]
     return Part(cut.first, cut.tests, cut.way, features, table)
 
 

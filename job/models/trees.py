@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 Node = Any  # what `dump_model` tells of a test and all that follows it, or of a leaf: a dict
 Bits = np.unsignedinteger[Any]  # a tree's tests or leaves, one bit each
@@ -42,13 +42,39 @@ def leaves_of(node: Node) -> Iterator[float]:
         yield from leaves_of(node["right_child"])
 
 
-def splits_of(node: Node, first: int = 0) -> Iterator[tuple[Mapping[str, Any], int, int]]:
-    """Yield each test from a node on, the place of the first leaf on its left, and how many there are.
+class Split(NamedTuple):
+    """A test of a tree.
 
-    A test comes before those on its left, these before those on its right: all below a node stand together.
+    Args:
+        node: what LightGBM tells of it.
+        first: the place of the first leaf below it.
+        left: the leaves on its left.
+        tests: the tests from it on, with itself.
     """
-    if not is_leaf(node):
-        left = sum(1 for _ in leaves_of(node["left_child"]))
-        yield node, first, left
-        yield from splits_of(node["left_child"], first)
-        yield from splits_of(node["right_child"], first + left)
+
+    node: Node
+    first: int
+    left: int
+    tests: int
+
+
+def splits_of(tree: Node) -> list[Split]:
+    """Return the tests of a tree, each before those on its left, these before those on its right.
+
+    So all below a node stand together.
+    """
+    splits: list[Split] = []
+
+    def walk(node: Node, first: int) -> int:
+        """Return how many leaves are below."""
+        if is_leaf(node):
+            return 1
+        place = len(splits)
+        splits.append(Split(node, first, 0, 0))
+        left = walk(node["left_child"], first)
+        below = left + walk(node["right_child"], first + left)
+        splits[place] = Split(node, first, left, below - 1)
+        return below
+
+    walk(tree, 0)
+    return splits

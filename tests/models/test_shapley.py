@@ -62,8 +62,8 @@ def by_definition(tree: Tree, row: np.ndarray) -> list[float]:
 
 def added(tree: Tree, rows: np.ndarray, bits: type[np.unsignedinteger[Any]]) -> np.ndarray:
     held = np.zeros(len(rows), dtype=bits)
-    for place, (split, _, _) in enumerate(splits_of(tree)):
-        held |= (rows[:, split["split_feature"]] <= split["threshold"]).astype(bits) << bits(place)
+    for place, split in enumerate(splits_of(tree)):
+        held |= (rows[:, split.node["split_feature"]] <= split.node["threshold"]).astype(bits) << bits(place)
     own = np.zeros((3, len(rows)))
     (parts,) = parts_of([tree])
     for part in parts:

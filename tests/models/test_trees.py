@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from job.models.trees import bits_of, customers_of, is_leaf, is_plain, leaves_of, splits_of
+from job.models.trees import Split, bits_of, customers_of, is_leaf, is_plain, leaves_of, splits_of
 
 LEFT: dict[str, Any] = {"leaf_value": 1.5, "leaf_count": 3}
 BELOW: dict[str, Any] = {
@@ -25,8 +25,8 @@ def test_leaves_from_left_to_right() -> None:
 
 
 def test_splits_with_the_leaves_on_their_left() -> None:
-    assert [(split is TREE, first, left) for split, first, left in splits_of(TREE)] == [(True, 0, 1), (False, 1, 1)]
-    assert list(splits_of(LEFT)) == []
+    assert splits_of(TREE) == [Split(TREE, first=0, left=1, tests=2), Split(BELOW, first=1, left=1, tests=1)]
+    assert splits_of(LEFT) == []
 
 
 def test_customers() -> None:
