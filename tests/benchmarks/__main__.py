@@ -65,7 +65,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--yardsticks", type=some_of(YARDSTICKS), default=list(YARDSTICKS), help=f"of {','.join(YARDSTICKS)}"
     )
-    parser.add_argument("--rounds", type=int, help="default: 5 up to 100,000 customers, 3 above")
+    parser.add_argument("--rounds", type=int, help="default: 25 up to 10,000 customers, 5 to 100,000, 3 above")
     parser.add_argument(
         "--limit", type=float, default=LIMIT, metavar="SECONDS", help="of one process (default: %(default)g)"
     )

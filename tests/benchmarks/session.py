@@ -15,7 +15,7 @@ from tests.benchmarks.measure import CommandError, Measurement, measure, stages_
 from tests.benchmarks.workshop import BLOCK_CUSTOMERS, ROOT, SCRIPTS, Workshop, environment
 
 SMALL: Final = 100_000
-ROUNDS_SMALL: Final = 5
+ROUNDS: Final = ((10_000, 25), (SMALL, 5))  # customers up to so many, rounds
 ROUNDS_LARGE: Final = 3
 LIMIT: Final = 900.0  # seconds for one process
 TOLERANCE: Final = 1e-9  # between the probabilities of DuckDB and of the job
@@ -150,7 +150,7 @@ class Result:
 
 def rounds_for(customers: int) -> int:
     """Return how many rounds are enough: what is short varies more."""
-    return ROUNDS_SMALL if customers <= SMALL else ROUNDS_LARGE
+    return next((rounds for most, rounds in ROUNDS if customers <= most), ROUNDS_LARGE)
 
 
 def run_case(
