@@ -71,6 +71,7 @@ CATEGORICAL_FEATURES: Final = (
     CategoricalFeature("service_type", tuple(SERVICE_TYPE.names), "level of service"),
     CategoricalFeature("favourite_category", tuple(CATEGORY.names), "category bought most"),
 )
+WORD_FEATURES: Final = {feature.name: feature for feature in CATEGORICAL_FEATURES}
 FEATURE_NAMES: Final = tuple(feature.name for feature in (*NUMERIC_FEATURES, *CATEGORICAL_FEATURES))
 FEATURE_DTYPES: Final = pl.Schema(
     {

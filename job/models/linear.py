@@ -10,19 +10,17 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import polars as pl
 
-from schemas.features import CATEGORICAL_FEATURES
+from schemas.features import WORD_FEATURES
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Basis = Literal["value", "above", "equals"]
-
-_WORDS: Final = {feature.name: feature for feature in CATEGORICAL_FEATURES}
 
 
 class Factor(NamedTuple):
@@ -275,7 +273,7 @@ def _without_word(term: Term) -> tuple[Factor | None, Factor | None]:
 
 def _code(feature: str) -> pl.Expr:
     """Return the place of a word among those of its feature, the unknown word last."""
-    return pl.col(feature).cast(_WORDS[feature].dtype).to_physical().cast(pl.UInt32).alias(_code_name(feature))
+    return pl.col(feature).cast(WORD_FEATURES[feature].dtype).to_physical().cast(pl.UInt32).alias(_code_name(feature))
 
 
 def _code_name(feature: str) -> str:
@@ -286,7 +284,7 @@ def _looked_up(feature: str, weights: Mapping[Factor, float]) -> pl.Expr:
     """Return weight x factor, added up over factors of one feature that are words."""
     known = [
         math.fsum(weight * ((word == factor.word) - factor.center) for factor, weight in weights.items())
-        for word in _WORDS[feature].values
+        for word in WORD_FEATURES[feature].values
     ]
     return pl.lit(pl.Series([*known, 0.0])).gather(pl.col(_code_name(feature)))
 

@@ -13,7 +13,7 @@ from job.models.linear import LinearModel
 from job.models.phrasebook import Phrasebook
 from job.rounding import with_one_zero
 from job.russian import noun, number, percent
-from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
+from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, WORD_FEATURES
 from schemas.phrases import PHRASES, WORD_PHRASES, Number
 from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
 
@@ -29,7 +29,6 @@ BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller o
 MEDIAN: Final = 5  # its place among the deciles of the reference
 
 _DECIMALS: Final = {Number.COUNT: 1, Number.MONEY: 0, Number.SHARE: 2, Number.CHANGE: 2}  # of the value as delivered
-_WORDS: Final = {feature.name: feature for feature in CATEGORICAL_FEATURES}
 _DELIVERED: Final = {
     "service_type": {name: delivered for delivered, name in SERVICE_TYPE.values.items()},
     "favourite_category": {name: delivered for delivered, name in CATEGORY.values.items()},
@@ -50,10 +49,10 @@ class Explainer:
 
     @cached_property
     def _decimals(self) -> pl.Series:
-        """How many decimals are shown of each feature's values; none of a word, whose place in `_WORDS` is."""
+        """How many decimals are shown of each feature's values; none of a word, which stands there by its place."""
         features = self.model.explained
         return pl.Series(
-            [0 if name in _WORDS else _DECIMALS[PHRASES[name].number] for name in features], dtype=pl.UInt8
+            [0 if name in WORD_FEATURES else _DECIMALS[PHRASES[name].number] for name in features], dtype=pl.UInt8
         )
 
     @cached_property
@@ -115,7 +114,8 @@ class Explainer:
 
     def _say(self, place: int, value: float) -> str:
         feature = self.model.explained[place]
-        return say(feature, _WORDS[feature].words[int(value)] if feature in _WORDS else value, self.usual[feature])
+        words = WORD_FEATURES.get(feature)
+        return say(feature, value if words is None else words.words[int(value)], self.usual[feature])
 
 
 def score_and_rank(model: Model, features: pl.DataFrame) -> pl.DataFrame:
