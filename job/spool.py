@@ -251,8 +251,8 @@ def compacted(frame: pl.DataFrame, schema: pl.Schema | None = None) -> pl.DataFr
         return frame
     columns = []
     for name, dtype in wanted.items():
-        own = pl.concat_str(name, pl.lit("")) if dtypes[name] == pl.String else pl.col(name)
-        columns.append(own if dtypes[name] == dtype else own.cast(dtype))
+        own = pl.col(name) if dtypes[name] == dtype else pl.col(name).cast(dtype)
+        columns.append(pl.concat_str(own, pl.lit("")) if dtype == pl.String else own)
     return frame.select(columns)
 
 

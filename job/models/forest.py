@@ -118,10 +118,9 @@ class Forest:
             rows = slice(start, start + EXPLAINED_ROWS)
             held = self._left(matrix[rows], self._tests).T.copy()
             own = list(added[:, rows])
-            place = np.empty(held.shape[1], dtype=np.intp)
             for parts, of_tree in zip(self._parts, held, strict=True):
                 for part in parts:
-                    part.add_to(own, of_tree, place)
+                    part.add_to(own, of_tree)
         return added.T
 
     def _left(self, rows: NDArray[np.float64], lookups: Sequence[Lookup]) -> NDArray[Bits]:

@@ -42,20 +42,19 @@ class Part(NamedTuple):
     features: tuple[int, ...]
     table: NDArray[np.float64]
 
-    def add_to(self, added: Sequence[NDArray[np.float64]], held: NDArray[Bits], place: NDArray[np.intp]) -> None:
+    def add_to(self, added: Sequence[NDArray[np.float64]], held: NDArray[Bits]) -> None:
         """Add what the part adds to some rows.
 
         Args:
             added: a row per feature, changed in place.
             held: the bits of the tree's tests that hold.
-            place: room for as many.
         """
         number = held.dtype.type
         answers = (held >> number(self.first)) & number((1 << self.tests) - 1)
         for bit, (asked, holds) in enumerate(self.way, start=self.tests):
             leads = (held & number(asked)) == number(holds)
             answers |= leads.view(np.uint8) * number(1 << bit)
-        place[:] = answers
+        place = answers.astype(np.intp)
         values = np.empty(len(place))
         for feature, table in zip(self.features, self.table, strict=True):
             # Every place is in the table: `clip` is the mode that needs no copy.
@@ -89,10 +88,8 @@ class _Cut(NamedTuple):
 def parts_of(trees: Sequence[Node]) -> list[list[Part]]:
     """Return the parts of each tree; each leaf that any test leads to is in one of them."""
     cuts = [list(_cuts_of(tree)) for tree in trees]
-    leaves = [leaf for tree in cuts for cut in tree for leaf in cut.leaves]
-    tables = _tables_of(leaves)
-    told = iter([tables[id(leaf)] for leaf in leaves])
-    return [[_part_of(cut, [next(told) for _ in cut.leaves]) for cut in tree] for tree in cuts]
+    tables = _tables_of([leaf for tree in cuts for cut in tree for leaf in cut.leaves])
+    return [[_part_of(cut, tables) for cut in tree] for tree in cuts]
 
 
 def most_features(trees: Sequence[Node]) -> int:
@@ -108,37 +105,29 @@ def most_features(trees: Sequence[Node]) -> int:
 
 def _cuts_of(tree: Node) -> Iterator[_Cut]:
     """Yield the largest parts that have few enough answers, and single leaves where none has."""
-    splits = splits_of(tree)
-    order = {id(split.node): place for place, split in enumerate(splits)}
+    places = {id(split.node): (place, split.tests) for place, split in enumerate(splits_of(tree))}
 
     def cut(node: Node, way: dict[int, tuple[int, int]], covers: dict[int, float]) -> Iterator[_Cut]:
-        tests = 0 if is_leaf(node) else splits[order[id(node)]].tests
-        if is_leaf(node) or tests + len(way) <= PART_ANSWERS:
-            first = 0 if is_leaf(node) else order[id(node)]
+        first, tests = places.get(id(node), (0, 0))  # a leaf has none
+        if not tests or tests + len(way) <= PART_ANSWERS:
             answers = {feature: (1 << bit, 1 << bit) for bit, feature in enumerate(way, start=tests)}
-            leaves = tuple(_leaves_below(node, order, first, answers, covers))
-            yield _Cut(first, tests, tuple(way.values()), leaves)
+            yield _Cut(first, tests, tuple(way.values()), tuple(leaves_below(node, first, answers, covers)))
             return
-        for child, asked, passed in _ways_on(node, order[id(node)], way, covers):
+        for child, asked, passed in _ways_on(node, first, way, covers):
             yield from cut(child, asked, passed)
+
+    def leaves_below(
+        node: Node, first: int, leads: dict[int, tuple[int, int]], covers: dict[int, float]
+    ) -> Iterator[_Leaf]:
+        """Yield the leaves below a node of the part whose tests begin at a place."""
+        if is_leaf(node):
+            yield _Leaf(node["leaf_value"], covers, leads)
+            return
+        for child, asked, passed in _ways_on(node, places[id(node)][0] - first, leads, covers):
+            yield from leaves_below(child, first, asked, passed)
 
     if not is_leaf(tree):
         yield from cut(tree, {}, {})
-
-
-def _leaves_below(
-    node: Node,
-    order: Mapping[int, int],
-    first: int,
-    leads: dict[int, tuple[int, int]],
-    covers: dict[int, float],
-) -> Iterator[_Leaf]:
-    """Yield the leaves below a node of a part. Args: order: test -> place in the tree; first: of the part."""
-    if is_leaf(node):
-        yield _Leaf(node["leaf_value"], covers, leads)
-        return
-    for child, asked, passed in _ways_on(node, order[id(node)] - first, leads, covers):
-        yield from _leaves_below(child, order, first, asked, passed)
 
 
 def _ways_on(
@@ -152,22 +141,22 @@ def _ways_on(
         yield child, {**asked, feature: (tests | bit, holds | holding)}, {**covers, feature: share}
 
 
-def _part_of(cut: _Cut, tables: Sequence[NDArray[np.float64]]) -> Part:
-    """Return a part. Args: tables: of its leaves, by the answers that each asks for."""
+def _part_of(cut: _Cut, tables: Mapping[int, NDArray[np.float64]]) -> Part:
+    """Return a part. Args: tables: of `_tables_of`."""
     features = tuple(dict.fromkeys(feature for leaf in cut.leaves for feature in leaf.leads))
     rows = {feature: row for row, feature in enumerate(features)}
     answers = np.arange(1 << (cut.tests + len(cut.way)), dtype=np.int32)
     table = np.zeros((len(features), len(answers)))
-    for leaf, own in zip(cut.leaves, tables, strict=True):
+    for leaf in cut.leaves:
         asked, holds = np.array(list(leaf.leads.values()), dtype=np.int32).T[:, :, None]
         leads = (answers & asked) == holds
         place = (leads << np.arange(len(leads))[:, None]).sum(axis=0)
-        table[[rows[feature] for feature in leaf.leads]] += own[:, place]
+        table[[rows[feature] for feature in leaf.leads]] += tables[id(leaf)][:, place]
     return Part(cut.first, cut.tests, cut.way, features, table)
 
 
 def _tables_of(leaves: Sequence[_Leaf]) -> dict[int, NDArray[np.float64]]:
-    """Return leaf -> what it adds to each feature on its way, for each way to answer (features, 2^features).
+    """Return id of a leaf -> what it adds to each feature on its way, for each way to answer (features, 2^features).
 
     A feature's Shapley value is value x (answer - cover) x the mean, over orders of the features, of the product of the
     others: the answer (1 or 0) of those before it, the cover of those after. That mean is the integral over t from 0 to

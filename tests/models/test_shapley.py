@@ -67,7 +67,7 @@ def added(tree: Tree, rows: np.ndarray, bits: type[np.unsignedinteger[Any]]) -> 
     own = np.zeros((3, len(rows)))
     (parts,) = parts_of([tree])
     for part in parts:
-        part.add_to(list(own), held, np.empty(len(rows), dtype=np.intp))
+        part.add_to(list(own), held)
     return own.T
 
 
