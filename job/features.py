@@ -5,6 +5,7 @@ Training and scoring call the same functions; nothing here knows which of the tw
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -49,6 +50,7 @@ def join_tables(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     return joined
 
 
+@cache
 def exclusion_reason() -> pl.Expr:
     """Return why a joined customer is not scored (String), null for one who is."""
     revenue = [pl.col(f"revenue_{period}") for period in PERIODS_OF_REVENUE]
@@ -122,6 +124,7 @@ def make_features(customers: pl.DataFrame) -> pl.DataFrame:
     return features
 
 
+@cache
 def feature_columns() -> list[pl.Expr]:
     """Return the expressions that turn a joined customer into the feature frame, in its order.
 

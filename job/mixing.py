@@ -9,6 +9,8 @@ import polars as pl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+MIXED: Final = "mixed"
+
 _STEPS: Final[tuple[Callable[[pl.Expr], pl.Expr], ...]] = (
     lambda bits: (bits ^ (bits // whole(1 << 30))) * whole(0xBF58476D1CE4E5B9),
     lambda bits: (bits ^ (bits // whole(1 << 27))) * whole(0x94D049BB133111EB),
@@ -27,15 +29,21 @@ def splitmix64(state: pl.Expr) -> pl.Expr:
     return mixed
 
 
-def mixed_bits(state: pl.Series, key: int = 0) -> pl.Series:
-    """Return the same of a column of whole numbers with a key added, each step taken once.
+def mixed_bits(state: pl.LazyFrame, *keys: int) -> pl.LazyFrame:
+    """Return the same of the only column, whole numbers, as the column `MIXED`; each step is taken once.
 
     The expression repeats its argument eight times.
+
+    Args:
+        state: the numbers.
+        keys: added one before each mixing; mixed once, and nothing added, without any.
     """
-    frame = state.to_frame("mixed").select(pl.col("mixed").cast(pl.UInt64) + whole(key))
-    for step in _STEPS:
-        frame = frame.select(step(pl.col("mixed")))
-    return frame["mixed"]
+    frame = state.select(pl.all().cast(pl.UInt64).alias(MIXED))
+    for key in keys or (0,):
+        frame = frame.select(pl.col(MIXED) + whole(key))
+        for step in _STEPS:
+            frame = frame.select(step(pl.col(MIXED)))
+    return frame
 
 
 def whole(value: int) -> pl.Expr:

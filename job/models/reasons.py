@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -139,22 +139,29 @@ def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
     Args:
         contributions: one Float64 column per feature.
     """
-    names = contributions.columns
     left = contributions.lazy()
+    for step in _ranking_steps(tuple(contributions.columns)):
+        left = left.with_columns(step)
+    return left.select(RANKS).collect()
+
+
+@cache
+def _ranking_steps(names: tuple[str, ...]) -> list[list[pl.Expr]]:
+    """Return what is computed of columns, one step after the other, until each of `RANKS` is there."""
+    steps = []
     for rank in RANKS:
         largest = pl.max_horizontal(names)
-        left = left.with_columns(_largest=pl.when(largest > 0).then(largest)).with_columns(
-            pl.coalesce(
-                pl.when(pl.col(name) == pl.col("_largest")).then(pl.lit(place, pl.UInt8))
-                for place, name in enumerate(names)
-            ).alias(rank)
-        )
+        steps.append([pl.when(largest > 0).then(largest).alias("_largest")])
+        is_largest = (pl.col(name) == pl.col("_largest") for name in names)
+        found = (pl.when(own).then(pl.lit(place, pl.UInt8)) for place, own in enumerate(is_largest))
+        steps.append([pl.coalesce(found).alias(rank)])
         if rank != RANKS[-1]:
-            left = left.with_columns(
+            left = (
                 pl.when(pl.col(rank) == place).then(0.0).otherwise(pl.col(name)).alias(name)
                 for place, name in enumerate(names)
             )
-    return left.select(RANKS).collect()
+            steps.append(list(left))
+    return steps
 
 
 def _shown(value: pl.Expr, decimals: pl.Expr) -> pl.Expr:

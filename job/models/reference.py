@@ -7,7 +7,8 @@ part by part, in any order and anywhere, and the sums are those of the whole. No
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from functools import cache
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
@@ -39,10 +40,14 @@ class NumberBins(NamedTuple):
     counts: tuple[int, ...]
     missing: int
 
-    def counters(self, frame: pl.DataFrame) -> list[pl.Expr]:
-        """Return what `read` needs of a frame: how many values there are, and how many above each edge."""
+    def counters(self, *, are_finite: bool) -> list[pl.Expr]:
+        """Return what `read` needs of a frame: how many values there are, and how many above each edge.
+
+        Args:
+            are_finite: all values are, or null.
+        """
         value = pl.col(self.name)
-        if not frame[self.name].is_finite().all():
+        if not are_finite:
             value = pl.when(value.is_finite()).then(value)
         return [value.count(), *((value > edge).sum() for edge in self.edges)]
 
@@ -66,7 +71,7 @@ class WordBins(NamedTuple):
     counts: tuple[int, ...]
     missing: int
 
-    def counters(self, frame: pl.DataFrame) -> list[pl.Expr]:  # noqa: ARG002 - as of numbers
+    def counters(self, *, are_finite: bool) -> list[pl.Expr]:  # noqa: ARG002 - as of numbers
         """Return what `read` needs of a frame: how many rows have each word."""
         return [(pl.col(self.name) == word).sum() for word in self.words]
 
@@ -104,16 +109,26 @@ def count_bins(frame: pl.DataFrame, bins: Sequence[Bins]) -> pl.DataFrame:
 
     Sums of comparisons: several times as fast as looking up the bin of each value.
     """
-    counters = [own.counters(frame) for own in bins]
-    named = [own.alias(f"{place} {part}") for place, some in enumerate(counters) for part, own in enumerate(some)]
-    row = frame.lazy().select(named).collect().row(0)  # lazy: finite values are told apart once for all edges
-    start, rows = 0, []
-    for own, expressions in zip(bins, counters, strict=True):
-        counts = own.read(row[start : start + len(expressions)])
-        start += len(expressions)
+    numbers = [own.name for own in bins if isinstance(own, NumberBins)]
+    are_finite = frame.select(pl.all_horizontal(pl.col(numbers).is_finite().all())).item() if numbers else True
+    counters, lengths = _counters(tuple(bins), are_finite=are_finite)
+    # Lazy: finite values are told apart once for all edges. Where that need not be, to plan takes longer than to count.
+    counted = frame.select(counters) if are_finite else frame.lazy().select(counters).collect()
+    row = iter(counted.row(0))
+    rows = []
+    for own, length in zip(bins, lengths, strict=True):
+        counts = own.read(list(islice(row, length)))
         rows += [(own.name, place, count) for place, count in enumerate(counts)]
         rows.append((own.name, MISSING, frame.height - sum(counts)))
     return pl.DataFrame(rows, schema=COUNTS_SCHEMA, orient="row").filter(pl.col("rows") > 0)
+
+
+@cache
+def _counters(bins: tuple[Bins, ...], *, are_finite: bool) -> tuple[list[pl.Expr], list[int]]:
+    """Return the counters of all bins, and how many each has."""
+    counters = [own.counters(are_finite=are_finite) for own in bins]
+    named = [own.alias(f"{place} {part}") for place, some in enumerate(counters) for part, own in enumerate(some)]
+    return named, [len(some) for some in counters]
 
 
 def count_scores(probability: pl.Series) -> pl.DataFrame:

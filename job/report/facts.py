@@ -165,7 +165,7 @@ class FactsTally:
 
 def sample_hash(ids: pl.Series) -> pl.Series:
     """Return the hash of each id (UInt64): customers of the lowest ones are those that are compared."""
-    return mixed_bits(ids, SEED)
+    return mixed_bits(ids.to_frame().lazy(), SEED).collect().to_series()
 
 
 def _histogram(counts: pl.DataFrame) -> list[int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from job.errors import Problem, SettingsError
-from job.mixing import mixed_bits, whole
+from job.mixing import MIXED, mixed_bits, whole
 from job.scoring.segments import COST_PARTS
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 
@@ -62,8 +62,9 @@ def control_draw(ids: pl.Series, name: str) -> pl.Series:
     """
     digest = hashlib.sha256(name.encode()).digest()
     first, second = (int.from_bytes(digest[start : start + 8], "little") for start in (0, 8))
-    twice = mixed_bits(mixed_bits(ids, first), second)
-    return twice.to_frame("draw").select((pl.col("draw") // whole(1 << 11)).cast(pl.Float64) * 2.0**-53).to_series()
+    twice = mixed_bits(ids.to_frame().lazy(), first, second)
+    draw = (pl.col(MIXED) // whole(1 << 11)).cast(pl.Float64) * 2.0**-53
+    return twice.select(draw.alias("draw")).collect().to_series()
 
 
 def plan_contacts(

@@ -6,6 +6,7 @@ import hashlib
 import re
 import tomllib
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -114,21 +115,26 @@ class Segmentation(NamedTuple):
         Columns: `segment`, `offer`, `onsite_offer` (String), `is_message` (Boolean), `cost_parts` (Int64; of
         `COST_PARTS` to the unit), `title`, `offer_text`, `channel` (String).
         """
-        return pl.DataFrame(
-            [
-                {
-                    "segment": segment.code,
-                    "title": segment.title,
-                    "offer": segment.offer.code,
-                    "offer_text": segment.offer.text,
-                    "channel": segment.offer.channel,
-                    "is_message": segment.offer.is_message,
-                    "cost_parts": round(segment.offer.cost * COST_PARTS),
-                    "onsite_offer": segment.onsite_offer.code,
-                }
-                for segment in self.segments
-            ]
-        )
+        return _offers(self.segments)
+
+
+@cache
+def _offers(segments: tuple[Segment, ...]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "segment": segment.code,
+                "title": segment.title,
+                "offer": segment.offer.code,
+                "offer_text": segment.offer.text,
+                "channel": segment.offer.channel,
+                "is_message": segment.offer.is_message,
+                "cost_parts": round(segment.offer.cost * COST_PARTS),
+                "onsite_offer": segment.onsite_offer.code,
+            }
+            for segment in segments
+        ]
+    )
 
 
 def load_segmentation(path: Path | None = None) -> Segmentation:
