@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -149,7 +149,6 @@ def test_the_file_is_readable_for_all_and_nothing_stays_beside_it(tmp_path: Path
     assert [entry.name for entry in tmp_path.iterdir()] == ["retention.prom"]
 
 
-@settings(deadline=None)
 @given(name=st.text(), value=st.floats(allow_nan=False))
 def test_any_name_and_any_number_come_back(name: str, value: float, tmp_path_factory: pytest.TempPathFactory) -> None:
     encodable = name.encode("utf-8", "replace").decode()

@@ -83,7 +83,6 @@ def groups(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[int, int]]:
     return (draw(st.integers(0, sizes[0])), draw(st.integers(0, sizes[1]))), sizes
 
 
-@settings(deadline=None)
 @given(groups())
 def test_interval_of_rates_holds_the_difference_and_agrees_with_its_p_value(
     counts: tuple[tuple[int, int], tuple[int, int]],
@@ -98,7 +97,6 @@ def test_interval_of_rates_holds_the_difference_and_agrees_with_its_p_value(
         assert (found.p_value < 0.05) == (not found.low <= 0 <= found.high)
 
 
-@settings(deadline=None)
 @given(groups())
 def test_exchanging_the_groups_turns_the_interval_round(counts: tuple[tuple[int, int], tuple[int, int]]) -> None:
     (events, totals) = counts
@@ -197,7 +195,7 @@ def test_too_few_values_have_a_difference_without_interval(first: list[float], s
     assert found == Difference(sum(first) / len(first) - sum(second) / len(second), None, None, None)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(-1000, 1000).map(float), min_size=10, max_size=30),
     st.lists(st.integers(-1000, 1000).map(float), min_size=10, max_size=30),

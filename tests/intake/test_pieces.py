@@ -95,7 +95,7 @@ def test_packed_files_are_one_piece(tmp_path: Path) -> None:
         assert count == 1
 
 
-@settings(deadline=None, max_examples=cases(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=cases(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(
         st.tuples(

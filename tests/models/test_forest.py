@@ -100,7 +100,7 @@ def test_trees_without_a_test() -> None:
     assert not forest.contributions(matrix).any()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 700), st.integers(0, 2**32))
 def test_a_row_depends_on_no_other(rows: int, seed: int) -> None:
     booster, _ = grown(rounds=30)

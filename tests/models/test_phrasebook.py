@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from job.models.phrasebook import HIGHEST, LOWEST, Phrasebook
@@ -34,7 +34,6 @@ def expected(asked: pl.DataFrame) -> list[str | None]:
     return [None if place is None else words(place, value) for place, value in asked.iter_rows()]
 
 
-@settings(deadline=None)
 @given(st.lists(ASKED, max_size=4))
 def test_each_value_has_its_own_words(batches: list[list[tuple[int | None, int]]]) -> None:
     said: list[tuple[int, float]] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -114,7 +114,6 @@ def test_other_models_only_score() -> None:
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(-5, 5)] * 5), min_size=1, max_size=20))
 def test_ranks_are_those_of_a_sort(rows: list[tuple[float, ...]]) -> None:
     ranked = rank_reasons(pl.DataFrame(rows, schema=list("abcde"), orient="row"))

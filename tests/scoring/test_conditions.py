@@ -97,7 +97,6 @@ def test_too_long_is_refused() -> None:
     assert (caught.value.found, caught.value.expected) == ("1,001 characters", "at most 1,000")
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_a_condition_or_refused(text: str) -> None:
     try:
@@ -111,7 +110,7 @@ keywords = ["AND", "OR", "NOT", "IN", "BETWEEN", "true", "false"]
 pieces = st.sampled_from([*CONDITION_COLUMNS, *keywords, "1", "0.5", "'премиум'", "'unknown'", *"()=<>+-*/,"])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(pieces, max_size=12))
 def test_any_allowed_pieces_are_a_boolean_condition_or_refused(parts: list[str]) -> None:
     try:

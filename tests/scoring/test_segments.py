@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from job.errors import SettingsError
@@ -85,7 +85,6 @@ def test_shipped_offers() -> None:
     assert [code for code, one in segments.items() if not one.offer.is_message] == ["rest"]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

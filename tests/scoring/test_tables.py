@@ -33,7 +33,7 @@ def parted(step: int) -> list[pl.DataFrame]:
     return [TABLE.slice(start, step) for start in range(0, TABLE.height, step)]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 30), max_size=10), st.integers(1, 25))
 def test_even_parts(heights: list[int], rows: int) -> None:
     given_parts = [pl.DataFrame({"a": range(height)}) for height in heights]

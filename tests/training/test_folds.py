@@ -24,7 +24,7 @@ def test_groups_do_not_depend_on_the_order_of_rows() -> None:
     assert twin_groups(features.reverse()).tolist() == twin_groups(features).tolist()[::-1]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_no_group_is_parted_and_every_row_is_tested_once(seed: int) -> None:
     groups = twin_groups(frame(200))

@@ -21,7 +21,7 @@ def test_delong_gives_the_published_interval_of_hanley_and_mcneil_s_ct_ratings()
     assert interval.high == pytest.approx(0.95339, abs=5e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=4, max_size=60))
 def test_delong_s_area_is_scikit_learn_s(rows: list[tuple[int, bool]]) -> None:
     scores = np.array([score for score, _ in rows], dtype=float)
