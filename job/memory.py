@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 MIB: Final = 1 << 20
 DEFAULT_LIMIT: Final = 1024 * MIB
 LEAST_LIMIT: Final = 384 * MIB
+RUN_BYTES: Final = 32 * MIB
 ROWS_OF_CUSTOMER: Final = 7  # one of market_file and money, three months of revenue, two of minutes
 BASE: Final = 272 * MIB  # of the process with its libraries, and what a Parquet row group takes, whatever the drop
 
@@ -26,7 +27,7 @@ class MemoryPlan(NamedTuple):
     batch_rows: int = 100_000
     range_rows: int = 700_000
     kept_bytes: int = 64 * MIB
-    run_bytes: int = 32 * MIB
+    run_bytes: int = RUN_BYTES
 
     @property
     def customers(self) -> int:

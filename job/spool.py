@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import polars as pl
 
 from job.errors import OutputError, reason_of
+from job.memory import RUN_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 KEY_STEP: Final = 256  # every so many rows of a run, its key is kept in memory
-RUN_BYTES: Final = 32 << 20
 PIECE_ROWS: Final = 4096  # that are read from a file together: a range takes little of each run
 
 Bound = Any  # a key, or None where a range has no end

@@ -19,7 +19,7 @@ ALLOWED = {
     "job.memory": set(),
     "job.prefetch": set(),
     "job.rounding": set(),
-    "job.spool": {"job.errors"},
+    "job.spool": {"job.errors", "job.memory"},
     "job.russian": set(),
     "job.supervisor": set(),
     "job.logs": set(),

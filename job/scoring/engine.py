@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from job.intake.accept import read_drop
-from job.scoring.population import find_cuts, score_drop, write_tables
+from job.scoring.population import Population, find_cuts, score_drop, write_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,23 +18,26 @@ if TYPE_CHECKING:
     from job.models.reasons import Explainer
     from job.scoring.campaign import Campaign
     from job.scoring.cuts import Cuts, Place
-    from job.scoring.population import Finisher, Population, Written
+    from job.scoring.population import Finisher, LocalPopulation, Written
     from job.scoring.segments import Segmentation
     from job.spool import Scratch
 
 
-class Engine(Protocol):
+P = TypeVar("P", bound=Population)
+
+
+class Engine(Protocol[P]):
     """The four steps that see every customer; they are called once each, in this order."""
 
     def read(self, files: Mapping[str, TableFile], *, folder: Path, space: Scratch, plan: MemoryPlan) -> DropReading:
         """Judge each row by itself; see `read_drop`. Args: folder: of the run, for what waits."""
 
-    def score(self, reading: DropReading, artifact: Artifact, space: Scratch) -> Population:
+    def score(self, reading: DropReading, artifact: Artifact, space: Scratch) -> P:
         """Find the probability of each customer; see `score_drop`."""
 
     def cut(
         self,
-        population: Population,
+        population: P,
         explainer: Explainer,
         artifact: Artifact,
         segmentation: Segmentation,
@@ -46,7 +49,7 @@ class Engine(Protocol):
         """Find where the run is cut; see `find_cuts`."""
 
     def write(
-        self, folder: Path, population: Population, intake: Intake, finisher: Finisher, *, space: Scratch, rows: int
+        self, folder: Path, population: P, intake: Intake, finisher: Finisher, *, space: Scratch, rows: int
     ) -> Written:
         """Complete all customers and write them; see `write_tables`."""
 
@@ -58,13 +61,13 @@ class LocalEngine:
         """See `Engine`."""
         return read_drop(files, labelled=False, scratch=space, plan=plan)
 
-    def score(self, reading: DropReading, artifact: Artifact, space: Scratch) -> Population:
+    def score(self, reading: DropReading, artifact: Artifact, space: Scratch) -> LocalPopulation:
         """See `Engine`."""
         return score_drop(reading, artifact, space)
 
     def cut(
         self,
-        population: Population,
+        population: LocalPopulation,
         explainer: Explainer,
         artifact: Artifact,
         segmentation: Segmentation,
@@ -77,7 +80,14 @@ class LocalEngine:
         return find_cuts(population, explainer, artifact.thresholds, segmentation, campaign, space=space, rows=rows)
 
     def write(
-        self, folder: Path, population: Population, intake: Intake, finisher: Finisher, *, space: Scratch, rows: int
+        self,
+        folder: Path,
+        population: LocalPopulation,
+        intake: Intake,
+        finisher: Finisher,
+        *,
+        space: Scratch,
+        rows: int,
     ) -> Written:
         """See `Engine`."""
         return write_tables(folder, population, intake, finisher, space=space, rows=rows)

@@ -103,7 +103,7 @@ def run_scoring(
     memory_limit: int = DEFAULT_LIMIT,
     scratch: Path | None = None,
     drop_name: str | None = None,
-    engine: Engine | None = None,
+    engine: Engine[Any] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Score a drop and publish the run under `output`.
@@ -134,7 +134,7 @@ def run_scoring(
     """
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
-    engine = engine or LocalEngine()
+    engine = LocalEngine() if engine is None else engine
     check_limits(*drift_limits)
     with watch.stage("model"):
         segmentation = load_segmentation(segments_file)

@@ -57,33 +57,39 @@ KEPT_COUNTS: Final = 32  # frames of some 10,000 rows that are then added up
 
 @dataclass
 class Population:
-    """The customers of a drop.
+    """What became of the customers of a drop, wherever those that are scored wait.
 
     Args:
-        customers: those that are scored, joined, with the columns of `find_probability`; by `id`.
+        scored: how many are.
         excluded: `id` and `reason` of the others; by `id`.
         excluded_by_reason: reason -> how many.
         fates: table -> its rows of scored and of excluded customers.
-        by_risk: the customers by `RISK_ORDER`.
     """
 
-    customers: Spool
+    scored: int
     excluded: Spool
     excluded_by_reason: dict[str, int]
     fates: dict[str, tuple[int, int]]
-    by_risk: Ordering
 
-    @property
-    def scored(self) -> int:
-        """How many customers are scored."""
-        return self.customers.height
+
+@dataclass
+class LocalPopulation(Population):
+    """The customers of a drop, here.
+
+    Args:
+        customers: those that are scored, joined, with the columns of `find_probability`; by `id`.
+        by_risk: the same by `RISK_ORDER`.
+    """
+
+    customers: Spool
+    by_risk: Ordering
 
 
 class ScoredRange(NamedTuple):
     """Some customers of a drop.
 
     Args:
-        customers: those that are scored, as in `Population`.
+        customers: those that are scored, as in `LocalPopulation`.
         excluded: `id` and `reason` of the others.
         fates: table -> rows of the former and of the latter.
     """
@@ -105,7 +111,7 @@ def score_range(tables: Mapping[str, pl.DataFrame], artifact: Artifact) -> Score
     return ScoredRange(customers, prepared.excluded, fates)
 
 
-def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Population:
+def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> LocalPopulation:
     """Join the tables of a drop and find the probability of each customer.
 
     Args:
@@ -139,11 +145,11 @@ def score_drop(reading: DropReading, artifact: Artifact, space: Scratch) -> Popu
     reading.clear()
     assert customers is not None  # noqa: S101 - there is at least one range
     told = {name: (of_scored, of_excluded) for name, (of_scored, of_excluded) in fates.items()}
-    return Population(customers, excluded, dict(reasons), told, by_risk)
+    return LocalPopulation(customers.height, excluded, dict(reasons), told, customers, by_risk)
 
 
 def find_cuts(
-    population: Population,
+    population: LocalPopulation,
     explainer: Explainer,
     thresholds: Thresholds,
     segmentation: Segmentation,
@@ -194,7 +200,7 @@ class Finished(NamedTuple):
     """Some customers of a run, completed; all frames with rows of customers have them in the same order.
 
     Args:
-        customers: as in `Population`.
+        customers: as in `LocalPopulation`.
         features: their feature frame.
         scored: their output frame.
         segments: of `count_segments`.
@@ -226,7 +232,7 @@ class Finisher:
         self.facts = FactsTally(self.artifact)
 
     def finish(self, customers: pl.DataFrame) -> Finished:
-        """Complete some customers of `Population.customers`; threads may do that at once. `add` then counts them."""
+        """Complete some customers, as they wait; threads may do that at once. `add` then counts them."""
         features = make_features(customers)
         scores = describe_scores(customers)
         ranked = customers.select(RANKS) if set(RANKS) <= set(customers.columns) else None
@@ -315,7 +321,7 @@ def contacts_spool(space: Scratch, segmentation: Segmentation) -> Spool:
 
 
 def write_tables(
-    folder: Path, population: Population, intake: Intake, finisher: Finisher, *, space: Scratch, rows: int
+    folder: Path, population: LocalPopulation, intake: Intake, finisher: Finisher, *, space: Scratch, rows: int
 ) -> Written:
     """Complete all customers and write the run's tables.
 

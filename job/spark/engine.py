@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -18,10 +18,10 @@ from job.intake.pieces import PIECE_BYTES, Survey, join_pieces
 from job.intake.table import FIRST_BYTES
 from job.report.facts import SAMPLE
 from job.scoring.campaign import budget_parts
-from job.scoring.cuts import RISK_ORDER, Cuts, last_ranks
+from job.scoring.cuts import Cuts, last_ranks
 from job.scoring.manifest import add_segments
 from job.scoring.population import EXCLUDED_SCHEMA, Population, Written, contacts_spool, write_lists
-from job.scoring.selection import Ordering, add_bins, find_last_reached, find_places
+from job.scoring.selection import add_bins, find_last_reached, find_places
 from job.scoring.tables import CsvTable
 from job.spark import work
 from job.spool import Spool
@@ -52,12 +52,7 @@ SCORED: Final = "scored.parquet"
 class SparkPopulation(Population):
     """The customers of a drop, in files. Args: ranges: of ids, in order."""
 
-    ranges: list[work.StoredRange] = field(default_factory=list)
-
-    @property
-    def scored(self) -> int:
-        """How many customers are scored."""
-        return sum(part.height for part in self.ranges)
+    ranges: list[work.StoredRange]
 
     @property
     def files(self) -> list[Path]:
@@ -131,7 +126,7 @@ class SparkEngine:
                 [Problem("--engine spark", told, f"{path}, which executors do not see") for path in unseen]
             )
 
-    def score(self, reading: DropReading, artifact: Artifact, space: Scratch) -> Population:
+    def score(self, reading: DropReading, artifact: Artifact, space: Scratch) -> SparkPopulation:
         """Find the probability of each customer; see `Engine`."""
         cuts = _range_starts([piece for _, _, piece in self._pieces], self._plan.range_rows)
         read = {name: work.emptied(table) for name, table in reading.read.items()}
@@ -150,12 +145,11 @@ class SparkEngine:
             _move(part.excluded, excluded)
             reasons.update(part.reasons)
             fates = {name: (own[0] + part.fates[name][0], own[1] + part.fates[name][1]) for name, own in fates.items()}
-        nobody = Spool(space, EXCLUDED_SCHEMA, "id")
-        return SparkPopulation(nobody, excluded, dict(reasons), fates, Ordering(space, RISK_ORDER), ranges)
+        return SparkPopulation(sum(part.height for part in ranges), excluded, dict(reasons), fates, ranges)
 
     def cut(
         self,
-        population: Population,
+        population: SparkPopulation,
         explainer: Explainer,
         artifact: Artifact,
         segmentation: Segmentation,
@@ -165,7 +159,7 @@ class SparkEngine:
         rows: int,  # noqa: ARG002 - ranges are small enough
     ) -> tuple[Cuts, Place | None]:
         """Find where the run is cut; see `Engine`."""
-        ranges, files = _own(population).ranges, _own(population).files
+        ranges, files = population.ranges, population.files
         count = population.scored
         by_risk = work.Order("risk", artifact, segmentation, campaign)
         bins = add_bins(part.risk for part in ranges)
@@ -188,10 +182,17 @@ class SparkEngine:
         return lambda bins: pl.concat(self._cluster.spread(work.FetchOrder(order, bins), files))
 
     def write(
-        self, folder: Path, population: Population, intake: Intake, finisher: Finisher, *, space: Scratch, rows: int
+        self,
+        folder: Path,
+        population: SparkPopulation,
+        intake: Intake,
+        finisher: Finisher,
+        *,
+        space: Scratch,
+        rows: int,
     ) -> Written:
         """Complete all customers and write them; see `Engine`. `scored.parquet` is a folder of parts by `id`."""
-        ranges, files = _own(population).ranges, _own(population).files
+        ranges, files = population.ranges, population.files
         finish = work.FinishRange(self._desk, finisher, rows, _hash_limit([part.hashes for part in ranges]))
         finished = self._cluster.spread(finish, files)
         contacts = contacts_spool(space, finisher.segmentation)
@@ -263,11 +264,6 @@ def _hash_limit(hashes: Sequence[pl.DataFrame]) -> int:
     total = pl.concat(hashes).group_by("bin").agg(pl.col("rows").sum()).sort("bin")
     enough = total.filter(pl.col("rows").cum_sum() >= SAMPLE)
     return int(enough["bin"][0]) if enough.height else work.HASH_BINS
-
-
-def _own(population: Population) -> SparkPopulation:
-    assert isinstance(population, SparkPopulation)  # noqa: S101 - this engine made it
-    return population
 
 
 def _read(path: Path) -> pl.DataFrame:

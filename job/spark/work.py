@@ -95,7 +95,7 @@ class StoredRange:
     """The customers of a range of ids, scored.
 
     Args:
-        customers: file of those that are scored; see `Population.customers`.
+        customers: file of those that are scored; see `LocalPopulation.customers`.
         height: how many they are.
         excluded: file of the others.
         reasons: why they are excluded -> how many.
