@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import polars as pl
 
 from job.errors import DropError, Problem, shorten
+from job.intake.parquet import ParquetProbe
 from job.intake.parts import read_parts
 from job.intake.table import REPAIRS_SCHEMA, Broken, TableIntake, add_broken, count_broken
 from job.intake.validate import concat_rejected, reject_rows
@@ -130,15 +131,16 @@ def read_drop(
 
     def attempt(name: str) -> TableIntake | DropError:
         try:
-            return read_parts(files[name], labelled=labelled, scratch=scratch, plan=plan)
+            return read_parts(files[name], labelled=labelled, scratch=scratch, plan=plan, probe=probe)
         except DropError as error:
             return error
 
-    for name, outcome in zip(TABLES, mapped(attempt, TABLES), strict=True):
-        if isinstance(outcome, DropError):
-            problems.extend(outcome.defects)
-        else:
-            read[name] = outcome
+    with ParquetProbe() as probe:
+        for name, outcome in zip(TABLES, mapped(attempt, TABLES), strict=True):
+            if isinstance(outcome, DropError):
+                problems.extend(outcome.defects)
+            else:
+                read[name] = outcome
     for file in files.values():
         file.check_unchanged()  # also while the others were read: all four must be of one delivery
     if problems:

@@ -1,8 +1,8 @@
-"""Read a Parquet file, once another process has shown that it can be read.
+"""Read Parquet files, once another process has shown that they can be read.
 
 Polars takes a damaged file at its word: it panics, or asks for so much memory that the process is aborted, and no
 exception tells. So a child process decodes everything first, with bounded memory (`job.intake.parquet_probe`); what
-breaks it is refused here.
+breaks it is refused here. It takes longer to start than to decode a small file, and so decodes all of a drop.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import polars as pl
 
@@ -20,6 +22,7 @@ from job.intake.lines import LINE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
     from job.intake.drop import TableFile
 
@@ -59,8 +62,75 @@ class ParquetTable(NamedTuple):
                 raise _not_whole(self.file, str(error)) from error
 
 
-def open_parquet(file: TableFile) -> ParquetTable:
+class ParquetProbe:
+    """A child process that decodes Parquet files one after the other; threads may ask at once.
+
+    It is started for the first file, and ended on leaving the block.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._end()
+
+    def describe(self, path: Path) -> dict[str, Any] | None:
+        """Return what the process found out of a file, None if it died of it.
+
+        One that has decoded others before may have died of what they left: then another one has the last word.
+
+        Raises:
+            AssertionError: it cannot be started.
+        """
+        with self._lock:
+            is_fresh = self._child is None
+            answer = self._ask(path)
+            return self._ask(path) if answer is None and not is_fresh else answer
+
+    def _ask(self, path: Path) -> dict[str, Any] | None:
+        if self._child is None:
+            command = [sys.executable, "-P", str(_PROBE)]
+            pipe = subprocess.PIPE
+            self._child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)  # noqa: S603 - our own
+        child = self._child
+        assert child.stdin and child.stdout and child.stderr  # noqa: PT018, S101 - for the type checker
+        with suppress(BrokenPipeError):
+            child.stdin.write(f"{json.dumps(str(path))}\n".encode())
+            child.stdin.flush()
+        try:
+            answer: dict[str, Any] = json.loads(child.stdout.readline())
+        except ValueError:  # it died, at most in the middle of the line
+            told = child.stderr.read()
+            self._end()
+            if b"ModuleNotFoundError" in told:
+                raise AssertionError(told.decode(errors="replace")) from None
+            return None
+        return answer
+
+    def _end(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
+                with suppress(BrokenPipeError):  # what it was told and did not read
+                    if stream is not None:
+                        stream.close()
+            self._child = None
+
+
+def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetTable:
     """Return the file's headings and height, once everything in it could be decoded.
+
+    Args:
+        file: the file.
+        probe: decodes it first; None starts one for this file alone.
 
     Raises:
         DropError: the file is damaged or cut, holds something that is neither a number nor text, or has more rows or
@@ -68,7 +138,13 @@ def open_parquet(file: TableFile) -> ParquetTable:
         DropIncompleteError: the file changed.
     """
     _check_magic(file)
-    answer = _probe(file)
+    with nullcontext(probe) if probe is not None else ParquetProbe() as asked:
+        answer = asked.describe(file.path)
+    file.check_unchanged()
+    if answer is None:
+        raise _not_whole(file, "one that cannot be decoded")
+    if "error" in answer:
+        raise _not_whole(file, answer["error"])
     problems = [
         Problem(file.name, "numbers or text", told, column=shorten(heading)) for heading, told in answer["nested"]
     ]
@@ -95,22 +171,6 @@ def _check_magic(file: TableFile) -> None:
         raise _not_whole(file, f"one that begins with {begin!r}")
     if end != _MAGIC:
         raise _not_whole(file, f"a cut one (it ends with {end!r})")
-
-
-def _probe(file: TableFile) -> dict[str, Any]:
-    """Return what the child process found out. Raises DropError when it failed or was killed."""
-    command = [sys.executable, "-P", str(_PROBE), str(file.path)]
-    child = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603 - our own
-    file.check_unchanged()
-    try:
-        answer: dict[str, Any] = json.loads(child.stdout)
-    except ValueError:
-        if child.returncode == 1 and b"ModuleNotFoundError" in child.stderr:
-            raise AssertionError(child.stderr.decode(errors="replace")) from None
-        raise _not_whole(file, "one that cannot be decoded") from None
-    if "error" in answer:
-        raise _not_whole(file, answer["error"])
-    return answer
 
 
 def _not_whole(file: TableFile, found: str) -> DropError:

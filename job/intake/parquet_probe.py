@@ -1,6 +1,7 @@
-"""A child process that decodes a whole Parquet file and prints what is in it, as JSON: it may die of a damaged one.
+"""A child process that decodes whole Parquet files and prints what is in them: it may die of a damaged one.
 
-Run as a script with one argument, the path. It imports nothing of ours, so that it runs wherever Python and Polars do.
+Run as a script that reads a path on each line, a JSON string, and answers each with a line of JSON. It imports nothing
+of ours, so that it runs wherever Python and Polars do.
 
 Prints:
     `rows`, `schema` (headings), `nested` (heading and dtype of what is neither a number nor text), `text` (headings of
@@ -13,15 +14,16 @@ import json
 import os
 import resource
 import sys
+from importlib import import_module
 from typing import Any
 
 FREE_BYTES = 1 << 30
 BYTES_PER_BYTE = 32  # of the file: what it may take to decode it piece by piece
 
 
-def bound_memory(path: str) -> None:
+def bound_memory(size: int) -> None:
     """Let this process have only as much memory as an honest file of this size needs."""
-    limit = FREE_BYTES + BYTES_PER_BYTE * os.path.getsize(path)  # noqa: PTH202 - saves importing pathlib
+    limit = FREE_BYTES + BYTES_PER_BYTE * size
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
@@ -51,6 +53,18 @@ def describe(path: str) -> dict[str, Any]:
     }
 
 
+def answer_all() -> None:
+    """Answer line by line, until there are no more; what it dies of, nobody need read."""
+    bound_memory(0)
+    import_module("polars")  # that it is not there must be heard
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    largest = 0
+    for line in sys.stdin:
+        path = json.loads(line)
+        largest = max(largest, os.path.getsize(path))  # noqa: PTH202 - saves importing pathlib
+        bound_memory(largest)  # what larger files took is kept for later ones
+        print(json.dumps(describe(path)), flush=True)  # noqa: T201 - this is its answer
+
+
 if __name__ == "__main__":
-    bound_memory(sys.argv[1])
-    print(json.dumps(describe(sys.argv[1])))  # noqa: T201 - this is its answer
+    answer_all()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from job.intake.drop import TableFile
+    from job.intake.parquet import ParquetProbe
     from job.memory import MemoryPlan
     from job.spool import Bound, Scratch
 
@@ -96,7 +97,12 @@ class PartedIntake(TableIntake):
 
 
 def read_parts(
-    file: TableFile, *, labelled: bool, scratch: Scratch | None = None, plan: MemoryPlan | None = None
+    file: TableFile,
+    *,
+    labelled: bool,
+    scratch: Scratch | None = None,
+    plan: MemoryPlan | None = None,
+    probe: ParquetProbe | None = None,
 ) -> TableIntake:
     """Read a table of a drop, of one file or of many. Arguments and errors are those of `read_table`.
 
@@ -104,7 +110,10 @@ def read_parts(
     """
     is_one_of_many = bool(file.parts)
     return take_parts(
-        file, lambda part: read_table(part, labelled=labelled, scratch=scratch, plan=plan, may_be_empty=is_one_of_many)
+        file,
+        lambda part: read_table(
+            part, labelled=labelled, scratch=scratch, plan=plan, probe=probe, may_be_empty=is_one_of_many
+        ),
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from job.intake.dialect import Dialect
-    from job.intake.parquet import ParquetTable
+    from job.intake.parquet import ParquetProbe, ParquetTable
     from schemas.vocabulary import Heading, Words
 
 REPAIRS_SCHEMA: Final = pl.Schema(
@@ -113,6 +113,7 @@ def read_table(
     labelled: bool,
     scratch: Scratch | None = None,
     plan: MemoryPlan | None = None,
+    probe: ParquetProbe | None = None,
     may_be_empty: bool = False,
 ) -> TableIntake:
     """Read one file of a drop: recognise how it is written, repair words, parse numbers, check each row by itself.
@@ -122,6 +123,7 @@ def read_table(
         labelled: whether the label column must be there; otherwise rows are accepted whatever it says.
         scratch: where the rows wait; None is in memory.
         plan: how much is read at a time.
+        probe: decodes Parquet files first; None starts one for this file alone.
         may_be_empty: it is one of many, and need not have a row.
 
     Raises:
@@ -131,7 +133,10 @@ def read_table(
     """
     scratch, plan = scratch or Scratch(), plan or MemoryPlan()
     try:
-        rows, facts = (_read_parquet if file.file_format == "parquet" else _read_csv)(file, labelled, scratch, plan)
+        if file.file_format == "parquet":
+            rows, facts = _read_parquet(file, labelled, scratch, plan, probe)
+        else:
+            rows, facts = _read_csv(file, labelled, scratch, plan)
     except DropError:
         file.check_unchanged()  # if somebody still writes it, that is what is wrong
         raise
@@ -166,10 +171,11 @@ def _read_parquet(
     labelled: bool,  # noqa: FBT001 - as in its twin
     scratch: Scratch,
     plan: MemoryPlan,
+    probe: ParquetProbe | None,
 ) -> tuple[Rows, dict[str, object]]:
     """Take all rows of a Parquet file; return what it is."""
     digest = hash_file(file)
-    parquet = open_parquet(file)
+    parquet = open_parquet(file, probe)
     columns = match_headings(file.name, parquet.headings, file.table, labelled=labelled)
     rows = Rows(file, labelled, columns, scratch)
     for count, batch in enumerate(parquet.batches(plan.batch_rows)):

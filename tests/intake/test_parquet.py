@@ -1,4 +1,4 @@
-"""Parquet: a process is started for each file, so there are few tests with many columns each."""
+"""Parquet: each test starts a process, so there are few of them with many columns each."""
 
 import io
 from datetime import date
@@ -11,7 +11,9 @@ from polars.testing import assert_frame_equal
 
 from job.errors import DropError
 from job.intake import parquet as parquet_module
-from job.intake.parquet import open_parquet
+from job.intake.accept import read_drop
+from job.intake.drop import wait_for_files
+from job.intake.parquet import ParquetProbe, open_parquet
 from job.intake.table import TableIntake, read_table
 from job.memory import MemoryPlan
 from tests.intake.drops import frame, make_drop
@@ -123,7 +125,7 @@ def parquet_bytes() -> bytearray:
 
 
 def test_cut_or_no_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet_module, "_probe", lambda _: pytest.fail("no process is needed"))
+    monkeypatch.setattr(ParquetProbe, "describe", lambda *_: pytest.fail("no process is needed"))
     path = tmp_path / "money.parquet"
     whole = parquet_bytes()
     for size in range(9, len(whole) - 1, 7):
@@ -168,3 +170,47 @@ def test_process_that_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     script.write_text("import nothing_of_that_name")
     with pytest.raises(AssertionError, match="nothing_of_that_name"):
         open_parquet(table_file(path))
+
+
+def test_one_process_decodes_all_files_until_one_breaks_it(tmp_path: Path) -> None:
+    whole, damaged = tmp_path / "money.parquet", tmp_path / "damaged" / "money.parquet"
+    damaged.parent.mkdir()
+    whole.write_bytes(parquet_bytes())
+    damaged.write_bytes(damages()[1])
+    with ParquetProbe() as probe:
+        first = open_parquet(table_file(whole), probe)
+        process = probe._child
+        assert open_parquet(table_file(whole), probe) == first
+        assert probe._child is process
+        with pytest.raises(DropError, match="expected a whole Parquet file"):
+            open_parquet(table_file(damaged), probe)
+        assert open_parquet(table_file(whole), probe) == first
+        process = probe._child
+        assert process is not None
+        assert process.poll() is None
+    assert process.returncode is not None
+    assert probe._child is None
+
+
+def test_a_process_that_dies_of_what_others_left_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = '{"rows": 8, "schema": ["id"], "nested": [], "text": [], "longest": {}}'
+    script = tmp_path / "tires.py"
+    script.write_text(f"import os; input(); print('{answer}', flush=True); input(); print('{answer[:9]}'); os.abort()")
+    monkeypatch.setattr(parquet_module, "_PROBE", script)
+    path = tmp_path / "money.parquet"
+    path.write_bytes(parquet_bytes())
+    with ParquetProbe() as probe:
+        heights = [open_parquet(table_file(path), probe).height for _ in range(3)]
+    assert heights == [8, 8, 8]
+
+
+def test_a_drop_of_parquet_files_starts_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, rows in make_drop(20).items():
+        frame(rows).write_parquet(tmp_path / f"{name}.parquet")
+    started = []
+    popen = parquet_module.subprocess.Popen
+    monkeypatch.setattr(
+        parquet_module.subprocess, "Popen", lambda *args, **kw: started.append(args) or popen(*args, **kw)
+    )
+    read_drop(wait_for_files(tmp_path, minutes=0, settle_seconds=0), labelled=False)
+    assert len(started) == 1
