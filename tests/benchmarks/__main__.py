@@ -13,7 +13,7 @@ from tests.benchmarks.machine import describe_machine, describe_versions
 from tests.benchmarks.measure import CommandError
 from tests.benchmarks.results import as_json, as_page, as_text
 from tests.benchmarks.session import LIMIT, YARDSTICKS, Case, Result, rounds_for, run_case
-from tests.benchmarks.workshop import ROOT, SHAPES, Workshop
+from tests.benchmarks.workshop import SHAPES, Workshop
 
 SIZES = "1300,100000,1000000,10000000"
 LARGEST = 30_000_000
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
         (options.page or folder / "results.md").write_text(as_page(found, machine, versions), encoding="utf-8")
 
     try:
-        versions = describe_versions(ROOT, workshop.python("benchmark"))
+        versions = describe_versions(workshop.python("benchmark"))
         for case in cases:
             rounds = options.rounds or rounds_for(case.customers)
             results.append(

@@ -33,23 +33,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def describe_versions(root: Path, python: Path) -> dict[str, str]:
-    """Return the versions of the job and of the libraries.
-
-    Args:
-        root: of the project.
-        python: of an environment with all libraries.
-    """
+def describe_versions(python: Path) -> dict[str, str]:
+    """Return the versions of Python and of the libraries. Args: python: of an environment with all of them."""
     code = (
         "import importlib.metadata as m, platform\nprint('python', platform.python_version())\n"
         f"for name in {LIBRARIES}:\n    print(name, m.version(name))"
     )
     printed = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout
-    versions = dict(line.split(" ", 1) for line in printed.splitlines())
-    return {"job": _commit(root), **versions}
+    return dict(line.split(" ", 1) for line in printed.splitlines())
 
 
-def _commit(root: Path) -> str:
+def commit_of(root: Path) -> str:
+    """Return the project's commit, and whether files were changed since."""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

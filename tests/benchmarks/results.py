@@ -187,7 +187,7 @@ def as_page(results: Sequence[Result], machine: Mapping[str, str], versions: Map
     if rows := target_rows(results):
         lines += ["", "## Targets", "", *_table(TARGET_HEADINGS, rows)]
     for result in results:
-        lines += ["", f"## {result.case}", "", f"Rounds: {_rounds(result)}. Begun: {result.when}."]
+        lines += ["", f"## {result.case}", "", f"Rounds: {_rounds(result)}. Begun: {result.when}, job {result.commit}."]
         for title, headings, rows_of in SECTIONS:
             if rows := rows_of(result):
                 lines += ["", *([f"{title}:", ""] if title else []), *_table(headings, rows)]

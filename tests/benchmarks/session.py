@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks.machine import cores, now
+from tests.benchmarks.machine import commit_of, cores, now
 from tests.benchmarks.measure import CommandError, Measurement, measure, stages_of, written_bytes
 from tests.benchmarks.workshop import BLOCK_CUSTOMERS, ROOT, SCRIPTS, Workshop, environment
 
@@ -133,6 +133,7 @@ class Result:
         failures: yardstick -> why it has fewer.
         comparisons: yardstick -> how its scores differ from the job's; see `yardsticks.compare`.
         when: it was begun.
+        commit: of the job.
     """
 
     case: Case
@@ -140,12 +141,13 @@ class Result:
     failures: dict[str, str] = field(default_factory=dict)
     comparisons: dict[str, dict[str, float]] = field(default_factory=dict)
     when: str = ""
+    commit: str = "unknown"
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Result:
         """Return what `results.as_json` wrote of a case."""
         rounds = {name: [Measurement(**cost) for cost in costs] for name, costs in plain["rounds"].items()}
-        return cls(Case(**plain["case"]), rounds, plain["failures"], plain["comparisons"], plain["when"])
+        return cls(**{**plain, "case": Case(**plain["case"]), "rounds": rounds})
 
 
 def rounds_for(customers: int) -> int:
@@ -173,7 +175,7 @@ def run_case(
     Raises:
         CommandError: something that is not measured fails, or DuckDB's probabilities are not the job's.
     """
-    result = Result(case, when=now())
+    result = Result(case, when=now(), commit=commit_of(ROOT))
     out = workshop.folder / "out"
     logs = workshop.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ def result() -> Result:
             "duckdb": {"both": 9_890_000, "only_ours": 0, "only_theirs": 10, "difference": 2e-15, "correlation": 1.0}
         },
         when="2026-11-22 05:01 UTC",
+        commit="0123456789ab",
     )
 
 
@@ -63,7 +64,7 @@ def test_the_tables(result: Result) -> None:
 def test_the_page_says_where_and_when(result: Result) -> None:
     page = as_page([result], {"when": "2026-11-22 05:00 UTC", "cores": "2"}, {"polars": "2.1.0"})
     assert "| when | 2026-11-22 05:00 UTC |\n| cores | 2 |\n| polars | 2.1.0 |\n" in page
-    assert "## 10,000,000 customers, sorted\n\nRounds: 3. Begun: 2026-11-22 05:01 UTC.\n" in page
+    assert "## 10,000,000 customers, sorted\n\nRounds: 3. Begun: 2026-11-22 05:01 UTC, job 0123456789ab.\n" in page
     assert "| I/O floor | 20.00 | 10.00 | 40.00 | 40.00 | 100 | 5.0 | 1.00 |\n" in page
     assert "\npandas failed: `exit code -9: `\n" in page
 
