@@ -125,7 +125,7 @@ def make_features(customers: pl.DataFrame) -> pl.DataFrame:
 
 
 @cache
-def feature_columns() -> list[pl.Expr]:
+def feature_columns() -> tuple[pl.Expr, ...]:
     """Return the expressions that turn a joined customer into the feature frame, in its order.
 
     Changes of revenue are relative (this month / an earlier one - 1), because baskets differ in size. A scored customer
@@ -140,10 +140,10 @@ def feature_columns() -> list[pl.Expr]:
         "revenue_change_2_months": current / before - 1,
     }
     words = {feature.name for feature in CATEGORICAL_FEATURES}
-    return [
+    return tuple(
         pl.col(name) if name in words else derived.get(name, pl.col(name)).cast(pl.Float64).alias(name)
         for name in FEATURE_NAMES
-    ]
+    )
 
 
 def _by_id(rows: pl.DataFrame) -> pl.DataFrame:

@@ -152,15 +152,17 @@ def _ranking_steps(names: tuple[str, ...]) -> list[list[pl.Expr]]:
     for rank in RANKS:
         largest = pl.max_horizontal(names)
         steps.append([pl.when(largest > 0).then(largest).alias("_largest")])
-        is_largest = (pl.col(name) == pl.col("_largest") for name in names)
-        found = (pl.when(own).then(pl.lit(place, pl.UInt8)) for place, own in enumerate(is_largest))
-        steps.append([pl.coalesce(found).alias(rank)])
+        found = pl.coalesce(
+            pl.when(pl.col(name) == pl.col("_largest")).then(pl.lit(place, pl.UInt8))
+            for place, name in enumerate(names)
+        )
+        steps.append([found.alias(rank)])
         if rank != RANKS[-1]:
-            left = (
+            left = [
                 pl.when(pl.col(rank) == place).then(0.0).otherwise(pl.col(name)).alias(name)
                 for place, name in enumerate(names)
-            )
-            steps.append(list(left))
+            ]
+            steps.append(left)
     return steps
 
 
