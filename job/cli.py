@@ -17,9 +17,9 @@ from job.invocation import Invocation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from job.intake.accept import Limits
+    from job.intake.reconcile import Limits
     from job.logs import Log
-    from job.spark.engine import SparkEngine
+    from job.spark.executor import SparkExecutor
     from job.storage.run import Place
 
 SETTINGS: dict[str, Any] = {"max_content_width": 100}
@@ -297,7 +297,7 @@ def score(
         click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)
     if (engine == "spark") != (spark_remote is not None):
         raise SettingsError("--engine spark and --spark-remote go together")
-    with _spark_engine(spark_remote) as chosen_engine:
+    with _spark_executor(spark_remote) as executor:
         published = score_places(
             drop,
             output,
@@ -315,7 +315,7 @@ def score(
             drift_limits=(drift_warn, drift_stop),
             force=force,
             keep_runs=keep_runs,
-            engine=chosen_engine,
+            executor=executor,
             progress=call.enter_stage,
         )
     outcome = published.outcome
@@ -332,17 +332,17 @@ def score(
 
 
 @contextmanager
-def _spark_engine(remote: str | None) -> Iterator[SparkEngine | None]:
-    """Give the engine for a Spark Connect endpoint, None without one."""
+def _spark_executor(remote: str | None) -> Iterator[SparkExecutor | None]:
+    """Give the executor for a Spark Connect endpoint, None without one."""
     if remote is None:
         yield None
         return
-    from job.spark.engine import SparkEngine  # noqa: PLC0415 - an extra
+    from job.spark.executor import SparkExecutor  # noqa: PLC0415 - an extra
     from job.spark.session import Cluster  # noqa: PLC0415
 
     cluster = Cluster(remote)
     try:
-        yield SparkEngine(cluster)
+        yield SparkExecutor(cluster)
     finally:
         cluster.close()
 
@@ -374,12 +374,12 @@ def validate(
     from job.intake.drop import wait_for_files  # noqa: PLC0415
     from job.intake.summary import describe_intake, summarise_intake  # noqa: PLC0415
     from job.storage.run import delivered  # noqa: PLC0415
-    from job.survey import survey_files  # noqa: PLC0415
+    from job.validate import validate_drop  # noqa: PLC0415
 
     try:
         with delivered(drop, minutes=wait, settle_seconds=settle) as delivery:
             files = wait_for_files(delivery.folder, minutes=delivery.minutes, settle_seconds=settle)
-            intake, excluded = survey_files(files, labelled=labelled, limits=_limits(max_rejected, max_unknown))
+            intake, excluded = validate_drop(files, labelled=labelled, limits=_limits(max_rejected, max_unknown))
     except JobError as error:
         if as_json:
             _print_json({"exit_code": error.exit_code, "problems": list(error.problems)})
@@ -627,7 +627,7 @@ def _how_to_draw(missing: list[str]) -> str:
 
 
 def _limits(max_rejected: float, max_unknown: float) -> Limits:
-    from job.intake.accept import Limits  # noqa: PLC0415
+    from job.intake.reconcile import Limits  # noqa: PLC0415
 
     return Limits(rejected=max_rejected, unknown=max_unknown)
 

@@ -72,6 +72,10 @@ class JobError(Exception):
         self.defects: tuple[str | Problem, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
 
+    def __reduce__(self) -> tuple[type[JobError], tuple[tuple[str | Problem, ...]]]:
+        """Let it be sent to another process."""
+        return (type(self), (self.defects,))
+
     @property
     def problems(self) -> tuple[str, ...]:
         """One line for each problem, as printed."""

@@ -19,6 +19,8 @@ class MemoryPlan(NamedTuple):
         block_bytes: read from a text file at a time.
         batch_rows: read from a Parquet file at a time.
         range_rows: of the four tables together, joined and scored at a time.
+        piece_bytes: of a text file that are read by one worker.
+        piece_rows: of a Parquet file, the same.
         kept_bytes: may wait in memory before rows go to disk.
         run_bytes: of one table that go there together.
     """
@@ -26,6 +28,8 @@ class MemoryPlan(NamedTuple):
     block_bytes: int = 8 * MIB
     batch_rows: int = 100_000
     range_rows: int = 700_000
+    piece_bytes: int = 32 * MIB
+    piece_rows: int = 400_000
     kept_bytes: int = 64 * MIB
     run_bytes: int = RUN_BYTES
 
@@ -43,6 +47,8 @@ def plan_memory(limit: int) -> MemoryPlan:
         block_bytes=int(full.block_bytes * share),
         batch_rows=int(full.batch_rows * share),
         range_rows=int(full.range_rows * share),
+        piece_bytes=int(full.piece_bytes * share),
+        piece_rows=int(full.piece_rows * share),
         kept_bytes=int(full.kept_bytes * share),
         run_bytes=int(full.run_bytes * share),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import Artifact, default_folder, load_artifact
 from job.sample import write_drop
 

@@ -89,8 +89,8 @@ def test_score_publishes_a_whole_run(small_drop: Path, tmp_path: Path) -> None:
         "rejected": 0,
     }
     for rows in manifest["rows"].values():
-        assert rows["rows_in"] == rows["used"] + rows["repaired"] + rows["rejected"] + rows["dropped"]
-        assert rows["used"] + rows["repaired"] == rows["scored"] + rows["excluded"]
+        assert rows["rows_in"] == rows["as_delivered"] + rows["repaired"] + rows["rejected"] + rows["dropped"]
+        assert rows["as_delivered"] + rows["repaired"] == rows["scored"] + rows["excluded"]
     frame = scored(tmp_path)
     assert tuple(frame.columns) == SCORED_COLUMNS
     assert frame["id"].is_sorted()

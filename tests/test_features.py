@@ -18,8 +18,8 @@ from job.features import (
     make_features,
     split_customers,
 )
-from job.intake.accept import Limits, accept_drop
 from job.intake.drop import find_files
+from job.intake.reconcile import Limits, accept_drop
 from schemas.checks import FEATURE_SCHEMA
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 from schemas.vocabulary import MARKET_FILE

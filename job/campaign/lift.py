@@ -34,7 +34,7 @@ from schemas.vocabulary import DECLINED, MARKET_FILE, PERIODS_OF_MINUTES, PERIOD
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from job.intake.accept import Intake
+    from job.intake.reconcile import Intake
 
 LEVEL: Final = 0.05
 RESAMPLES: Final = 1999

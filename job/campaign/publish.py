@@ -14,8 +14,8 @@ from job.campaign.page import render_page
 from job.campaign.run import load_run, offer_costs, segment_titles
 from job.campaign.statistics import POWER
 from job.errors import DropError, OutputError, Problem, SettingsError
-from job.intake.accept import accept_drop
 from job.intake.drop import all_files, hash_file, wait_for_files
+from job.intake.reconcile import accept_drop
 from job.rounding import rounded
 from schemas.scored import PROFIT_MONTHS
 from schemas.vocabulary import MARKET_FILE
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.campaign.run import PublishedRun
-    from job.intake.accept import Intake, Limits
     from job.intake.drop import TableFile
+    from job.intake.reconcile import Intake, Limits
 
 FOLDER: Final = "lift"
 JSON: Final = "lift.json"

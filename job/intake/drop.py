@@ -98,6 +98,10 @@ class TableFile(NamedTuple):
             self.check_unchanged()
             raise _unreadable(self.name, error) from error
 
+    def absolute(self) -> TableFile:
+        """Return the same file under a path that holds for other processes, too."""
+        return self._replace(path=self.path.absolute(), parts=tuple(part.absolute() for part in self.parts))
+
     def check_unchanged(self) -> None:
         """Raise DropIncompleteError if the file is no longer what was found: somebody is still writing it."""
         try:

@@ -50,13 +50,12 @@ class ParquetTable(NamedTuple):
     height: int
 
     def batches(self, rows: int, first: int = 0, stop: int | None = None) -> Iterator[pl.DataFrame]:
-        """Yield its rows, or those from `first` to below `stop`, as text by heading, up to so many at a time."""
+        """Yield its rows, or those from `first` to below `stop`, by heading, up to so many at a time."""
         scan = pl.scan_parquet(self.file.path, glob=False, hive_partitioning=False)
-        text = scan.select(pl.all().cast(pl.String))
         stop = self.height if stop is None else min(stop, self.height)
         for start in range(first, stop, rows):
             try:
-                yield text.slice(start, min(rows, stop - start)).collect()
+                yield scan.slice(start, min(rows, stop - start)).collect()
             except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
                 self.file.check_unchanged()
                 raise _not_whole(self.file, str(error)) from error

@@ -1,128 +1,204 @@
-"""Most rows are plain: their fields need no undoing of quotes, their words are known, their numbers just numbers.
+"""Most rows are plain: Polars parses their fields to the columns' dtypes at once, and their words are known.
 
-Such rows are split, read and judged by whole columns, some ten times as fast as the careful way, which all other rows
-take. Whatever is taken for plain here would come out the same there; what is in the least doubt is not taken.
+Whatever is taken for plain here would come out the same the careful way (`job.intake.careful`), which all other rows
+take; what is in the least doubt is not taken. What the parser takes too kindly is looked for: see `_odd_lines`.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
+from job.intake.counts import RowCounts
 from job.intake.lines import LINE_LIMIT
 from job.rounding import with_one_zero
-from schemas.raw import DTYPES, keeps_rules
-from schemas.vocabulary import Kind, Words
+from schemas.raw import DTYPES, accepted_dtype, keeps_rules
+from schemas.vocabulary import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from schemas.vocabulary import Heading
+    from job.intake.careful import Spellings
+    from job.intake.plan import FilePlan
+    from schemas.vocabulary import Words
 
-_LONE_RETURN: Final = re.compile(rb"\r[^\n]")  # of a block that ends with a line feed
+LINE_END: Final = b"\n"
+EXACT_FLOATS: Final = 2**53  # below it, each whole number has a float of its own
 _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
 
-def split_plain(block: bytes, columns: Sequence[str], separator: str) -> tuple[pl.DataFrame, str] | None:
-    """Return the fields of a block of lines and their line end, or None if not all lines are plain ones.
+class Plain(NamedTuple):
+    """Rows whose fields were parsed at once.
 
     Args:
-        block: whole lines in UTF-8.
-        columns: the names of the fields.
-        separator: between the fields.
-
-    Returns:
-        One String column per field, one row per line; `CRLF` or `LF` as it stands in the block.
+        accepted: the plain ones among them, as `accepted_schema`, by row.
+        doubtful: for each row whether the careful way must judge it; None if none must be.
+        counts: of the accepted rows.
     """
-    # Its first byte is in no Russian text, and is found ten times as fast as the whole.
-    is_readable = _UNREADABLE[:1] not in block or _UNREADABLE not in block
-    if b'"' in block or not is_readable or not block.endswith(b"\n"):
-        return None
-    try:
-        fields = pl.read_csv(
-            block,
-            has_header=False,
-            schema=dict.fromkeys(columns, pl.String()),
-            separator=separator,
-            quote_char=None,
-            empty_string_is_null=False,
-        )
-    except pl.exceptions.PolarsError:  # a line with more fields, or what is not UTF-8
-        return None
-    lengths = fields.lazy().select(pl.all().str.len_bytes())
-    longest, read = (
-        lengths.select(
-            pl.max_horizontal(pl.all().max()).alias("longest"), pl.sum_horizontal(pl.all().sum()).alias("sum")
-        )
-        .collect()
-        .row(0)
-    )
-    # Polars fills short lines up, and drops a carriage return at the end of any field. Every byte must be accounted
-    # for: a separator or line feed after each field, and either a carriage return at the end of each line or none.
-    left = len(block) - read - fields.width * fields.height
-    if longest > LINE_LIMIT // fields.width or left not in (0, fields.height):
-        return None
-    if _LONE_RETURN.search(block) if left else b"\r" in block:
-        return None
-    return fields, "\r\n" if left else "\n"
+
+    accepted: pl.DataFrame
+    doubtful: pl.Series | None
+    counts: RowCounts
 
 
-class Judged(NamedTuple):
-    """Rows that were looked at.
+class Block(NamedTuple):
+    """A block of whole lines whose fields were parsed.
 
     Args:
-        typed: the table's columns of the plain rows, in ASCII with their dtypes.
-        is_plain: for each row that was looked at, whether it is one of them.
-        repaired: for each plain row, whether a word of it was.
-        repairs: (column, as delivered) -> plain rows with a misspelling that was known.
+        typed: see `judge_typed`.
+        odd: for each line whether the parser may have taken it too kindly.
+        lines: the lines, without their ends.
+        line_end: as it stands at the end of each line.
     """
 
     typed: pl.DataFrame
-    is_plain: pl.Series
-    repaired: pl.Series
-    repairs: Mapping[tuple[str, str], int]
+    odd: pl.Series
+    lines: pl.Series
+    line_end: str
 
 
-def judge_plain(
-    raw: pl.DataFrame,
-    headings: Sequence[Heading],
-    *,
-    texts: Collection[str],
-    decimal_mark: str | None,
-    spellings: Mapping[str, Mapping[str, str]],
-) -> Judged:
-    """Read the plain ones among rows of text.
+def parse_block(block: bytes, plan: FilePlan) -> Block | None:
+    """Parse the fields of a block of whole lines in UTF-8, or return None if not all lines can be told apart."""
+    dialect = plan.dialect
+    assert dialect is not None  # noqa: S101 - of a text file
+    if not block.endswith(LINE_END) or b"\0" in block:
+        return None
+    dtypes = {name: _read_as(name, plan) for name in plan.columns}
+    try:
+        lines = pl.read_csv(
+            block,
+            has_header=False,
+            schema={"line": pl.String()},
+            separator="\0",
+            quote_char=None,
+            empty_string_is_null=False,
+        ).to_series()
+        typed = pl.read_csv(
+            block,
+            has_header=False,
+            schema=dtypes,
+            separator=dialect.separator,
+            quote_char=None,
+            ignore_errors=True,
+            decimal_comma=plan.style.decimal_mark == ",",
+        )
+    except pl.exceptions.PolarsError:  # a line with more fields, a first one with fewer, or what is not UTF-8
+        return None
+    line_end = _line_end(block, lines)
+    if line_end is None or typed.height != lines.len():
+        return None
+    return Block(typed, _odd_lines(block, lines, plan), lines, line_end)
+
+
+def _line_end(block: bytes, lines: pl.Series) -> str | None:
+    """Return how each line ends, None if they do not all end alike. A carriage return is the end of a line, too."""
+    lengths = lines.str.len_bytes()
+    if (lengths.max() or 0) > LINE_LIMIT:  # type: ignore[operator] # a number
+        return None
+    stripped = len(block) - lengths.sum() - lines.len()
+    if not stripped:
+        return None if b"\r" in block else "\n"
+    return "\r\n" if stripped == lines.len() == block.count(b"\r") else None
+
+
+def _odd_lines(block: bytes, lines: pl.Series, plan: FilePlan) -> pl.Series:
+    """Return which lines the parser may have taken too kindly: it knows neither quotes nor text that cannot be read,
+    and takes identifiers with leading zeros, signs and blanks, and points beside decimal commas.
+    """  # noqa: D205 - one sentence
+    odd = lines < "1" if plan.columns[0] == "id" else lines == ""
+    searched = [b'"', _UNREADABLE, *([b"."] if plan.style.decimal_mark == "," else [])]
+    for text in searched:
+        if text[:1] in block and text in block:  # one byte is found ten times as fast as several
+            odd |= lines.str.contains(text.decode(), literal=True)
+    return odd
+
+
+def _read_as(name: str, plan: FilePlan) -> pl.DataType:
+    heading = plan.file.table.heading(name)
+    if heading.words is not None or (heading.kind is Kind.IDENTIFIER and plan.columns[0] != name):
+        return pl.String()
+    return accepted_dtype(heading)
+
+
+def parse_batch(batch: pl.DataFrame, plan: FilePlan) -> pl.DataFrame:
+    """Return some rows of a Parquet file as for `judge_typed`. Args: batch: the columns by their ASCII names."""
+    columns = []
+    for name in plan.columns:
+        heading, column, dtype = plan.file.table.heading(name), pl.col(name), batch.schema[name]
+        if heading.words is not None:
+            columns.append(column.cast(pl.String))
+        elif dtype.is_integer() or (dtype == pl.Float64 and heading.kind is Kind.NUMBER):
+            columns.append(column.cast(accepted_dtype(heading), strict=False))
+        elif dtype == pl.Float64:
+            whole = pl.when((column == column.floor()) & (column.abs() < EXACT_FLOATS)).then(column)
+            columns.append(whole.cast(accepted_dtype(heading), strict=False))
+        else:
+            columns.append(_number(column.cast(pl.String), heading.kind, plan.style.decimal_mark or "."))
+    return batch.select(columns)
+
+
+def _number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
+    """Return a number, null where the text is anything but a plain one."""
+    if kind is Kind.WHOLE:
+        return text.cast(pl.Int32, strict=False)
+    if kind is Kind.IDENTIFIER:
+        # A leading zero and both signs sort before 1.
+        return pl.when(text >= "1").then(text.cast(DTYPES[kind], strict=False))
+    if decimal_mark != ".":
+        text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(decimal_mark, ".", literal=True))
+    return text.cast(DTYPES[kind], strict=False)
+
+
+def judge_typed(
+    typed: pl.DataFrame, rows: pl.Series, plan: FilePlan, spellings: Spellings, *, odd: pl.Series | None = None
+) -> Plain:
+    """Accept the plain ones among rows whose fields were parsed.
 
     Args:
-        raw: the columns by their ASCII names, as delivered (String, not trimmed).
-        headings: the columns to read.
-        texts: the columns whose decimal mark is the file's; in others it is a point.
-        decimal_mark: of the file; None as long as no number has shown one.
-        spellings: column -> word as delivered -> right spelling, of all words seen so far.
+        typed: the columns by their ASCII names, numbers with their dtypes (an identifier may be text), words as text;
+            null where there was nothing or no such value.
+        rows: their numbers.
+        plan: of their file.
+        spellings: of words that the careful way has seen.
+        odd: for each row whether it is not plain, whatever its values are.
     """
-    words = {h.name: _Coded.of(h.words, spellings.get(h.name, {})) for h in headings if h.words is not None}
-    read = raw.lazy().select(
-        words[h.name].code(pl.col(h.name))
-        if h.words is not None
-        else _number(pl.col(h.name), h.kind, decimal_mark if h.name in texts else ".")
-        for h in headings
-    )
-    found = read.with_columns(_is_plain=pl.all_horizontal(keeps_rules(heading) for heading in headings)).collect()
-    is_plain = found["_is_plain"]
-    codes = found.drop("_is_plain") if is_plain.all() else found.filter("_is_plain").drop("_is_plain")
-    typed = codes.with_columns(coded.name_of(codes[name]) for name, coded in words.items())
-    repairs: dict[tuple[str, str], int] = {}
-    repaired = pl.repeat(value=False, n=typed.height, dtype=pl.Boolean, eager=True)
+    words = {h.name: _Coded.of(h.words, spellings.get(h.name, {})) for h in plan.headings if h.words is not None}
+    label = plan.label
+    columns, checks = [], [keeps_rules(heading) for heading in plan.headings]
+    for heading in plan.headings:
+        column = pl.col(heading.name)
+        if heading.words is not None:
+            columns.append(words[heading.name].code(column))
+        elif heading.kind is Kind.NUMBER:
+            columns.append(pl.when(column.is_finite()).then(with_one_zero(column)))
+        elif typed.schema[heading.name] == pl.String:
+            columns.append(_number(column, heading.kind, "."))
+        else:
+            columns.append(column)
+    if label is not None and label.words is not None:
+        words[label.name] = _Coded.of(label.words, {})
+        columns.append(words[label.name].code(pl.col(label.name)))
+        checks.append(pl.col(label.name).is_not_null())
+    found = typed.lazy().select(columns).with_columns(_is_plain=pl.all_horizontal(checks)).collect()
+    is_plain = found["_is_plain"] if odd is None else found["_is_plain"] & ~odd
+    all_plain = bool(is_plain.all())
+    codes = found.drop("_is_plain") if all_plain else found.filter(is_plain).drop("_is_plain")
+    repaired = pl.repeat(value=False, n=codes.height, dtype=pl.Boolean, eager=True)
+    repairs: dict[tuple[str, str, str], int] = {}
     for name, coded in words.items():
-        if coded.wrong:
-            is_wrong = codes[name] >= coded.first_wrong
-            if is_wrong.any():
-                repaired = repaired | is_wrong
-                for code, count in codes[name].filter(is_wrong).value_counts().iter_rows():
-                    repairs[name, coded.wrong[code - coded.first_wrong]] = count
-    return Judged(typed, is_plain, repaired.alias("repaired"), repairs)
+        is_wrong = codes[name] >= coded.first_wrong if coded.wrong and (label is None or name != label.name) else None
+        if is_wrong is not None and is_wrong.any():
+            repaired = repaired | is_wrong
+            delivered = plan.file.table.heading(name).delivered
+            for code, count in codes[name].filter(is_wrong).value_counts().iter_rows():
+                wrong, right = coded.wrong[code - coded.first_wrong]
+                repairs[delivered, wrong, right] = count
+    kept = rows if all_plain else rows.filter(is_plain)
+    accepted = codes.with_columns(coded.name_of(codes[name]) for name, coded in words.items())
+    accepted = accepted.insert_column(0, repaired.alias("repaired")).insert_column(0, kept.cast(pl.UInt32).alias("row"))
+    counts = RowCounts(rows=accepted.height, last_accepted=kept[-1] if kept.len() else 0, repairs=repairs)
+    return Plain(accepted, None if all_plain else ~is_plain, counts)
 
 
 class _Coded(NamedTuple):
@@ -131,37 +207,18 @@ class _Coded(NamedTuple):
     spelled: pl.Enum
     names: pl.Series
     first_wrong: int
-    wrong: tuple[str, ...]
+    wrong: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, words: Words, spelling: Mapping[str, str]) -> _Coded:
         known = {**words.misspellings, **spelling}
-        wrong = tuple(value for value, right in known.items() if value != right)[: 255 - len(words.values)]
-        spelled = (*words.values, *wrong)
+        wrong = [(value, right) for value, right in known.items() if value != right][: 255 - len(words.values)]
+        spelled = (*words.values, *(value for value, _ in wrong))
         names = [words.values[known.get(value, value)] for value in spelled]
-        return cls(pl.Enum(spelled), pl.Series(names, dtype=words.dtype), len(words.values), wrong)
+        return cls(pl.Enum(spelled), pl.Series(names, dtype=words.dtype), len(words.values), tuple(wrong))
 
     def code(self, text: pl.Expr) -> pl.Expr:
         return text.cast(self.spelled, strict=False).to_physical()
 
     def name_of(self, codes: pl.Series) -> pl.Series:
         return self.names.gather(codes).alias(codes.name)
-
-
-def _number(text: pl.Expr, kind: Kind, decimal_mark: str | None) -> pl.Expr:
-    """Return a number, null where the text is anything but a plain one."""
-    if kind is Kind.WHOLE:
-        return text.cast(DTYPES[kind], strict=False)
-    if kind is Kind.IDENTIFIER:
-        # A leading zero and both signs sort before 1.
-        return pl.when(text >= "1").then(text.cast(DTYPES[kind], strict=False))
-    if decimal_mark is None:
-        return text.cast(pl.Int64, strict=False).cast(DTYPES[kind])
-    if decimal_mark != ".":
-        plain = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(decimal_mark, ".", literal=True))
-        return _finite(plain.cast(DTYPES[kind], strict=False))
-    return _finite(text.cast(DTYPES[kind], strict=False))
-
-
-def _finite(number: pl.Expr) -> pl.Expr:
-    return pl.when(number.is_finite()).then(with_one_zero(number))

@@ -10,7 +10,7 @@ from schemas.vocabulary import TABLES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from job.intake.accept import Account, Intake
+    from job.intake.reconcile import Account, Intake
 
 SHOWN_REJECTIONS: Final = 50
 
@@ -98,5 +98,5 @@ def _file_row(name: str, account: Account, files: Sequence[Mapping[str, Any]]) -
     return [
         name if len(files) == 1 else f"{name} ({len(files):,} files)",
         *(cell.replace("\t", r"'\t'") for cell in written),
-        *(f"{counts[key]:,}" for key in ("rows_in", "used", "repaired", "rejected", "dropped")),
+        *(f"{counts[key]:,}" for key in ("rows_in", "as_delivered", "repaired", "rejected", "dropped")),
     ]

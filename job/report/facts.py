@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
-from job.mixing import mixed_bits
+from job.mixing import mixed_bits, whole
 from job.models.reasons import REASONS
 from job.report.association import phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
-from job.spool import compacted
+from job.spill import compacted
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
 from schemas.vocabulary import DECLINED, UNKNOWN
 
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 FACTS_FORMAT: Final = 1
 SAMPLE: Final = 25_000
 SEED: Final = 20260701
+HASH_BINS: Final = 4096  # of the hash by which customers are sampled
+HASH_BIN_BITS: Final = 52
 RISK_BINS: Final = 20
 VALUE_BINS: Final = 10
 CODES: Final = max(VALUE_BINS, *(len(feature.values) + 1 for feature in CATEGORICAL_FEATURES))  # of a column
@@ -39,133 +40,151 @@ RISK: Final = "decline_probability"
 _FLAGS: Final = [bytes(ord("1" if own == code else "0") for own in range(256)) for code in range(CODES)]
 
 
-class FactsTally:
-    """Gathers what the page needs from parts of a run, whatever the parts are.
+class FactsSums(NamedTuple):
+    """What is counted of scored customers for the page: sums over all, and those that are compared column with column.
 
     Args:
+        sums: name -> frame with the columns by which its rows add up, and sums of the others.
+        sample: the customers of the lowest hashes, features and scores.
+    """
+
+    sums: dict[str, pl.DataFrame]
+    sample: pl.DataFrame
+
+    def __add__(self, other: FactsSums) -> FactsSums:  # type: ignore[override] # not a tuple's
+        """Return the sums of both."""
+        sums = {name: _add(name, frame, other.sums[name]) for name, frame in self.sums.items()}
+        return FactsSums(sums, pl.concat([self.sample, other.sample]))
+
+
+_KEYS: Final = {
+    "histogram": ["place"],
+    "deciles": ["risk_decile"],
+    "segments": ["segment"],
+    "offers": ["segment", "offer"],
+}
+
+
+def _add(name: str, one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+    both = pl.concat([one, other])
+    return compacted(both.group_by(_KEYS[name]).agg(pl.all().sum()).sort(_KEYS[name])) if name in _KEYS else both.sum()
+
+
+def count_facts(
+    features: pl.DataFrame, customers: pl.DataFrame, scored: pl.DataFrame, thresholds: Thresholds, *, hash_bin: int
+) -> FactsSums:
+    """Count some customers of a run for the page.
+
+    Args:
+        features: the feature frame.
+        customers: the same customers joined, rows as in `features`; `consent` and `activity` where they are known.
+        scored: the same customers scored, rows as in `features`.
+        thresholds: what counts as high.
+        hash_bin: of `last_sampled_bin`.
+    """
+    if not features.height == customers.height == scored.height:
+        raise AssertionError(f"{features.height} features, {customers.height} customers, {scored.height} scored")
+    known = [name for name in ("consent", "activity") if name in customers.columns]
+    table = pl.concat([features, scored.drop(REASONS), customers.select(known)], how="horizontal")
+    is_high = pl.col(RISK) >= thresholds.risk
+    risk = table.select(
+        pl.len().cast(pl.Int64).alias("customers"),
+        pl.col(RISK).sum(),
+        is_high.sum().cast(pl.Int64).alias("high"),
+        pl.col("profit_at_risk").filter(is_high).sum().alias("high_profit_at_risk"),
+        pl.col("profit_at_risk").sum(),
+        pl.col("monthly_profit").sum(),
+        pl.col("in_training").sum().cast(pl.Int64),
+    )
+    above = ((pl.col(RISK) * RISK_BINS >= place).sum() for place in range(1, RISK_BINS))
+    at_least = [table.height, *table.select(count.alias(str(place)) for place, count in enumerate(above)).row(0), 0]
+    histogram = [count - higher for count, higher in pairwise(at_least)]
+    sums = [pl.len().cast(pl.Int64).alias("customers"), pl.col(RISK).sum(), pl.col("profit_at_risk").sum()]
+    contacts = _contact_counts(table)
+    offered = table.select("segment", "offer", "contact_allowed").filter("contact_allowed")
+    by_offer = offered.group_by("segment", "offer").agg(pl.len().cast(pl.Int64))
+    return FactsSums(
+        {
+            "risk": risk,
+            "histogram": pl.DataFrame({"place": range(RISK_BINS), "len": histogram}),
+            "deciles": table.group_by("risk_decile").agg(sums).sort("risk_decile"),
+            "segments": compacted(
+                table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts).sort("segment")
+            ),
+            "offers": compacted(by_offer.sort("segment", "offer")),
+            "contacts": table.select(contacts),
+        },
+        compacted(table.filter(sample_bins(table["id"]) <= hash_bin)),
+    )
+
+
+def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMPLE) -> dict[str, Any]:
+    """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values.
+
+    Args:
+        counted: of all customers of a run.
         artifact: the model that scored.
         sample: how many customers at most are compared column with column: those whose ids have the lowest hashes.
     """
-
-    def __init__(self, artifact: Artifact, *, sample: int = SAMPLE) -> None:
-        self._artifact = artifact
-        self._limit = sample
-        self._sums: dict[str, list[pl.DataFrame]] = defaultdict(list)
-        self._part: list[pl.DataFrame] = []
-        self._highest: int | None = None  # hash of those that are compared, once there are as many as may be
-
-    def add(self, features: pl.DataFrame, customers: pl.DataFrame, scored: pl.DataFrame) -> None:
-        """Count some customers of the run.
-
-        Args:
-            features: the feature frame.
-            customers: the same customers joined, rows as in `features`; `consent` and `activity` where they are known.
-            scored: the same customers scored, rows as in `features`.
-        """
-        if not features.height == customers.height == scored.height:
-            raise AssertionError(f"{features.height} features, {customers.height} customers, {scored.height} scored")
-        known = [name for name in ("consent", "activity") if name in customers.columns]
-        table = pl.concat([features, scored.drop(REASONS), customers.select(known)], how="horizontal")
-        is_high = pl.col(RISK) >= self._artifact.thresholds.risk
-        self._sums["risk"].append(
-            table.select(
-                pl.len().cast(pl.Int64).alias("customers"),
-                pl.col(RISK).sum(),
-                is_high.sum().cast(pl.Int64).alias("high"),
-                pl.col("profit_at_risk").filter(is_high).sum().alias("high_profit_at_risk"),
-                pl.col("profit_at_risk").sum(),
-                pl.col("monthly_profit").sum(),
-                pl.col("in_training").sum().cast(pl.Int64),
-            )
-        )
-        above = ((pl.col(RISK) * RISK_BINS >= place).sum() for place in range(1, RISK_BINS))
-        at_least = [table.height, *table.select(own.alias(str(place)) for place, own in enumerate(above)).row(0), 0]
-        histogram = [own - higher for own, higher in pairwise(at_least)]
-        self._sums["histogram"].append(pl.DataFrame({"place": range(RISK_BINS), "len": histogram}))
-        sums = [pl.len().cast(pl.Int64).alias("customers"), pl.col(RISK).sum(), pl.col("profit_at_risk").sum()]
-        self._sums["deciles"].append(table.group_by("risk_decile").agg(sums))
-        contacts = _contact_counts(table)
-        by_segment = table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts)
-        self._sums["segments"].append(compacted(by_segment))
-        offered = table.select("segment", "offer", "contact_allowed").filter("contact_allowed")
-        by_offer = offered.group_by("segment", "offer").agg(pl.len().cast(pl.Int64))
-        self._sums["offers"].append(compacted(by_offer))
-        self._sums["contacts"].append(table.select(contacts))
-        self._sample(table)
-
-    def gathered(self) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-        """Return what was counted, and the customers that may be compared, for `absorb`."""
-        return {name: pl.concat(sums) for name, sums in self._sums.items()}, self._lowest()
-
-    def absorb(self, sums: dict[str, pl.DataFrame], sample: pl.DataFrame) -> None:
-        """Add what somebody else has gathered of other customers; `sample` needs only those of the lowest hashes."""
-        for name, counted in sums.items():
-            self._sums[name].append(counted)
-        self._sample(sample)
-
-    def facts(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values."""
-        part = self._lowest().sort("id")
-        totalled = {name: pl.concat(sums) for name, sums in self._sums.items()}
-        totals = totalled["risk"].sum().row(0, named=True)
-        customers = totals["customers"]
-        thresholds = self._artifact.thresholds
-        facts = {
-            "format": FACTS_FORMAT,
-            "customers": customers,
-            "sample": {"customers": part.height, "seed": SEED} if part.height < customers else None,
-            "thresholds": {"risk": thresholds.risk, "profit": thresholds.profit, "promo_share": thresholds.promo_share},
-            "risk": {
-                "mean": totals[RISK] / customers,
-                "median": part[RISK].median(),
-                "high": totals["high"],
-                "high_profit_at_risk": totals["high_profit_at_risk"],
-                "profit_at_risk": totals["profit_at_risk"],
-                "monthly_profit": totals["monthly_profit"],
-                "in_training": totals["in_training"],
-                "histogram": _histogram(totalled["histogram"]),
-            },
-            "deciles": _deciles(totalled["deciles"]),
-            "segments": _segments(totalled["segments"], totalled["offers"]),
-            "contacts": {
-                "has_groups": "campaign_group" in part.columns,
-                **totalled["contacts"].sum().row(0, named=True),
-            },
-            "drivers": _drivers(part, self._artifact),
-            "correlations": correlate(part),
-            "inflation": inflate(part),
-            "distributions": _distributions(part, thresholds),
-            "labels": _labels(part),
-            "card": _card(self._artifact),
-        }
-        plain: dict[str, Any] = rounded(facts)
-        return plain
-
-    def _sample(self, table: pl.DataFrame) -> None:
-        """Keep the customers of the lowest hashes: the same ones, whatever the parts."""
-        if self._highest is not None:
-            table = table.filter(sample_hash(table["id"]) <= self._highest)
-        if table.is_empty():
-            return
-        self._part.append(compacted(table))
-        if sum(part.height for part in self._part) >= 2 * self._limit:
-            self._lowest()
-
-    def _lowest(self) -> pl.DataFrame:
-        """Return the customers of the lowest hashes among those kept so far, and forget the others."""
-        kept = pl.concat(self._part)
-        if kept.height > self._limit:
-            bits = sample_hash(kept["id"])
-            lowest = bits.arg_sort().head(self._limit)
-            kept = compacted(kept[lowest])
-            self._highest = bits[lowest[-1]]
-        self._part = [kept]
-        return kept
+    part = counted.sample
+    if part.height > sample:
+        part = part[sample_hash(part["id"]).arg_sort().head(sample)]
+    part = part.sort("id")
+    totals = counted.sums["risk"].row(0, named=True)
+    customers = totals["customers"]
+    thresholds = artifact.thresholds
+    facts = {
+        "format": FACTS_FORMAT,
+        "customers": customers,
+        "sample": {"customers": part.height, "seed": SEED} if part.height < customers else None,
+        "thresholds": {"risk": thresholds.risk, "profit": thresholds.profit, "promo_share": thresholds.promo_share},
+        "risk": {
+            "mean": totals[RISK] / customers,
+            "median": part[RISK].median(),
+            "high": totals["high"],
+            "high_profit_at_risk": totals["high_profit_at_risk"],
+            "profit_at_risk": totals["profit_at_risk"],
+            "monthly_profit": totals["monthly_profit"],
+            "in_training": totals["in_training"],
+            "histogram": _histogram(counted.sums["histogram"]),
+        },
+        "deciles": _deciles(counted.sums["deciles"]),
+        "segments": _segments(counted.sums["segments"], counted.sums["offers"]),
+        "contacts": {
+            "has_groups": "campaign_group" in part.columns,
+            **counted.sums["contacts"].row(0, named=True),
+        },
+        "drivers": _drivers(part, artifact),
+        "correlations": correlate(part),
+        "inflation": inflate(part),
+        "distributions": _distributions(part, thresholds),
+        "labels": _labels(part),
+        "card": _card(artifact),
+    }
+    plain: dict[str, Any] = rounded(facts)
+    return plain
 
 
 def sample_hash(ids: pl.Series) -> pl.Series:
     """Return the hash of each id (UInt64): customers of the lowest ones are those that are compared."""
     return mixed_bits(ids.to_frame().lazy(), SEED).collect().to_series()
+
+
+def sample_bins(ids: pl.Series) -> pl.Series:
+    """Return the bin of each id's hash (Int64), from 0, below `HASH_BINS`."""
+    bits = sample_hash(ids).to_frame("bin")
+    return bits.select((pl.col("bin") // whole(1 << HASH_BIN_BITS)).cast(pl.Int64)).to_series()
+
+
+def last_sampled_bin(counts: pl.DataFrame) -> int:
+    """Return the last bin whose customers are sampled, so that they are `SAMPLE` or a few more.
+
+    Args:
+        counts: `bin` and `rows`, of all customers.
+    """
+    total = counts.group_by("bin").agg(pl.col("rows").sum()).sort("bin")
+    enough = total.filter(pl.col("rows").cum_sum() >= SAMPLE)
+    return int(enough["bin"][0]) if enough.height else HASH_BINS
 
 
 def _histogram(counts: pl.DataFrame) -> list[int]:

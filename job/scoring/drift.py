@@ -37,7 +37,7 @@ from job.models.reference import (
     estimate_roc_auc,
 )
 from job.rounding import rounded
-from job.spool import compacted
+from job.spill import compacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

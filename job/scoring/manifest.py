@@ -12,7 +12,7 @@ from job.features import order_reasons
 from job.rounding import rounded
 from job.scoring.publish import LATEST, MANIFEST
 from job.scoring.segments import COST_PARTS
-from job.spool import compacted
+from job.spill import compacted
 from schemas.scored import CAMPAIGN_GROUPS, TREATMENT
 from schemas.vocabulary import TABLES
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from job.intake.accept import Intake
+    from job.intake.reconcile import Intake
     from job.models.artifact import Artifact
     from job.scoring.segments import Segmentation
 
@@ -55,7 +55,7 @@ def count_customers(intake: Intake, *, scored: int, excluded: Mapping[str, int])
 def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
     """Return each file's rows by fate.
 
-    In = used + repaired + rejected + dropped, and used + repaired = scored + excluded.
+    In = as_delivered + repaired + rejected + dropped, and as_delivered + repaired = scored + excluded.
 
     Args:
         intake: the drop.
@@ -67,7 +67,7 @@ def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str
     rows: dict[str, dict[str, int]] = {}
     for (file, account), table in zip(intake.accounts.items(), TABLES, strict=True):
         of_scored, of_excluded = fates[table]
-        if of_scored + of_excluded != account.used + account.repaired:
+        if of_scored + of_excluded != account.as_delivered + account.repaired:
             raise AssertionError(f"{file}: {of_scored} + {of_excluded} rows of scored and excluded, not {account}")
         rows[file] = {**account._asdict(), "scored": of_scored, "excluded": of_excluded}
     return rows

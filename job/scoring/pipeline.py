@@ -8,18 +8,16 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from job import __version__
-from job.features import check_some_scored
+from job.executor import LocalExecutor
 from job.intake.drop import wait_for_files
+from job.intake.reconcile import read_drop
 from job.memory import DEFAULT_LIMIT, plan_memory
-from job.models.artifact import Artifact, load_artifact
-from job.models.reasons import Explainer, usual_values
-from job.models.reference import read_reference
+from job.report.facts import describe_facts
 from job.scoring.campaign import Campaign, describe_campaign
-from job.scoring.drift import STOP, WARN, check_limits, tell_findings
-from job.scoring.engine import Engine, LocalEngine
+from job.scoring.drift import STOP, WARN, check_limits, judge_drift, tell_findings
 from job.scoring.manifest import (
     count_customers,
     count_rows,
@@ -28,7 +26,6 @@ from job.scoring.manifest import (
     read_previous,
     segment_warnings,
 )
-from job.scoring.population import Finisher
 from job.scoring.publish import (
     MANIFEST,
     RUNS,
@@ -41,16 +38,21 @@ from job.scoring.publish import (
     scratch_folder,
     staged_run,
 )
-from job.scoring.segments import load_segmentation
+from job.scoring.ranges import load_setup
+from job.scoring.run import cut_ranks, finish_ranges, score_drop
 from job.scoring.workbook import list_contacts, write_workbook
-from job.spool import Scratch
+from job.spill import SpillSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from job.intake.accept import Limits
+    from job.executor import Executor
+    from job.intake.reconcile import Limits
+    from job.models.artifact import Artifact
+    from job.scoring.ranges import FinishedCounts, Setup
 
+WORKBOOK: Final = "campaign.xlsx"
 CampaignFormat = Literal["csv", "xlsx"]
 
 
@@ -103,7 +105,7 @@ def run_scoring(
     memory_limit: int = DEFAULT_LIMIT,
     scratch: Path | None = None,
     drop_name: str | None = None,
-    engine: Engine[Any] | None = None,
+    executor: Executor | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Score a drop and publish the run under `output`.
@@ -126,7 +128,7 @@ def run_scoring(
         memory_limit: bytes that the process may take.
         scratch: where the rows of large drops wait; None is the output.
         drop_name: what the manifest calls the drop; None is its path.
-        engine: who does the work; None is this process. The results, and the run's name, are the same.
+        executor: who maps the steps; None is this process. The results, and the run's name, are the same.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -134,20 +136,21 @@ def run_scoring(
     """
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
-    engine = LocalEngine() if engine is None else engine
+    executor = LocalExecutor() if executor is None else executor
     check_limits(*drift_limits)
     with watch.stage("model"):
-        segmentation = load_segmentation(segments_file)
-        artifact = load_artifact(artifacts)
-        explainer = Explainer(artifact.model, usual_values(artifact.manifest))
-        reference = read_reference(artifact.manifest)
+        setup = load_setup(artifacts, segments_file, campaign)
+        artifact, segmentation = setup.artifact, setup.segmentation
     with watch.stage("wait"):
-        files = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
-    plan = plan_memory(memory_limit)
+        found = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
+        files = {name: file.absolute() for name, file in found.items()}
+    memory = plan_memory(memory_limit)
     with locked_output(output), scratch_folder(scratch or output) as waiting:
-        space = Scratch(waiting, plan.kept_bytes, plan.run_bytes)
+        spill = waiting.absolute()
+        space = SpillSpace(spill, 0 if executor.is_remote else memory.kept_bytes, memory.run_bytes)
+        executor.check_paths([*(file.path for file in files.values()), spill])
         with watch.stage("intake"):
-            reading = engine.read(files, folder=waiting, space=space, plan=plan)
+            drop_read = read_drop(files, labelled=False, executor=executor, space=space, memory=memory)
         settings = {
             "max_rejected": limits.rejected,
             "max_unknown": limits.unknown,
@@ -157,35 +160,32 @@ def run_scoring(
             "format": campaign_format,
             "drift": list(drift_limits),
         }
-        own_name = name_run(reading.files, artifact, settings)
-        run_id = name_anew(output, own_name) if force else own_name
+        name = name_run(drop_read.files, artifact, settings)
+        run_id = name_anew(output, name) if force else name
         folder = output / RUNS / run_id
         if is_published(output, run_id):
             heal_latest(output, run_id)
             keep_newest(output, keep_runs, run_id=run_id)
             return Outcome(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")), is_new=False)
         with watch.stage("score"):
-            population = engine.score(reading, artifact, space)
-            intake = reading.conclude(limits)
-            check_some_scored(population.scored, population.excluded_by_reason)
+            scored = score_drop(drop_read, artifact, limits, executor=executor, space=space, memory=memory)
+        intake, customers = scored.intake, scored.counts.scored
         with watch.stage("cut"):
-            cuts, least_urgent = engine.cut(
-                population, explainer, artifact, segmentation, campaign, space=space, rows=plan.customers
-            )
-        finisher = Finisher(artifact, explainer, segmentation, campaign, cuts, least_urgent, reference)
+            finish = cut_ranks(scored, setup, executor=executor, space=space)
         with staged_run(output, run_id) as staged:
             with watch.stage("write"):
-                written = engine.write(staged, population, intake, finisher, space=space, rows=plan.customers)
+                written = finish_ranges(staged, scored, finish, executor=executor, memory=memory)
+                counts = written.counts
                 previous, previous_customers = read_previous(output, segmentation.digest)
-                segments = describe_segments(written.segments, segmentation, previous=previous)
+                segments = describe_segments(counts.segments, segmentation, previous=previous)
                 changes = segment_warnings(
-                    segments, customers=population.scored, previous_customers=previous_customers, limit=segment_change
+                    segments, customers=customers, previous_customers=previous_customers, limit=segment_change
                 )
                 if campaign_format == "xlsx":
-                    contacts = list_contacts(written.contacts.read(), segmentation)
-                    write_workbook(contacts, segments, staged / "campaign.xlsx")
+                    write_workbook(list_contacts(written.contacts.read(), segmentation), segments, staged / WORKBOOK)
             with watch.stage("facts"):
-                facts, drift = finisher.facts.facts(), finisher.judge_drift(intake.customers_in, drift_limits)
+                facts = describe_facts(counts.facts, artifact)
+                drift = _judge_drift(counts, setup, intake.customers_in, drift_limits)
             manifest: dict[str, Any] = {
                 "run_id": run_id,
                 "product": {"name": "oneclick-retention", "version": __version__},
@@ -195,24 +195,34 @@ def run_scoring(
                 "inputs": intake.files,
                 "model": describe_model(artifact),
                 "settings": settings,
-                "customers": count_customers(intake, scored=population.scored, excluded=population.excluded_by_reason),
-                "rows": count_rows(intake, population.fates),
+                "customers": count_customers(intake, scored=customers, excluded=scored.counts.excluded),
+                "rows": count_rows(intake, scored.counts.fates),
                 "repairs": intake.repairs.to_dicts(),
                 "warnings": [*intake.warnings, *changes, *(tell_findings(drift) if drift else ())],
                 "segments_file": segmentation.file,
                 "segments": segments,
-                "campaign": describe_campaign(written.segments, segmentation, campaign),
-                "reasons": {"explained": explainer.count(population.scored)},
+                "campaign": describe_campaign(counts.segments, segmentation, campaign),
+                "reasons": {"explained": setup.explainer.count(customers)},
                 "facts": facts,
                 "drift": drift,
             }
             if with_report:
                 with watch.stage("report"):
                     write_page(staged, manifest)
-            manifest |= {"seconds": watch.seconds, "outputs": describe_files(staged, known=written.hashes)}
-            write_manifest(staged, manifest)
+            outputs = describe_files(staged, known=written.hashes)
+            write_manifest(staged, manifest := {**manifest, "seconds": watch.seconds, "outputs": outputs})
         keep_newest(output, keep_runs, run_id=run_id)
     return Outcome(folder, manifest, is_new=True)
+
+
+def _judge_drift(
+    counts: FinishedCounts, setup: Setup, delivered: int, limits: tuple[float, float]
+) -> dict[str, Any] | None:
+    if setup.reference is None or counts.drift is None:
+        return None
+    warn, stop = limits
+    measured = setup.artifact.manifest.get("roc_auc")
+    return judge_drift(counts.drift, setup.reference, delivered=delivered, warn=warn, stop=stop, measured=measured)
 
 
 def write_page(folder: Path, manifest: Mapping[str, Any]) -> None:

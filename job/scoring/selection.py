@@ -11,55 +11,17 @@ import polars as pl
 
 from job.rounding import with_one_zero
 from job.scoring.cuts import REACH_ORDER, Place, find_reach
-from job.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from job.spool import Scratch
-
     Fetch = Callable[[Sequence[int]], pl.DataFrame]
 
 BIN_BITS: Final = 44  # of a Float64 that do not count: bins are 2^8 steps from a power of two to the next
-LOOKED_AT_ROWS: Final = 1_000_000  # together, for those of some bins
 HISTOGRAM: Final = pl.Schema({"bin": pl.Int64(), "rows": pl.Int64(), "cost_parts": pl.Int64()})
 
 _ONE_ZERO: Final = with_one_zero(pl.col("order"))
 """`order` without -0.0, which sorting would put before 0.0."""
-
-
-class Ordering:
-    """An order of a run's customers, of whom parts are added in the order of their ids.
-
-    Args:
-        space: where the rows wait.
-        schema: `RISK_ORDER` or `REACH_ORDER`.
-    """
-
-    def __init__(self, space: Scratch, schema: pl.Schema) -> None:
-        self._rows = Spool(space, schema, "id")
-        self._bins: list[pl.DataFrame] = []
-
-    def add(self, rows: pl.DataFrame, bins: pl.DataFrame | None = None) -> None:
-        """Add some customers. Args: rows: in any order; bins: their `count_bins`, if it is known."""
-        self._rows.append(rows)
-        self._bins.append(count_bins(rows) if bins is None else bins)
-
-    def places(self, ranks: Sequence[int]) -> tuple[Place, ...]:
-        """Return the customers of some ranks; see `find_places`."""
-        return find_places(add_bins(self._bins), ranks, self._fetch)
-
-    def last_reached(self, budget_parts: int) -> Place | None:
-        """Return the last customer whom a budget reaches; see `find_last_reached`."""
-        return find_last_reached(add_bins(self._bins), budget_parts, self._fetch)
-
-    def clear(self) -> None:
-        """Forget the rows, and free what they took."""
-        self._rows.clear()
-
-    def _fetch(self, bins: Sequence[int]) -> pl.DataFrame:
-        parts = self._rows.ranges(LOOKED_AT_ROWS)
-        return pl.concat(part.filter(order_bin().is_in(bins)) for part in parts)
 
 
 def order_bin() -> pl.Expr:
@@ -75,6 +37,11 @@ def count_bins(ordered: pl.DataFrame) -> pl.DataFrame:
     cost = pl.col("cost_parts").sum() if "cost_parts" in ordered.columns else pl.lit(0, pl.Int64).alias("cost_parts")
     counts = ordered.group_by(order_bin()).agg(pl.len().cast(pl.Int64).alias("rows"), cost)
     return counts.cast(HISTOGRAM).select(HISTOGRAM.names())
+
+
+def add_histograms(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+    """Return the sum of two histograms (`HISTOGRAM`), by `bin`."""
+    return pl.concat([one, other]).group_by("bin").agg(pl.col("rows", "cost_parts").sum()).sort("bin")
 
 
 def add_bins(histograms: Iterable[pl.DataFrame]) -> pl.DataFrame:

@@ -33,7 +33,7 @@ def summarise_run(manifest: Mapping[str, Any], *, latest: str) -> str:
         *align(
             ("file", "in", "as delivered", "repaired", "rejected", "dropped"),
             [
-                (file, *(f"{rows[key]:,}" for key in ("rows_in", "used", "repaired", "rejected", "dropped")))
+                (file, *(f"{rows[key]:,}" for key in ("rows_in", "as_delivered", "repaired", "rejected", "dropped")))
                 for file, rows in manifest["rows"].items()
             ],
         ),

@@ -6,6 +6,7 @@ import hashlib
 import io
 import queue
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import polars as pl
@@ -15,7 +16,6 @@ from job.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
     from types import TracebackType
 
 GROUP_ROWS: Final = 100_000  # of a Parquet row group: all parts are cut to it, so that parts do not show
@@ -55,8 +55,13 @@ class CsvTable:
         """Return some rows as they are written, for `add_text`; threads may do that at once."""
         return self._text_of(rows, include_header=False, **{**self._style, "include_bom": False})
 
-    def add_text(self, text: BinaryIO) -> None:
-        """Write rows that are text already, in the same style and without headings."""
+    def add_text(self, text: BinaryIO | Path) -> None:
+        """Write rows that are text already, in the same style and without headings; a file of them is then removed."""
+        if isinstance(text, Path):
+            with text.open("rb") as stream:
+                self.add_text(stream)
+            text.unlink()
+            return
         for block in _blocks(text):
             self._digest.update(block)
             self._stream.write(block)
@@ -71,6 +76,12 @@ class CsvTable:
         text = io.BytesIO()
         rows.write_csv(text, **style)
         return text
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _blocks(text: BinaryIO) -> Iterator[bytes | memoryview]:

@@ -20,7 +20,6 @@ Task = TypeVar("Task")
 Told = TypeVar("Told")
 
 SCHEMA: Final = "number long, told binary"
-SHUFFLED: Final = "bucket long, part long, rows binary"
 RETRIES: Final = 3  # of a call to an endpoint that does not answer: some 4 s in all
 RETRY_MS: Final = 200
 MAX_RETRY_MS: Final = 10_000
@@ -90,63 +89,6 @@ class Cluster:
                     )
 
         return self._collect(lambda: self._tasks(tasks).mapInArrow(run, SCHEMA), len(tasks))
-
-    def shuffle(
-        self,
-        cut: Callable[[Task], Iterator[tuple[int, bytes]]],
-        tasks: Sequence[Task],
-        work: Callable[[int, list[bytes]], Told],
-        buckets: int,
-    ) -> list[Told]:
-        """Cut tasks into parts, bring those of each bucket together, and do some work on each bucket.
-
-        Args:
-            cut: gives parts, each with the number of its bucket; else as `work` of `spread`.
-            tasks: plain values.
-            work: is given a bucket's number and its parts, in the order of the tasks.
-            buckets: how many there are at most.
-
-        Raises:
-            EngineError: the endpoint gave up.
-        """
-
-        def part(batches: Iterator[Any]) -> Iterator[Any]:
-            import pickle  # noqa: PLC0415 - executors run this
-
-            import pyarrow as pa  # noqa: PLC0415
-
-            for batch in batches:
-                for number, task in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-                    for bucket, rows in cut(pickle.loads(task)):  # noqa: S301 - the driver's own
-                        yield pa.RecordBatch.from_pydict(
-                            {
-                                "bucket": pa.array([bucket], pa.int64()),
-                                "part": pa.array([number], pa.int64()),
-                                "rows": pa.array([rows], pa.binary()),
-                            }
-                        )
-
-        def join(table: Any) -> Any:  # noqa: ANN401 - a pyarrow.Table
-            import pickle  # noqa: PLC0415 - executors run this
-
-            import pyarrow as pa  # noqa: PLC0415
-
-            numbers, parts = table.column("part").to_pylist(), table.column("rows").to_pylist()
-            bucket = table.column("bucket")[0].as_py()
-            told = work(bucket, [parts[place] for place in sorted(range(len(numbers)), key=numbers.__getitem__)])
-            return pa.table(
-                {"number": pa.array([bucket], pa.int64()), "told": pa.array([pickle.dumps(told)], pa.binary())}
-            )
-
-        return self._collect(
-            lambda: (
-                self._tasks(tasks)
-                .mapInArrow(part, SHUFFLED)
-                .repartition(buckets, "bucket")
-                .groupBy("bucket")
-                .applyInArrow(join, SCHEMA)
-            )
-        )
 
     def _tasks(self, tasks: Sequence[object]) -> Any:  # noqa: ANN401 - Spark's frame
         import pyarrow as pa  # noqa: PLC0415 - an extra

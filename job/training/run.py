@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 from job import __version__
 from job.errors import DropError
 from job.features import make_features, split_customers
-from job.intake.accept import Intake, Limits, accept_drop
 from job.intake.drop import wait_for_files
+from job.intake.reconcile import Intake, Limits, accept_drop
 from job.models.artifact import Thresholds, load_artifact, prepare_folder, to_text, write_artifact
 from job.models.boosted import BoostedModel
 from job.models.training_rows import to_training_rows

@@ -9,8 +9,8 @@ import pytest
 
 from job.campaign.outcome import VANISHED_SHARE, simulate_outcome, write_outcome
 from job.errors import SettingsError
-from job.intake.accept import Limits, accept_drop
 from job.intake.drop import find_files
+from job.intake.reconcile import Limits, accept_drop
 from tests.campaign.runs import make_scored, publish
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from job.errors import OutputError
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import default_folder
 from job.sample import write_drop
 from job.scoring.campaign import Campaign

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 import zstandard
 
-from job.intake.accept import Intake, Limits, accept_drop
 from job.intake.drop import wait_for_files
+from job.intake.reconcile import Intake, Limits, accept_drop
 from schemas.vocabulary import TABLES
 
 if TYPE_CHECKING:

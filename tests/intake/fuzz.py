@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from job.errors import EXIT_DEFECT, EXIT_PUBLISHED, JobError
-from job.intake.accept import Intake, Limits
+from job.intake.reconcile import Intake, Limits
 from tests.intake.drops import take
 from tests.intake.mutate import QUICK, become_parquet, seeded, start
 
@@ -38,8 +38,8 @@ def check_sums(intake: Intake) -> None:
         account = intake.accounts[name]
         rejected = intake.rejected.filter(file=name)
         assert account.rows_in == file["rows"]
-        assert account.rows_in == account.used + account.repaired + account.rejected + account.dropped
-        assert account.used + account.repaired == table.height
+        assert account.rows_in == account.as_delivered + account.repaired + account.rejected + account.dropped
+        assert account.as_delivered + account.repaired == table.height
         assert account.rejected == rejected["row"].n_unique()
         assert not set(rejected["row"]) & set(table["row"])
         assert not rejected.is_duplicated().any()

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from job.intake.accept import Intake
+from job.intake.reconcile import Intake
 from tests.intake.drops import STYLES, Style, make_drop, take, write_drop, write_parquet_drop
 
 EXPORT = Path(__file__).parents[3] / "shared" / "data" / "one-click"

@@ -11,19 +11,19 @@ from polars.testing import assert_frame_equal
 
 from job.errors import DropError
 from job.intake import parquet as parquet_module
-from job.intake.accept import read_drop
 from job.intake.drop import wait_for_files
 from job.intake.parquet import ParquetProbe, open_parquet
-from job.intake.table import TableIntake, read_table
+from job.intake.reconcile import read_drop
 from job.memory import MemoryPlan
 from tests.intake.drops import frame, make_drop
+from tests.intake.reading import Read, read_table
 from tests.intake.test_table import rejections, table_file
 
 
-def read(tmp_path: Path, table: pl.DataFrame, name: str = "money", *, batch_rows: int = 200_000) -> TableIntake:
+def read(tmp_path: Path, table: pl.DataFrame, name: str = "money", *, batch_rows: int = 200_000) -> Read:
     path = tmp_path / f"{name}.parquet"
     table.write_parquet(path)
-    return read_table(table_file(path), labelled=False, plan=MemoryPlan(batch_rows=batch_rows))
+    return read_table(table_file(path), labelled=False, memory=MemoryPlan(batch_rows=batch_rows))
 
 
 def refusal(path: Path) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def test_numbers_of_any_dtype(tmp_path: Path) -> None:
         (7, None, "id", "is given", None),
         (7, None, "Прибыль", "is given", None),
     ]
-    assert (found.rows_in, found.facts["format"], found.facts["decimal_mark"]) == (7, "parquet", None)
+    assert (found.counts.rows, found.written["format"], found.written["decimal_mark"]) == (7, "parquet", None)
 
 
 def test_odd_dtypes(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_odd_dtypes(tmp_path: Path) -> None:
         ("Маркет_актив_6_мес", "is given", None),
         ("Длительность", "is a whole number", "1,5"),
     ]
-    assert found.facts["decimal_mark"] == ","
+    assert found.written["decimal_mark"] == ","
 
 
 def test_same_rows_as_text(tmp_path: Path) -> None:

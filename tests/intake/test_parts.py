@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from job.errors import DropError, DropIncompleteError, JobError
-from job.intake.accept import Intake, Limits, read_drop
 from job.intake.drop import check_ready_marker, find_files, hash_file, wait_for_files
 from job.intake.lines import LINE_LIMIT
+from job.intake.reconcile import DropCounts, Intake, Limits, judge_drop, read_drop, reconcile_all
 from job.intake.summary import describe_intake, summarise_intake
-from job.memory import MemoryPlan
-from job.spool import Scratch
+from job.spill import SpillSpace
 from tests.intake.drops import Drop, Style, make_drop, take, write_drop
 
 ALL: Any = Limits(rejected=1, unknown=1)
@@ -120,15 +119,14 @@ def test_parts_wait_on_disk_and_come_in_ranges(tmp_path: Path) -> None:
         write_parts(folder, drop, table, [100, 101, 350])
     (tmp_path / "scratch").mkdir()
     files = wait_for_files(folder, minutes=0, settle_seconds=0)
-    reading = read_drop(files, labelled=False, scratch=Scratch(tmp_path / "scratch"), plan=MemoryPlan(range_rows=1000))
-    ranges = list(reading.ranges())
+    read = read_drop(files, labelled=False, space=SpillSpace(tmp_path / "scratch"))
+    ranges = list(reconcile_all(read, rows=1000))
     assert len(ranges) > 1
     for name in drop:
-        found = pl.concat(part[name] for part in ranges).sort("row").drop("row")
+        found = pl.concat(part.tables[name] for part in ranges).sort("row").drop("row")
         assert_frame_equal(found, whole.tables[name].drop("row"))
-    assert_frame_equal(
-        without_places(reading.conclude(ALL).rejected), without_places(whole.rejected), check_row_order=False
-    )
+    intake = judge_drop(read, sum((part.counts for part in ranges), DropCounts()), ALL)
+    assert_frame_equal(without_places(intake.rejected), without_places(whole.rejected), check_row_order=False)
 
 
 def test_parquet_parts(tmp_path: Path) -> None:

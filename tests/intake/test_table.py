@@ -11,10 +11,11 @@ from polars.testing import assert_frame_equal
 
 from job.errors import DropError
 from job.intake import lines as lines_module
+from job.intake.careful import split_lines
 from job.intake.drop import Stamp, TableFile
-from job.intake.table import TableIntake, read_table, split_lines
 from schemas.vocabulary import TABLES
 from tests.intake.drops import make_drop
+from tests.intake.reading import Read, read_table
 
 
 def table_file(path: Path) -> TableFile:
@@ -26,23 +27,24 @@ def table_file(path: Path) -> TableFile:
     return TableFile(TABLES[name], path, kind, compression, stamp)  # type: ignore[arg-type]
 
 
-def read(tmp_path: Path, text: str | bytes, name: str = "money.csv", *, labelled: bool = False) -> TableIntake:
+def read(tmp_path: Path, text: str | bytes, name: str = "money.csv", *, labelled: bool = False) -> Read:
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read_table(table_file(path), labelled=labelled)
 
 
-def rejections(read: TableIntake) -> list[tuple[object, ...]]:
+def rejections(read: Read) -> list[tuple[object, ...]]:
     return read.rejected.drop("file").rows()
 
 
 def test_accepted_rows_keep_their_line_numbers(tmp_path: Path) -> None:
     found = read(tmp_path, "Прибыль;id\r\n1,5;7\r\n\r\n;;\r\n 2 000,5 ; 8 \r\n3;9;;\r\n")
     expected = pl.DataFrame(
-        {"row": [2, 5, 6], "repaired": [False] * 3, "id": [7, 8, 9], "monthly_profit": [1.5, 2000.5, 3.0]}
+        {"row": [2, 5, 6], "repaired": [False] * 3, "id": [7, 8, 9], "monthly_profit": [1.5, 2000.5, 3.0]},
+        schema_overrides={"row": pl.UInt32},
     )
     assert_frame_equal(found.accepted, expected)
-    assert (found.rows_in, found.blank_lines, found.open_end) == (3, 2, None)
+    assert (found.counts.rows, found.counts.blank_lines, found.open_end) == (3, 2, None)
 
 
 def test_rejections_show_the_raw_value(tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_rejections_show_the_raw_value(tmp_path: Path) -> None:
         (6, None, None, "has paired quotes", '"11;1'),
     ]
     assert found.accepted["id"].to_list() == [12]
-    assert (found.refuted_rows.read().rows(), found.unread, found.rejected_count) == ([(2, 7), (3, 8)], 3, 5)
+    assert (found.keys.rows(), found.counts.unread, found.counts.rejected) == ([(2, 7), (3, 8)], 3, 5)
 
 
 def test_a_row_may_break_several_rules(tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_a_row_may_break_several_rules(tmp_path: Path) -> None:
 
 def test_every_line_may_be_unfit(tmp_path: Path) -> None:
     found = read(tmp_path, "id;Прибыль\n1\n2\n")
-    assert (found.accepted.height, found.rows_in) == (0, 2)
+    assert (found.accepted.height, found.counts.rows) == (0, 2)
 
 
 def test_words_of_other_alphabets_are_not_the_vocabulary(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_decimal_mark_shows_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     whole = "".join(f"{one};5\n" for one in range(1, 9000))
     found = read(tmp_path, f"id;Прибыль\n{whole}9000;5.5\n")
     assert found.accepted["monthly_profit"].to_list()[-1] == 5.5
-    assert found.facts["decimal_mark"] == "."
+    assert found.written["decimal_mark"] == "."
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ import resource, sys
 from pathlib import Path
 from tests.intake.test_table import table_file
 from job.errors import DropError
-from job.intake.table import read_table
+from tests.intake.reading import read_table
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     read_table(table_file(Path(sys.argv[1])), labelled=False)

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from job.errors import ArtifactError
 from job.features import make_features, split_customers
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models import boosted
 from job.models.boosted import BoostedModel, matrix, matrix_columns
 from job.models.forest import Forest

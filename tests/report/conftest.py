@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import default_folder
 from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring

@@ -8,16 +8,15 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from job.intake.accept import Limits, accept_drop
 from job.intake.drop import wait_for_files
+from job.intake.reconcile import Limits, accept_drop
 from job.models.reasons import Explainer, usual_values
-from job.report.facts import SAMPLE, FactsTally, correlate, inflate
+from job.report.facts import HASH_BINS, SAMPLE, correlate, count_facts, describe_facts, inflate
 from job.scoring.campaign import Campaign
-from job.scoring.cuts import RISK_ORDER, Cuts, last_ranks, order_by_risk
+from job.scoring.cuts import Cuts, last_ranks, order_by_risk
 from job.scoring.score import Prepared, complete, describe_scores, find_probability, prepare
 from job.scoring.segments import load_segmentation
-from job.scoring.selection import Ordering
-from job.spool import Scratch
+from job.scoring.selection import add_bins, count_bins, find_places
 from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
@@ -37,9 +36,8 @@ def gather_facts(
     sample: int = SAMPLE,
 ) -> dict[str, Any]:
     """Return the facts of a whole run that is one part."""
-    tally = FactsTally(artifact, sample=sample)
-    tally.add(features, customers, scored)
-    return tally.facts()
+    counted = count_facts(features, customers, scored, artifact.thresholds, hash_bin=HASH_BINS)
+    return describe_facts(counted, artifact, sample=sample)
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +46,13 @@ def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
     prepared = prepare(accept_drop(files, labelled=False, limits=Limits()).tables)
     scores = describe_scores(pl.concat([prepared.customers, find_probability(prepared, artifact)], how="horizontal"))
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
-    ordering = Ordering(Scratch(), RISK_ORDER)
-    ordering.add(order_by_risk(scores))
+    ordered = order_by_risk(scores)
+    deciles = find_places(add_bins([count_bins(ordered)]), last_ranks(scores.height), lambda _: ordered)
     frame = complete(
         scores,
         prepared.features,
         explainer.explain(prepared.features),
-        cuts=Cuts(ordering.places(last_ranks(scores.height))),
+        cuts=Cuts(deciles),
         thresholds=artifact.thresholds,
         segmentation=load_segmentation(),
         campaign=Campaign(),

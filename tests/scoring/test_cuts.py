@@ -6,9 +6,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.scoring.cuts import RISK_ORDER, Cuts, Place, find_reach, last_ranks, order_by_risk, order_by_urgency
-from job.scoring.selection import Ordering
-from job.spool import Scratch
+from job.scoring.cuts import Cuts, Place, find_reach, last_ranks, order_by_risk, order_by_urgency
+from job.scoring.selection import add_bins, count_bins, find_places, order_bin
 
 unhurried = settings(deadline=None, max_examples=60)
 
@@ -21,10 +20,11 @@ def parted(frame: pl.DataFrame, step: int) -> list[pl.DataFrame]:
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.50001, 1.0]), min_size=1, max_size=70), st.integers(1, 20))
 def test_deciles_are_ranks(probabilities: list[float], step: int) -> None:
     scores = pl.DataFrame({"id": range(1, len(probabilities) + 1), "decline_probability": probabilities})
-    ordering = Ordering(Scratch(), RISK_ORDER)
-    for part in parted(order_by_risk(scores), step):
-        ordering.add(part)
-    cuts = Cuts(ordering.places(last_ranks(scores.height)))
+    ordered = order_by_risk(scores)
+    bins = add_bins(count_bins(part) for part in parted(ordered, step))
+    cuts = Cuts(
+        find_places(bins, last_ranks(scores.height), lambda numbers: ordered.filter(order_bin().is_in(numbers)))
+    )
     by_risk = sorted(scores.rows(), key=lambda row: (-row[1], row[0]))
     expected = {own: rank * 10 // len(by_risk) + 1 for rank, (own, _) in enumerate(by_risk)}
     found = scores.select("id", cuts.risk_decile())

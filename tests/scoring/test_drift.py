@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from polars.testing import assert_frame_equal
 from scipy import stats
 
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import Artifact
 from job.models.reference import COUNTS_SCHEMA, Reference, read_reference
 from job.models.training_rows import seen_probability

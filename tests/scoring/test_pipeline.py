@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import default_folder
 from job.sample import write_drop
 from job.scoring.campaign import Campaign

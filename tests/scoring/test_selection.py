@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from job.scoring.cuts import REACH_ORDER, Place, find_reach
-from job.scoring.selection import Ordering, add_bins, count_bins, find_last_reached, find_places, order_bin
-from job.spool import Scratch
+from job.scoring.selection import add_bins, add_histograms, count_bins, find_last_reached, find_places, order_bin
 
 # Few values tie; neighbours of a bin's edge, both zeros, and infinities are among them.
 ORDERS = st.one_of(
@@ -67,15 +67,11 @@ def test_a_budget_without_candidates_reaches_nobody() -> None:
     assert find_last_reached(add_bins([]), 5, lambda _: REACH_ORDER.to_frame()) is None
 
 
-@given(rows=ROWS, cut=st.integers(0, 200), budget=st.integers(0, 400))
-def test_an_ordering_takes_its_rows_in_parts(rows: list[tuple[float, int]], cut: int, budget: int) -> None:
+@given(rows=ROWS, cut=st.integers(0, 200))
+def test_histograms_add_up(rows: list[tuple[float, int]], cut: int) -> None:
     table = frame(rows)
-    ordering = Ordering(Scratch(), REACH_ORDER)
-    for part in (table.head(cut), table.slice(cut)):
-        ordering.add(part)
-    last = table.height - 1
-    assert ordering.places([0, last]) == tuple(Place(*in_order(table).row(rank)[:2]) for rank in (0, last))
-    assert ordering.last_reached(budget) == find_reach(in_order(table), budget)
+    total = add_histograms(count_bins(table.head(cut)), count_bins(table.slice(cut)))
+    assert_frame_equal(total, count_bins(table).sort("bin"))
 
 
 def test_rows_that_were_lost_are_a_defect() -> None:

@@ -21,7 +21,6 @@ from job.sample import write_drop
 from job.scoring import pipeline
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"piece_bytes": 50_000, "first_bytes": 10_000}
 FILES = ("scored.csv", "campaign.csv", "excluded.csv", "rejected.csv")
 SERVE = """
 import sys
@@ -112,9 +111,11 @@ def parted(drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many ranges also of a small drop; `SMALL` tells the executors, which are other processes, to read many pieces."""
+    """Many ranges also of a small drop."""
     monkeypatch.setattr(
-        pipeline, "plan_memory", lambda limit: plan_memory(limit)._replace(block_bytes=20_000, range_rows=4000)
+        pipeline,
+        "plan_memory",
+        lambda limit: plan_memory(limit)._replace(block_bytes=20_000, piece_bytes=50_000, range_rows=4000),
     )
 
 

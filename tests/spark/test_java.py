@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from job.errors import EngineError
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import default_folder
 from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
 from job.spark import work
-from job.spark.engine import SparkEngine
+from job.spark.executor import SparkExecutor
 from job.spark.session import Cluster
-from tests.spark.conftest import ROOT, SMALL, Server, assert_same_runs, end
+from tests.spark.conftest import ROOT, Server, assert_same_runs, end
 from tests.spark.executors import FatalCluster
 
 SETTINGS: dict[str, Any] = {
@@ -143,7 +143,7 @@ def test_same_run_when_an_executor_is_killed(
 ) -> None:
     (tmp_path / "killed").mkdir()
     fatal: Any = FatalCluster(cluster, kind, tmp_path / "killed", kills=1)
-    spark = run_scoring(parted, tmp_path / "spark", engine=SparkEngine(fatal, **SMALL), **SETTINGS)
+    spark = run_scoring(parted, tmp_path / "spark", executor=SparkExecutor(fatal), **SETTINGS)
     killed = (tmp_path / "killed" / "0").read_text(encoding="utf-8")
     assert not Path("/proc", killed).exists()
     assert_same_runs(spark.folder, local)
@@ -158,13 +158,13 @@ def test_no_run_when_every_executor_is_killed(
     (tmp_path / "killed").mkdir()
     fatal: Any = FatalCluster(cluster, work.ReadPiece, tmp_path / "killed", kills=100)
     with pytest.raises(EngineError) as raised:
-        run_scoring(parted, tmp_path / "out", engine=SparkEngine(fatal, **SMALL), **SETTINGS)
+        run_scoring(parted, tmp_path / "out", executor=SparkExecutor(fatal), **SETTINGS)
     (told,) = raised.value.problems
     assert told.startswith(f"{java_server.remote}: Spark gave up: ")
     assert (raised.value.exit_code, "\n" in told) == (1, False)
     assert not list((tmp_path / "out").glob("runs/*"))
     assert not list((tmp_path / "out").glob(".scratch-*"))
-    again = run_scoring(parted, tmp_path / "out", engine=SparkEngine(cluster, **SMALL), **SETTINGS)
+    again = run_scoring(parted, tmp_path / "out", executor=SparkExecutor(cluster), **SETTINGS)
     assert again.is_new
     assert (tmp_path / "out" / "latest").resolve() == again.folder
     assert (again.folder / "_SUCCESS").is_file()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import Artifact
 from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
-from job.spark.engine import SparkEngine
+from job.spark.executor import SparkExecutor
 from job.spark.session import Cluster
-from tests.spark.conftest import FILES, SMALL, Server
+from tests.spark.conftest import FILES, Server
 
 pytest.importorskip("moto", reason="the extra spark-test is not installed: make spark-test")
 pytest.importorskip("obstore", reason="the extra spark-test is not installed: make spark-test")
@@ -48,9 +48,9 @@ def test_a_run_from_and_to_a_store(
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1), "with_report": False}
     local = run_scoring(parted, tmp_path / "local", **settings)
     cluster = Cluster(sail.remote)
-    engine = SparkEngine(cluster, **SMALL)
+    executor = SparkExecutor(cluster)
     places = Address("s3://shop", "drop"), Address("s3://shop", "out")
-    published = score_places(*places, scratch=tmp_path / "scratch", settle_seconds=0, engine=engine, **settings)
+    published = score_places(*places, scratch=tmp_path / "scratch", settle_seconds=0, executor=executor, **settings)
     cluster.close()
     run = f"out/runs/{published.outcome.folder.name}"
     assert published.place == f"s3://shop/{run}"

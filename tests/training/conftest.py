@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.training.run import Labelled, read_labelled
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import Artifact
 from job.models.reference import read_reference
 from job.models.training_rows import seen_probability

@@ -11,7 +11,7 @@ import pytest
 
 from job.errors import ArtifactError, DropError
 from job.features import make_features
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import default_folder, load_artifact
 from job.models.training_rows import seen_probability
 from job.sample import write_drop

@@ -14,12 +14,13 @@ import sys
 import time
 from pathlib import Path
 
+from job.scoring.population import score_range
+
 from job.features import make_features
-from job.intake.accept import read_drop
 from job.intake.drop import find_files
+from job.intake.reconcile import read_drop
 from job.models.artifact import default_folder, load_artifact
 from job.models.reasons import Explainer, rank_reasons, usual_values
-from job.scoring.population import score_range
 
 
 def main(drop: Path) -> None:

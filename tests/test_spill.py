@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from job import spool as spool_module
+from job import spill as spill_module
 from job.errors import OutputError
-from job.spool import Scratch, Spool, cut_ranges
+from job.spill import SortedRuns, SpillSpace, cut_ranges
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,54 +49,56 @@ def test_read_is_sort_and_filter(  # noqa: PLR0917 - hypothesis hands them over
     low: int | None,
     high: int | None,
 ) -> None:
-    before = spool_module.KEY_STEP, spool_module.PIECE_ROWS
-    spool_module.KEY_STEP, spool_module.PIECE_ROWS = 7, 11
+    before = spill_module.KEY_STEP, spill_module.PIECE_ROWS
+    spill_module.KEY_STEP, spill_module.PIECE_ROWS = 7, 11
     try:
-        spool = Spool(Scratch(tmp_path_factory.mktemp("scratch"), memory, run_bytes), SCHEMA, "id", stored=STORED)
+        runs = SortedRuns(
+            SpillSpace(tmp_path_factory.mktemp("scratch"), memory, run_bytes), SCHEMA, "id", stored=STORED
+        )
         added = [rows(ids, 1000 * place) for place, ids in enumerate(parts)]
         for part in added:
-            spool.append(part)
+            runs.append(part)
         everything = pl.concat([SCHEMA.to_frame(), *added]).sort("id", maintain_order=True)
         wanted = everything
         if low is not None:
             wanted = wanted.filter(pl.col("id") >= low)
         if high is not None:
             wanted = wanted.filter(pl.col("id") < high)
-        assert_frame_equal(spool.read(low, high), wanted)
-        assert_frame_equal(pl.concat([SCHEMA.to_frame(), *spool.ranges(step)]), everything)
-        assert spool.height == everything.height
-        assert_frame_equal(spool.in_memory().read(), everything)
+        assert_frame_equal(runs.read(low, high), wanted)
+        assert_frame_equal(pl.concat([SCHEMA.to_frame(), *runs.ranges(step)]), everything)
+        assert runs.height == everything.height
+        assert_frame_equal(runs.in_memory().read(), everything)
     finally:
-        spool_module.KEY_STEP, spool_module.PIECE_ROWS = before
+        spill_module.KEY_STEP, spill_module.PIECE_ROWS = before
 
 
 def test_ranges_are_about_as_long_as_asked_for_and_never_part_a_key(tmp_path: Path) -> None:
-    spool = Spool(Scratch(tmp_path, 0), SCHEMA, "id")
+    runs = SortedRuns(SpillSpace(tmp_path, 0), SCHEMA, "id")
     for start in (0, 5000, 2500):
-        spool.append(rows([*range(start, start + 2500), *[7000] * 3]))
-    heights = [part.height for part in spool.ranges(1000)]
+        runs.append(rows([*range(start, start + 2500), *[7000] * 3]))
+    heights = [part.height for part in runs.ranges(1000)]
     assert sum(heights) == 7509
     assert max(heights) < 2000
-    assert len(cut_ranges([spool], 1000)) > 5
-    assert [part.filter(id=7000).height for part in spool.ranges(1000) if 7000 in part["id"]] == [10]
+    assert len(cut_ranges([runs], 1000)) > 5
+    assert [part.filter(id=7000).height for part in runs.ranges(1000) if 7000 in part["id"]] == [10]
 
 
 def test_files_are_gone_once_cleared(tmp_path: Path) -> None:
-    spool = Spool(Scratch(tmp_path, 0), SCHEMA, "id")
-    spool.append(rows([2, 1]))
-    assert spool.read()["id"].to_list() == [1, 2]
+    runs = SortedRuns(SpillSpace(tmp_path, 0), SCHEMA, "id")
+    runs.append(rows([2, 1]))
+    assert runs.read()["id"].to_list() == [1, 2]
     assert len(list(tmp_path.iterdir())) == 1
-    spool.clear()
-    assert (list(tmp_path.iterdir()), spool.height, spool.read().height) == ([], 0, 0)
+    runs.clear()
+    assert (list(tmp_path.iterdir()), runs.height, runs.read().height) == ([], 0, 0)
 
 
 def test_memory_is_taken_and_given_back(tmp_path: Path) -> None:
     part = rows([1, 2, 3])
-    scratch = Scratch(tmp_path, int(part.estimated_size()))
-    first, second = (Spool(scratch, SCHEMA, "id") for _ in range(2))
-    for spool in (first, second):
-        spool.append(part)
-        assert spool.read().height == 3
+    space = SpillSpace(tmp_path, int(part.estimated_size()))
+    first, second = (SortedRuns(space, SCHEMA, "id") for _ in range(2))
+    for runs in (first, second):
+        runs.append(part)
+        assert runs.read().height == 3
     assert len(list(tmp_path.iterdir())) == 1
     first.clear()
     second.append(part)
@@ -106,21 +108,21 @@ def test_memory_is_taken_and_given_back(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    spool = Spool(Scratch(tmp_path / "nowhere", 0), SCHEMA, "id")
-    spool.append(rows([1]))
+    runs = SortedRuns(SpillSpace(tmp_path / "nowhere", 0), SCHEMA, "id")
+    runs.append(rows([1]))
     with pytest.raises(OutputError, match=r"nowhere: cannot be written: "):
-        spool.read()
+        runs.read()
 
 
 @pytest.mark.parametrize("left", [0, 0.5, None])
 def test_what_waits_is_gone_or_cut(tmp_path: Path, left: float | None) -> None:
-    spool = Spool(Scratch(tmp_path, 0), SCHEMA, "id")
-    spool.append(rows([1, 2, 3]))
-    assert spool.read().height == 3
+    runs = SortedRuns(SpillSpace(tmp_path, 0), SCHEMA, "id")
+    runs.append(rows([1, 2, 3]))
+    assert runs.read().height == 3
     (file,) = tmp_path.iterdir()
     if left is None:
         file.unlink()
     else:
         os.truncate(file, int(file.stat().st_size * left))
     with pytest.raises(OutputError, match=rf"^{re.escape(str(tmp_path))}: cannot be read: "):
-        spool.read()
+        runs.read()

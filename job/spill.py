@@ -1,13 +1,14 @@
 """Rows that wait for their turn: written in any order, read back by ranges of a key, in its order.
 
 A drop may be larger than memory. What was read of it is kept here as long as it is little, and else in files of a
-scratch folder, as sorted runs; whoever reads a range of keys gets the rows of all runs, merged. Nothing else in the job
+spill folder, as sorted runs; whoever reads a range of keys gets the rows of all runs, merged. Nothing else in the job
 knows whether rows are in memory or on disk, or in what order they were delivered.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import threading
 from bisect import bisect_left
 from itertools import chain
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 KEY_STEP: Final = 256  # every so many rows of a run, its key is kept in memory
 PIECE_ROWS: Final = 4096  # that are read from a file together: a range takes little of each run
 
+NUMBER: Final = "row"
+
 Bound = Any  # a key, or None where a range has no end
 
 
-class Scratch:
+class SpillSpace:
     """Where the rows of one run of the job wait: in memory up to a limit, then in files.
 
     Args:
@@ -39,20 +42,17 @@ class Scratch:
 
     def __init__(self, folder: Path | None = None, memory_bytes: int = 0, run_bytes: int = RUN_BYTES) -> None:
         self.run_bytes = run_bytes
-        self._folder = folder
+        self.folder = folder
         self._free = memory_bytes
-        self._files = 0
         self._lock = threading.Lock()  # several tables may be read at once
 
-    def __reduce__(self) -> tuple[type[Scratch], tuple[()]]:
-        """Let what waits in memory be sent to another process."""
-        if self._folder is not None:
-            raise TypeError("files of a scratch folder cannot be sent")
-        return (Scratch, ())
+    def __reduce__(self) -> tuple[type[SpillSpace], tuple[Path | None, int, int]]:
+        """Let other processes put rows into files of the same folder; what is kept in memory here is not shared."""
+        return (SpillSpace, (self.folder, 0, self.run_bytes))
 
     def take_memory(self, size: int) -> bool:
         """Return whether so many bytes may be kept in memory; they then count as used."""
-        if self._folder is None:
+        if self.folder is None:
             return True
         with self._lock:
             if size > self._free:
@@ -67,10 +67,8 @@ class Scratch:
 
     def write(self, frame: pl.DataFrame) -> _Pieces:
         """Write a frame to a file of its own. Raises OutputError if it cannot be written."""
-        assert self._folder is not None  # noqa: S101 - `take_memory` says so
-        with self._lock:
-            path = self._folder / f"{self._files:05}.arrows"
-            self._files += 1
+        assert self.folder is not None  # noqa: S101 - `take_memory` says so
+        path = self.folder / f"{os.urandom(8).hex()}.arrows"
         offsets = [0]
         try:
             with path.open("wb") as stream:
@@ -80,7 +78,7 @@ class Scratch:
                     stream.write(text.getbuffer())
                     offsets.append(stream.tell())
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise OutputError(f"{self._folder}: cannot be written: {reason_of(error)}") from error
+            raise OutputError(f"{self.folder}: cannot be written: {reason_of(error)}") from error
         return _Pieces(path, offsets)
 
 
@@ -110,15 +108,35 @@ class _Pieces(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Rows in the order of their key, in memory or in a file."""
+    """Rows in the order of their key, in memory or in a file.
+
+    Args:
+        rows: the rows; None if they are in a file.
+        pieces: the file.
+        height: how many rows.
+        bytes: what they take in memory.
+        keys: of every KEY_STEP-th row.
+        first: the lowest key.
+        last: the highest one.
+        shift: what is added to the column `row`, also where it is the key: rows are numbered within what they were
+            read from, until it is known what comes before that.
+    """
 
     rows: pl.DataFrame | None
     pieces: _Pieces | None
     height: int
     bytes: int
-    keys: list[Any]  # of every KEY_STEP-th row
+    keys: list[Any]
     first: Any
     last: Any
+    shift: int = 0
+
+    def shifted(self, key: str, shift: int) -> _Run:
+        """Return the same rows with a `row` that is higher by so much."""
+        if key == NUMBER:
+            keys = [number + shift for number in self.keys]
+            return self._replace(keys=keys, first=self.first + shift, last=self.last + shift, shift=self.shift + shift)
+        return self._replace(shift=self.shift + shift)
 
     def read(self, key: str, low: Bound, high: Bound) -> pl.DataFrame | None:
         """Return the rows with a `key` from `low`, below `high`; None if there are none."""
@@ -133,26 +151,28 @@ class _Run(NamedTuple):
         else:
             assert self.pieces is not None  # noqa: S101 - rows are in memory or in a file
             rows = self.pieces.read(start, stop)
+        if self.shift:
+            rows = rows.with_columns((pl.col(NUMBER) + self.shift).cast(rows.schema[NUMBER]))
         # The ends are within a step of those of the range.
         first = 0 if low is None else int((rows[key].head(KEY_STEP) < low).sum())
         beyond = 0 if high is None else int((rows[key].tail(KEY_STEP) >= high).sum())
         return rows.slice(first, rows.height - first - beyond) if first + beyond < rows.height else None
 
 
-class Spool:
+class SortedRuns:
     """Rows of one table.
 
     Args:
-        scratch: where they wait.
+        space: where they wait.
         schema: of the rows.
         key: the column by which they are read; never null.
         stored: dtypes while rows wait, where there are narrower ones than the schema's that hold all values.
     """
 
     def __init__(
-        self, scratch: Scratch, schema: pl.Schema, key: str, *, stored: Mapping[str, pl.DataType] | None = None
+        self, space: SpillSpace, schema: pl.Schema, key: str, *, stored: Mapping[str, pl.DataType] | None = None
     ) -> None:
-        self._scratch = scratch
+        self._space = space
         self.schema = schema
         self._key = key
         self._stored = pl.Schema({**schema, **(stored or {})})
@@ -181,7 +201,7 @@ class Spool:
         waiting = compacted(rows, self._stored)
         self._pending.append(waiting)
         self._pending_bytes += int(waiting.estimated_size())
-        if self._pending_bytes >= self._scratch.run_bytes:
+        if self._pending_bytes >= self._space.run_bytes:
             self._put_away()
 
     def _put_away(self) -> None:
@@ -195,10 +215,10 @@ class Spool:
         keys = rows[self._key]
         size = int(rows.estimated_size())
         facts = (rows.height, size, keys.gather_every(KEY_STEP).to_list(), keys[0], keys[-1])
-        if self._scratch.take_memory(size):
+        if self._space.take_memory(size):
             self._runs.append(_Run(rows, None, *facts))
         else:
-            self._runs.append(_Run(None, self._scratch.write(rows), *facts))
+            self._runs.append(_Run(None, self._space.write(rows), *facts))
 
     def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the rows with a key from `low`, below `high`, by key; equal keys in the order they were added."""
@@ -219,9 +239,23 @@ class Spool:
         for low, high in cut_ranges([self], rows):
             yield self.read(low, high)
 
-    def in_memory(self) -> Spool:
-        """Return the same rows in memory, for when the scratch folder is gone."""
-        copy = Spool(Scratch(), self.schema, self._key)
+    def ended(self) -> SortedRuns:
+        """Put away what was added last, and return the rows, to be sent to whoever reads them."""
+        self._put_away()
+        return self
+
+    def extend(self, other: SortedRuns, *, shift: int = 0) -> None:
+        """Take over the rows of another, whose files are then removed with these.
+
+        Args:
+            other: of the same schema and key.
+            shift: what is added to the column `row` of its rows.
+        """
+        self._runs.extend(run.shifted(self._key, shift) if shift else run for run in other.ended()._runs)  # noqa: SLF001 - of the same class
+
+    def in_memory(self) -> SortedRuns:
+        """Return the same rows in memory, for when the spill folder is gone."""
+        copy = SortedRuns(SpillSpace(), self.schema, self._key)
         copy.append(self.read())
         return copy
 
@@ -231,7 +265,7 @@ class Spool:
             if run.pieces is not None:
                 run.pieces.path.unlink(missing_ok=True)
             else:
-                self._scratch.free_memory(run.bytes)
+                self._space.free_memory(run.bytes)
         self._runs.clear()
         self._pending, self._pending_bytes = [], 0
 
@@ -256,7 +290,7 @@ def compacted(frame: pl.DataFrame, schema: pl.Schema | None = None) -> pl.DataFr
     return frame.select(columns)
 
 
-def cut_ranges(spools: Iterable[Spool], rows: int) -> list[tuple[Bound, Bound]]:
+def cut_ranges(spools: Iterable[SortedRuns], rows: int) -> list[tuple[Bound, Bound]]:
     """Return ranges of keys, in order, each with about so many rows of all spools together.
 
     The first has no lower and the last no upper end, so that every key is in one of them. Rows of one key are never

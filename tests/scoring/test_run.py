@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from job.intake import table as table_module
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.memory import MemoryPlan
 from job.models.artifact import default_folder
 from job.sample import write_drop
-from job.scoring import pipeline, selection
+from job.scoring import pipeline
 from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
 
@@ -21,8 +20,18 @@ if TYPE_CHECKING:
 
 TABLES = ("scored.csv", "scored.parquet", "campaign.csv", "excluded.csv", "rejected.csv", "campaign.xlsx")
 CUSTOMERS = 1000
-TINY = MemoryPlan(block_bytes=4000, batch_rows=500, range_rows=1500, kept_bytes=0, run_bytes=1)
-SMALL = MemoryPlan(block_bytes=25_000, batch_rows=700, range_rows=3000, kept_bytes=70_000, run_bytes=17_000)
+TINY = MemoryPlan(
+    block_bytes=4000, batch_rows=500, range_rows=1500, piece_bytes=9000, piece_rows=700, kept_bytes=0, run_bytes=1
+)
+SMALL = MemoryPlan(
+    block_bytes=25_000,
+    batch_rows=700,
+    range_rows=3000,
+    piece_bytes=60_000,
+    piece_rows=1400,
+    kept_bytes=70_000,
+    run_bytes=17_000,
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +45,6 @@ def run(drop: Path, output: Path, plan: MemoryPlan, *, budget: float | None = 27
     """Score a drop with the given plan; return the bytes of the tables, and of the manifest what is not of the day."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "plan_memory", lambda _: plan)
-        patch.setattr(table_module, "FIRST_BYTES", min(table_module.FIRST_BYTES, plan.block_bytes))
-        if plan is TINY:
-            patch.setattr(selection, "LOOKED_AT_ROWS", 300)
         outcome = run_scoring(
             drop,
             output,

@@ -14,16 +14,16 @@ import polars as pl
 import pytest
 
 from job.errors import DropError, SettingsError
-from job.intake.accept import Limits
+from job.intake.reconcile import Limits
 from job.models.artifact import Artifact
 from job.models.reasons import Explainer
 from job.sample import write_drop
 from job.scoring.campaign import Campaign
 from job.scoring.pipeline import Outcome, run_scoring
-from job.spark.engine import SparkEngine
+from job.spark.executor import SparkExecutor
 from job.spark.session import Cluster
 from schemas.vocabulary import TABLES
-from tests.spark.conftest import SMALL, Server, assert_same_runs, retention
+from tests.spark.conftest import Server, assert_same_runs, retention
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,10 @@ def cluster(sail: Server) -> Iterator[Cluster]:
     cluster.close()
 
 
-def same_runs(tmp_path: Path, drop: Path, engine: SparkEngine, settings: dict[str, Any]) -> tuple[Outcome, Outcome]:
+def same_runs(tmp_path: Path, drop: Path, executor: SparkExecutor, settings: dict[str, Any]) -> tuple[Outcome, Outcome]:
     """Run the local and the Spark engine, and find that they give the same."""
     local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
-    spark = run_scoring(drop, tmp_path / "spark", with_report=False, engine=engine, **settings)
+    spark = run_scoring(drop, tmp_path / "spark", with_report=False, executor=executor, **settings)
     assert_same_runs(spark.folder, local.folder)
     return local, spark
 
@@ -47,7 +47,7 @@ def test_same_run_in_many_parts(
     tmp_path: Path, drop: Path, cluster: Cluster, artifact: Artifact, budget: float | None
 ) -> None:
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.2, budget)}
-    _, spark = same_runs(tmp_path, drop, SparkEngine(cluster, **SMALL), settings)
+    _, spark = same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
     assert len(list((spark.folder / "scored.parquet").iterdir())) > 3
     assert not list((tmp_path / "spark").glob(".scratch-*"))
 
@@ -59,7 +59,7 @@ def test_same_run_with_some_explained(
     """A boosted model explains those of whom most depends."""
     monkeypatch.setattr(Explainer, "count", lambda _, customers: min(customers, 500))
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
-    local, _ = same_runs(tmp_path, drop, SparkEngine(cluster, **SMALL), settings)
+    local, _ = same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
     assert pl.read_parquet(local.folder / "scored.parquet")["reason_1"].null_count() > 2000
 
 
@@ -67,7 +67,7 @@ def test_same_run_from_parquet(tmp_path: Path, cluster: Cluster, artifact: Artif
     drop = tmp_path / "drop"
     write_drop(drop, customers=1000, seed=3, labelled=False, table_format="parquet", shuffled=True)
     settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
-    same_runs(tmp_path, drop, SparkEngine(cluster), settings)
+    same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -82,14 +82,14 @@ def test_a_bad_drop_is_refused_in_the_same_words(
     (drop / "market_time.csv").write_bytes(b"id;Who\r\n1;2\r\n")
     settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
     said = []
-    for engine in (None, SparkEngine(cluster, piece_bytes=2000, first_bytes=1000)):
+    for executor in (None, SparkExecutor(cluster)):
         with pytest.raises(DropError) as raised:
-            run_scoring(drop, tmp_path / "out", with_report=False, engine=engine, **settings)
+            run_scoring(drop, tmp_path / "out", with_report=False, executor=executor, **settings)
         said.append(raised.value.problems)
     (drop / "market_time.csv").write_bytes(time)
-    for engine in (None, SparkEngine(cluster, piece_bytes=2000, first_bytes=1000)):
+    for executor in (None, SparkExecutor(cluster)):
         with pytest.raises(DropError) as raised:
-            run_scoring(drop, tmp_path / "out", with_report=False, engine=engine, **settings)
+            run_scoring(drop, tmp_path / "out", with_report=False, executor=executor, **settings)
         said.append(raised.value.problems)
     assert said[0] == said[1]
     assert said[2] == said[3]
@@ -108,9 +108,9 @@ def test_the_command_gives_the_same_run_name(tmp_path: Path, drop: Path, sail: S
 
 
 def test_executors_must_see_the_paths(cluster: Cluster) -> None:
-    engine = SparkEngine(cluster)
+    executor = SparkExecutor(cluster)
     with pytest.raises(SettingsError) as raised:
-        engine._check_executors([Path("/there/is/no/such")])
+        executor.check_paths([Path("/there/is/no/such")])
     assert raised.value.problems == (
         "--engine spark: found /there/is/no/such, which executors do not see, "
         "expected a path that driver and executors share",
@@ -120,7 +120,7 @@ def test_executors_must_see_the_paths(cluster: Cluster) -> None:
 @pytest.mark.usefixtures("small_parts")
 def test_same_run_from_folders_of_files(tmp_path: Path, parted: Path, cluster: Cluster, artifact: Artifact) -> None:
     settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
-    _, spark = same_runs(tmp_path, parted, SparkEngine(cluster, **SMALL), settings)
+    _, spark = same_runs(tmp_path, parted, SparkExecutor(cluster), settings)
     rejected = pl.read_csv(spark.folder / "rejected.csv", infer_schema=False)
     assert rejected.filter(pl.col("file").str.starts_with("market_money/"))["file"].n_unique() == 4
     told = json.loads((spark.folder / "manifest.json").read_text())["inputs"]
@@ -144,7 +144,7 @@ def test_same_run_from_folders_of_parquet(tmp_path: Path, cluster: Cluster, arti
         rows.head(0).write_parquet(drop / table / "a.parquet")
         rows.head(rows.height - 400).write_parquet(drop / table / "b.parquet")
     settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
-    same_runs(tmp_path, drop, SparkEngine(cluster), settings)
+    same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -157,9 +157,9 @@ def test_bad_files_of_a_folder_are_refused_in_the_same_words(
 
     def refusals() -> list[tuple[str, ...]]:
         said = []
-        for engine in (None, SparkEngine(cluster, **SMALL)):
+        for executor in (None, SparkExecutor(cluster)):
             with pytest.raises(DropError) as raised:
-                run_scoring(drop, tmp_path / "out", with_report=False, engine=engine, **settings)
+                run_scoring(drop, tmp_path / "out", with_report=False, executor=executor, **settings)
             said.append(raised.value.problems)
         return said
 

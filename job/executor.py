@@ -1,0 +1,54 @@
+"""Who maps the steps of a run over their items: threads of this process here, Spark's executors in `job.spark`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from job.errors import DropError
+from job.prefetch import mapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """Maps a function over items, in order; it knows nothing else of a run."""
+
+    is_remote: bool
+    """Whether functions run in other processes: then what they make goes to files of the shared spill folder."""
+
+    def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+        """Yield function(item) of each item, in their order.
+
+        Args:
+            function: of a module, or a partial of one; picklable, and may be called twice for an item.
+            items: plain records.
+        """
+
+    def check_paths(self, paths: Sequence[Path]) -> None:
+        """Raise SettingsError if a path is not seen wherever the functions run."""
+
+
+class LocalExecutor:
+    """Threads of this process: it pays, as the work is Polars', which releases the interpreter."""
+
+    is_remote = False
+
+    def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+        """See `Executor`."""
+        return mapped(function, items)
+
+    def check_paths(self, paths: Sequence[Path]) -> None:
+        """See `Executor`."""
+
+
+def attempt(function: Callable[[S], T], item: S) -> T | DropError:
+    """Return what a function gives, or the DropError that it raises, so that those of all items are named at once."""
+    try:
+        return function(item)
+    except DropError as error:
+        return error

@@ -1,0 +1,208 @@
+"""The careful way: lines become fields, fields become values, and every row that breaks a rule says which.
+
+Most rows never come here: see `job.intake.plain`, which takes nothing that would come out otherwise here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+
+from job.intake.counts import RowCounts, count_violations
+from job.intake.dialect import split_line
+from job.intake.numbers import SPACES, parse_number
+from job.intake.repair import name_words, repair_words
+from job.intake.validate import broken_rules
+from schemas.raw import accepted_dtype, dtype_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from job.intake.dialect import Dialect
+    from job.intake.plan import FilePlan
+    from schemas.vocabulary import Heading, Table, Words
+
+Spellings = dict[str, dict[str, str]]
+"""Column -> word as delivered -> right spelling; of all words seen so far, which saves looking them up again."""
+
+_UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
+_PLAIN_OR_QUOTED: Final = r'^(?:"([^"]*)"|([^"]*))$'
+
+
+class Fields(NamedTuple):
+    """Lines that were split.
+
+    Args:
+        fields: `row`, and the columns by their ASCII names (String, as delivered), of lines that have all of them.
+        rejected: the other lines, with the reason (`REJECTED_SCHEMA`); none of them has a readable id.
+        blank_lines: lines with nothing in them, which are neither.
+        quoted: whether a field was.
+    """
+
+    fields: pl.DataFrame
+    rejected: pl.DataFrame
+    blank_lines: int
+    quoted: bool
+
+
+class Judged(NamedTuple):
+    """Rows that were judged by themselves.
+
+    Args:
+        accepted: see `accepted_schema`.
+        rejected: one row per row and broken rule (`REJECTED_SCHEMA`), by row.
+        keys: of each rejected row whose `id` could be read: see `key_schema`.
+        counts: of both.
+    """
+
+    accepted: pl.DataFrame
+    rejected: pl.DataFrame
+    keys: pl.DataFrame
+    counts: RowCounts
+
+
+def accepted_schema(plan: FilePlan) -> pl.Schema:
+    """Return the schema of accepted rows: `row` (number in the file), `repaired` (a word of it was), then the columns.
+
+    A label that is there though nobody asked for it is the last, null where it cannot be read.
+    """
+    columns = [*plan.headings, *([plan.label] if plan.label else [])]
+    dtypes = {heading.name: accepted_dtype(heading) for heading in columns}
+    return pl.Schema({"row": pl.UInt32(), "repaired": pl.Boolean(), **dtypes})
+
+
+def key_schema(table: Table) -> pl.Schema:
+    """Return the schema of the keys of rejected rows: `row`, then the key's columns, null where they cannot be read."""
+    return pl.Schema({"row": pl.UInt32(), **{name: dtype_of(table.heading(name)) for name in table.key}})
+
+
+def number_lines(lines: Sequence[str], *, last: int) -> pl.DataFrame:
+    """Return lines as `row` (Int64) and `line`. Args: last: the number of the last."""
+    rows = range(last + 1 - len(lines), last + 1)
+    return pl.DataFrame({"row": rows, "line": lines}, schema={"row": pl.Int64, "line": pl.String})
+
+
+def split_fields(lines: pl.DataFrame, dialect: Dialect, name: str) -> Fields:
+    """Split lines into the fields of a table's columns, and undo quotes.
+
+    Args:
+        lines: of `number_lines`, without the headings.
+        dialect: how the file is written.
+        name: of the file, for rejections.
+    """
+    quoted = bool(lines["line"].str.contains('"', literal=True).any())
+    blank = lines["line"].str.strip_chars(SPACES + dialect.separator + '"') == ""
+    split = split_lines(lines.filter(~blank), dialect.separator)
+    width = len(dialect.columns)
+    found = pl.col("fields").list.len()
+    nothing_more = pl.col("fields").list.slice(width).list.join("").str.strip_chars(SPACES) == ""
+    fits = split.select(
+        ((found == width) | ((found > width) & nothing_more)).fill_null(value=False)
+        & ~pl.col("line").str.contains(_UNREADABLE, literal=True)
+    ).to_series()
+    values = (pl.col("fields").list.get(place).alias(column) for place, column in enumerate(dialect.columns))
+    fields = split.filter(fits).select("row", *values)
+    return Fields(fields, _reject_lines(split.filter(~fits), dialect, name), int(blank.sum()), quoted)
+
+
+def split_lines(body: pl.DataFrame, separator: str) -> pl.DataFrame:
+    """Return lines (`row`, `line`) with their `fields`: a list of text without quotes, null where unpaired."""
+    value = pl.element()
+    split = pl.col("line").str.split(separator)
+    body = body.with_columns(fields=split, quoted=pl.col("line").str.contains('"', literal=True))
+    if not body["quoted"].any():
+        return body.drop("quoted")
+    simple = pl.col("fields").list.eval(value.str.contains(_PLAIN_OR_QUOTED)).list.all()
+    body = body.with_columns(doubtful=pl.col("quoted") & ~simple)
+    undone = pl.col("fields").list.eval(value.str.replace(_PLAIN_OR_QUOTED, "$1$2"))
+    doubtful = body.filter("doubtful")
+    read = pl.Series("fields", [split_line(line, separator) for line in doubtful["line"]], dtype=pl.List(pl.String))
+    parts = [body.filter(~pl.col("doubtful")).with_columns(fields=undone), doubtful.with_columns(read)]
+    return pl.concat(parts).sort("row").drop("quoted", "doubtful")
+
+
+def judge_fields(raw: pl.DataFrame, plan: FilePlan, spellings: Spellings) -> Judged:
+    """Repair words, parse numbers, and reject the rows that break a rule.
+
+    Args:
+        raw: `row`, and the columns by their ASCII names as text, as delivered.
+        plan: of their file.
+        spellings: of the words seen so far; what is learned of new ones is added.
+    """
+    text = raw.with_columns(pl.col(pl.String).str.strip_chars(SPACES))
+    counts = RowCounts(rows=raw.height)
+    columns, repaired = [], [pl.lit(value=False)]
+    for heading in plan.headings:
+        if heading.words is None:
+            mark = (plan.style.decimal_mark if heading.name in plan.texts else None) or "."
+            columns.append(parse_number(pl.col(heading.name), heading.kind, mark))
+        else:
+            spelling = spellings.setdefault(heading.name, {})
+            counts += _learn_words(text[heading.name], heading, heading.words, spelling)
+            columns.append(name_words(pl.col(heading.name), spelling, heading.words))
+            wrong = [word for word, right in spelling.items() if word != right]
+            repaired.append(pl.col(heading.name).is_in(wrong))
+    typed = text.select(columns).cast({heading.name: dtype_of(heading) for heading in plan.headings})
+    table = plan.file.table
+    broken = broken_rules(plan.file.name, typed, raw.select("row", *typed.columns), table, labelled=plan.labelled)
+    rows = text.select("row", pl.any_horizontal(repaired).fill_null(value=False).alias("repaired"))
+    both = pl.concat([rows, typed, _labels(text, plan.label)], how="horizontal")
+    accepted = both.join(broken, on="row", how="anti", maintain_order="left")
+    keys = both.join(broken, on="row", how="semi", maintain_order="left").select("row", *table.key)
+    readable = keys.filter(pl.col("id").is_not_null())
+    counts += count_rejections(broken, unread=keys.height - readable.height)
+    counts += RowCounts(last_accepted=accepted.item(-1, "row") if accepted.height else 0)
+    return Judged(accepted.cast(accepted_schema(plan)), broken, readable.cast(key_schema(table)), counts)
+
+
+def count_rejections(rejected: pl.DataFrame, *, unread: int) -> RowCounts:
+    """Return the counts of rejections (`REJECTED_SCHEMA`, by row). Args: unread: rows whose id could not be read."""
+    if rejected.is_empty():
+        return RowCounts()
+    return RowCounts(
+        rejected=rejected["row"].n_unique(),
+        unread=unread,
+        last_rejected=rejected.item(-1, "row"),
+        violations=count_violations(rejected),
+    )
+
+
+def _reject_lines(unfit: pl.DataFrame, dialect: Dialect, name: str) -> pl.DataFrame:
+    rule = (
+        pl.when(pl.col("line").str.contains(_UNREADABLE, literal=True))
+        .then(pl.lit(f"is readable as {dialect.encoding}"))
+        .when(pl.col("fields").is_null())
+        .then(pl.lit("has paired quotes"))
+        .otherwise(pl.lit(f"has {len(dialect.columns)} fields"))
+    )
+    place = dialect.columns.index("id")
+    return unfit.select(
+        pl.lit(name).alias("file"),
+        "row",
+        pl.col("fields").list.get(place, null_on_oob=True).str.strip_chars(SPACES).alias("id"),
+        pl.lit(None, dtype=pl.String).alias("column"),
+        rule.alias("rule"),
+        pl.col("line").alias("value"),
+    )
+
+
+def _labels(text: pl.DataFrame, label: Heading | None) -> pl.DataFrame:
+    """Return the labels that are there though nobody asked for them, no columns if there are none."""
+    if label is None or label.words is None:
+        return pl.DataFrame()
+    values = (value for value in text[label.name].unique() if value is not None)
+    return text.select(name_words(pl.col(label.name), repair_words(values, label.words), label.words))
+
+
+def _learn_words(values: pl.Series, heading: Heading, words: Words, spelling: dict[str, str]) -> RowCounts:
+    """Learn the right spellings of one column's words; return how many were repaired, and how many are unknown."""
+    counts: dict[str | None, int] = dict(values.value_counts().iter_rows())
+    spelling.update(repair_words((value for value in counts if value is not None and value not in spelling), words))
+    repairs = {
+        (heading.delivered, value, right): counts[value]
+        for value, right in spelling.items()
+        if value != right and value in counts
+    }
+    unknown = sum(count for value, count in counts.items() if value not in spelling) if words.unknown_is_scored else 0
+    return RowCounts(repairs=repairs, unknown_words={heading.delivered: unknown} if words.unknown_is_scored else {})

@@ -1,0 +1,227 @@
+"""How a file of a drop is written, and the pieces in which it is read.
+
+What came before a row matters to it in three ways only: its number, how numbers are written in the file, and how the
+file is written at all. The pass that hashes the file finds the last two; rows are numbered within their piece until all
+pieces were read. So pieces can be read wherever and in whatever order.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+
+from job.errors import DropError
+from job.intake.careful import number_lines, split_fields
+from job.intake.dialect import SAMPLE_BYTES, Dialect, match_headings, recognise_dialect
+from job.intake.drop import TableFile, hash_file
+from job.intake.lines import ByteBlocks, LineBlocks, whole_lines
+from job.intake.numbers import SPACES, NumberStyle, recognise_style
+from job.intake.parquet import ParquetTable, open_parquet
+from job.prefetch import prefetched
+from schemas.vocabulary import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from job.intake.parquet import ParquetProbe
+    from job.memory import MemoryPlan
+    from schemas.vocabulary import Heading
+
+LEARNED_BYTES: Final = 1 << 17  # of a text file, from which is learned how its numbers are written; then more of it
+BLOCK_BYTES: Final = 4 << 20  # looked at together: what is found does not depend on the memory there is
+_ONE_BYTE_LINE_ENDS: Final = ("utf-8", "utf-8-sig", "cp1251")  # a byte LF or CR is a line end, whatever is around it
+
+
+class Piece(NamedTuple):
+    """Some rows of a file that follow each other.
+
+    Args:
+        first: the offset of its first byte; in a Parquet file, of its first row.
+        stop: the offset behind its last; None: to the end of the file.
+    """
+
+    first: int
+    stop: int | None
+
+
+class FilePlan(NamedTuple):
+    """How a file is written.
+
+    Args:
+        file: the file.
+        labelled: whether the label is one of the columns that must be there.
+        columns: their ASCII names, in the file's order.
+        dialect: how a text file is written; None for Parquet.
+        parquet: the Parquet file; None for text.
+        style: how its numbers are written.
+        sha256: of the file as it lies on disk.
+        pieces: of the file, in order; at least one.
+    """
+
+    file: TableFile
+    labelled: bool
+    columns: tuple[str, ...]
+    dialect: Dialect | None
+    parquet: ParquetTable | None
+    style: NumberStyle
+    sha256: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def headings(self) -> tuple[Heading, ...]:
+        """The columns whose values are judged, in the table's order."""
+        return self.file.table.expected(labelled=self.labelled)
+
+    @property
+    def label(self) -> Heading | None:
+        """The label's column, if it is there though nobody asked for it: rows are accepted whatever it says."""
+        table = self.file.table
+        is_extra = table.label is not None and not self.labelled and table.label in self.columns
+        return table.heading(table.label) if is_extra and table.label else None
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The columns in which numbers, if any, are written in the file's style; in others with a point."""
+        if self.parquet is None:
+            return frozenset(self.columns)
+        names = zip(self.parquet.headings, self.columns, strict=True)
+        return frozenset(name for heading, name in names if heading in self.parquet.texts)
+
+
+def plan_file(file: TableFile, *, labelled: bool, memory: MemoryPlan, probe: ParquetProbe | None = None) -> FilePlan:
+    """Recognise how a file is written, and cut it into pieces.
+
+    Args:
+        file: the file.
+        labelled: whether the label column must be there.
+        memory: how large the pieces are. A packed file, and one in UTF-16, is one piece.
+        probe: decodes Parquet files first; None starts one for this file alone.
+
+    Raises:
+        DropError: the file as a whole cannot be understood.
+        DropIncompleteError: the file changed while it was read.
+    """
+    try:
+        if file.file_format == "parquet":
+            plan = _plan_parquet(file, memory, probe, labelled=labelled)
+        else:
+            plan = _plan_text(file, memory, labelled=labelled)
+    except DropError:
+        file.check_unchanged()  # if somebody still writes it, that is what is wrong
+        raise
+    file.check_unchanged()
+    return plan
+
+
+def _plan_parquet(file: TableFile, memory: MemoryPlan, probe: ParquetProbe | None, *, labelled: bool) -> FilePlan:
+    digest = hash_file(file)
+    parquet = open_parquet(file, probe)
+    columns = match_headings(file.name, parquet.headings, file.table, labelled=labelled)
+    height, step = max(1, parquet.height), memory.piece_rows
+    pieces = tuple(Piece(first, min(first + step, height)) for first in range(0, height, step))
+    plan = FilePlan(file, labelled, columns, None, parquet, NumberStyle(), digest, pieces)
+    names = [heading.name for heading in plan.headings if heading.words is None and heading.name in plan.texts]
+    if not names:
+        return plan
+    named = dict(zip(columns, parquet.headings, strict=True))
+    texts = [pl.col(named[name]).cast(pl.String) for name in names]
+    batches = (batch.select(texts) for batch in parquet.batches(memory.batch_rows))
+    return plan._replace(style=_learn_style(file.name, batches, may_group=""))
+
+
+def _plan_text(file: TableFile, memory: MemoryPlan, *, labelled: bool) -> FilePlan:
+    raw = ByteBlocks(file)
+    with closing(prefetched(iter(raw))) as blocks:
+        sample, held = _take_sample(blocks)
+        dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
+        plan = FilePlan(file, labelled, dialect.columns, dialect, None, NumberStyle(), "", (Piece(0, None),))
+        whole = whole_lines(chain(held, blocks), first_bytes=LEARNED_BYTES, block_bytes=BLOCK_BYTES)
+        if file.compression is not None or dialect.encoding not in _ONE_BYTE_LINE_ENDS:
+            return plan._replace(style=_learn_from_blocks(plan, whole), sha256=hash_file(file))
+        cutter = _Cutter(memory.piece_bytes)
+        style = _learn_from_blocks(plan, cutter.passing(whole))
+        for block in whole:
+            cutter.take(block)
+    return plan._replace(style=style, sha256=raw.sha256, pieces=cutter.pieces())
+
+
+class _Cutter:
+    """Finds where a text file can be cut, as its blocks pass by."""
+
+    def __init__(self, piece_bytes: int) -> None:
+        self._piece_bytes = piece_bytes
+        self._pieces: list[Piece] = []
+        self._first = self._stop = 0
+
+    def passing(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            self.take(block)
+            yield block
+
+    def take(self, block: bytes) -> None:
+        start, self._stop = self._stop, self._stop + len(block)
+        while (least := max(start, self._first + self._piece_bytes - 1)) < self._stop:
+            end = block.find(b"\n", least - start)
+            if end < 0:
+                return
+            self._pieces.append(Piece(self._first, start + end + 1))
+            self._first = start + end + 1
+
+    def pieces(self) -> tuple[Piece, ...]:
+        if self._stop > self._first or not self._pieces:
+            self._pieces.append(Piece(self._first, self._stop))
+        return tuple(self._pieces)
+
+
+def _learn_from_blocks(plan: FilePlan, blocks: Iterable[bytes]) -> NumberStyle:
+    """Return how the numbers of a text file are written; blocks are taken until one has shown the decimal mark."""
+    dialect, names = plan.dialect, [heading.name for heading in plan.headings if heading.words is None]
+    assert dialect is not None  # noqa: S101 - of a text file
+    if all(plan.file.table.heading(name).kind is not Kind.NUMBER for name in names):
+        blocks = islice(blocks, 1)  # only 5.0 for 5 shows a mark, then in every row
+    lines = LineBlocks(plan.file.name, (), encoding=dialect.encoding, mojibake=dialect.mojibake)
+
+    def texts() -> Iterator[pl.DataFrame]:
+        for block in blocks:
+            yield fields_of(lines.feed(block))
+        yield fields_of(lines.finish())
+
+    def fields_of(texts: list[str]) -> pl.DataFrame:
+        body = number_lines(texts, last=lines.row).filter(pl.col("row") > 1)
+        return split_fields(body, dialect, plan.file.name).fields.select(names)
+
+    return _learn_style(plan.file.name, texts(), may_group="," if dialect.separator == "," else ",.")
+
+
+def _learn_style(name: str, batches: Iterable[pl.DataFrame], *, may_group: str) -> NumberStyle:
+    """Return how numbers are written in batches of text, of which no more are taken than needed.
+
+    Machines separate by commas, and do not group: then only a comma may stand between thousands.
+    """
+    style = NumberStyle()
+    for batch in batches:
+        if batch.height:
+            columns = batch.select(pl.all().str.strip_chars(SPACES)).get_columns()
+            shown = recognise_style(name, columns, may_group=may_group)
+            style = NumberStyle(shown.decimal_mark, style.thousands_spaces or shown.thousands_spaces)
+        if style.decimal_mark is not None:
+            break
+    return style
+
+
+def _take_sample(blocks: Iterator[bytes]) -> tuple[bytes, list[bytes]]:
+    """Return the first bytes of a file, which tell its dialect, and the blocks that were taken to have them."""
+    held: list[bytes] = []
+    size = 0
+    while size < SAMPLE_BYTES and (block := next(blocks, b"")):
+        held.append(block)
+        size += len(block)
+    return b"".join(held)[:SAMPLE_BYTES], held
+
+
+def plan_pieces(plans: Sequence[FilePlan]) -> list[tuple[FilePlan, Piece]]:
+    """Return every piece of some files, each with the plan of its file (without its other pieces)."""
+    return [(plan._replace(pieces=()), piece) for plan in plans for piece in plan.pieces]

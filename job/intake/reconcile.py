@@ -1,0 +1,748 @@
+"""What only shows between rows and between tables: copies, contradictions, strangers, tables of different drops.
+
+Ranges of ids are reconciled one by one, wherever; what is counted of them adds up, and then the drop is judged.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import partial
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+
+from job.errors import DropError, Problem, shorten
+from job.executor import LocalExecutor, attempt
+from job.intake.counts import RowCounts, Rule, Violations, add_counts, add_violations, count_violations
+from job.intake.drop import all_files
+from job.intake.lines import name_line_ends
+from job.intake.parquet import ParquetProbe
+from job.intake.pieces import PieceRead, read_piece
+from job.intake.plan import FilePlan, plan_file, plan_pieces
+from job.intake.validate import REJECTED_SCHEMA, concat_rejected, reject_rows
+from job.memory import MemoryPlan
+from job.spill import SortedRuns, SpillSpace, cut_ranges
+from schemas.vocabulary import MARKET_FILE, TABLES, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from job.executor import Executor
+    from job.intake.drop import TableFile
+    from job.spill import Bound
+
+OVERLAP_LIMIT: Final = 0.5  # of the customers of market_file: a table with fewer is likely to be of another month
+SHOWN_CHARACTERS: Final = 40  # of a rejected value in a message; rejected.csv has it all
+
+UNIQUE_RULE: Final = "occurs once, or always with the same values"
+ORPHAN_RULE: Final = "has an accepted row in market_file"
+REPAIRS_SCHEMA: Final = pl.Schema(
+    {"file": pl.String, "column": pl.String, "from": pl.String, "to": pl.String, "rows": pl.Int64}
+)
+
+
+class Limits(NamedTuple):
+    """How much may be wrong before a drop is refused, as shares of a table's rows."""
+
+    rejected: float = 0.05
+    unknown: float = 0.05
+
+
+class Account(NamedTuple):
+    """What became of the rows of one file: rows_in = as_delivered + repaired + rejected + dropped."""
+
+    rows_in: int
+    as_delivered: int
+    repaired: int
+    rejected: int
+    dropped: int
+
+    def check(self, name: str) -> None:
+        """Raise AssertionError if rows were lost or counted twice: a defect of the job."""
+        if self.rows_in != self.as_delivered + self.repaired + self.rejected + self.dropped:
+            raise AssertionError(f"{name}: rows do not add up: {self}")
+
+
+class FileRead(NamedTuple):
+    """A file whose rows were judged by themselves.
+
+    Args:
+        plan: how it is written; without pieces.
+        counts: of its rows.
+        accepted: see `PieceRead`; of all pieces.
+        keys: the same.
+        rejected: the same.
+    """
+
+    plan: FilePlan
+    counts: RowCounts
+    accepted: SortedRuns
+    keys: SortedRuns
+    rejected: SortedRuns
+
+    @property
+    def open_end(self) -> int | None:
+        """The last row, if its line has no line end and it was accepted: the file may have been cut there."""
+        counts = self.counts
+        return counts.lines if not counts.is_ended and counts.last_accepted == counts.lines else None
+
+    @property
+    def repairs(self) -> pl.DataFrame:
+        """One row per repaired spelling (`REPAIRS_SCHEMA`)."""
+        rows = [(self.plan.file.name, *spelling, count) for spelling, count in sorted(self.counts.repairs.items())]
+        return pl.DataFrame(rows, schema=REPAIRS_SCHEMA, orient="row")
+
+    def describe(self) -> dict[str, object]:
+        """Return what the manifest says of the file: name, SHA-256, bytes, how it is written, rows."""
+        plan, counts = self.plan, self.counts
+        described: dict[str, object] = {
+            "table": plan.file.table.name,
+            "file": plan.file.name,
+            "bytes": plan.file.stamp.size,
+            "sha256": plan.sha256,
+            "format": plan.file.file_format,
+        }
+        if plan.dialect is not None:
+            described |= {
+                "compression": plan.file.compression,
+                "encoding": plan.dialect.encoding,
+                "mojibake_undone": plan.dialect.mojibake,
+                "separator": plan.dialect.separator,
+                "line_end": name_line_ends(counts.line_ends),
+                "quoted": counts.quoted,
+            }
+        return {**described, **plan.style._asdict(), "rows": counts.rows, "blank_lines": counts.blank_lines}
+
+
+class TableRead(NamedTuple):
+    """A table whose rows were judged by themselves, of one file or of many; rows are numbered through all of them.
+
+    Args:
+        file: the table's file, or the folder of its files.
+        files: what was read of each.
+        offsets: the number before the first row of each.
+        counts: of all rows.
+    """
+
+    file: TableFile
+    files: tuple[FileRead, ...]
+    offsets: tuple[int, ...]
+    counts: RowCounts
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the label is one of the columns that must be there."""
+        return self.files[0].plan.labelled
+
+    @property
+    def open_end(self) -> int | None:
+        """The last of the rows that end a file without a line end; see `FileRead.open_end`."""
+        ends = [file.open_end + offset for file, offset in self._numbered() if file.open_end is not None]
+        return ends[-1] if ends else None
+
+    def accepted(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
+        """Return the accepted rows of a range of ids, by `id`; columns that not all files have are left out."""
+        columns = list(self.files[0].accepted.schema)
+        for file in self.files[1:]:
+            columns = [name for name in columns if name in file.accepted.schema]
+        return self._joined([file.accepted.read(low, high).select(columns) for file in self.files])
+
+    def keys(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
+        """Return the keys of rejected rows of a range of ids, by `id`."""
+        return self._joined([file.keys.read(low, high) for file in self.files])
+
+    def reject(self, rejected: pl.DataFrame) -> None:
+        """Add rejections, each to its file. Args: rejected: `REJECTED_SCHEMA`, numbered through all files."""
+        ends = [*self.offsets[1:], None]
+        for (file, offset), end in zip(self._numbered(), ends, strict=True):
+            rows = rejected.filter(pl.col("row") > offset, *([pl.col("row") <= end] if end is not None else []))
+            file.rejected.append(rows.with_columns(pl.col("row") - offset, pl.lit(file.plan.file.name).alias("file")))
+
+    def place(self, row: int) -> tuple[str, int]:
+        """Return the file of a row, and its number there."""
+        index = bisect_right(self.offsets, row - 1) - 1
+        return self.files[index].plan.file.name, row - self.offsets[index]
+
+    def clear(self) -> None:
+        """Forget the accepted rows and the keys of others, once they are not needed any more."""
+        for file in self.files:
+            file.accepted.clear()
+            file.keys.clear()
+
+    def _numbered(self) -> Iterator[tuple[FileRead, int]]:
+        return zip(self.files, self.offsets, strict=True)
+
+    def _joined(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        numbered = [
+            rows.with_columns(pl.col("row").cast(pl.Int64) + offset)
+            for rows, offset in zip(parts, self.offsets, strict=True)
+            if rows.height or len(parts) == 1
+        ]
+        if len(numbered) == 1:
+            return numbered[0]
+        if not numbered:
+            return parts[0].with_columns(pl.col("row").cast(pl.Int64))
+        rows = pl.concat(numbered)
+        return rows if rows["id"].is_sorted() else rows.sort("id", maintain_order=True)
+
+
+class DropRead(NamedTuple):
+    """A drop whose rows were judged by themselves. Args: tables: of each table's name."""
+
+    tables: dict[str, TableRead]
+
+    @property
+    def files(self) -> list[dict[str, object]]:
+        """What the manifest says of each file."""
+        return [file.describe() for table in self.tables.values() for file in table.files]
+
+    def bounds(self, rows: int) -> list[tuple[Bound, Bound]]:
+        """Return ranges of ids, each with about so many rows of the four tables; see `cut_ranges`."""
+        files = [file for table in self.tables.values() for file in table.files]
+        return cut_ranges([runs for file in files for runs in (file.accepted, file.keys)], rows)
+
+    def clear(self) -> None:
+        """Forget the rows, but not the rejections."""
+        for table in self.tables.values():
+            table.clear()
+
+
+class Intake(NamedTuple):
+    """A drop that was accepted.
+
+    Args:
+        rejections: file -> one row per rejected row and broken rule (`REJECTED_SCHEMA`), by row.
+        repairs: one row per file, column and repaired spelling (`REPAIRS_SCHEMA`).
+        accounts: file (or the folder of a table's files) -> what became of its rows.
+        files: what the manifest says of each file.
+        customers_in: distinct customers in `market_file`; a rejected row whose id cannot be read counts as one.
+        customers_rejected: those of them without an accepted row there.
+        warnings: one line each, for a person.
+        tables: table -> its accepted rows in ASCII, by `row`, the number in its file; empty where nobody holds them.
+    """
+
+    rejections: dict[str, SortedRuns]
+    repairs: pl.DataFrame
+    accounts: dict[str, Account]
+    files: list[dict[str, object]]
+    customers_in: int
+    customers_rejected: int
+    warnings: tuple[str, ...]
+    tables: Mapping[str, pl.DataFrame] = {}
+
+    @property
+    def rejected(self) -> pl.DataFrame:
+        """All rejections, by row within each file, in the order of the tables."""
+        return concat_rejected(rejections.read() for rejections in self.rejections.values())
+
+
+class TableCounts(NamedTuple):
+    """What is counted of a table over ranges of ids.
+
+    Args:
+        as_delivered: rows that are used as delivered.
+        repaired: rows that are used with a repaired word.
+        dropped: copies of used rows.
+        rejected: rows that were accepted by themselves, and rejected for what other rows say.
+        contradicting: those of them that contradict another row.
+        violations: rule -> how often it was broken; without strangers.
+        ids: distinct ids, after duplicates were decided.
+        shared: of the customers of `market_file`, those that are among them.
+        months: month -> those of them that have it.
+        lacking: customers of the drop that the file has no row of.
+    """
+
+    as_delivered: int = 0
+    repaired: int = 0
+    dropped: int = 0
+    rejected: int = 0
+    contradicting: int = 0
+    violations: Mapping[Rule, Violations] = {}
+    ids: int = 0
+    shared: int = 0
+    months: Mapping[str, int] = {}
+    lacking: int = 0
+
+    def __add__(self, other: TableCounts) -> TableCounts:  # type: ignore[override] # not a tuple's
+        return TableCounts(
+            self.as_delivered + other.as_delivered,
+            self.repaired + other.repaired,
+            self.dropped + other.dropped,
+            self.rejected + other.rejected,
+            self.contradicting + other.contradicting,
+            add_violations(self.violations, other.violations),
+            self.ids + other.ids,
+            self.shared + other.shared,
+            add_counts(self.months, other.months),
+            self.lacking + other.lacking,
+        )
+
+
+class DropCounts(NamedTuple):
+    """What is counted over ranges of ids, of all tables.
+
+    Args:
+        tables: table -> what is counted of it.
+        known: distinct customers in `market_file`, of readable rows.
+        accepted: those of them with an accepted row there.
+    """
+
+    tables: Mapping[str, TableCounts] = dict.fromkeys(TABLES, TableCounts())
+    known: int = 0
+    accepted: int = 0
+
+    def __add__(self, other: DropCounts) -> DropCounts:  # type: ignore[override] # not a tuple's
+        tables = {name: counts + other.tables[name] for name, counts in self.tables.items()}
+        return DropCounts(tables, self.known + other.known, self.accepted + other.accepted)
+
+
+class Reconciled(NamedTuple):
+    """A range of ids whose rows were compared.
+
+    Args:
+        tables: table -> its accepted rows (`row`, then its columns) by `id`; keys are unique.
+        counts: of the range.
+        rejected: table -> rejections for what other rows say (`REJECTED_SCHEMA`), numbered through all files.
+    """
+
+    tables: dict[str, pl.DataFrame]
+    counts: DropCounts
+    rejected: dict[str, pl.DataFrame]
+
+
+def read_drop(
+    files: Mapping[str, TableFile],
+    *,
+    labelled: bool,
+    executor: Executor | None = None,
+    space: SpillSpace | None = None,
+    memory: MemoryPlan | None = None,
+) -> DropRead:
+    """Read the files of a drop and judge each row by itself.
+
+    Args:
+        files: table -> its file; not all need be there.
+        labelled: whether the label must be there (training) or not (scoring).
+        executor: who reads the pieces; None is this process.
+        space: where the rows wait; None is in memory.
+        memory: how much is held at a time.
+
+    Raises:
+        DropError: files that cannot be understood; all of them are named.
+        DropIncompleteError: a file changed while it was read.
+        OutputError: the spill space cannot be written.
+    """
+    executor, memory = executor or LocalExecutor(), memory or MemoryPlan()
+    space = SpillSpace() if space is None else space
+    with ParquetProbe() as probe:
+        own_probe = None if executor.is_remote else probe
+        plan = partial(plan_file, labelled=labelled, memory=memory, probe=own_probe)
+        planned = list(executor.map(partial(attempt, plan), all_files(files)))
+    tasks = plan_pieces([plan for plan in planned if isinstance(plan, FilePlan)])
+    pieces = executor.map(partial(attempt, partial(read_piece, space=space, memory=memory)), tasks)
+    outcomes = {
+        file.name: [next(pieces) for _ in plan.pieces] if isinstance(plan, FilePlan) else [plan]
+        for file, plan in zip(all_files(files), planned, strict=True)
+    }
+    plans = {plan.file.name: plan for plan in planned if isinstance(plan, FilePlan)}
+    tables: dict[str, TableRead] = {}
+    problems: list[str | Problem] = []
+    for name in [name for name in TABLES if name in files]:
+        try:
+            tables[name] = _join_table(files[name], plans, outcomes, space)
+        except DropError as error:
+            problems.extend(error.defects)
+    for file in files.values():
+        file.check_unchanged()  # also while the others were read: all four must be of one delivery
+    if problems:
+        raise DropError(problems)
+    return DropRead(tables)
+
+
+def _join_table(
+    file: TableFile,
+    plans: Mapping[str, FilePlan],
+    outcomes: Mapping[str, Sequence[PieceRead | DropError]],
+    space: SpillSpace,
+) -> TableRead:
+    """Return what was read of a table. Raises DropError: of all of its files; or none has a row."""
+    files: list[FileRead] = []
+    problems: list[str | Problem] = []
+    for part in file.files:
+        try:
+            files.append(_join_file(part, plans.get(part.name), outcomes[part.name], space))
+        except DropError as error:
+            problems.extend(error.defects)
+    if not problems and not any(part.counts.rows for part in files):
+        problems.append(Problem(file.name, "rows below the headings", "headings only"))
+    if problems:
+        raise DropError(problems)
+    offsets = tuple(accumulate((part.counts.lines for part in files[:-1]), initial=0))
+    counts = RowCounts()
+    for read, offset in zip(files, offsets, strict=True):
+        counts += read.counts.shifted(offset)
+    return TableRead(file, tuple(files), offsets, counts)
+
+
+def _join_file(
+    file: TableFile, plan: FilePlan | None, outcomes: Sequence[PieceRead | DropError], space: SpillSpace
+) -> FileRead:
+    """Put the pieces of a file together. Raises DropError: the first of its pieces'; or the file was cut."""
+    pieces: list[PieceRead] = []
+    counts = RowCounts()
+    for outcome in outcomes:
+        if isinstance(outcome, DropError):
+            raise DropError(_shifted(defect, counts.lines) for defect in outcome.defects)
+        pieces.append(outcome)
+        counts += outcome.counts.shifted(counts.lines)
+    assert plan is not None and pieces  # noqa: PT018, S101 - else there was an error
+    accepted, keys, rejected = (SortedRuns(space, runs.schema, runs.key) for runs in pieces[0][1:])
+    lines = 0
+    for piece in pieces:
+        accepted.extend(piece.accepted, shift=lines)
+        keys.extend(piece.keys, shift=lines)
+        rejected.extend(piece.rejected, shift=lines)
+        lines += piece.counts.lines
+    if not counts.is_ended and counts.last_rejected == counts.lines:
+        found = "a line that breaks off, without a line end"
+        expected = "a whole last line (the file seems cut)"
+        raise DropError([Problem(file.name, expected, found, row=counts.lines)])
+    return FileRead(plan._replace(pieces=()), counts, accepted, keys, rejected)
+
+
+def _shifted(defect: str | Problem, rows: int) -> str | Problem:
+    return defect._replace(row=defect.row + rows) if isinstance(defect, Problem) and defect.row else defect
+
+
+def reconcile_all(drop: DropRead, *, rows: int) -> Iterator[Reconciled]:
+    """Reconcile a drop range by range, each with about so many rows; the rejections are kept with their files.
+
+    Nothing that is yielded may be published before `judge_drop` has accepted the drop.
+    """
+    for bounds in drop.bounds(rows):
+        reconciled = reconcile_range(drop, bounds)
+        keep_rejections(drop, reconciled.rejected)
+        yield reconciled
+
+
+def keep_rejections(drop: DropRead, rejected: Mapping[str, pl.DataFrame]) -> None:
+    """Add the rejections of a range to those of their files. Args: rejected: of `Reconciled`."""
+    for name, rows in rejected.items():
+        drop.tables[name].reject(rows)
+
+
+def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limits) -> Intake:
+    """Read the four files of a drop, decide about each row, and hold all tables in memory.
+
+    Args:
+        files: table -> its file.
+        labelled: as for `read_drop`.
+        limits: how much may be wrong.
+
+    Raises:
+        DropError: the drop is bad; every problem of every file is named.
+        DropIncompleteError: a file changed while it was read.
+    """
+    memory = MemoryPlan()
+    drop = read_drop(files, labelled=labelled, memory=memory)
+    parts = list(reconcile_all(drop, rows=memory.range_rows))
+    counts = sum((part.counts for part in parts), DropCounts())
+    tables = {name: pl.concat(part.tables[name] for part in parts).sort("row") for name in TABLES}
+    return judge_drop(drop, counts, limits)._replace(tables=tables)
+
+
+def refuses_rows(drop: DropRead, limits: Limits) -> bool:
+    """Return whether a drop is refused for what its rows are by themselves, whatever they say of each other."""
+    return any(
+        next(_too_many_rejected(table, TableCounts(), limits), None) or next(_too_many_unknown(table, limits), None)
+        for table in drop.tables.values()
+    )
+
+
+def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
+    """Return what became of all rows of a drop.
+
+    Args:
+        drop: the drop, with the rejections of all ranges.
+        counts: of all ranges.
+        limits: how much may be wrong.
+
+    Raises:
+        DropError: too much of the drop is wrong, or its tables do not belong together; every problem is named.
+    """
+    market_file = drop.tables[MARKET_FILE.name]
+    problems: list[str | Problem] = []
+    for name, table in drop.tables.items():
+        problems.extend(_too_many_rejected(table, counts.tables[name], limits))
+        problems.extend(_too_many_unknown(table, limits))
+        if name != MARKET_FILE.name:
+            problems.extend(_overlap(table, counts.tables[name], counts.known, limits))
+    problems.extend(_cut_files(drop, counts))
+    if not counts.accepted:
+        problems.append(Problem(market_file.file.name, "at least one row that can be used", "none"))
+    if problems:
+        raise DropError(problems)
+    accounts = {table.file.name: _account(table, counts.tables[name]) for name, table in drop.tables.items()}
+    for name, account in accounts.items():
+        account.check(name)
+    customers_in = counts.known + market_file.counts.unread
+    files = [file for table in drop.tables.values() for file in table.files]
+    return Intake(
+        rejections={file.plan.file.name: file.rejected for file in files},
+        repairs=pl.concat([REPAIRS_SCHEMA.to_frame(), *(file.repairs for file in files)]),
+        accounts=accounts,
+        files=drop.files,
+        customers_in=customers_in,
+        customers_rejected=customers_in - counts.accepted,
+        warnings=tuple(
+            f"{file.plan.file.name}, row {file.open_end}: the last line has no line end; nothing else seems cut"
+            for file in files
+            if file.open_end is not None
+        ),
+    )
+
+
+def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
+    """Compare the rows of a range of ids: keep one of copies, reject contradictions and strangers, and count.
+
+    Args:
+        drop: the drop.
+        bounds: of `DropRead.bounds`.
+    """
+    low, high = bounds
+    accepted = {name: table.accepted(low, high) for name, table in drop.tables.items()}
+    keys = {name: table.keys(low, high) for name, table in drop.tables.items()}
+    known = _distinct(accepted[MARKET_FILE.name], keys[MARKET_FILE.name])
+    counts: dict[str, TableCounts] = {}
+    rejected: dict[str, list[pl.DataFrame]] = {}
+    tables: dict[str, pl.DataFrame] = {}
+    for name, table in drop.tables.items():
+        tables[name], counts[name], rejections = _decide_copies(table, accepted[name], keys[name])
+        rejected[name] = [rejections]
+    if any(table.open_end is not None for table in drop.tables.values()):
+        lacking = _count_lacking(drop, accepted, keys, known)
+        counts = {name: count._replace(lacking=lacking.get(name, 0)) for name, count in counts.items()}
+    customers = tables[MARKET_FILE.name]["id"]
+    lost = known.filter(~known.is_in(customers.implode())) if known.len() != customers.len() else known.clear()
+    for name, table in drop.tables.items():
+        if name != MARKET_FILE.name:
+            shared = _count_shared(table.file.table, tables[name], known)
+            counts[name] += shared
+            if shared.shared < shared.ids or lost.len():
+                tables[name], strangers = _reject_strangers(table, tables[name], customers)
+                counts[name] += TableCounts(rejected=strangers.height)
+                rejected[name].append(strangers)
+        repaired = int(tables[name]["repaired"].sum())
+        counts[name] += TableCounts(repaired=repaired, as_delivered=tables[name].height - repaired)
+    return Reconciled(
+        {name: rows.drop("repaired") for name, rows in tables.items()},
+        DropCounts(counts, known.len(), customers.len()),
+        {name: joined for name, rows in rejected.items() if (joined := pl.concat(rows)).height},
+    )
+
+
+def _count_lacking(
+    drop: DropRead, accepted: Mapping[str, pl.DataFrame], keys: Mapping[str, pl.DataFrame], known: pl.Series
+) -> dict[str, int]:
+    """Return the customers of a range that each file without a line end at its end has no row of."""
+    ids = {name: _distinct(accepted[name], keys[name]) for name in TABLES}
+    lacking: dict[str, int] = {}
+    for name, table in drop.tables.items():
+        if table.open_end is None:
+            continue
+        if name == MARKET_FILE.name:
+            everybody = pl.concat(list(ids.values())).unique()
+            lacking[name] = int((~everybody.is_in(known.implode())).sum())
+        else:
+            lacking[name] = int((~known.is_in(ids[name].implode())).sum())
+            if "period" in table.file.table.key:
+                lacking[name] += _lacks_a_month(table, accepted[name])
+    return lacking
+
+
+def _cut_files(drop: DropRead, counts: DropCounts) -> Iterator[Problem]:
+    """Name the files without a line end at their end that also lack rows: they seem to have been cut."""
+    for name, table in drop.tables.items():
+        lacking = counts.tables[name].lacking
+        if table.open_end is not None and lacking:
+            found = f"no line end, and no rows (or not of each month) for {lacking:,} of the drop's customers"
+            file, row = table.place(table.open_end)
+            yield Problem(file, "a whole file (it seems cut)", found, row=row)
+
+
+def _distinct(accepted: pl.DataFrame, keys: pl.DataFrame) -> pl.Series:
+    """Return the distinct ids of a table's rows, of rejected ones, too (sorted)."""
+    ids = accepted["id"]
+    if keys.height:
+        ids = pl.concat([ids, keys["id"]]).sort()
+    return ids.filter(_is_first(ids))
+
+
+def _is_first(ids: pl.Series) -> pl.Series:
+    """Return where sorted ids differ from the one before."""
+    return (ids != ids.shift()).fill_null(value=True)
+
+
+def _decide_copies(
+    read: TableRead, accepted: pl.DataFrame, keys: pl.DataFrame
+) -> tuple[pl.DataFrame, TableCounts, pl.DataFrame]:
+    """Keep the first of identical rows; reject all rows that share a key but say different things.
+
+    A row that was rejected says something else than an accepted one: it gets this reason beside its other ones.
+
+    Args:
+        read: the table.
+        accepted: its rows.
+        keys: of its rows that were rejected by themselves.
+
+    Returns:
+        The rows that are kept, what is counted, and the rejections.
+    """
+    table = read.file.table
+    suspects = pl.concat([keys["id"], _repeated(table, accepted)]).unique()
+    if suspects.is_empty():
+        return accepted, TableCounts(), REJECTED_SCHEMA.to_frame()
+    alike = accepted.filter(pl.col("id").is_in(suspects.implode())).sort("id", "row")  # few: all else is about them
+    keys = keys.drop_nulls().join(alike.select(table.key).unique(), on=table.key, how="semi")
+    judged = [heading.name for heading in table.expected(labelled=read.labelled)]
+    first = alike.unique(judged, keep="first", maintain_order=True)
+    several = first.filter(pl.struct(table.key).is_duplicated()).select(table.key).unique()
+    contradicting = pl.concat([several, keys.select(table.key)]).unique()
+    consistent = alike.join(contradicting, on=table.key, how="anti", maintain_order="left")
+    kept = first.join(contradicting, on=table.key, how="anti", maintain_order="left")
+    rejected = REJECTED_SCHEMA.to_frame()
+    if contradicting.height:
+        rows = pl.concat([alike.select(keys.columns), keys])
+        rejected = reject_rows(
+            read.file.name,
+            rows.join(contradicting, on=table.key, how="semi").sort("row"),
+            column=" + ".join(table.heading(name).delivered for name in table.key),
+            rule=UNIQUE_RULE,
+            value=pl.concat_str([_as_delivered(table, name) for name in table.key], separator=" + "),
+        )
+    counts = TableCounts(
+        rejected=alike.height - consistent.height,
+        contradicting=alike.height - consistent.height,
+        dropped=consistent.height - kept.height,
+        violations=count_violations(rejected),
+    )
+    gone = alike["row"].filter(~alike["row"].is_in(kept["row"].implode()))
+    left = accepted.filter(~pl.col("row").is_in(gone.implode())) if gone.len() else accepted
+    return left, counts, rejected
+
+
+def _repeated(table: Table, accepted: pl.DataFrame) -> pl.Series:
+    """Return the ids of keys that occur twice in rows ordered by `id`."""
+    months = len(_months(table))
+    ids = pl.col("id")
+    # Rows of one id that are further apart than there are months: some month occurs twice.
+    repeated = ids == ids.shift(max(1, months))
+    for distance in range(1, months):
+        repeated |= (ids == ids.shift(distance)) & (pl.col("period") == pl.col("period").shift(distance))
+    return accepted.filter(repeated)["id"]
+
+
+def _months(table: Table) -> Mapping[str, str]:
+    """Return month -> its name here, nothing where the table has no months."""
+    words = table.heading("period").words if "period" in table.key else None
+    return words.values if words is not None else {}
+
+
+def _count_shared(table: Table, rows: pl.DataFrame, known: pl.Series) -> TableCounts:
+    """Count the ids of a table, and the customers of `market_file` among them.
+
+    Args:
+        table: of the rows.
+        rows: without repeated keys, ordered by `id`.
+        known: the ids of `market_file`.
+    """
+    is_first = _is_first(rows["id"])
+    is_shared = rows["id"].is_in(known.implode())
+    months = {month: int(((rows["period"] == name) & is_shared).sum()) for month, name in _months(table).items()}
+    return TableCounts(ids=int(is_first.sum()), shared=int((is_first & is_shared).sum()), months=months)
+
+
+def _as_delivered(table: Table, name: str) -> pl.Expr:
+    words = table.heading(name).words
+    text = pl.col(name).cast(pl.String)
+    return text if words is None else text.replace({inside: outside for outside, inside in words.values.items()})
+
+
+def _reject_strangers(read: TableRead, rows: pl.DataFrame, customers: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows of customers with an accepted row in `market_file`, and the rejections of the others."""
+    is_stranger = ~rows["id"].is_in(customers.implode())
+    strangers = rows.filter(is_stranger).sort("row")
+    rejected = reject_rows(read.file.name, strangers, column="id", rule=ORPHAN_RULE, value=pl.col("id"))
+    return rows.filter(~is_stranger) if strangers.height else rows, rejected
+
+
+def _overlap(read: TableRead, counts: TableCounts, known: int, limits: Limits) -> Iterator[Problem]:
+    """Name a table that does not belong to this `market_file`: too few of its customers, or too many strangers.
+
+    A table with months must have each month for as many customers.
+    """
+    table = read.file.table
+    needed = 1 - limits.rejected
+    if counts.shared < needed * known:
+        hint = "; tables of different months?" if counts.shared < OVERLAP_LIMIT * known else ""
+        found = f"rows for {_share(counts.shared, known, f'customers of {MARKET_FILE.name}')}"
+        yield Problem(read.file.name, f"at least {needed:.1%} (--max-rejected{hint})", found, column="id")
+    elif "period" in table.key:
+        yield from _missing_months(read, counts, known, limits)
+    strangers = counts.ids - counts.shared
+    if strangers > limits.rejected * counts.ids:
+        found = f"{_share(strangers, counts.ids, 'ids')} that {MARKET_FILE.name} does not have"
+        yield Problem(read.file.name, f"at most {limits.rejected:.1%} (--max-rejected)", found, column="id")
+
+
+def _missing_months(read: TableRead, counts: TableCounts, known: int, limits: Limits) -> Iterator[Problem]:
+    heading = read.file.table.heading("period")
+    for month in heading.words.values if heading.words else ():
+        shared = counts.months.get(month, 0)
+        if shared < (1 - limits.rejected) * known:
+            found = f"«{month}» for {_share(shared, known, f'customers of {MARKET_FILE.name}')}"
+            expected = f"each month for at least {1 - limits.rejected:.1%} (--max-rejected)"
+            yield Problem(read.file.name, expected, found, column=heading.delivered)
+
+
+def _lacks_a_month(read: TableRead, accepted: pl.DataFrame) -> bool:
+    """Return whether the customer of the last row, if of this range, has not all months: the rest may be cut off."""
+    last = accepted.filter(pl.col("row") == read.open_end).select("id")
+    words = read.file.table.heading("period").words
+    months = accepted.join(last, on="id", how="semi")["period"].n_unique()
+    return words is not None and not last.is_empty() and months < len(words.values)
+
+
+def _share(part: int, whole: int, what: str) -> str:
+    return f"{part:,} of {whole:,} {what} ({part / whole:.1%})"
+
+
+def _too_many_rejected(read: TableRead, counts: TableCounts, limits: Limits) -> Iterator[Problem]:
+    rows, rows_in = read.counts.rejected + counts.contradicting, read.counts.rows
+    if rows <= limits.rejected * rows_in:
+        return
+    expected = f"at most {limits.rejected:.1%} of {rows_in:,} rows rejected (--max-rejected), not {rows:,}"
+    violations = {**read.counts.violations, **counts.violations}
+    for (column, rule), broken in sorted(violations.items(), key=lambda item: item[1].first_row):
+        held = "nothing" if not broken.value else f"«{shorten(broken.value, SHOWN_CHARACTERS)}»"
+        found = f"{broken.rows:,} rows where it is not true that it «{rule}»; the first holds {held}"
+        name, row = read.place(broken.first_row)
+        yield Problem(name, expected, found, row=row, column=column)
+
+
+def _too_many_unknown(read: TableRead, limits: Limits) -> Iterator[Problem]:
+    for column, unknown in read.counts.unknown_words.items():
+        if unknown > limits.unknown * read.counts.rows:
+            found = f"{_share(unknown, read.counts.rows, 'rows')} with a word that the model does not know"
+            yield Problem(read.file.name, f"at most {limits.unknown:.1%} of them (--max-unknown)", found, column=column)
+
+
+def _account(read: TableRead, counts: TableCounts) -> Account:
+    return Account(
+        rows_in=read.counts.rows,
+        as_delivered=counts.as_delivered,
+        repaired=counts.repaired,
+        rejected=read.counts.rejected + counts.rejected,
+        dropped=counts.dropped,
+    )

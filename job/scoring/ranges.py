@@ -1,0 +1,325 @@
+"""What is done with a range of ids: its customers are scored, and completed once it is known where the run is cut.
+
+The steps are picklable callables that executors map over ranges; what they count adds up.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+
+from job.features import make_features, split_range
+from job.intake.counts import add_counts
+from job.intake.reconcile import DropCounts, reconcile_range
+from job.models.artifact import load_artifact
+from job.models.reasons import RANKS, REASONS, Explainer, usual_values
+from job.models.reference import read_reference
+from job.report.facts import FactsSums, count_facts, sample_bins
+from job.scoring.campaign import order_candidates
+from job.scoring.cuts import RISK_ORDER, URGENCY, Cuts, order_by_risk, order_by_urgency
+from job.scoring.drift import add_counts as add_drift
+from job.scoring.drift import count_drift
+from job.scoring.manifest import add_segments, count_segments
+from job.scoring.score import Prepared, complete, describe_scores, find_probability, place_customers
+from job.scoring.segments import load_segmentation
+from job.scoring.selection import add_histograms, count_bins, order_bin
+from job.scoring.tables import ParquetTable
+from job.scoring.workbook import choose_contacts
+from job.spill import SortedRuns
+from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from job.intake.reconcile import DropRead
+    from job.models.artifact import Artifact
+    from job.models.reference import Reference
+    from job.scoring.campaign import Campaign
+    from job.scoring.cuts import Place
+    from job.scoring.segments import Segmentation
+    from job.spill import Bound, SpillSpace
+
+EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
+
+
+class Setup(NamedTuple):
+    """What customers are scored with.
+
+    Args:
+        artifact: the model.
+        explainer: says why.
+        segmentation: the segments and their offers.
+        campaign: its name, control share and budget.
+        reference: the training customers; None where the artifact does not say.
+    """
+
+    artifact: Artifact
+    explainer: Explainer
+    segmentation: Segmentation
+    campaign: Campaign
+    reference: Reference | None
+
+
+def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) -> Setup:
+    """Return what customers are scored with.
+
+    Args:
+        artifacts: the folder of the model artifact.
+        segments_file: segments and offers; None is the shipped file.
+        campaign: its name, control share and budget.
+
+    Raises:
+        ArtifactError: the artifact is missing, altered or of another version.
+        SettingsError: the segments file is wrong.
+    """
+    segmentation = load_segmentation(segments_file)
+    artifact = load_artifact(artifacts)
+    explainer = Explainer(artifact.model, usual_values(artifact.manifest))
+    return Setup(artifact, explainer, segmentation, campaign, read_reference(artifact.manifest))
+
+
+class RangeCounts(NamedTuple):
+    """What is counted of ranges of ids before the run can be cut.
+
+    Args:
+        rows: of the four tables.
+        excluded: reason -> customers that are not scored.
+        fates: table -> its rows of scored customers, and those of excluded ones.
+        scored: customers that are.
+        by_risk: histogram of the order by risk; see `count_bins`.
+        by_urgency: histogram of the order in which customers are explained.
+        by_hash: `bin` and `rows`: customers by the hash by which they are sampled for the page.
+    """
+
+    rows: DropCounts
+    excluded: Mapping[str, int]
+    fates: Mapping[str, tuple[int, int]]
+    scored: int
+    by_risk: pl.DataFrame
+    by_urgency: pl.DataFrame
+    by_hash: pl.DataFrame
+
+    def __add__(self, other: RangeCounts) -> RangeCounts:  # type: ignore[override] # not a tuple's
+        fates = {
+            name: (scored + other.fates[name][0], excluded + other.fates[name][1])
+            for name, (scored, excluded) in self.fates.items()
+        }
+        return RangeCounts(
+            self.rows + other.rows,
+            add_counts(self.excluded, other.excluded),
+            fates,
+            self.scored + other.scored,
+            add_histograms(self.by_risk, other.by_risk),
+            add_histograms(self.by_urgency, other.by_urgency),
+            pl.concat([self.by_hash, other.by_hash]).group_by("bin").agg(pl.col("rows").sum()),
+        )
+
+
+class ScoredRange(NamedTuple):
+    """The customers of a range of ids, scored.
+
+    Args:
+        customers: those that are, joined, with the columns of `find_probability`; by `id`.
+        order: their `RISK_ORDER`; by `id`.
+        excluded: the others (`EXCLUDED_SCHEMA`); by `id`.
+        rejected: table -> rejections that only showed between rows; see `Reconciled.rejected`.
+        counts: of the range.
+    """
+
+    customers: SortedRuns
+    order: SortedRuns
+    excluded: SortedRuns
+    rejected: dict[str, pl.DataFrame]
+    counts: RangeCounts
+
+
+def score_range(bounds: tuple[Bound, Bound], *, drop: DropRead, artifact: Artifact, space: SpillSpace) -> ScoredRange:
+    """Reconcile and score a range of ids.
+
+    Args:
+        bounds: of the range.
+        drop: the drop.
+        artifact: the model.
+        space: where the customers wait.
+    """
+    reconciled = reconcile_range(drop, bounds)
+    customers, excluded = split_range(reconciled.tables)
+    prepared = Prepared(customers, make_features(customers), excluded)
+    scored = pl.concat([customers.drop("row"), find_probability(prepared, artifact)], how="horizontal")
+    scores = describe_scores(scored)
+    order = order_by_risk(scores)
+    gone = excluded["id"].implode()
+    fates = {}
+    for name, table in reconciled.tables.items():
+        of_excluded = int(table["id"].is_in(gone).sum()) if excluded.height else 0
+        fates[name] = (table.height - of_excluded, of_excluded)
+    counts = RangeCounts(
+        reconciled.counts,
+        dict(excluded["reason"].value_counts().iter_rows()),
+        fates,
+        scored.height,
+        count_bins(order),
+        count_bins(order_by_urgency(scores)),
+        sample_bins(scores["id"]).value_counts(name="rows").cast({"rows": pl.Int64}),
+    )
+    return ScoredRange(
+        _runs_of(space, scored),
+        _runs_of(space, order, RISK_ORDER),
+        _runs_of(space, excluded, EXCLUDED_SCHEMA),
+        reconciled.rejected,
+        counts,
+    )
+
+
+def _runs_of(space: SpillSpace, rows: pl.DataFrame, schema: pl.Schema | None = None) -> SortedRuns:
+    runs = SortedRuns(space, rows.schema if schema is None else schema, "id")
+    runs.append(rows)
+    return runs.ended()
+
+
+class Order(NamedTuple):
+    """One of the orders of `job.scoring.cuts`. Args: kind: `urgency` or `ratio`; setup: what with; cuts: of the run."""
+
+    kind: str
+    setup: Setup
+    cuts: Cuts
+
+
+def order_range(customers: SortedRuns, order: Order) -> pl.DataFrame:
+    """Return the order of the scored customers of a range."""
+    rows = customers.read()
+    scores = describe_scores(rows)
+    if order.kind == "urgency":
+        return order_by_urgency(scores)
+    setup = order.setup
+    placed = place_customers(
+        scores,
+        make_features(rows),
+        cuts=order.cuts,
+        thresholds=setup.artifact.thresholds,
+        segmentation=setup.segmentation,
+    )
+    return order_candidates(placed, setup.segmentation, setup.campaign)
+
+
+def count_order(customers: SortedRuns, *, order: Order) -> pl.DataFrame:
+    """Return the histogram of an order of the scored customers of a range; see `count_bins`."""
+    return count_bins(order_range(customers, order))
+
+
+def fetch_order(rows: SortedRuns, *, order: Order | None, bins: Sequence[int]) -> pl.DataFrame:
+    """Return the rows of some bins of an order of a range. Args: order: None where the rows are in its form already."""
+    ordered = rows.read() if order is None else order_range(rows, order)
+    return ordered.filter(order_bin().is_in(bins))
+
+
+class FinishedCounts(NamedTuple):
+    """What is counted of completed customers. Args: segments: of `count_segments`; drift: of `count_drift`; facts."""
+
+    segments: pl.DataFrame
+    drift: pl.DataFrame | None
+    facts: FactsSums
+
+    def __add__(self, other: FinishedCounts) -> FinishedCounts:  # type: ignore[override] # not a tuple's
+        drift = None if self.drift is None or other.drift is None else add_drift(self.drift, other.drift)
+        return FinishedCounts(add_segments([self.segments, other.segments]), drift, self.facts + other.facts)
+
+
+class FinishedRange(NamedTuple):
+    """The customers of a range of ids, completed.
+
+    Args:
+        scored: their output frame; None if it was written to `parquet`.
+        parquet: a file of it; None if `scored` has it.
+        text: the same as CSV without headings: itself, or a file of it.
+        contacts: those in treatment, by `order`; see `contacts_runs`.
+        counts: of all.
+    """
+
+    scored: pl.DataFrame | None
+    parquet: Path | None
+    text: io.BytesIO | Path
+    contacts: SortedRuns
+    counts: FinishedCounts
+
+
+class Finish(NamedTuple):
+    """How customers are completed, once it is known where the run is cut.
+
+    Args:
+        setup: what with.
+        cuts: where the run is cut.
+        least_urgent: the last customer who is explained, None if all are.
+        hash_bin: the last bin of the hash whose customers are sampled for the page.
+        space: where contacts wait.
+        folder: of the files that somebody else takes up; None hands frames and text over as they are.
+    """
+
+    setup: Setup
+    cuts: Cuts
+    least_urgent: Place | None
+    hash_bin: int
+    space: SpillSpace
+    folder: Path | None
+
+
+def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
+    """Complete the customers of a scored range."""
+    customers = waiting.read()
+    scored, counts = complete_customers(customers, finish)
+    contacts = contacts_runs(finish.space, finish.setup.segmentation)
+    contacts.append(choose_contacts(scored))
+    text = io.BytesIO()
+    scored.write_csv(text, include_header=False)
+    if finish.folder is None:
+        return FinishedRange(scored, None, text, contacts.ended(), counts)
+    name = f"scored-{os.urandom(8).hex()}"
+    parquet, csv = finish.folder / f"{name}.parquet", finish.folder / f"{name}.csv"
+    with ParquetTable(parquet, SCORED_DTYPES) as table:
+        table.add(scored)
+    csv.write_bytes(text.getbuffer())
+    return FinishedRange(None, parquet, csv, contacts.ended(), counts)
+
+
+def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.DataFrame, FinishedCounts]:
+    """Return the output frame of scored customers, and what is counted of it."""
+    artifact, explainer, segmentation, campaign, reference = finish.setup
+    features = make_features(customers)
+    scores = describe_scores(customers)
+    ranked = customers.select(RANKS) if set(RANKS) <= set(customers.columns) else None
+    is_urgent = None
+    if finish.least_urgent is not None:
+        is_urgent = scores.select(~finish.least_urgent.is_before(-URGENCY)).to_series()
+    reasons = explainer.explain(features, is_urgent, ranked)
+    scored = complete(
+        scores,
+        features,
+        reasons,
+        cuts=finish.cuts,
+        thresholds=artifact.thresholds,
+        segmentation=segmentation,
+        campaign=campaign,
+    )
+    drift = None if reference is None else count_drift(features, scored["decline_probability"], reference)
+    facts = count_facts(features, customers, scored, artifact.thresholds, hash_bin=finish.hash_bin)
+    return scored, FinishedCounts(count_segments(scored), drift, facts)
+
+
+def contacts_runs(space: SpillSpace, segmentation: Segmentation) -> SortedRuns:
+    """Return where the customers in treatment wait, by `order`: their profit at risk with its sign turned.
+
+    Their texts, most of what is known of them, wait as numbers.
+    """
+    offers = segmentation.offers()
+    words = {
+        "segment": offers["segment"],
+        "offer": pl.concat([offers["offer"], offers["onsite_offer"]]).unique(maintain_order=True),
+        "campaign_group": pl.Series(CAMPAIGN_GROUPS),
+    }
+    stored: dict[str, pl.DataType] = {name: pl.Enum(values) for name, values in words.items()}
+    stored |= dict.fromkeys(REASONS, pl.Categorical())
+    return SortedRuns(space, pl.Schema({"order": pl.Float64(), **SCORED_DTYPES}), "order", stored=stored)

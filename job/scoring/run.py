@@ -1,0 +1,272 @@
+"""A run in one sentence: plan the files, read pieces, reconcile, score ranges, cut ranks, finish ranges, publish.
+
+Who maps the steps is the executor's business; the results are the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial, reduce
+from operator import add
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+import polars as pl
+
+from job.errors import OutputError
+from job.features import check_some_scored
+from job.intake.reconcile import DropCounts, judge_drop, keep_rejections, reconcile_all, refuses_rows
+from job.prefetch import mapped
+from job.report.facts import last_sampled_bin
+from job.scoring.campaign import budget_parts
+from job.scoring.cuts import Cuts, last_ranks
+from job.scoring.ranges import (
+    EXCLUDED_SCHEMA,
+    Finish,
+    FinishedCounts,
+    Order,
+    RangeCounts,
+    contacts_runs,
+    count_order,
+    fetch_order,
+    finish_range,
+    score_range,
+)
+from job.scoring.selection import add_bins, find_last_reached, find_places
+from job.scoring.spreadsheet import RUSSIAN, without_formulas
+from job.scoring.tables import CsvTable, ParquetTable, hash_file
+from job.scoring.workbook import contacts_table, list_contacts
+from job.spill import SortedRuns
+from schemas.scored import SCORED_DTYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from job.executor import Executor
+    from job.intake.reconcile import DropRead, Intake, Limits
+    from job.memory import MemoryPlan
+    from job.models.artifact import Artifact
+    from job.scoring.ranges import FinishedRange, Setup
+    from job.scoring.segments import Segmentation
+    from job.spill import SpillSpace
+
+T = TypeVar("T")
+
+SCORED: Final = "scored.parquet"
+KEPT_COUNTS: Final = 32  # of ranges, that are then added up
+
+
+class ScoredDrop(NamedTuple):
+    """The customers of a drop, scored range by range.
+
+    Args:
+        intake: what became of the drop's rows.
+        customers: of each range, those that are scored; see `ScoredRange`.
+        orders: of each range, their order by risk.
+        excluded: the others (`EXCLUDED_SCHEMA`), by `id`.
+        counts: of all ranges.
+    """
+
+    intake: Intake
+    customers: list[SortedRuns]
+    orders: list[SortedRuns]
+    excluded: SortedRuns
+    counts: RangeCounts
+
+
+def score_drop(
+    drop: DropRead, artifact: Artifact, limits: Limits, *, executor: Executor, space: SpillSpace, memory: MemoryPlan
+) -> ScoredDrop:
+    """Reconcile and score a drop that was read.
+
+    Args:
+        drop: of `read_drop`.
+        artifact: the model.
+        limits: how much of the drop may be wrong.
+        executor: who scores the ranges.
+        space: where the customers wait.
+        memory: how many rows a range has.
+
+    Raises:
+        DropError: the drop is bad, or no customer of it can be scored. What its rows are by themselves is known before
+            anything is scored; then the ranges are only reconciled, so that every problem is named.
+    """
+    if refuses_rows(drop, limits):
+        counts = sum((part.counts for part in reconcile_all(drop, rows=memory.range_rows)), DropCounts())
+        judge_drop(drop, counts, limits)
+        raise AssertionError("a drop was refused for its rows and then accepted")
+    excluded = SortedRuns(space, EXCLUDED_SCHEMA, "id")
+    customers, orders, parts = [], [], []
+    score = partial(score_range, drop=drop, artifact=artifact, space=space)
+    for part in executor.map(score, drop.bounds(memory.range_rows)):
+        keep_rejections(drop, part.rejected)
+        excluded.extend(part.excluded)
+        parts.append(part.counts)
+        if part.counts.scored:
+            customers.append(part.customers)
+            orders.append(part.order)
+    drop.clear()
+    total = add_all(parts)
+    intake = judge_drop(drop, total.rows, limits)
+    check_some_scored(total.scored, total.excluded)
+    return ScoredDrop(intake, customers, orders, excluded, total)
+
+
+def add_all(parts: Sequence[T]) -> T:
+    """Return the sum of records, of which there is at least one, two by two."""
+    left = list(parts)
+    while len(left) > 1:
+        left = [reduce(add, left[start : start + 2]) for start in range(0, len(left), 2)]
+    return left[0]
+
+
+def cut_ranks(
+    scored: ScoredDrop,
+    setup: Setup,
+    *,
+    executor: Executor,
+    space: SpillSpace,
+) -> Finish:
+    """Find where the run is cut; return how its customers are completed.
+
+    Args:
+        scored: the customers, at least one of them scored.
+        setup: what with.
+        executor: who looks the customers up that lie where the run is cut.
+        space: where contacts will wait.
+    """
+
+    def fetch(order: Order | None, runs: Sequence[SortedRuns]) -> Callable[[Sequence[int]], pl.DataFrame]:
+        return lambda bins: pl.concat(executor.map(partial(fetch_order, order=order, bins=bins), runs))
+
+    counts = scored.counts
+    deciles = find_places(add_bins([counts.by_risk]), last_ranks(counts.scored), fetch(None, scored.orders))
+    for runs in scored.orders:
+        runs.clear()
+    explained = setup.explainer.count(counts.scored)
+    least_urgent = None
+    if explained < counts.scored:
+        by_urgency = Order("urgency", setup, Cuts(deciles))
+        bins = add_bins([counts.by_urgency])
+        least_urgent = find_last_reached(bins, explained, fetch(by_urgency, scored.customers))
+    reach = None
+    if setup.campaign.budget is not None:
+        by_ratio = Order("ratio", setup, Cuts(deciles))
+        bins = add_bins(executor.map(partial(count_order, order=by_ratio), scored.customers))
+        reach = find_last_reached(bins, budget_parts(setup.campaign), fetch(by_ratio, scored.customers))
+    folder = space.folder if executor.is_remote else None
+    return Finish(setup, Cuts(deciles, reach), least_urgent, last_sampled_bin(counts.by_hash), space, folder)
+
+
+class Written(NamedTuple):
+    """What was written.
+
+    Args:
+        counts: of all customers.
+        contacts: the customers in treatment; see `contacts_runs`.
+        hashes: file -> SHA-256, of those that were hashed as they were written.
+    """
+
+    counts: FinishedCounts
+    contacts: SortedRuns
+    hashes: dict[str, str]
+
+
+def finish_ranges(
+    folder: Path, scored: ScoredDrop, finish: Finish, *, executor: Executor, memory: MemoryPlan
+) -> Written:
+    """Complete all customers and write the run's tables.
+
+    Args:
+        folder: where to; it must exist.
+        scored: the customers.
+        finish: completes those of a range.
+        executor: who does it.
+        memory: how many rows are written together.
+
+    Raises:
+        OutputError: what is on disk is not what was written.
+    """
+    contacts = contacts_runs(finish.space, finish.setup.segmentation)
+    parts: list[FinishedCounts] = []
+    hashes: dict[str, str] = {}
+    finished = executor.map(partial(finish_range, finish=finish), scored.customers)
+
+    def count(part: FinishedRange) -> None:
+        contacts.extend(part.contacts)
+        parts.append(part.counts)
+        if len(parts) >= KEPT_COUNTS:
+            parts[:] = [add_all(parts)]
+
+    with CsvTable(folder / "scored.csv", SCORED_DTYPES.to_frame()) as text:
+        if executor.is_remote:
+            hashes |= _take_files(folder / SCORED, finished, text, count, customers=scored.counts.scored)
+        else:
+            with ParquetTable(folder / SCORED, SCORED_DTYPES) as parquet:
+                for part in finished:
+                    assert part.scored is not None  # noqa: S101 - it is here
+                    parquet.add(part.scored)
+                    text.add_text(part.text)
+                    count(part)
+        hashes["scored.csv"] = text.sha256
+    hashes |= write_lists(folder, contacts, scored, finish.setup.segmentation, rows=memory.customers)
+    return Written(add_all(parts), contacts, hashes)
+
+
+def _take_files(
+    folder: Path,
+    finished: Iterable[FinishedRange],
+    text: CsvTable,
+    count: Callable[[FinishedRange], None],
+    *,
+    customers: int,
+) -> dict[str, str]:
+    """Take up what executors wrote: `scored.parquet` becomes a folder of parts by `id`. Returns the SHA-256 of each."""
+    folder.mkdir()
+    hashes = {}
+    for number, part in enumerate(finished):
+        assert part.parquet is not None  # noqa: S101 - executors are elsewhere
+        name = f"part-{number:05}.parquet"
+        shutil.move(part.parquet, folder / name)
+        hashes[f"{folder.name}/{name}"] = hash_file(folder / name)
+        text.add_text(part.text)
+        count(part)
+    on_disk = int(pl.scan_parquet(folder / "*.parquet").select(pl.len()).collect().item())
+    if on_disk != customers:
+        raise OutputError(f"{folder}: holds {on_disk} rows of {customers}")
+    return hashes
+
+
+def write_lists(
+    folder: Path, contacts: SortedRuns, scored: ScoredDrop, segmentation: Segmentation, *, rows: int
+) -> dict[str, str]:
+    """Write `campaign.csv`, `excluded.csv` and `rejected.csv`; return the SHA-256 of each.
+
+    Args:
+        folder: where to; it must exist.
+        contacts: see `Written.contacts`.
+        scored: for those who are not, and for the rejections.
+        segmentation: the segments and their offers.
+        rows: how many are written together.
+    """
+    hashes = {}
+
+    def table_of(listed: pl.DataFrame) -> pl.DataFrame:
+        return contacts_table(list_contacts(listed, segmentation))
+
+    with CsvTable(folder / "campaign.csv", table_of(contacts.schema.to_frame()), **RUSSIAN) as campaign:
+        for text in mapped(lambda listed: campaign.text_of(table_of(listed)), contacts.ranges(rows)):
+            campaign.add_text(text)
+        hashes["campaign.csv"] = campaign.sha256
+    with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:
+        for others in scored.excluded.ranges(rows):
+            excluded.add(others)
+        hashes["excluded.csv"] = excluded.sha256
+    rejections = scored.intake.rejections
+    first = next(iter(rejections.values()))
+    with CsvTable(folder / "rejected.csv", first.schema.to_frame()) as rejected:
+        for of_file in rejections.values():
+            for bad in of_file.ranges(rows):
+                rejected.add(without_formulas(bad))
+        hashes["rejected.csv"] = rejected.sha256
+    return hashes
