@@ -248,7 +248,7 @@ def _quality(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return what became of the drop's rows."""
     return {
         "rows": [
-            (file, *(number(rows[key]) for key in ("rows_in", "used", "repaired", "rejected", "dropped")))
+            (file, *(number(rows[key]) for key in ("rows_in", "as_delivered", "repaired", "rejected", "dropped")))
             for file, rows in manifest["rows"].items()
         ],
         "repairs": [

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from job.errors import DropError, DropIncompleteError, JobError, SettingsError
-from job.intake import pieces
+from job.intake import reconcile
 from job.intake.drop import check_ready_marker, find_files, hash_file, wait_for_files
 from job.intake.pieces import PieceRead, read_piece
-from job.intake.plan import FilePlan
+from job.intake.plan import FilePlan, Piece
 from tests.intake.drops import make_drop, take, write_drop
 from tests.intake.mutate import link_out, link_to_itself, link_to_nothing, make_folder, make_pipe, make_socket
 
@@ -333,12 +333,12 @@ def test_marker_that_is_still_written(drop: Path) -> None:
 
 
 def test_a_file_that_changes_while_another_is_read(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_and_change(plan: FilePlan, *args: Any, **settings: Any) -> PieceRead:
-        read = read_piece(plan, *args, **settings)
-        if plan.file.table.name == "money":
+    def read_and_change(task: tuple[FilePlan, Piece], **settings: Any) -> PieceRead:
+        read = read_piece(task, **settings)
+        if task[0].file.table.name == "money":
             grow(drop / "market_file.csv")
         return read
 
-    monkeypatch.setattr(pieces, "read_piece", read_and_change)
+    monkeypatch.setattr(reconcile, "read_piece", read_and_change)
     with pytest.raises(DropIncompleteError, match=r"^market_file\.csv: found one that changed while it was read"):
         take(drop)

@@ -14,24 +14,25 @@ import sys
 import time
 from pathlib import Path
 
-from job.scoring.population import score_range
-
-from job.features import make_features
 from job.intake.drop import find_files
-from job.intake.reconcile import read_drop
+from job.intake.reconcile import read_drop, reconcile_all
+from job.memory import MemoryPlan
 from job.models.artifact import default_folder, load_artifact
 from job.models.reasons import Explainer, rank_reasons, usual_values
+from job.scoring.score import find_probability, prepare
 
 
 def main(drop: Path) -> None:
     artifact = load_artifact(default_folder())
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     seconds = {"score": 0.0, "reasons": 0.0}
-    for tables in read_drop(find_files(drop), labelled=False).ranges():
+    memory = MemoryPlan()
+    for part in reconcile_all(read_drop(find_files(drop), labelled=False, memory=memory), rows=memory.range_rows):
         start = time.perf_counter()
-        scored = score_range(tables, artifact)
+        prepared = prepare(part.tables)
+        find_probability(prepared, artifact)
         seconds["score"] += time.perf_counter() - start
-        features = make_features(scored.customers)
+        features = prepared.features
         contributions = artifact.model.contributions(features)
         start = time.perf_counter()
         ranked = rank_reasons(contributions)
