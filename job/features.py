@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.errors import DropError
-from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, check_features
-from schemas.vocabulary import (
-    CURRENT_MONTH,
-    MARKET_FILE,
-    MONTH_BEFORE_PREVIOUS,
-    PERIODS_OF_MINUTES,
-    PERIODS_OF_REVENUE,
-    PREVIOUS_MONTH,
-)
+from schemas.columns import MARKET_FILE
+from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, check_features
+from schemas.vocabulary import PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +108,7 @@ def order_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
 
 
 def make_features(customers: pl.DataFrame) -> pl.DataFrame:
-    """Return the feature frame of joined customers (`FEATURE_SCHEMA`), one row each, in their order.
+    """Return the feature frame of joined customers (`FEATURES`), one row each, in their order.
 
     Raises:
         pandera.errors.SchemaErrors: a feature is missing or not finite: a defect of the job.
@@ -126,24 +120,9 @@ def make_features(customers: pl.DataFrame) -> pl.DataFrame:
 
 @cache
 def feature_columns() -> tuple[pl.Expr, ...]:
-    """Return the expressions that turn a joined customer into the feature frame, in its order.
-
-    Changes of revenue are relative (this month / an earlier one - 1), because baskets differ in size. A scored customer
-    has no month without revenue, so that no ratio divides by 0. Differences of two columns (minutes, contacts) are not
-    features: they are linear in columns that are.
-    """
-    current, previous, before = (
-        pl.col(f"revenue_{period}") for period in (CURRENT_MONTH, PREVIOUS_MONTH, MONTH_BEFORE_PREVIOUS)
-    )
-    derived = {
-        "revenue_change": current / previous - 1,
-        "revenue_change_2_months": current / before - 1,
-    }
-    words = {feature.name for feature in CATEGORICAL_FEATURES}
-    return tuple(
-        pl.col(name) if name in words else derived.get(name, pl.col(name)).cast(pl.Float64).alias(name)
-        for name in FEATURE_NAMES
-    )
+    """Return the expressions that turn a joined customer into the feature frame, in its order."""
+    numbers = (feature.formula.cast(pl.Float64).alias(feature.name) for feature in NUMERIC_FEATURES)
+    return (*numbers, *(pl.col(feature.name) for feature in CATEGORICAL_FEATURES))
 
 
 def _by_id(rows: pl.DataFrame) -> pl.DataFrame:

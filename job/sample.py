@@ -37,25 +37,19 @@ import polars as pl
 
 from job.errors import OutputError, Problem, SettingsError, reason_of
 from job.mixing import splitmix64, whole
+from schemas.columns import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Kind, Table
 from schemas.vocabulary import (
     ACTIVITY,
     CATEGORY,
     CONSENT,
     CURRENT_MONTH,
     DECLINED,
-    MARKET_FILE,
-    MARKET_MONEY,
-    MARKET_TIME,
-    MONEY,
     MONTH_BEFORE_PREVIOUS,
     MONTHS_OF_MINUTES,
     MONTHS_OF_REVENUE,
     PREVIOUS_MONTH,
     SERVICE_TYPE,
-    TABLES,
     UNCHANGED,
-    Kind,
-    Table,
     Words,
 )
 

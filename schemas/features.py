@@ -1,15 +1,22 @@
-"""The feature frame: names, dtypes, order and units. The one source for training, scoring and the artifact.
+"""The feature frame, made of the records of `schemas.columns`: the one source for training, scoring and the artifact.
 
-Never among them: `id` and row order (the export is sorted by label) and `monthly_profit` (it belongs to segments).
+Never among the features: `id` and row order (the export is sorted by label) and `monthly_profit` (it belongs to
+segments).
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
+from schemas.checks import check
+from schemas.columns import DERIVED, MARKET_FILE, Meaning
+from schemas.contract import FINITE, Contract, Field
+from schemas.vocabulary import UNKNOWN, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class NumericFeature(NamedTuple):
@@ -17,13 +24,13 @@ class NumericFeature(NamedTuple):
 
     Args:
         name: the column.
-        unit: what it is counted in.
-        meaning: one phrase for the model card.
+        meaning: to people.
+        formula: over the columns of a joined customer.
     """
 
     name: str
-    unit: str
-    meaning: str
+    meaning: Meaning
+    formula: pl.Expr
 
 
 class CategoricalFeature(NamedTuple):
@@ -31,13 +38,18 @@ class CategoricalFeature(NamedTuple):
 
     Args:
         name: the column.
-        values: the words a model knows, in order.
-        meaning: one phrase for the model card.
+        meaning: to people.
+        vocabulary: as delivered -> in ASCII.
     """
 
     name: str
-    values: tuple[str, ...]
-    meaning: str
+    meaning: Meaning
+    vocabulary: Words
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The words a model knows, in order."""
+        return tuple(self.vocabulary.names)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -45,53 +57,58 @@ class CategoricalFeature(NamedTuple):
         return (*self.values, UNKNOWN)
 
     @property
+    def delivered(self) -> dict[str, str]:
+        """Word -> as delivered."""
+        return {name: delivered for delivered, name in self.vocabulary.values.items()}
+
+    @property
     def dtype(self) -> pl.Enum:
         """The dtype of the column."""
-        return pl.Enum(self.words)
+        return self.vocabulary.dtype
 
 
-NUMERIC_FEATURES: Final = (
-    NumericFeature("contacts_6_months", "contacts a month", "marketing contacts, mean of six months"),
-    NumericFeature("contacts_current_month", "contacts", "marketing contacts this month"),
-    NumericFeature("registered_days", "days", "days since registration"),
-    NumericFeature("promo_share", "share, 0..1", "share of purchases made in promotions"),
-    NumericFeature("categories_per_visit", "categories", "categories viewed in a visit, mean"),
-    NumericFeature("unpaid_items_quarter", "items", "items left unpaid in the basket, last quarter"),
-    NumericFeature("service_errors", "errors", "site errors that the customer met"),
-    NumericFeature("pages_per_visit", "pages", "pages viewed in a visit, mean"),
-    NumericFeature("revenue_current_month", "shop's currency", "revenue this month"),
-    NumericFeature("revenue_previous_month", "shop's currency", "revenue one month ago"),
-    NumericFeature("revenue_month_before_previous", "shop's currency", "revenue two months ago"),
-    NumericFeature("revenue_change", "share", "revenue this month against one month ago"),
-    NumericFeature("revenue_change_2_months", "share", "revenue this month against two months ago"),
-    NumericFeature("minutes_current_month", "minutes", "minutes on the site this month"),
-    NumericFeature("minutes_previous_month", "minutes", "minutes on the site one month ago"),
+NUMERIC_FEATURES: Final[tuple[NumericFeature, ...]] = (
+    *(
+        NumericFeature(column.name, column.feature, pl.col(column.name))
+        for column in MARKET_FILE.headings
+        if column.feature is not None and column.words is None
+    ),
+    *(NumericFeature(derived.name, derived.feature, derived.formula) for derived in DERIVED),
 )
-CATEGORICAL_FEATURES: Final = (
-    CategoricalFeature("service_type", tuple(SERVICE_TYPE.names), "level of service"),
-    CategoricalFeature("favourite_category", tuple(CATEGORY.names), "category bought most"),
+CATEGORICAL_FEATURES: Final[tuple[CategoricalFeature, ...]] = tuple(
+    CategoricalFeature(column.name, column.feature, column.words)
+    for column in MARKET_FILE.headings
+    if column.feature is not None and column.words is not None
 )
 WORD_FEATURES: Final = {feature.name: feature for feature in CATEGORICAL_FEATURES}
-FEATURE_NAMES: Final = tuple(feature.name for feature in (*NUMERIC_FEATURES, *CATEGORICAL_FEATURES))
-FEATURE_DTYPES: Final = pl.Schema(
-    {
-        **{feature.name: pl.Float64() for feature in NUMERIC_FEATURES},
-        **{feature.name: feature.dtype for feature in CATEGORICAL_FEATURES},
-    }
-)
+_ALL: Final[tuple[NumericFeature | CategoricalFeature, ...]] = (*NUMERIC_FEATURES, *CATEGORICAL_FEATURES)
+FEATURE_NAMES: Final = tuple(feature.name for feature in _ALL)
+MEANINGS: Final[Mapping[str, Meaning]] = {feature.name: feature.meaning for feature in _ALL}
 
-_SOUND: Final = pl.all_horizontal(
-    *(pl.col(feature.name).is_finite().all() for feature in NUMERIC_FEATURES),
-    pl.all().is_not_null().all(),
+FEATURES: Final = Contract(
+    "features",
+    (
+        *(Field(feature.name, pl.Float64(), (FINITE,)) for feature in NUMERIC_FEATURES),
+        *(Field(feature.name, feature.dtype) for feature in CATEGORICAL_FEATURES),
+    ),
 )
+FEATURE_DTYPES: Final = FEATURES.dtypes
+WORD_TITLES: Final = {
+    **{word: title for feature in CATEGORICAL_FEATURES for word, title in feature.delivered.items()},
+    UNKNOWN: "неизвестное значение",
+}
 
 
 def check_features(features: pl.DataFrame) -> None:
-    """Raise pandera.errors.SchemaErrors if a feature is missing or not finite: a defect of the job.
+    """Raise pandera.errors.SchemaErrors if a feature is missing or not finite: a defect of the job."""
+    check(features, FEATURES)
 
-    Pandera is loaded, and asked what is wrong, only once one expression has seen that something is.
-    """
-    if features.schema != FEATURE_DTYPES or not features.select(_SOUND).item():
-        from schemas.checks import FEATURE_SCHEMA  # noqa: PLC0415 - Pandera is slow to load
 
-        FEATURE_SCHEMA.validate(features, lazy=True)
+def title_of(feature: str) -> str:
+    """Return the Russian title of a feature, or the name itself if it has none."""
+    return MEANINGS[feature].title if feature in MEANINGS else feature
+
+
+def word_title(word: str) -> str:
+    """Return a category's or service type's Russian name, or the word itself if it has none."""
+    return WORD_TITLES.get(word, word)

@@ -50,53 +50,6 @@ class WordPhrase(NamedTuple):
     unknown: str
 
 
-def _counted(what: str, nouns: tuple[str, str, str], number: Number = Number.COUNT) -> Phrase:
-    value = f"{{value}} {what}"
-    return Phrase(
-        number, f"всего {value}, обычно {{usual}}", f"{value}, обычно {{usual}}", f"{value}, как обычно", nouns
-    )
-
-
-def _stated(what: str, number: Number) -> Phrase:
-    value = f"{what} {{value}}"
-    compared = f"{value}, обычно {{usual}}"
-    return Phrase(number, compared, compared, f"{value}, как обычно")
-
-
-_CONTACTS: Final = ("контакт", "контакта", "контактов")
-_MINUTES: Final = ("минута", "минуты", "минут")
-_DAYS: Final = ("день", "дня", "дней")
-
-PHRASES: Final = {
-    "contacts_6_months": _counted("с магазином в месяц за полгода", _CONTACTS),
-    "contacts_current_month": _counted("с магазином в текущем месяце", _CONTACTS),
-    "registered_days": _counted("с регистрации", _DAYS),
-    "promo_share": _stated("доля покупок по акциям", Number.SHARE),
-    "categories_per_visit": _counted("за визит", ("категория", "категории", "категорий")),
-    "unpaid_items_quarter": _counted(
-        "в корзине за квартал", ("неоплаченный товар", "неоплаченных товара", "неоплаченных товаров")
-    ),
-    "service_errors": _counted("на сайте", ("ошибка", "ошибки", "ошибок")),
-    "pages_per_visit": _counted("за визит", ("страница", "страницы", "страниц")),
-    "revenue_current_month": _stated("выручка за текущий месяц", Number.MONEY),
-    "revenue_previous_month": _stated("выручка за прошлый месяц", Number.MONEY),
-    "revenue_month_before_previous": _stated("выручка за позапрошлый месяц", Number.MONEY),
-    "revenue_change": _stated("выручка к прошлому месяцу", Number.CHANGE),
-    "revenue_change_2_months": _stated("выручка к позапрошлому месяцу", Number.CHANGE),
-    "minutes_current_month": _counted("на сайте в текущем месяце", _MINUTES),
-    "minutes_previous_month": _counted("на сайте в прошлом месяце", _MINUTES),
-}
-WORD_PHRASES: Final = {
-    "service_type": WordPhrase(
-        "тип сервиса «{value}», обычно «{usual}»", "тип сервиса «{value}», как обычно", "тип сервиса неизвестен"
-    ),
-    "favourite_category": WordPhrase(
-        "популярная категория «{value}», чаще бывает «{usual}»",
-        "популярная категория «{value}», как у большинства",
-        "популярная категория неизвестна",
-    ),
-}
-
 ONSITE: Final = "onsite"
 CHANNELS: Final = {
     "email": "письмо",

@@ -85,8 +85,12 @@ def room_of(module: str) -> str | None:
 
 
 def imports_of(path: Path) -> set[str]:
+    return imports_of_tree(ast.parse(path.read_text()), path)
+
+
+def imports_of_tree(tree: ast.AST, path: Path) -> set[str]:
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -140,3 +144,36 @@ def test_scoring_loads_neither_network_nor_what_only_some_drops_need() -> None:
     unused = {"asyncio", "ssl", "http", "secrets", "obstore", "zstandard", "xlsxwriter", "pandera", "pydantic"}
     code = "import job.cli, job.models.artifact, job.scoring.summary, job.storage.run"
     assert not unused & loaded_by(code)
+
+
+def circles(arrows: dict[str, set[str]]) -> list[str]:
+    """Return the modules that can be reached from themselves."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        waiting = list(arrows[start])
+        while waiting:
+            module = waiting.pop()
+            if module not in seen:
+                seen.add(module)
+                waiting += arrows[module]
+        return seen
+
+    return [module for module in arrows if module in reached(module)]
+
+
+def test_no_module_imports_itself_round_a_circle() -> None:
+    """Imports within functions count, imports for types alone do not."""
+    paths = dict(modules())
+    arrows = {module: imports_at_run(path) & paths.keys() - {module} for module, path in paths.items()}
+    assert circles(arrows) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+
+
+def imports_at_run(path: Path) -> set[str]:
+    """Return what a module imports, without what stands under `if TYPE_CHECKING`."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    return imports_of_tree(tree, path)

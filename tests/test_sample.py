@@ -25,8 +25,8 @@ from job.models.reference import read_reference
 from job.sample import FAULTS, FIRST_ID, Fault, make_tables, plan_faults, soil, write_drop
 from job.scoring.drift import WARN, count_drift, judge_drift, tell_findings
 from job.scoring.score import find_probability, prepare
-from schemas.checks import rows_schema, table_schema
-from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Table
+from schemas.checks import check
+from schemas.columns import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,7 @@ def test_clean_tables_keep_every_rule_of_an_accepted_drop(customers: int, seed: 
     for name, frame in tables.items():
         table = TABLES[name]
         assert frame.columns == [heading.delivered for heading in table.expected(labelled=labelled)]
-        table_schema(table, labelled=labelled).validate(inside(table, frame), lazy=True)
+        check(inside(table, frame), table.contract(labelled=labelled))
 
 
 @given(customers=few, more=few, seed=seeds)
@@ -453,9 +453,9 @@ def test_spelt_right_only_the_planned_cells_break_a_rule(dirty: dict[str, pl.Dat
     ):
         frame = inside(table, dirty[table.name])
         others = frame.filter(~pl.col("id").is_in(planned(MANY, 1, table, fault)))
-        rows_schema(table, labelled=True).validate(others, lazy=True)
+        check(others, table.contract(labelled=True, whole=False))
         with pytest.raises(SchemaErrors) as caught:
-            rows_schema(table, labelled=True).validate(frame, lazy=True)
+            check(frame, table.contract(labelled=True, whole=False))
         assert {error["column"] for error in caught.value.failure_cases.iter_rows(named=True)} == {column}
 
 

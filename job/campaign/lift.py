@@ -28,8 +28,9 @@ from job.campaign.statistics import (
     wilson_interval,
 )
 from job.features import join_tables
+from schemas.columns import MARKET_FILE
 from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
-from schemas.vocabulary import DECLINED, MARKET_FILE, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
+from schemas.vocabulary import DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,8 +17,8 @@ from job.errors import DropError, OutputError, Problem, SettingsError
 from job.intake.drop import all_files, hash_file, wait_for_files
 from job.intake.reconcile import accept_drop
 from job.rounding import rounded
+from schemas.columns import MARKET_FILE
 from schemas.scored import PROFIT_MONTHS
-from schemas.vocabulary import MARKET_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,14 +14,15 @@ from job.intake.dialect import split_line
 from job.intake.numbers import SPACES, parse_number
 from job.intake.repair import name_words, repair_words
 from job.intake.validate import broken_rules
-from schemas.raw import accepted_dtype, dtype_of
+from schemas.columns import accepted_dtype, dtype_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from job.intake.dialect import Dialect
     from job.intake.plan import FilePlan
-    from schemas.vocabulary import Heading, Table, Words
+    from schemas.columns import Column, Table
+    from schemas.vocabulary import Words
 
 Spellings = dict[str, dict[str, str]]
 """Column -> word as delivered -> right spelling; of all words seen so far, which saves looking them up again."""
@@ -187,7 +188,7 @@ def _reject_lines(unfit: pl.DataFrame, dialect: Dialect, name: str) -> pl.DataFr
     )
 
 
-def _labels(text: pl.DataFrame, label: Heading | None) -> pl.DataFrame:
+def _labels(text: pl.DataFrame, label: Column | None) -> pl.DataFrame:
     """Return the labels that are there though nobody asked for them, no columns if there are none."""
     if label is None or label.words is None:
         return pl.DataFrame()
@@ -195,7 +196,7 @@ def _labels(text: pl.DataFrame, label: Heading | None) -> pl.DataFrame:
     return text.select(name_words(pl.col(label.name), repair_words(values, label.words), label.words))
 
 
-def _learn_words(values: pl.Series, heading: Heading, words: Words, spelling: dict[str, str]) -> RowCounts:
+def _learn_words(values: pl.Series, heading: Column, words: Words, spelling: dict[str, str]) -> RowCounts:
     """Learn the right spellings of one column's words; return how many were repaired, and how many are unknown."""
     counts: dict[str | None, int] = dict(values.value_counts().iter_rows())
     spelling.update(repair_words((value for value in counts if value is not None and value not in spelling), words))

@@ -18,7 +18,7 @@ from job.intake.repair import plain_spelling
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from schemas.vocabulary import Table
+    from schemas.columns import Table
 
 SAMPLE_BYTES: Final = 4 * LINE_LIMIT  # the headings, in any encoding
 SEPARATORS: Final = (",", ";", "\t")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from job.errors import DropError, DropIncompleteError, Problem, SettingsError, reason_of
-from schemas.vocabulary import TABLES, Table
+from schemas.columns import TABLES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

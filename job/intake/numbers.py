@@ -14,7 +14,7 @@ import polars as pl
 
 from job.errors import DropError, Problem
 from job.rounding import with_one_zero
-from schemas.vocabulary import Kind
+from schemas.columns import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

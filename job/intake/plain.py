@@ -13,8 +13,7 @@ import polars as pl
 from job.intake.counts import RowCounts
 from job.intake.lines import LINE_LIMIT
 from job.rounding import with_one_zero
-from schemas.raw import DTYPES, accepted_dtype, keeps_rules
-from schemas.vocabulary import Kind
+from schemas.columns import DTYPES, Kind, accepted_dtype, keeps_rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

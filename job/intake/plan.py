@@ -21,14 +21,14 @@ from job.intake.lines import ByteBlocks, LineBlocks, whole_lines
 from job.intake.numbers import SPACES, NumberStyle, recognise_style
 from job.intake.parquet import ParquetTable, open_parquet
 from job.prefetch import prefetched
-from schemas.vocabulary import Kind
+from schemas.columns import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from job.intake.parquet import ParquetProbe
     from job.memory import MemoryPlan
-    from schemas.vocabulary import Heading
+    from schemas.columns import Column
 
 LEARNED_BYTES: Final = 1 << 17  # of a text file, from which is learned how its numbers are written; then more of it
 BLOCK_BYTES: Final = 4 << 20  # looked at together: what is found does not depend on the memory there is
@@ -71,12 +71,12 @@ class FilePlan(NamedTuple):
     pieces: tuple[Piece, ...]
 
     @property
-    def headings(self) -> tuple[Heading, ...]:
+    def headings(self) -> tuple[Column, ...]:
         """The columns whose values are judged, in the table's order."""
         return self.file.table.expected(labelled=self.labelled)
 
     @property
-    def label(self) -> Heading | None:
+    def label(self) -> Column | None:
         """The label's column, if it is there though nobody asked for it: rows are accepted whatever it says."""
         table = self.file.table
         is_extra = table.label is not None and not self.labelled and table.label in self.columns

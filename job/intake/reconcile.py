@@ -23,7 +23,7 @@ from job.intake.plan import FilePlan, plan_file, plan_pieces
 from job.intake.validate import REJECTED_SCHEMA, concat_rejected, reject_rows
 from job.memory import MemoryPlan
 from job.spill import SortedRuns, SpillSpace, cut_ranges
-from schemas.vocabulary import MARKET_FILE, TABLES, Table
+from schemas.columns import MARKET_FILE, TABLES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from job.text_table import align
-from schemas.vocabulary import TABLES
+from schemas.columns import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

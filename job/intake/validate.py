@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.intake.numbers import SPACES, is_missing
-from schemas.raw import ID_DIGITS, keeps_rules, words_rule
-from schemas.vocabulary import Kind, Table
+from schemas.columns import ID_DIGITS, Kind, Table, keeps_rules, words_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,13 +44,14 @@ def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Tabl
         return REJECTED_SCHEMA.to_frame()
     from pandera.errors import SchemaErrors  # noqa: PLC0415 - most drops break no rule, and Pandera is slow to load
 
-    from schemas.checks import rows_schema  # noqa: PLC0415
+    from schemas.pandera_schemas import pandera_schema  # noqa: PLC0415
 
     # It is slow to ask, too: it need only look at these.
     some = breaks.select(pl.any_horizontal(columns)).to_series()
     typed, text = typed.filter(some).select(columns), text.filter(some)
     try:
-        rows_schema(table, labelled=labelled, only=columns).validate(typed, lazy=True)
+        rules = table.contract(labelled=labelled, only=columns, whole=False)
+        pandera_schema(rules).validate(typed, lazy=True)
     except SchemaErrors as error:
         return _explain(file, error.failure_cases, text, table)
     raise AssertionError(f"{file}: rows were found to break a rule that they keep: {typed}")

@@ -13,9 +13,9 @@ from job.models.linear import LinearModel
 from job.models.phrasebook import Phrasebook
 from job.rounding import with_one_zero
 from job.russian import noun, number, percent
-from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, WORD_FEATURES
-from schemas.phrases import PHRASES, WORD_PHRASES, Number
-from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
+from schemas.features import CATEGORICAL_FEATURES, MEANINGS, NUMERIC_FEATURES, WORD_FEATURES
+from schemas.phrases import Number, Phrase, WordPhrase
+from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +29,8 @@ BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller o
 MEDIAN: Final = 5  # its place among the deciles of the reference
 
 _DECIMALS: Final = {Number.COUNT: 1, Number.MONEY: 0, Number.SHARE: 2, Number.CHANGE: 2}  # of the value as delivered
-_DELIVERED: Final = {
-    "service_type": {name: delivered for delivered, name in SERVICE_TYPE.values.items()},
-    "favourite_category": {name: delivered for delivered, name in CATEGORY.values.items()},
-}
+_NUMBERS: Final = {name: meaning.phrase for name, meaning in MEANINGS.items() if isinstance(meaning.phrase, Phrase)}
+_WORDS: Final = {name: meaning.phrase for name, meaning in MEANINGS.items() if isinstance(meaning.phrase, WordPhrase)}
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Explainer:
         """How many decimals are shown of each feature's values; none of a word, which stands there by its place."""
         features = self.model.explained
         return pl.Series(
-            [0 if name in WORD_FEATURES else _DECIMALS[PHRASES[name].number] for name in features], dtype=pl.UInt8
+            [0 if name in WORD_FEATURES else _DECIMALS[_NUMBERS[name].number] for name in features], dtype=pl.UInt8
         )
 
     @cached_property
@@ -75,7 +73,7 @@ class Explainer:
         Only what raises the risk against the mean training customer is a reason; null where there are fewer than three.
 
         Args:
-            features: the feature frame (`FEATURE_SCHEMA`).
+            features: the feature frame (`FEATURES`).
             chosen: the rows to explain (Boolean), all others have no reasons; None explains all.
             ranked: of `rank_reasons`, of the same rows, where it is known.
         """
@@ -123,7 +121,7 @@ def score_and_rank(model: Model, features: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         model: which scores.
-        features: the feature frame (`FEATURE_SCHEMA`).
+        features: the feature frame (`FEATURES`).
     """
     if not isinstance(model, LinearModel):
         return model.probabilities(features).to_frame()
@@ -182,7 +180,7 @@ def say(feature: str, value: float | str, usual: float | str) -> str:
     """
     if isinstance(value, str) or isinstance(usual, str):
         return _say_word(feature, str(value), str(usual))
-    phrase = PHRASES[feature]
+    phrase = _NUMBERS[feature]
     decimals = _DECIMALS[phrase.number]
     shown, compared = _written(value, phrase.number), _written(usual, phrase.number)
     template = phrase.below if value < usual else phrase.above
@@ -221,10 +219,10 @@ def _most_frequent(shares: Mapping[str, float]) -> str:
 
 
 def _say_word(feature: str, value: str, usual: str) -> str:
-    phrase = WORD_PHRASES[feature]
+    phrase = _WORDS[feature]
     if value == UNKNOWN:
         return phrase.unknown
-    words = _DELIVERED[feature]
+    words = WORD_FEATURES[feature].delivered
     return (phrase.same if value == usual else phrase.other).format(value=words[value], usual=words[usual])
 
 

@@ -17,7 +17,7 @@ from job.models.reference import SCORE
 from job.report.facts import RISK, RISK_BINS
 from job.report.formats import NO_BREAK_SPACE, compact, fixed, number, percent
 from job.russian import MINUS
-from schemas.titles import title_of, word_title
+from schemas.features import title_of, word_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

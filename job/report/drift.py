@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from job.models.reference import SCORE
 from job.report.formats import compact, count, fixed, number, percent
-from schemas.titles import title_of, word_title
+from schemas.features import title_of, word_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,8 +18,8 @@ from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
 from job.report.drift import describe_drift
 from job.report.facts import FACTS_FORMAT
 from job.report.formats import compact, count, day, fixed, number, percent, significant
+from schemas.features import title_of, word_title
 from schemas.scored import PROFIT_MONTHS
-from schemas.titles import title_of, word_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

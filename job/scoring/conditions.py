@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
-from schemas.vocabulary import CATEGORY, SERVICE_TYPE, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST: Final = 1000  # characters; deeper nesting than that could hold is of no use to a person
 WORDS: Final = {
-    feature.name: {**words.values, **dict(zip(feature.values, feature.values, strict=True)), UNKNOWN: UNKNOWN}
-    for feature, words in zip(CATEGORICAL_FEATURES, (SERVICE_TYPE, CATEGORY), strict=True)
+    feature.name: {**feature.vocabulary.values, **{word: word for word in feature.words}}
+    for feature in CATEGORICAL_FEATURES
 }
 """Column -> what may stand in quotes beside it -> its ASCII name: the shop's words, and the ASCII names themselves."""
 

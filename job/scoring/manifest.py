@@ -13,8 +13,8 @@ from job.rounding import rounded
 from job.scoring.publish import LATEST, MANIFEST
 from job.scoring.segments import COST_PARTS
 from job.spill import compacted
+from schemas.columns import TABLES
 from schemas.scored import CAMPAIGN_GROUPS, TREATMENT
-from schemas.vocabulary import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -95,7 +95,7 @@ def complete(
     segmentation: Segmentation,
     campaign: Campaign,
 ) -> pl.DataFrame:
-    """Return the output frame (`SCORED_SCHEMA`): who belongs to which segment, is offered what, and is contacted.
+    """Return the output frame (`SCORED`): who belongs to which segment, is offered what, and is contacted.
 
     Args:
         scores: of `describe_scores`, ordered by `id`; of a whole run or of some of its customers.

@@ -14,8 +14,8 @@ import polars as pl
 from sklearn.metrics import roc_auc_score
 
 from job.errors import DropError, Problem
+from schemas.columns import MARKET_FILE
 from schemas.features import FEATURE_NAMES
-from schemas.vocabulary import MARKET_FILE
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ import zstandard
 
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import Intake, Limits, accept_drop
-from schemas.vocabulary import TABLES
+from schemas.columns import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from job.errors import DropError
 from job.intake.dialect import Dialect, match_headings, recognise_dialect, split_line
-from schemas.vocabulary import MARKET_FILE, MARKET_MONEY, MONEY, TABLES, Table
+from schemas.columns import MARKET_FILE, MARKET_MONEY, MONEY, TABLES, Table
 from tests.intake.drops import make_mojibake
 
 BEST = "«"

@@ -12,7 +12,7 @@ from job.errors import DropError
 from job.intake import lines as lines_module
 from job.intake.drop import Stamp, TableFile
 from job.intake.lines import LINE_LIMIT, ByteBlocks, LineBlocks, undo_mojibake
-from schemas.vocabulary import MONEY
+from schemas.columns import MONEY
 from tests.intake.drops import make_mojibake
 
 

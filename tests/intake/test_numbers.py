@@ -8,7 +8,7 @@ from polars.testing import assert_series_equal
 
 from job.errors import DropError
 from job.intake.numbers import MISSING, NumberStyle, is_missing, parse_number, recognise_style
-from schemas.vocabulary import Kind
+from schemas.columns import Kind
 
 
 def parse(values: list[str | None], kind: Kind, mark: str = ".") -> list[float | int | None]:

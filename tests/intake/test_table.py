@@ -13,7 +13,7 @@ from job.errors import DropError
 from job.intake import lines as lines_module
 from job.intake.careful import split_lines
 from job.intake.drop import Stamp, TableFile
-from schemas.vocabulary import TABLES
+from schemas.columns import TABLES
 from tests.intake.drops import make_drop
 from tests.intake.reading import Read, read_table
 

@@ -15,8 +15,7 @@ from job.errors import ArtifactError
 from job.models import reasons
 from job.models.linear import Calibration, Factor, LinearModel, Term
 from job.models.reasons import Explainer, rank_reasons, say, score_and_rank, usual_values
-from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
-from schemas.phrases import PHRASES, WORD_PHRASES
+from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
 
 REFERENCE: dict[str, Any] = {
     "reference": {
@@ -81,10 +80,6 @@ class Told:
 )
 def test_said(feature: str, value: float | str, usual: float | str, text: str) -> None:
     assert say(feature, value, usual) == text
-
-
-def test_every_feature_has_a_phrase() -> None:
-    assert [*PHRASES, *WORD_PHRASES] == list(FEATURE_NAMES)
 
 
 def test_the_strongest_first_and_only_what_raises_the_risk() -> None:

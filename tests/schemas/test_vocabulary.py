@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.vocabulary import MARKET_FILE, TABLES, Heading, Table
+from schemas.columns import MARKET_FILE, TABLES, Column, Table
 
 WORDS = [
     pytest.param(heading, id=f"{table.name}.{heading.name}")
@@ -21,7 +21,7 @@ def test_names_are_ascii_and_distinct_and_the_key_is_there(table: Table) -> None
 
 
 @pytest.mark.parametrize("heading", WORDS)
-def test_words_are_ascii_inside_and_misspellings_lead_to_them(heading: Heading) -> None:
+def test_words_are_ascii_inside_and_misspellings_lead_to_them(heading: Column) -> None:
     words = heading.words
     assert words is not None
     assert all(name.isascii() and name.isidentifier() for name in words.names)

@@ -22,7 +22,7 @@ from job.scoring.campaign import Campaign
 from job.scoring.pipeline import Outcome, run_scoring
 from job.spark.executor import SparkExecutor
 from job.spark.session import Cluster
-from schemas.vocabulary import TABLES
+from schemas.columns import TABLES
 from tests.spark.conftest import Server, assert_same_runs, retention
 
 

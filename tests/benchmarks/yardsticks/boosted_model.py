@@ -19,8 +19,9 @@ import polars as pl
 from job.models.artifact import default_folder, load_artifact, to_text, write_artifact
 from job.models.boosted import BoostedModel, matrix
 from job.sample import draw_customers, make_tables
+from schemas.columns import MARKET_FILE
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
-from schemas.vocabulary import ACTIVITY, CATEGORY, DECLINED, MARKET_FILE, SERVICE_TYPE
+from schemas.vocabulary import ACTIVITY, CATEGORY, DECLINED, SERVICE_TYPE
 
 WORDS = {"service_type": SERVICE_TYPE, "favourite_category": CATEGORY}
 

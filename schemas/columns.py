@@ -1,0 +1,410 @@
+"""The columns of a drop and of the feature frame, one record each: all that is known of a column stands in it.
+
+A new column of a table that becomes a feature is one record here, and so is a new derived feature: dtype, rule, unit,
+title and phrase follow from it everywhere. A part that is missing is an error as soon as this module is imported.
+
+Bounds are generous: what no shop has ever seen, or what cannot be true by meaning (a share is within 0..1; a month has
+at most 44,640 minutes). Whatever is beyond them is a slip of the export, and its row is rejected.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+
+from schemas.contract import Contract, Field, Rule
+from schemas.phrases import Number, Phrase, WordPhrase
+from schemas.vocabulary import (
+    ACTIVITY,
+    CATEGORY,
+    CONSENT,
+    CURRENT_MONTH,
+    MONTH_BEFORE_PREVIOUS,
+    MONTHS_OF_MINUTES,
+    MONTHS_OF_REVENUE,
+    PREVIOUS_MONTH,
+    SERVICE_TYPE,
+    UNKNOWN,
+    Words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MINUTES_PER_MONTH: Final = 31 * 24 * 60
+ID_DIGITS: Final = 18
+MOST_MONEY: Final = 1_000_000_000  # of one customer in a month, in the shop's units
+
+
+class Kind(StrEnum):
+    """What the values of a column are."""
+
+    IDENTIFIER = "identifier"
+    WHOLE = "whole number"
+    NUMBER = "number"
+    WORD = "word"
+
+
+DTYPES: Final[dict[Kind, pl.DataType]] = {
+    Kind.IDENTIFIER: pl.Int64(),
+    Kind.WHOLE: pl.Int64(),
+    Kind.NUMBER: pl.Float64(),
+}
+"""Kind -> dtype of its columns; those of words have the dtype of their words."""
+
+
+class Meaning(NamedTuple):
+    """What a feature means to people.
+
+    Args:
+        title: in Russian, short enough for a chart.
+        phrase: how its value is put as a reason, in Russian.
+        unit: what it is counted in; none for words.
+    """
+
+    title: str
+    phrase: Phrase | WordPhrase
+    unit: str = ""
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Args:
+        delivered: its heading.
+        name: what it is called inside, in ASCII.
+        kind: what its values are.
+        words: its vocabulary, of a column of words.
+        rules: what must be true of each value, of a column of numbers: a lowest and a highest value.
+        feature: what it means to people, if it is a feature of models.
+    """
+
+    delivered: str
+    name: str
+    kind: Kind
+    words: Words | None = None
+    rules: tuple[Rule, ...] = ()
+    feature: Meaning | None = None
+
+
+class Derived(NamedTuple):
+    """A feature that is computed of the columns of a joined customer, or is one of them in one of the months.
+
+    Args:
+        name: in ASCII.
+        formula: over `job.features.join_tables`; finite for every customer who is scored.
+        feature: what it means to people.
+    """
+
+    name: str
+    formula: pl.Expr
+    feature: Meaning
+
+
+class Table(NamedTuple):
+    """One of the four tables of a drop.
+
+    Args:
+        name: the file's name without its ending.
+        headings: the columns, in the order delivered.
+        key: the ASCII names of the columns that identify a row.
+        label: the ASCII name of the label column, which only a labelled drop has.
+    """
+
+    name: str
+    headings: tuple[Column, ...]
+    key: tuple[str, ...]
+    label: str | None = None
+
+    def heading(self, name: str) -> Column:
+        """Return the column called `name` inside. Raises KeyError if there is none."""
+        for heading in self.headings:
+            if heading.name == name:
+                return heading
+        raise KeyError(name)
+
+    def expected(self, *, labelled: bool) -> tuple[Column, ...]:
+        """Return the columns that must be there: without the label unless `labelled`."""
+        return tuple(heading for heading in self.headings if labelled or heading.name != self.label)
+
+    def contract(self, *, labelled: bool, only: Collection[str] | None = None, whole: bool = True) -> Contract:
+        """Return what accepted rows of this table must be.
+
+        Args:
+            labelled: whether the label column is there.
+            only: these columns alone.
+            whole: the rows are a whole table, whose key is unique.
+        """
+        columns = [column for column in self.expected(labelled=labelled) if only is None or column.name in only]
+        fields = tuple(Field(column.name, dtype_of(column), _all_rules(column)) for column in columns)
+        return Contract(self.name, fields, self.key if whole else ())
+
+
+def dtype_of(column: Column) -> pl.DataType:
+    """Return the dtype of a column whose rules are still to be checked."""
+    return DTYPES[column.kind] if column.words is None else column.words.dtype
+
+
+def accepted_dtype(column: Column) -> pl.DataType:
+    """Return the dtype of a column once its rules hold: a narrower one may then have all its values."""
+    return pl.Int32() if column.kind is Kind.WHOLE else dtype_of(column)
+
+
+def keeps_rules(column: Column) -> pl.Expr:
+    """Return whether each value keeps the rules of its column (Boolean): the fast rule of the table's contract.
+
+    Words are known by being there: one that the vocabulary lacks has become null, or `UNKNOWN` where that is scored.
+    """
+    return Field(column.name, dtype_of(column), column.rules).is_kept()
+
+
+def words_rule(words: Words) -> str:
+    """Return the rule that a value is one of these words, as the fact that it states."""
+    return f"is one of: {', '.join(words.values)}"
+
+
+def _all_rules(column: Column) -> tuple[Rule, ...]:
+    if column.words is None:
+        return column.rules
+    allowed = (*column.words.names, UNKNOWN) if column.words.unknown_is_scored else tuple(column.words.names)
+    return (Rule(words_rule(column.words), words=allowed),)
+
+
+def _up_to(limit: int, what: str) -> tuple[Rule, ...]:
+    return (Rule("is not negative", low=0), Rule(f"is at most {limit:,} ({what})", high=limit))
+
+
+def _counted(what: str, nouns: tuple[str, str, str], number: Number = Number.COUNT) -> Phrase:
+    value = f"{{value}} {what}"
+    return Phrase(
+        number, f"всего {value}, обычно {{usual}}", f"{value}, обычно {{usual}}", f"{value}, как обычно", nouns
+    )
+
+
+def _stated(what: str, number: Number) -> Phrase:
+    value = f"{what} {{value}}"
+    compared = f"{value}, обычно {{usual}}"
+    return Phrase(number, compared, compared, f"{value}, как обычно")
+
+
+_CONTACTS: Final = ("контакт", "контакта", "контактов")
+_MINUTES: Final = ("минута", "минуты", "минут")
+
+ID: Final = Column(
+    "id",
+    "id",
+    Kind.IDENTIFIER,
+    rules=(Rule(f"is positive and has at most {ID_DIGITS} digits", 1, 10**ID_DIGITS - 1),),
+)
+
+MARKET_FILE: Final = Table(
+    "market_file",
+    (
+        ID,
+        Column("Покупательская активность", "activity", Kind.WORD, ACTIVITY),
+        Column(
+            "Тип сервиса",
+            "service_type",
+            Kind.WORD,
+            SERVICE_TYPE,
+            feature=Meaning(
+                "Тип сервиса",
+                WordPhrase(
+                    "тип сервиса «{value}», обычно «{usual}»",
+                    "тип сервиса «{value}», как обычно",
+                    "тип сервиса неизвестен",
+                ),
+            ),
+        ),
+        Column("Разрешить сообщать", "consent", Kind.WORD, CONSENT),
+        Column(
+            "Маркет_актив_6_мес",
+            "contacts_6_months",
+            Kind.NUMBER,
+            rules=_up_to(10_000, "contacts in a month"),
+            feature=Meaning(
+                "Контакты за 6 месяцев, среднее",
+                _counted("с магазином в месяц за полгода", _CONTACTS),
+                "contacts a month",
+            ),
+        ),
+        Column(
+            "Маркет_актив_тек_мес",
+            "contacts_current_month",
+            Kind.WHOLE,
+            rules=_up_to(10_000, "contacts in a month"),
+            feature=Meaning("Контакты, текущий месяц", _counted("с магазином в текущем месяце", _CONTACTS), "contacts"),
+        ),
+        Column(
+            "Длительность",
+            "registered_days",
+            Kind.WHOLE,
+            rules=_up_to(36_525, "days in a century"),
+            feature=Meaning("Дней с регистрации", _counted("с регистрации", ("день", "дня", "дней")), "days"),
+        ),
+        Column(
+            "Акционные_покупки",
+            "promo_share",
+            Kind.NUMBER,
+            rules=(Rule("is within 0..1", 0, 1),),
+            feature=Meaning("Доля акционных покупок", _stated("доля покупок по акциям", Number.SHARE), "share, 0..1"),
+        ),
+        Column(
+            "Популярная_категория",
+            "favourite_category",
+            Kind.WORD,
+            CATEGORY,
+            feature=Meaning(
+                "Любимая категория",
+                WordPhrase(
+                    "популярная категория «{value}», чаще бывает «{usual}»",
+                    "популярная категория «{value}», как у большинства",
+                    "популярная категория неизвестна",
+                ),
+            ),
+        ),
+        Column(
+            "Средний_просмотр_категорий_за_визит",
+            "categories_per_visit",
+            Kind.WHOLE,
+            rules=_up_to(10_000, "categories in a visit"),
+            feature=Meaning(
+                "Категорий за визит", _counted("за визит", ("категория", "категории", "категорий")), "categories"
+            ),
+        ),
+        Column(
+            "Неоплаченные_продукты_штук_квартал",
+            "unpaid_items_quarter",
+            Kind.WHOLE,
+            rules=_up_to(1_000_000, "items in a quarter"),
+            feature=Meaning(
+                "Неоплаченные товары за квартал",
+                _counted("в корзине за квартал", ("неоплаченный товар", "неоплаченных товара", "неоплаченных товаров")),
+                "items",
+            ),
+        ),
+        Column(
+            "Ошибка_сервиса",
+            "service_errors",
+            Kind.WHOLE,
+            rules=_up_to(1_000_000, "errors in a quarter"),
+            feature=Meaning("Ошибки сайта", _counted("на сайте", ("ошибка", "ошибки", "ошибок")), "errors"),
+        ),
+        Column(
+            "Страниц_за_визит",
+            "pages_per_visit",
+            Kind.WHOLE,
+            rules=_up_to(1_000_000, "pages in a visit"),
+            feature=Meaning("Страниц за визит", _counted("за визит", ("страница", "страницы", "страниц")), "pages"),
+        ),
+    ),
+    key=("id",),
+    label="activity",
+)
+MARKET_MONEY: Final = Table(
+    "market_money",
+    (
+        ID,
+        Column("Период", "period", Kind.WORD, MONTHS_OF_REVENUE),
+        Column("Выручка", "revenue", Kind.NUMBER, rules=_up_to(MOST_MONEY, "revenue of a month")),
+    ),
+    key=("id", "period"),
+)
+MARKET_TIME: Final = Table(
+    "market_time",
+    (
+        ID,
+        Column("Период", "period", Kind.WORD, MONTHS_OF_MINUTES),
+        Column("минут", "minutes", Kind.WHOLE, rules=_up_to(MINUTES_PER_MONTH, "minutes in a month")),
+    ),
+    key=("id", "period"),
+)
+MONEY: Final = Table(
+    "money",
+    (
+        ID,
+        Column(
+            "Прибыль",
+            "monthly_profit",
+            Kind.NUMBER,
+            rules=(Rule(f"is within ±{MOST_MONEY:,} (profit of a month)", -MOST_MONEY, MOST_MONEY),),
+        ),
+    ),
+    key=("id",),
+)
+
+TABLES: Final = {table.name: table for table in (MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY)}
+
+_REVENUE: Final = {
+    period: pl.col(f"revenue_{period}") for period in (CURRENT_MONTH, PREVIOUS_MONTH, MONTH_BEFORE_PREVIOUS)
+}
+
+DERIVED: Final = (
+    Derived(
+        "revenue_current_month",
+        _REVENUE[CURRENT_MONTH],
+        Meaning("Выручка, текущий месяц", _stated("выручка за текущий месяц", Number.MONEY), "shop's currency"),
+    ),
+    Derived(
+        "revenue_previous_month",
+        _REVENUE[PREVIOUS_MONTH],
+        Meaning("Выручка, предыдущий месяц", _stated("выручка за прошлый месяц", Number.MONEY), "shop's currency"),
+    ),
+    Derived(
+        "revenue_month_before_previous",
+        _REVENUE[MONTH_BEFORE_PREVIOUS],
+        Meaning("Выручка, позапрошлый месяц", _stated("выручка за позапрошлый месяц", Number.MONEY), "shop's currency"),
+    ),
+    Derived(
+        "revenue_change",
+        _REVENUE[CURRENT_MONTH] / _REVENUE[PREVIOUS_MONTH] - 1,
+        Meaning("Изменение выручки за месяц", _stated("выручка к прошлому месяцу", Number.CHANGE), "share"),
+    ),
+    Derived(
+        "revenue_change_2_months",
+        _REVENUE[CURRENT_MONTH] / _REVENUE[MONTH_BEFORE_PREVIOUS] - 1,
+        Meaning("Изменение выручки за 2 месяца", _stated("выручка к позапрошлому месяцу", Number.CHANGE), "share"),
+    ),
+    Derived(
+        "minutes_current_month",
+        pl.col(f"minutes_{CURRENT_MONTH}"),
+        Meaning("Минут на сайте, текущий месяц", _counted("на сайте в текущем месяце", _MINUTES), "minutes"),
+    ),
+    Derived(
+        "minutes_previous_month",
+        pl.col(f"minutes_{PREVIOUS_MONTH}"),
+        Meaning("Минут на сайте, предыдущий месяц", _counted("на сайте в прошлом месяце", _MINUTES), "minutes"),
+    ),
+)
+"""Changes of revenue are relative (this month / an earlier one - 1), because baskets differ in size; a scored customer
+has no month without revenue, so that no ratio divides by 0. Differences of two columns (minutes, contacts) are no
+features: they are linear in columns that are."""
+
+
+def check_column(column: Column) -> None:
+    """Raise ValueError if a part of a column's record is missing or does not fit its kind."""
+    if (column.kind is Kind.WORD) != (column.words is not None):
+        raise ValueError(f"{column.name}: a column of words has words, and no other")
+    if column.kind is not Kind.WORD and not (
+        any(rule.low is not None for rule in column.rules) and any(rule.high is not None for rule in column.rules)
+    ):
+        raise ValueError(f"{column.name}: a number has rules with a lowest and a highest value")
+    if column.feature is not None:
+        check_meaning(column.name, column.feature, is_word=column.words is not None)
+
+
+def check_meaning(name: str, feature: Meaning, *, is_word: bool) -> None:
+    """Raise ValueError if what a feature means does not fit: words and numbers have phrases of their own."""
+    if is_word != isinstance(feature.phrase, WordPhrase):
+        raise ValueError(f"{name}: a word has a WordPhrase, a number a Phrase")
+    if bool(feature.unit) == is_word:
+        raise ValueError(f"{name}: a number has a unit, a word none")
+
+
+for _table in TABLES.values():
+    for _column in _table.headings:
+        check_column(_column)
+for _derived in DERIVED:
+    check_meaning(_derived.name, _derived.feature, is_word=False)
