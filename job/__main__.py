@@ -1,6 +1,6 @@
 """What runs when the command is called: `retention`, and `python -m job`, which is the same.
 
-The command itself is `job.cli.main`; it runs in a child process, under `job.supervisor`.
+The command itself is `job.cli.main`; it runs in a child process, under `job.process.supervisor`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Final
 
-from job.supervisor import supervise
+from job.process.supervisor import supervise
 
 COLLECTED_EVERY: Final = 200_000  # new objects: libraries and a small run make half as many, all of which stay
 
@@ -19,7 +19,7 @@ def run() -> None:
     """Run the command and leave with its exit code."""
     ending = supervise(_command)
     if ending.exit_code is None:
-        from job.invocation import close_for  # noqa: PLC0415 - only for accidents
+        from job.process.invocation import close_for  # noqa: PLC0415 - only for accidents
 
         exit_code = close_for(ending)
     else:
@@ -32,7 +32,7 @@ def run() -> None:
 def _command() -> int:
     gc.set_threshold(COLLECTED_EVERY)
     from job.cli import main  # noqa: PLC0415 - loaded by the child
-    from job.invocation import Invocation  # noqa: PLC0415
+    from job.process.invocation import Invocation  # noqa: PLC0415
 
     try:
         main.main(obj=Invocation(is_process=True))

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import click
 
-from job import __version__, logs
+from job import __version__
 from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, JobError, SettingsError
-from job.invocation import Invocation
+from job.process import logs
+from job.process.invocation import Invocation
+from job.settings import DropSettings, EngineName, LiftSettings, Option, ScoreSettings, TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from job.intake.reconcile import Limits
-    from job.logs import Log
+    from job.process.logs import Log
     from job.spark.executor import SparkExecutor
     from job.storage.run import Place
 
@@ -39,7 +43,6 @@ class _Place(click.ParamType[Any]):
 
 
 PLACE = _Place()
-SHARE = click.FloatRange(0, 1)
 
 
 class _Command(click.Command):
@@ -103,110 +106,85 @@ def main() -> None:
     """  # noqa: D301 - Click reads the character
 
 
-def _drop_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of every command whose input is a drop."""
-    named = click.option(
+def _with_settings(record: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a record of settings, and the filled record as `settings`."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def command(*arguments: Any, **values: Any) -> None:  # noqa: ANN401 - Click's values
+            settings = _filled(record, values)
+            function(*arguments, settings=settings, **values)
+
+        for option in reversed(_options_of(record)):
+            option(command)
+        return command
+
+    return decorate
+
+
+def _options_of(record: type[Any]) -> list[Callable[..., Any]]:
+    """Return Click's option for each setting of a record and of its groups, in their order."""
+    options: list[Callable[..., Any]] = []
+    for name, hint in _hints(record):
+        option = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Option)), None)
+        if option is None:
+            options += _options_of(hint)
+            continue
+        default = inspect.signature(record).parameters[name].default
+        kinds = [kind for kind in get_args(get_args(hint)[0]) or (get_args(hint)[0],) if kind is not NoneType]
+        told: dict[str, Any] = {"metavar": option.metavar, "help": option.help}
+        if kinds == [bool]:
+            told["is_flag"] = True
+        else:
+            told |= {"type": _click_type(option, kinds), "default": default, "show_default": default is not None}
+        options.append(click.option(option.flag, _parameter(option), **told))
+    return options
+
+
+def _click_type(option: Option, kinds: list[Any]) -> Any:  # noqa: ANN401 - Click's types have no common one
+    if isinstance(kinds[0], str):
+        return click.Choice(kinds)
+    if kinds == [int]:
+        low, high = (None if bound is None else int(bound) for bound in (option.low, option.high))
+        return click.IntRange(low, high)
+    if kinds == [float]:
+        return click.FloatRange(option.low, option.high, min_open=option.is_above)
+    return FOLDER if kinds == [Path] else str
+
+
+def _filled(record: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 - a record of this type
+    """Take a record's settings out of the values that Click parsed."""
+    fields = {}
+    for name, hint in _hints(record):
+        option = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Option)), None)
+        fields[name] = _filled(hint, values) if option is None else values.pop(_parameter(option))
+    return record(**fields)
+
+
+def _hints(record: type[Any]) -> list[tuple[str, Any]]:
+    return list(get_type_hints(record, include_extras=True).items())
+
+
+def _parameter(option: Option) -> str:
+    return option.flag.removeprefix("--").replace("-", "_")
+
+
+def _drop_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option of every command whose input is a drop."""
+    return click.option(
         "--input",
         "drop",
         type=PLACE,
         required=True,
         metavar="DROP",
         help="The folder, or s3://..., of the four tables.",
-    )
-    return named(_limit_options(command))
-
-
-def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of every command that reads a drop, but the drop itself."""
-    for option in (
-        click.option(
-            "--max-unknown",
-            type=SHARE,
-            default=0.05,
-            show_default=True,
-            help="Share of a table's rows with an unknown category above which the drop is refused.",
-        ),
-        click.option(
-            "--max-rejected",
-            type=SHARE,
-            default=0.05,
-            show_default=True,
-            help="Share of a table's rows that may be rejected before the drop is refused.",
-        ),
-        click.option(
-            "--settle",
-            type=click.FloatRange(0),
-            default=10,
-            show_default=True,
-            metavar="SECONDS",
-            help="With --wait: the files must not have changed for so long.",
-        ),
-        click.option(
-            "--wait",
-            type=click.FloatRange(0),
-            default=0,
-            show_default=True,
-            metavar="MINUTES",
-            help="Wait so long for a complete drop.",
-        ),
-    ):
-        command = option(command)
-    return command
+    )(command)
 
 
 @main.command(context_settings=SETTINGS)
-@_drop_options
+@_drop_option
 @click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
-@click.option("--artifacts", type=FOLDER, metavar="DIR", help="The model artifact.  [default: the shipped one]")
-@click.option("--segments", type=FOLDER, metavar="FILE", help="Segments and offers, TOML.  [default: the shipped]")
-@click.option(
-    "--segment-change",
-    type=click.FloatRange(1),
-    default=1.5,
-    show_default=True,
-    metavar="FACTOR",
-    help="Warn of a segment whose share differs by more from the previous run's.",
-)
-@click.option(
-    "--campaign",
-    default="default",
-    show_default=True,
-    metavar="NAME",
-    help="The same name holds the same customers back; give each campaign its own.",
-)
-@click.option(
-    "--control-share",
-    type=SHARE,
-    default=0.1,
-    show_default=True,
-    help="Share of those to be contacted that is held back as the control group.",
-)
-@click.option(
-    "--budget",
-    type=click.FloatRange(0),
-    metavar="AMOUNT",
-    help="What the contacts may cost together, in the units of «Прибыль».  [default: no limit]",
-)
-@click.option(
-    "--format",
-    "campaign_format",
-    type=click.Choice(["csv", "xlsx"]),
-    default="csv",
-    show_default=True,
-    help="xlsx also writes campaign.xlsx, one sheet per segment.",
-)
-@click.option("--no-report", is_flag=True, help="Do not draw report.html; `retention report` can do it later.")
-@click.option(
-    "--memory-limit",
-    type=click.IntRange(384),
-    default=1024,
-    show_default=True,
-    metavar="MIB",
-    help="Memory that the job may take; larger drops wait on disk.",
-)
-@click.option(
-    "--scratch", type=FOLDER, metavar="DIR", help="Where larger drops, and copies of objects, wait.  [default: OUT]"
-)
+@_with_settings(ScoreSettings)
 @click.option(
     "--engine",
     type=click.Choice(["local", "spark"]),
@@ -218,29 +196,6 @@ def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
     "--spark-remote",
     metavar="URL",
     help="A Spark Connect endpoint, sc://HOST:15002; its executors see DROP and OUT under the same paths.",
-)
-@click.option(
-    "--drift-warn",
-    type=click.FloatRange(0, min_open=True),
-    default=0.1,
-    show_default=True,
-    metavar="PSI",
-    help="Warn of a feature that differs from training by as much, and beyond chance.",
-)
-@click.option(
-    "--drift-stop",
-    type=click.FloatRange(0, min_open=True),
-    default=0.25,
-    show_default=True,
-    metavar="PSI",
-    help="From which difference a person must look: exit code 8; the run is published all the same.",
-)
-@click.option("--force", is_flag=True, help="Make a new run, ID-2, ID-3, ..., also if the same was published before.")
-@click.option(
-    "--keep-runs",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Remove all but the newest N runs, never the one that `latest` names.  [default: keep all]",
 )
 @click.option(
     "--metrics",
@@ -257,26 +212,9 @@ def score(
     *,
     drop: Place,
     output: Place,
-    artifacts: Path | None,
-    segments: Path | None,
-    segment_change: float,
-    campaign: str,
-    control_share: float,
-    budget: float | None,
-    campaign_format: Literal["csv", "xlsx"],
-    no_report: bool,
-    memory_limit: int,
-    scratch: Path | None,
-    engine: Literal["local", "spark"],
+    settings: ScoreSettings,
+    engine: EngineName,
     spark_remote: str | None,
-    drift_warn: float,
-    drift_stop: float,
-    force: bool,
-    keep_runs: int | None,
-    wait: float,
-    settle: float,
-    max_rejected: float,
-    max_unknown: float,
 ) -> None:
     """Validate a drop, score and segment its customers, publish the run.
 
@@ -284,40 +222,20 @@ def score(
     Example:
       retention score --input /data/drop --output /data/out
     """  # noqa: D301 - Click reads the character
-    from job.models.artifact import default_folder  # noqa: PLC0415 - each command imports only what it needs
-    from job.report import missing_libraries  # noqa: PLC0415
-    from job.scoring.campaign import Campaign  # noqa: PLC0415
+    from job.report import missing_libraries  # noqa: PLC0415 - each command imports only what it needs
     from job.scoring.drift import tell_findings  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
     from job.storage.run import score_places  # noqa: PLC0415
 
     call: Invocation = ctx.obj
-    missing = [] if no_report else missing_libraries()
+    missing = [] if settings.no_report else missing_libraries()
     if missing:
         click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)
+        settings = settings._replace(no_report=True)
     if (engine == "spark") != (spark_remote is not None):
         raise SettingsError("--engine spark and --spark-remote go together")
     with _spark_executor(spark_remote) as executor:
-        published = score_places(
-            drop,
-            output,
-            artifacts=artifacts or default_folder(),
-            limits=_limits(max_rejected, max_unknown),
-            campaign=Campaign(name=campaign, control_share=control_share, budget=budget),
-            segments_file=segments,
-            segment_change=segment_change,
-            campaign_format=campaign_format,
-            with_report=not no_report and not missing,
-            wait_minutes=wait,
-            settle_seconds=settle,
-            memory_limit=memory_limit << 20,
-            scratch=scratch,
-            drift_limits=(drift_warn, drift_stop),
-            force=force,
-            keep_runs=keep_runs,
-            executor=executor,
-            progress=call.enter_stage,
-        )
+        published = score_places(drop, output, settings, executor=executor, progress=call.enter_stage)
     outcome = published.outcome
     call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
     if not outcome.is_new:
@@ -348,7 +266,8 @@ def _spark_executor(remote: str | None) -> Iterator[SparkExecutor | None]:
 
 
 @main.command(context_settings=SETTINGS)
-@_drop_options
+@_drop_option
+@_with_settings(DropSettings)
 @click.option("--labelled", is_flag=True, help="Check it for training: the label must be there.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
 @click.pass_context
@@ -356,12 +275,9 @@ def validate(
     ctx: click.Context,
     *,
     drop: Place,
+    settings: DropSettings,
     labelled: bool,
     as_json: bool,
-    wait: float,
-    settle: float,
-    max_rejected: float,
-    max_unknown: float,
 ) -> None:
     """Check a drop and print what was understood and every problem; write nothing.
 
@@ -377,9 +293,9 @@ def validate(
     from job.validate import validate_drop  # noqa: PLC0415
 
     try:
-        with delivered(drop, minutes=wait, settle_seconds=settle) as delivery:
-            files = wait_for_files(delivery.folder, minutes=delivery.minutes, settle_seconds=settle)
-            intake, excluded = validate_drop(files, labelled=labelled, limits=_limits(max_rejected, max_unknown))
+        with delivered(drop, settings.arrival) as delivery:
+            files = wait_for_files(delivery.folder, delivery.arrival)
+            intake, excluded = validate_drop(files, labelled=labelled, limits=settings.limits)
     except JobError as error:
         if as_json:
             _print_json({"exit_code": error.exit_code, "problems": list(error.problems)})
@@ -394,30 +310,16 @@ def validate(
 
 
 @main.command(context_settings=SETTINGS)
-@_drop_options
+@_drop_option
 @click.option("--artifacts", type=FOLDER, required=True, metavar="DIR", help="Where the selected model is written.")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=20260701, show_default=True, help="Of every random step."
-)
-@click.option(
-    "--trials", type=click.IntRange(1), default=10, show_default=True, help="Tuning budget of each candidate and split."
-)
-@click.option("--champion", type=FOLDER, metavar="DIR", help="Write only what beats this artifact.")
-@click.option("--quick", is_flag=True, help="In a minute: few splits, little tuning; the card says so.")
+@_with_settings(TrainSettings)
 @click.pass_obj
 def train(
     call: Invocation,
     *,
     drop: Place,
     artifacts: Path,
-    seed: int,
-    trials: int,
-    quick: bool,
-    champion: Path | None,
-    wait: float,
-    settle: float,
-    max_rejected: float,
-    max_unknown: float,
+    settings: TrainSettings,
 ) -> None:
     """Fit the candidates on a labelled drop, compare them, write the selected model.
 
@@ -428,22 +330,16 @@ def train(
     from job.storage.run import delivered  # noqa: PLC0415
     from job.training.run import run_training  # noqa: PLC0415
 
-    with delivered(drop, minutes=wait, settle_seconds=settle) as delivery:
+    with delivered(drop, settings.arrival) as delivery:
         trained = run_training(
             delivery.folder,
             artifacts,
-            seed=seed,
-            trials=trials,
-            is_quick=quick,
-            limits=_limits(max_rejected, max_unknown),
-            wait_minutes=delivery.minutes,
-            settle_seconds=settle,
-            champion_folder=champion,
+            settings._replace(arrival=delivery.arrival),
             progress=lambda line: _show_step(line, call.log),
         )
     click.echo(trained.table)
     if trained.gate is not None:
-        click.echo(f"  Against {champion}: {trained.gate.describe()}.")
+        click.echo(f"  Against {settings.champion}: {trained.gate.describe()}.")
     click.echo(
         f"  Written to {artifacts}." if trained.is_written else "  Not written: the artifact in use is not beaten."
     )
@@ -523,27 +419,16 @@ def sample(
 
 
 @main.command(context_settings=SETTINGS)
-@_limit_options
 @click.option("--outcome", type=PLACE, required=True, metavar="DROP", help="The labelled drop of three months later.")
 @click.option("--run", type=PLACE, required=True, metavar="RUN", help="The published run: OUT/runs/ID.")
-@click.option(
-    "--output", type=FOLDER, metavar="DIR", help="Where lift.json and lift.html appear.  [default: OUT/lift/ID]"
-)
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=20260701, show_default=True, help="Of the bootstrap."
-)
+@_with_settings(LiftSettings)
 @click.pass_obj
 def lift(
     call: Invocation,
     *,
     run: Place,
     outcome: Place,
-    output: Path | None,
-    seed: int,
-    wait: float,
-    settle: float,
-    max_rejected: float,
-    max_unknown: float,
+    settings: LiftSettings,
 ) -> None:
     """Compare a run's treated customers with its control group, three months later.
 
@@ -558,20 +443,16 @@ def lift(
     from job.campaign.summary import summarise_lift  # noqa: PLC0415
     from job.storage.run import delivered, published_run  # noqa: PLC0415
 
-    if output is None and not isinstance(run, Path):
+    if settings.output is None and not isinstance(run, Path):
         raise SettingsError("--output DIR is needed where the run is in object storage")
     with (
         published_run(run, ["scored.parquet"]) as folder,
-        delivered(outcome, minutes=wait, settle_seconds=settle) as delivery,
+        delivered(outcome, settings.arrival) as delivery,
     ):
         published = run_lift(
             folder,
             delivery.folder,
-            output=output,
-            limits=_limits(max_rejected, max_unknown),
-            seed=seed,
-            wait_minutes=delivery.minutes,
-            settle_seconds=settle,
+            settings._replace(arrival=delivery.arrival),
             progress=call.enter_stage,
         )
     click.echo(summarise_lift(published.lift, run_id=published.run_id, folder=published.folder))
@@ -624,12 +505,6 @@ def runs(*, output: Place, as_json: bool) -> None:
 
 def _how_to_draw(missing: list[str]) -> str:
     return f"not installed: {', '.join(missing)}; pip install 'oneclick-retention[report]'"
-
-
-def _limits(max_rejected: float, max_unknown: float) -> Limits:
-    from job.intake.reconcile import Limits  # noqa: PLC0415
-
-    return Limits(rejected=max_rejected, unknown=max_unknown)
 
 
 def _print_json(plain: object) -> None:

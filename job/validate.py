@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from job.intake.drop import TableFile
-    from job.intake.reconcile import Intake, Limits
+    from job.intake.reconcile import Intake
+    from job.settings import Limits
 
 
 def validate_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limits) -> tuple[Intake, dict[str, int]]:

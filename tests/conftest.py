@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from job.intake.reconcile import Limits
 from job.models.artifact import Artifact, default_folder, load_artifact
 from job.sample import write_drop
+from job.settings import Limits
 
 settings.register_profile("untimed", settings.default, deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")

@@ -19,7 +19,8 @@ from job.features import (
     split_customers,
 )
 from job.intake.drop import find_files
-from job.intake.reconcile import Limits, accept_drop
+from job.intake.reconcile import accept_drop
+from job.settings import Limits
 from schemas.columns import MARKET_FILE
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, check_features
 

@@ -19,12 +19,13 @@ from job import sample
 from job.errors import OutputError, SettingsError
 from job.features import feature_columns
 from job.intake.drop import wait_for_files
-from job.intake.reconcile import Limits, accept_drop
+from job.intake.reconcile import accept_drop
 from job.mixing import splitmix64
 from job.models.reference import read_reference
 from job.sample import FAULTS, FIRST_ID, Fault, make_tables, plan_faults, soil, write_drop
 from job.scoring.drift import WARN, count_drift, judge_drift, tell_findings
 from job.scoring.score import find_probability, prepare
+from job.settings import Arrival, Limits
 from schemas.checks import check
 from schemas.columns import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Table
 
@@ -262,7 +263,7 @@ def test_the_job_sees_no_drift_in_a_sample(
 ) -> None:
     """Nothing at all, with the shipped model; and not just below the limits."""
     write_drop(tmp_path / "drop", customers=customers, seed=seed, **options)
-    files = wait_for_files(tmp_path / "drop", minutes=0, settle_seconds=0)
+    files = wait_for_files(tmp_path / "drop", Arrival())
     intake = accept_drop(files, labelled=options["labelled"], limits=Limits())
     prepared = prepare(intake.tables)
     reference = read_reference(artifact.manifest)

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from job.campaign.run import PublishedRun
     from job.intake.drop import TableFile
-    from job.intake.reconcile import Intake, Limits
+    from job.intake.reconcile import Intake
+    from job.settings import LiftSettings
 
 FOLDER: Final = "lift"
 JSON: Final = "lift.json"
 PAGE: Final = "lift.html"
-SEED: Final = 20260701
 """Written of each number: the last of sixteen may differ between processors."""
 
 
@@ -57,12 +57,8 @@ class Published:
 def run_lift(
     run_folder: Path,
     drop: Path,
+    settings: LiftSettings,
     *,
-    output: Path | None,
-    limits: Limits,
-    seed: int = SEED,
-    wait_minutes: float = 0,
-    settle_seconds: float = 10,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Published:
     """Compare what became of a run's treated customers with its control group, and publish that.
@@ -70,11 +66,8 @@ def run_lift(
     Args:
         run_folder: the published run (`OUT/runs/ID`, or a link to it).
         drop: the labelled drop of three months later.
-        output: where the files appear, both or none; by default `OUT/lift/ID`. An earlier comparison there is replaced.
-        limits: how much of the drop may be wrong.
-        seed: of the bootstrap.
-        wait_minutes: how long to wait for a complete drop.
-        settle_seconds: how long the files of a complete drop have not changed.
+        settings: what the user chose. The files appear, both or none, in `output`, by default `OUT/lift/ID`; an earlier
+            comparison there is replaced.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -86,24 +79,24 @@ def run_lift(
     """
     progress("run")
     run = load_run(run_folder)
-    folder = output or run.folder.parent.parent / FOLDER / run.folder.name
+    folder = settings.output or run.folder.parent.parent / FOLDER / run.folder.name
     if folder.resolve().is_relative_to(run.folder):
         raise SettingsError([Problem("--output", "a folder outside the run, which stays as published", str(folder))])
     progress("wait")
-    files = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
+    files = wait_for_files(drop, settings.arrival)
     _check_is_later(run, files, drop)
     progress("intake")
-    intake = accept_drop(files, labelled=True, limits=limits)
+    intake = accept_drop(files, labelled=True, limits=settings.limits)
     _check_is_of_run(run, intake)
     progress("compare")
     known = intake.tables[MARKET_FILE.name].select("id")
     lift = measure_lift(
         match_outcome(run.scored, intake),
         offer_costs(run.manifest),
-        seed=seed,
+        seed=settings.seed,
         new_customers=known.join(run.scored.select("id"), on="id", how="anti").height,
     )
-    described = describe_lift(lift, run_id=run.run_id, intake=intake, seed=seed)
+    described = describe_lift(lift, run_id=run.run_id, intake=intake, seed=settings.seed)
     progress("write")
     is_new = _publish(
         folder,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from job.settings import Arrival
+
 READY_MARKER: Final = "_READY"
 READY_MARKER_BYTES_LIMIT: Final = 1 << 16  # four lines have about 300
 POLL_SECONDS: Final = 1.0
@@ -152,9 +154,8 @@ def find_files(folder: Path) -> dict[str, TableFile]:
 
 def wait_for_files(
     folder: Path,
+    arrival: Arrival,
     *,
-    minutes: float,
-    settle_seconds: float,
     refresh: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -163,17 +164,17 @@ def wait_for_files(
 
     Complete means: all four are there, and either the `_READY` marker names them and what it says holds, or nothing has
     changed in size and time for `settle_seconds`. What is wrong with files that still change may heal: it is an error
-    only once they have settled. With `minutes` 0 nothing is waited for: what is there must be complete (the marker is
-    verified if there is one; the settling time is not asked for). `refresh` is called before each look, and brings the
-    folder up to date where it is a copy of something else.
+    only once they have settled. With `wait_minutes` 0 nothing is waited for: what is there must be complete (the marker
+    is verified if there is one; the settling time is not asked for). `refresh` is called before each look, and brings
+    the folder up to date where it is a copy of something else.
 
     Raises:
         DropError: as `find_files`; also a `_READY` marker that cannot be understood or whose checksum does not hold.
-        DropIncompleteError: still incomplete after `minutes`; its lines say what is missing.
+        DropIncompleteError: still incomplete after `wait_minutes`; its lines say what is missing.
         SettingsError: as `find_files`.
     """
-    changed_at = clock()
-    deadline = changed_at + minutes * 60
+    changed_at, settle = clock(), arrival.settle_seconds
+    deadline = changed_at + arrival.wait_minutes * 60
     next_log = changed_at + LOG_EVERY_SECONDS
     before: dict[str, Stamp | None] | None = None
     while True:
@@ -181,12 +182,12 @@ def wait_for_files(
         seen, now = _snapshot(folder), clock()
         if seen != before:
             before, changed_at = seen, now
-        final = now - changed_at >= settle_seconds or minutes <= 0
+        final = now - changed_at >= settle or arrival.wait_minutes <= 0
         try:
             files = find_files(folder)
             if check_ready_marker(folder, files) or (final and _snapshot(folder) == seen):
                 return files
-            waiting_for: tuple[str, ...] = (f"{folder}: the files changed less than {settle_seconds:g} seconds ago",)
+            waiting_for: tuple[str, ...] = (f"{folder}: the files changed less than {settle:g} seconds ago",)
         except DropIncompleteError as error:
             waiting_for = error.problems
         except DropError as error:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from job.executor import Executor
     from job.intake.drop import TableFile
+    from job.settings import Limits
     from job.spill import Bound
 
 OVERLAP_LIMIT: Final = 0.5  # of the customers of market_file: a table with fewer is likely to be of another month
@@ -40,13 +41,6 @@ ORPHAN_RULE: Final = "has an accepted row in market_file"
 REPAIRS_SCHEMA: Final = pl.Schema(
     {"file": pl.String, "column": pl.String, "from": pl.String, "to": pl.String, "rows": pl.Int64}
 )
-
-
-class Limits(NamedTuple):
-    """How much may be wrong before a drop is refused, as shares of a table's rows."""
-
-    rejected: float = 0.05
-    unknown: float = 0.05
 
 
 class Account(NamedTuple):

@@ -4,50 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.errors import Problem, SettingsError
 from job.mixing import MIXED, mixed_bits, whole
 from job.scoring.segments import COST_PARTS
+from job.settings import Campaign  # noqa: TC001 - also for those who take it from here
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 
 if TYPE_CHECKING:
     from job.scoring.cuts import Place
     from job.scoring.segments import Segmentation
-
-HIGHEST_BUDGET: Final = 1e12
-LONGEST_NAME: Final = 100
-
-
-@dataclass(frozen=True)
-class Campaign:
-    """What marketing decides about a campaign.
-
-    Args:
-        name: the key of the control group: customers stay in it as long as the name is the same.
-        control_share: share of those who would be contacted that is held back.
-        budget: what the contacts may cost together, in the unit of `monthly_profit`; None is no limit.
-    """
-
-    name: str = "default"
-    control_share: float = 0.1
-    budget: float | None = None
-
-    def __post_init__(self) -> None:
-        """Raise SettingsError for values that no campaign can have."""
-        problems = []
-        if not self.name.strip() or not self.name.isprintable() or len(self.name) > LONGEST_NAME:
-            expected = f"a name on one line of at most {LONGEST_NAME} characters"
-            problems.append(Problem("--campaign", expected, self.name or "nothing"))
-        if not 0 <= self.control_share <= 1:
-            problems.append(Problem("--control-share", "a share from 0 to 1", str(self.control_share)))
-        if self.budget is not None and not 0 <= self.budget <= HIGHEST_BUDGET:
-            problems.append(Problem("--budget", f"a number from 0 to {HIGHEST_BUDGET:,.0f}", str(self.budget)))
-        if problems:
-            raise SettingsError(problems)
 
 
 def control_draw(ids: pl.Series, name: str) -> pl.Series:

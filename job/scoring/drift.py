@@ -37,6 +37,7 @@ from job.models.reference import (
     estimate_roc_auc,
 )
 from job.rounding import rounded
+from job.settings import DriftLimits
 from job.spill import compacted
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 
     from job.models.reference import Bins, Reference
 
-WARN: Final = 0.1
-STOP: Final = 0.25
+WARN: Final = DriftLimits().warn
+STOP: Final = DriftLimits().stop
 FALSE_ALARM: Final = 0.01
 HALF: Final = 0.5  # added to each count
 INTERVAL: Final = 1.959964  # standard errors each way of a 95 % interval

@@ -8,16 +8,17 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from job import __version__
 from job.executor import LocalExecutor
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import read_drop
-from job.memory import DEFAULT_LIMIT, plan_memory
+from job.memory import MIB, plan_memory
+from job.models.artifact import default_folder
 from job.report.facts import describe_facts
-from job.scoring.campaign import Campaign, describe_campaign
-from job.scoring.drift import STOP, WARN, check_limits, judge_drift, tell_findings
+from job.scoring.campaign import describe_campaign
+from job.scoring.drift import check_limits, judge_drift, tell_findings
 from job.scoring.manifest import (
     count_customers,
     count_rows,
@@ -48,12 +49,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.executor import Executor
-    from job.intake.reconcile import Limits
     from job.models.artifact import Artifact
     from job.scoring.ranges import FinishedCounts, Setup
+    from job.scoring.segments import Segmentation
+    from job.settings import ScoreSettings
 
 WORKBOOK: Final = "campaign.xlsx"
-CampaignFormat = Literal["csv", "xlsx"]
 
 
 class Outcome(NamedTuple):
@@ -89,21 +90,8 @@ class Stopwatch:
 def run_scoring(
     drop: Path,
     output: Path,
+    settings: ScoreSettings,
     *,
-    artifacts: Path,
-    limits: Limits,
-    campaign: Campaign,
-    segments_file: Path | None = None,
-    segment_change: float = 1.5,
-    campaign_format: CampaignFormat = "csv",
-    with_report: bool = True,
-    wait_minutes: float = 0,
-    settle_seconds: float = 10,
-    force: bool = False,
-    keep_runs: int | None = None,
-    drift_limits: tuple[float, float] = (WARN, STOP),
-    memory_limit: int = DEFAULT_LIMIT,
-    scratch: Path | None = None,
     drop_name: str | None = None,
     executor: Executor | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -113,20 +101,8 @@ def run_scoring(
     Args:
         drop: the folder with the four tables.
         output: where runs are published.
-        artifacts: the folder of the model artifact.
-        limits: how much of the drop may be wrong.
-        campaign: its name, control share and budget.
-        segments_file: segments and offers; None is the shipped file.
-        segment_change: factor by which a segment's share may differ from the previous run's before it is a warning.
-        campaign_format: `xlsx` writes `campaign.xlsx` beside `campaign.csv`.
-        with_report: draw `report.html`, which needs the extra `report`; the facts that it tells are gathered anyway.
-        wait_minutes: how long to wait for a complete drop.
-        settle_seconds: how long the files of a complete drop have not changed.
-        force: make a new run, under a name of its own, also if the same was published before.
-        keep_runs: remove all but so many of the newest runs; None keeps all.
-        drift_limits: PSI from which drift is a warning, and from which a person must look.
-        memory_limit: bytes that the process may take.
-        scratch: where the rows of large drops wait; None is the output.
+        settings: what the user chose. Without `no_report`, drawing `report.html` needs the extra `report`; the facts
+            that it tells are gathered anyway.
         drop_name: what the manifest calls the drop; None is its path.
         executor: who maps the steps; None is this process. The results, and the run's name, are the same.
         progress: called with the name of each stage as it begins.
@@ -137,38 +113,30 @@ def run_scoring(
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
     executor = LocalExecutor() if executor is None else executor
-    check_limits(*drift_limits)
+    check_limits(*settings.drift)
     with watch.stage("model"):
-        setup = load_setup(artifacts, segments_file, campaign)
+        setup = load_setup(settings.artifacts or default_folder(), settings.segments_file, settings.campaign)
         artifact, segmentation = setup.artifact, setup.segmentation
     with watch.stage("wait"):
-        found = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
+        found = wait_for_files(drop, settings.arrival)
         files = {name: file.absolute() for name, file in found.items()}
-    memory = plan_memory(memory_limit)
-    with locked_output(output), scratch_folder(scratch or output) as waiting:
+    memory = plan_memory(settings.memory_mib * MIB)
+    with locked_output(output), scratch_folder(settings.scratch or output) as waiting:
         spill = waiting.absolute()
         space = SpillSpace(spill, 0 if executor.is_remote else memory.kept_bytes, memory.run_bytes)
         executor.check_paths([*(file.path for file in files.values()), spill])
         with watch.stage("intake"):
             drop_read = read_drop(files, labelled=False, executor=executor, space=space, memory=memory)
-        settings = {
-            "max_rejected": limits.rejected,
-            "max_unknown": limits.unknown,
-            "segments": segmentation.digest,
-            "segment_change": segment_change,
-            "campaign": asdict(campaign),
-            "format": campaign_format,
-            "drift": list(drift_limits),
-        }
-        name = name_run(drop_read.files, artifact, settings)
-        run_id = name_anew(output, name) if force else name
+        shown = describe_settings(settings, segmentation)
+        name = name_run(drop_read.files, artifact, shown)
+        run_id = name_anew(output, name) if settings.force else name
         folder = output / RUNS / run_id
         if is_published(output, run_id):
             heal_latest(output, run_id)
-            keep_newest(output, keep_runs, run_id=run_id)
+            keep_newest(output, settings.keep_runs, run_id=run_id)
             return Outcome(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")), is_new=False)
         with watch.stage("score"):
-            scored = score_drop(drop_read, artifact, limits, executor=executor, space=space, memory=memory)
+            scored = score_drop(drop_read, artifact, settings.limits, executor=executor, space=space, memory=memory)
         intake, customers = scored.intake, scored.counts.scored
         with watch.stage("cut"):
             finish = cut_ranks(scored, setup, executor=executor, space=space)
@@ -179,13 +147,16 @@ def run_scoring(
                 previous, previous_customers = read_previous(output, segmentation.digest)
                 segments = describe_segments(counts.segments, segmentation, previous=previous)
                 changes = segment_warnings(
-                    segments, customers=customers, previous_customers=previous_customers, limit=segment_change
+                    segments,
+                    customers=customers,
+                    previous_customers=previous_customers,
+                    limit=settings.segment_change,
                 )
-                if campaign_format == "xlsx":
+                if settings.campaign_format == "xlsx":
                     write_workbook(list_contacts(written.contacts.read(), segmentation), segments, staged / WORKBOOK)
             with watch.stage("facts"):
                 facts = describe_facts(counts.facts, artifact)
-                drift = _judge_drift(counts, setup, intake.customers_in, drift_limits)
+                drift = _judge_drift(counts, setup, intake.customers_in, settings.drift)
             manifest: dict[str, Any] = {
                 "run_id": run_id,
                 "product": {"name": "oneclick-retention", "version": __version__},
@@ -194,25 +165,38 @@ def run_scoring(
                 "drop": drop_name or str(drop),
                 "inputs": intake.files,
                 "model": describe_model(artifact),
-                "settings": settings,
+                "settings": shown,
                 "customers": count_customers(intake, scored=customers, excluded=scored.counts.excluded),
                 "rows": count_rows(intake, scored.counts.fates),
                 "repairs": intake.repairs.to_dicts(),
                 "warnings": [*intake.warnings, *changes, *(tell_findings(drift) if drift else ())],
                 "segments_file": segmentation.file,
                 "segments": segments,
-                "campaign": describe_campaign(counts.segments, segmentation, campaign),
+                "campaign": describe_campaign(counts.segments, segmentation, settings.campaign),
                 "reasons": {"explained": setup.explainer.count(customers)},
                 "facts": facts,
                 "drift": drift,
             }
-            if with_report:
+            if not settings.no_report:
                 with watch.stage("report"):
                     write_page(staged, manifest)
             outputs = describe_files(staged, known=written.hashes)
             write_manifest(staged, manifest := {**manifest, "seconds": watch.seconds, "outputs": outputs})
-        keep_newest(output, keep_runs, run_id=run_id)
+        keep_newest(output, settings.keep_runs, run_id=run_id)
     return Outcome(folder, manifest, is_new=True)
+
+
+def describe_settings(settings: ScoreSettings, segmentation: Segmentation) -> dict[str, Any]:
+    """Return the settings that change what comes out, as the manifest shows them and as they name the run."""
+    return {
+        "max_rejected": settings.limits.rejected,
+        "max_unknown": settings.limits.unknown,
+        "segments": segmentation.digest,
+        "segment_change": settings.segment_change,
+        "campaign": asdict(settings.campaign),
+        "format": settings.campaign_format,
+        "drift": list(settings.drift),
+    }
 
 
 def _judge_drift(

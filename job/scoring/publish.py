@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.errors import SYSTEM_ERROR, OutputBusyError, OutputError, reason_of
-from job.supervisor import removed_if_killed
+from job.process.supervisor import removed_if_killed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

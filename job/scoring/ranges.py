@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from job.intake.reconcile import DropRead
     from job.models.artifact import Artifact
     from job.models.reference import Reference
-    from job.scoring.campaign import Campaign
     from job.scoring.cuts import Place
     from job.scoring.segments import Segmentation
+    from job.settings import Campaign
     from job.spill import Bound, SpillSpace
 
 EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})

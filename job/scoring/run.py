@@ -43,11 +43,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.executor import Executor
-    from job.intake.reconcile import DropRead, Intake, Limits
+    from job.intake.reconcile import DropRead, Intake
     from job.memory import MemoryPlan
     from job.models.artifact import Artifact
     from job.scoring.ranges import FinishedRange, Setup
     from job.scoring.segments import Segmentation
+    from job.settings import Limits
     from job.spill import SpillSpace
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import polars as pl
 from job.features import make_features, split_range
 from job.models.reasons import score_and_rank
 from job.models.training_rows import seen_probability
-from job.scoring.campaign import Campaign, plan_contacts
+from job.scoring.campaign import plan_contacts
 from schemas.scored import PROFIT_MONTHS, SCORED_COLUMNS, check_scored
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from job.models.artifact import Artifact, Thresholds
     from job.scoring.cuts import Cuts
     from job.scoring.segments import Segmentation
+    from job.settings import Campaign
 
 
 class Prepared(NamedTuple):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from job.settings import Arrival
     from job.storage.address import Address
 
 ATTEMPTS: Final = 3
@@ -91,8 +92,7 @@ def drop_at_hand(  # noqa: D417 - the others are those of `wait_for_files`
     address: Address,
     folder: Path,
     *,
-    minutes: float,
-    settle_seconds: float,
+    arrival: Arrival,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Path]:
@@ -109,9 +109,7 @@ def drop_at_hand(  # noqa: D417 - the others are those of `wait_for_files`
     """
     with naming_objects(address, folder), as_drop_error():
         copy = Copy(address, folder)
-        wait_for_files(
-            folder, minutes=minutes, settle_seconds=settle_seconds, refresh=copy.refresh, clock=clock, sleep=sleep
-        )
+        wait_for_files(folder, arrival, refresh=copy.refresh, clock=clock, sleep=sleep)
         copy.check_unchanged()
         yield folder
 

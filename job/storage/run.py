@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from job.errors import Problem, SettingsError
 from job.scoring.pipeline import Outcome, run_scoring
@@ -19,6 +19,9 @@ from job.storage.output import as_storage_output_error, mirror_runs, read_latest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from job.executor import Executor
+    from job.settings import Arrival, ScoreSettings
+
 Place = Path | Address
 
 
@@ -28,12 +31,12 @@ class Delivery(NamedTuple):
     Args:
         folder: with its files.
         name: the place that was asked for.
-        minutes: how long it may still be waited for.
+        arrival: how it may still be waited for.
     """
 
     folder: Path
     name: str
-    minutes: float
+    arrival: Arrival
 
 
 class Publication(NamedTuple):
@@ -51,49 +54,44 @@ class Publication(NamedTuple):
 
 
 @contextlib.contextmanager
-def delivered(drop: Place, *, minutes: float, settle_seconds: float, scratch: Path | None = None) -> Iterator[Delivery]:
+def delivered(drop: Place, arrival: Arrival, *, scratch: Path | None = None) -> Iterator[Delivery]:
     """Give a drop as a folder; one in object storage is waited for and copied, the copy is gone when the block ends.
 
     Args:
         drop: the place.
-        minutes: how long to wait for a complete drop.
-        settle_seconds: how long the files of a complete drop have not changed.
+        arrival: when it counts as complete.
         scratch: where the copy is made; None is the system's folder for such.
 
     Raises:
         JobError: as `job.storage.drop.drop_at_hand`.
     """
     if isinstance(drop, Path):
-        yield Delivery(drop, str(drop), minutes)
+        yield Delivery(drop, str(drop), arrival)
         return
     with scratch_folder(scratch or _temporary()) as folder:
         copy = folder / "drop"
         copy.mkdir()
-        with drop_at_hand(drop, copy, minutes=minutes, settle_seconds=settle_seconds) as whole:
-            yield Delivery(whole, str(drop), 0)
+        with drop_at_hand(drop, copy, arrival=arrival) as whole:
+            yield Delivery(whole, str(drop), arrival._replace(wait_minutes=0))
 
 
 def score_places(
     drop: Place,
     output: Place,
+    settings: ScoreSettings,
     *,
-    scratch: Path | None = None,
-    wait_minutes: float = 0,
-    settle_seconds: float = 10,
+    executor: Executor | None = None,
     progress: Callable[[str], None] = lambda _: None,
-    **settings: Any,  # noqa: ANN401 - those of run_scoring
 ) -> Publication:
     """Score a drop and publish the run, each on this machine or in object storage.
 
     Args:
         drop: where the four tables are.
         output: where runs are published.
-        scratch: where copies of objects, runs to be sent, and rows of large drops wait; None is the output, or the
-            system's folder for such where the output is in object storage.
-        wait_minutes: as for `run_scoring`.
-        settle_seconds: as for `run_scoring`.
+        settings: what the user chose. Copies of objects and runs to be sent wait in the system's folder for such where
+            the output is in object storage and no scratch folder is named.
+        executor: as for `run_scoring`.
         progress: as for `run_scoring`.
-        settings: all others of `run_scoring`.
 
     Raises:
         JobError: as `run_scoring`; a store that refuses or does not answer is an unreadable drop or an unwritable
@@ -101,28 +99,27 @@ def score_places(
     """
     if isinstance(drop, Address):
         progress("fetch")
-    beside = scratch or (output if isinstance(output, Path) else None)
-    with delivered(drop, minutes=wait_minutes, settle_seconds=settle_seconds, scratch=beside) as delivery:
-        told = {
-            "drop_name": delivery.name,
-            "wait_minutes": delivery.minutes,
-            "settle_seconds": settle_seconds,
-            "progress": progress,
-            **settings,
-        }
+    beside = settings.scratch or (output if isinstance(output, Path) else None)
+    with delivered(drop, settings.arrival, scratch=beside) as delivery:
+        settings = settings._replace(arrival=delivery.arrival)
         if isinstance(output, Path):
-            outcome = run_scoring(delivery.folder, output, scratch=scratch, **told)
+            outcome = run_scoring(
+                delivery.folder, output, settings, drop_name=delivery.name, executor=executor, progress=progress
+            )
             return Publication(outcome, str(outcome.folder), str(output / LATEST))
         with (
             as_storage_output_error(),
-            scratch_folder(scratch or _temporary()) as folder,
+            scratch_folder(settings.scratch or _temporary()) as folder,
             leased(bucket := Bucket(output)) as lease,
         ):
             remove_dead_runs(bucket)
             mirror = folder / "output"
             with as_output_error(mirror):
                 mirror_runs(bucket, mirror)
-            outcome = run_scoring(delivery.folder, mirror, scratch=scratch or folder, **told)
+            settings = settings._replace(scratch=settings.scratch or folder)
+            outcome = run_scoring(
+                delivery.folder, mirror, settings, drop_name=delivery.name, executor=executor, progress=progress
+            )
             progress("send")
             send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
             place = output / RUNS / outcome.folder.name

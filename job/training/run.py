@@ -15,7 +15,7 @@ from job import __version__
 from job.errors import DropError
 from job.features import make_features, split_customers
 from job.intake.drop import wait_for_files
-from job.intake.reconcile import Intake, Limits, accept_drop
+from job.intake.reconcile import Intake, accept_drop
 from job.models.artifact import Thresholds, load_artifact, prepare_folder, to_text, write_artifact
 from job.models.boosted import BoostedModel
 from job.models.training_rows import to_training_rows
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from job.models.linear import LinearModel
+    from job.settings import Arrival, Limits, TrainSettings
 
 FINAL_FOLDS: Final = 5
 PROMO_SHARE: Final = 0.5  # more than half of the purchases in promotions
@@ -81,14 +82,14 @@ class Trained:
     is_written: bool
 
 
-def read_labelled(drop: Path, *, limits: Limits, wait_minutes: float, settle_seconds: float) -> Labelled:
+def read_labelled(drop: Path, *, limits: Limits, arrival: Arrival) -> Labelled:
     """Read a labelled drop.
 
     Raises:
         DropError: the drop is bad, has too few customers, or only one label.
         DropIncompleteError: the drop is not complete yet.
     """
-    files = wait_for_files(drop, minutes=wait_minutes, settle_seconds=settle_seconds)
+    files = wait_for_files(drop, arrival)
     intake = accept_drop(files, labelled=True, limits=limits)
     customers, _ = split_customers(intake.tables)
     labels = (customers["activity"] == DECLINED).cast(pl.Int8).to_numpy()
@@ -105,41 +106,31 @@ def read_labelled(drop: Path, *, limits: Limits, wait_minutes: float, settle_sec
 def run_training(
     drop: Path,
     artifacts: Path,
+    settings: TrainSettings,
     *,
-    seed: int,
-    limits: Limits,
-    trials: int = Protocol.trials,
-    is_quick: bool = False,
     workers: int | None = None,
-    wait_minutes: float = 0,
-    settle_seconds: float = 10,
-    champion_folder: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Compare the candidates on a labelled drop, write the selected one to `artifacts`.
 
-    With `champion_folder`, nothing is written unless the selected candidate is better than that artifact.
+    With a champion, nothing is written unless the selected candidate is better than that artifact.
 
     Args:
         drop: the folder with the four tables, with labels.
         artifacts: where the artifact is written.
-        seed: of everything random.
-        limits: how much of the drop may be wrong.
-        trials: of the tuning, for every candidate and split.
-        is_quick: compare on few splits with little tuning and leave out the models that are never deployed.
+        settings: what the user chose. A quick training compares on few splits with little tuning and leaves out the
+            models that are never deployed.
         workers: processes; the result does not depend on their number. All processors if None.
-        wait_minutes: how long to wait for a complete drop.
-        settle_seconds: how long the files of a complete drop have not changed.
-        champion_folder: an artifact that must be beaten.
         progress: called with a line as the work goes on.
 
     Raises:
         JobError: anything a user or the environment can cause; see `job.errors`.
     """
     prepare_folder(artifacts)
-    reigning = None if champion_folder is None else load_artifact(champion_folder)
-    protocol = Protocol(repeats=2, trials=2, seed=seed) if is_quick else Protocol(trials=trials, seed=seed)
-    data = read_labelled(drop, limits=limits, wait_minutes=wait_minutes, settle_seconds=settle_seconds)
+    seed, is_quick = settings.seed, settings.is_quick
+    reigning = None if settings.champion is None else load_artifact(settings.champion)
+    protocol = Protocol(repeats=2, trials=2, seed=seed) if is_quick else Protocol(trials=settings.trials, seed=seed)
+    data = read_labelled(drop, limits=settings.limits, arrival=settings.arrival)
     findings, warnings = guard_against_leaks(data.customers, data.features, data.labels)
     measured = measure(
         [CHAMPION, CHALLENGER, *(() if is_quick else REFERENCES)],
@@ -163,7 +154,7 @@ def run_training(
     )
     progress(f"fitting {selected.candidate.title} on all customers")
     with threadpool_limits(limits=1):
-        model, settings = fit_final(selected.candidate, data, protocol)
+        model, hyperparameters = fit_final(selected.candidate, data, protocol)
     probability = selected.out_of_fold(len(data.labels))
     thresholds = learn_thresholds(probability, data)
     shown = list(group_folds(data.labels, data.groups, folds=protocol.folds, seed=protocol.seed))
@@ -186,7 +177,7 @@ def run_training(
         features=data.features,
         permutation=permutation_importance(selected, shown, data.features, data.labels, seed=seed),
         contribution=contribution_importance(model, data.features),
-        settings=settings,
+        settings=hyperparameters,
         thresholds=thresholds,
         leaks=findings,
         warnings=warnings,

@@ -8,9 +8,10 @@ from polars.testing import assert_frame_equal
 
 from job.features import make_features, split_customers
 from job.intake.drop import find_files
-from job.intake.reconcile import Limits, accept_drop
+from job.intake.reconcile import accept_drop
 from job.models.artifact import load_artifact
 from job.sample import write_drop
+from job.settings import Limits
 from tests.benchmarks.yardsticks.boosted_model import draw_features, write_boosted_artifact, write_matrix
 from tests.benchmarks.yardsticks.compare import compare
 from tests.benchmarks.yardsticks.floor import DTYPES, consume, repeat, scan

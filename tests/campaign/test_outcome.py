@@ -10,7 +10,8 @@ import pytest
 from job.campaign.outcome import VANISHED_SHARE, simulate_outcome, write_outcome
 from job.errors import SettingsError
 from job.intake.drop import find_files
-from job.intake.reconcile import Limits, accept_drop
+from job.intake.reconcile import accept_drop
+from job.settings import Limits
 from tests.campaign.runs import make_scored, publish
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import sys
 
 import job.__main__
 import job.cli
-import job.invocation
-import job.metrics
+import job.process.invocation
+import job.process.metrics
 import job.scoring.pipeline
 import job.scoring.summary
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from job.metrics import read_metrics
+from job.process.metrics import read_metrics
 from job.sample import write_drop
 from tests.faults.processes import (
     BOUND,

@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from job.errors import OutputError
-from job.intake.reconcile import Limits
-from job.models.artifact import default_folder
 from job.sample import write_drop
-from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
+from job.settings import ScoreSettings
 from tests.faults.processes import check_visible, hidden, run, scoring
 
 OUT_OF_MEMORY = "killed by the system, most likely for want of memory; the next try starts afresh"
@@ -113,16 +111,7 @@ def test_the_output_disappears_during_the_run(drop: Path, tmp_path: Path) -> Non
             if stage == at:
                 shutil.rmtree(output)
 
-        run_scoring(
-            drop,
-            output,
-            artifacts=default_folder(),
-            limits=Limits(),
-            campaign=Campaign(),
-            with_report=False,
-            settle_seconds=0,
-            progress=enter,
-        )
+        run_scoring(drop, output, ScoreSettings(no_report=True), progress=enter)
 
     score(None)
     locked = stages[stages.index("intake") :]

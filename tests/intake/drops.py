@@ -12,7 +12,8 @@ import polars as pl
 import zstandard
 
 from job.intake.drop import wait_for_files
-from job.intake.reconcile import Intake, Limits, accept_drop
+from job.intake.reconcile import Intake, accept_drop
+from job.settings import Arrival, Limits
 from schemas.columns import TABLES
 
 if TYPE_CHECKING:
@@ -175,4 +176,4 @@ def write_parquet_drop(folder: Path, drop: Drop, **change: Any) -> Path:
 
 def take(folder: Path, *, labelled: bool = False, limits: Limits = Limits()) -> Intake:  # noqa: B008
     """Take a drop in, as the job does."""
-    return accept_drop(wait_for_files(folder, minutes=0, settle_seconds=0), labelled=labelled, limits=limits)
+    return accept_drop(wait_for_files(folder, Arrival()), labelled=labelled, limits=limits)

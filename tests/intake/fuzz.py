@@ -15,7 +15,8 @@ from collections import Counter
 from pathlib import Path
 
 from job.errors import EXIT_DEFECT, EXIT_PUBLISHED, JobError
-from job.intake.reconcile import Intake, Limits
+from job.intake.reconcile import Intake
+from job.settings import Limits
 from tests.intake.drops import take
 from tests.intake.mutate import QUICK, become_parquet, seeded, start
 

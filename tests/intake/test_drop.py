@@ -12,6 +12,7 @@ from job.intake import reconcile
 from job.intake.drop import check_ready_marker, find_files, hash_file, wait_for_files
 from job.intake.pieces import PieceRead, read_piece
 from job.intake.plan import FilePlan, Piece
+from job.settings import Arrival
 from tests.intake.drops import make_drop, take, write_drop
 from tests.intake.mutate import link_out, link_to_itself, link_to_nothing, make_folder, make_pipe, make_socket
 
@@ -171,7 +172,7 @@ class Clock:
 
 
 def wait(folder: Path, clock: Clock, minutes: float = 5, settle: float = 10) -> list[str]:
-    files = wait_for_files(folder, minutes=minutes, settle_seconds=settle, clock=clock, sleep=clock.sleep)
+    files = wait_for_files(folder, Arrival(minutes, settle), clock=clock, sleep=clock.sleep)
     return [*files]
 
 

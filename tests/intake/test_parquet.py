@@ -15,6 +15,7 @@ from job.intake.drop import wait_for_files
 from job.intake.parquet import ParquetProbe, open_parquet
 from job.intake.reconcile import read_drop
 from job.memory import MemoryPlan
+from job.settings import Arrival
 from tests.intake.drops import frame, make_drop
 from tests.intake.reading import Read, read_table
 from tests.intake.test_table import rejections, table_file
@@ -212,5 +213,5 @@ def test_a_drop_of_parquet_files_starts_one_process(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(
         parquet_module.subprocess, "Popen", lambda *args, **kw: started.append(args) or popen(*args, **kw)
     )
-    read_drop(wait_for_files(tmp_path, minutes=0, settle_seconds=0), labelled=False)
+    read_drop(wait_for_files(tmp_path, Arrival()), labelled=False)
     assert len(started) == 1

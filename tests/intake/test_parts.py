@@ -14,8 +14,9 @@ from polars.testing import assert_frame_equal
 from job.errors import DropError, DropIncompleteError, JobError
 from job.intake.drop import check_ready_marker, find_files, hash_file, wait_for_files
 from job.intake.lines import LINE_LIMIT
-from job.intake.reconcile import DropCounts, Intake, Limits, judge_drop, read_drop, reconcile_all
+from job.intake.reconcile import DropCounts, Intake, judge_drop, read_drop, reconcile_all
 from job.intake.summary import describe_intake, summarise_intake
+from job.settings import Arrival, Limits
 from job.spill import SpillSpace
 from tests.intake.drops import Drop, Style, make_drop, take, write_drop
 
@@ -118,7 +119,7 @@ def test_parts_wait_on_disk_and_come_in_ranges(tmp_path: Path) -> None:
     for table in drop:
         write_parts(folder, drop, table, [100, 101, 350])
     (tmp_path / "scratch").mkdir()
-    files = wait_for_files(folder, minutes=0, settle_seconds=0)
+    files = wait_for_files(folder, Arrival())
     read = read_drop(files, labelled=False, space=SpillSpace(tmp_path / "scratch"))
     ranges = list(reconcile_all(read, rows=1000))
     assert len(ranges) > 1

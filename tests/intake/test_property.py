@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from job.errors import EXIT_LOOK, EXIT_PUBLISHED
-from job.intake.reconcile import Limits
+from job.settings import Limits
 from tests.golden.judge import score
 from tests.intake.fuzz import judge
 from tests.intake.mutate import QUICK, Folder, become_parquet, seeded, start

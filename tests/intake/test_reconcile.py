@@ -5,7 +5,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from job.errors import DropError
-from job.intake.reconcile import ORPHAN_RULE, UNIQUE_RULE, Account, Limits
+from job.intake.reconcile import ORPHAN_RULE, UNIQUE_RULE, Account
+from job.settings import Limits
 from tests.intake.drops import Drop, make_drop, take, write_drop
 
 LAX = Limits(rejected=0.9, unknown=0.9)

@@ -10,11 +10,11 @@ from polars.testing import assert_frame_equal, assert_series_equal
 
 from job.errors import ArtifactError
 from job.features import make_features, split_customers
-from job.intake.reconcile import Limits
 from job.models import boosted
 from job.models.boosted import BoostedModel, matrix, matrix_columns
 from job.models.forest import Forest
 from job.models.linear import Calibration
+from job.settings import Arrival, Limits
 from job.training.candidates import CHALLENGER, learn_caps
 from job.training.run import Labelled, read_labelled
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
@@ -22,7 +22,7 @@ from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 
 @pytest.fixture(scope="module")
 def labelled(labelled_drop: Path, limits: Limits) -> Labelled:
-    return read_labelled(labelled_drop, limits=limits, wait_minutes=0, settle_seconds=0)
+    return read_labelled(labelled_drop, limits=limits, arrival=Arrival())
 
 
 @pytest.fixture(scope="module")

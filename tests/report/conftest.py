@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from job.intake.reconcile import Limits
-from job.models.artifact import default_folder
-from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
+from job.settings import Campaign, ScoreSettings
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +17,7 @@ def run_folder(small_drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     outcome = run_scoring(
         small_drop,
         tmp_path_factory.mktemp("reported"),
-        artifacts=default_folder(),
-        limits=Limits(),
-        campaign=Campaign(name="осень", budget=20.0),
+        ScoreSettings(campaign=Campaign(name="осень", budget=20.0)),
     )
     return outcome.folder
 

@@ -9,14 +9,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from job.intake.drop import wait_for_files
-from job.intake.reconcile import Limits, accept_drop
+from job.intake.reconcile import accept_drop
 from job.models.reasons import Explainer, usual_values
 from job.report.facts import HASH_BINS, SAMPLE, correlate, count_facts, describe_facts, inflate
-from job.scoring.campaign import Campaign
 from job.scoring.cuts import Cuts, last_ranks, order_by_risk
 from job.scoring.score import Prepared, complete, describe_scores, find_probability, prepare
 from job.scoring.segments import load_segmentation
 from job.scoring.selection import add_bins, count_bins, find_places
+from job.settings import Arrival, Campaign, Limits
 from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def gather_facts(
 
 @pytest.fixture(scope="module")
 def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
-    files = wait_for_files(labelled_drop, minutes=0, settle_seconds=0)
+    files = wait_for_files(labelled_drop, Arrival())
     prepared = prepare(accept_drop(files, labelled=False, limits=Limits()).tables)
     scores = describe_scores(pl.concat([prepared.customers, find_probability(prepared, artifact)], how="horizontal"))
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
@@ -62,7 +62,7 @@ def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
 
 @pytest.fixture(scope="module")
 def labels(labelled_drop: Path, scored: Scored) -> pl.DataFrame:
-    files = wait_for_files(labelled_drop, minutes=0, settle_seconds=0)
+    files = wait_for_files(labelled_drop, Arrival())
     tables = accept_drop(files, labelled=False, limits=Limits()).tables
     return tables["market_file"].join(scored[1], on="id", how="semi").select("id", "activity")
 

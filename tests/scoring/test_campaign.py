@@ -13,17 +13,11 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from job.errors import SettingsError
-from job.scoring.campaign import (
-    Campaign,
-    budget_parts,
-    control_draw,
-    describe_campaign,
-    order_candidates,
-    plan_contacts,
-)
+from job.scoring.campaign import budget_parts, control_draw, describe_campaign, order_candidates, plan_contacts
 from job.scoring.cuts import find_reach
 from job.scoring.manifest import count_segments
 from job.scoring.segments import Segmentation, load_segmentation
+from job.settings import Campaign
 
 MASK = 2**64 - 1
 DRAWS_OF_DEFAULT = [0.895201, 0.114794, 0.188266]

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from polars.testing import assert_frame_equal
 from scipy import stats
 
-from job.intake.reconcile import Limits
 from job.models.artifact import Artifact
 from job.models.reference import COUNTS_SCHEMA, Reference, read_reference
 from job.models.training_rows import seen_probability
@@ -30,6 +29,7 @@ from job.scoring.drift import (
     superiority,
     tell_findings,
 )
+from job.settings import Arrival, Limits
 from job.training.reference import describe_reference
 from job.training.run import read_labelled
 
@@ -83,7 +83,7 @@ def sampled(tmp_path_factory: pytest.TempPathFactory, artifact: Artifact) -> tup
     """The features and scores of 5,000 synthetic customers."""
     folder = tmp_path_factory.mktemp("drift") / "drop"
     write_drop(folder, customers=5_000, seed=5, labelled=True, clean=True)
-    data = read_labelled(folder, limits=Limits(), wait_minutes=0, settle_seconds=0)
+    data = read_labelled(folder, limits=Limits(), arrival=Arrival())
     return data.features, artifact.model.probabilities(data.features)
 
 
@@ -118,7 +118,7 @@ def test_twins_do_not_raise_the_rate_but_would_if_they_were_not_known(
 def test_no_alarm_on_resamples_of_the_real_training_customers(
     real_export: Path, artifact: Artifact, customers: int
 ) -> None:
-    data = read_labelled(real_export, limits=Limits(), wait_minutes=0, settle_seconds=0)
+    data = read_labelled(real_export, limits=Limits(), arrival=Arrival())
     scores = seen_probability(data.customers["id"], data.features, artifact.training_rows)
     real = Population(data.features, scores, data.groups, seed=3)
     shipped = read_reference(artifact.manifest)

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from job.intake.reconcile import Limits
-from job.models.artifact import default_folder
 from job.sample import write_drop
-from job.scoring.campaign import Campaign
 from job.scoring.pipeline import Outcome, run_scoring
+from job.settings import Campaign, ScoreSettings
 from schemas.scored import SCORED_COLUMNS, check_scored
 
 if TYPE_CHECKING:
@@ -29,16 +27,8 @@ def drop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(drop: Path, output: Path, **choices: Any) -> Outcome:
-    campaign = Campaign(**choices)
     return run_scoring(
-        drop,
-        output,
-        artifacts=default_folder(),
-        limits=Limits(),
-        campaign=campaign,
-        campaign_format="xlsx",
-        with_report=False,
-        settle_seconds=0,
+        drop, output, ScoreSettings(campaign=Campaign(**choices), campaign_format="xlsx", no_report=True)
     )
 
 

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from job.intake.reconcile import Limits
 from job.memory import MemoryPlan
-from job.models.artifact import default_folder
 from job.sample import write_drop
 from job.scoring import pipeline
-from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
+from job.settings import Campaign, ScoreSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,15 +43,8 @@ def run(drop: Path, output: Path, plan: MemoryPlan, *, budget: float | None = 27
     """Score a drop with the given plan; return the bytes of the tables, and of the manifest what is not of the day."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "plan_memory", lambda _: plan)
-        outcome = run_scoring(
-            drop,
-            output,
-            artifacts=default_folder(),
-            limits=Limits(),
-            campaign=Campaign(name="Осень", budget=budget),
-            campaign_format="xlsx",
-            with_report=False,
-        )
+        settings = ScoreSettings(campaign=Campaign(name="Осень", budget=budget), campaign_format="xlsx", no_report=True)
+        outcome = run_scoring(drop, output, settings)
     manifest = json.loads((outcome.folder / "manifest.json").read_text(encoding="utf-8"))
     for name, file in manifest["outputs"].items():
         assert file["bytes"] == (outcome.folder / name).stat().st_size

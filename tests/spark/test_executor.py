@@ -8,18 +8,16 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
 from job.errors import DropError, SettingsError
-from job.intake.reconcile import Limits
 from job.models.artifact import Artifact
 from job.models.reasons import Explainer
 from job.sample import write_drop
-from job.scoring.campaign import Campaign
 from job.scoring.pipeline import Outcome, run_scoring
+from job.settings import Campaign, ScoreSettings
 from job.spark.executor import SparkExecutor
 from job.spark.session import Cluster
 from schemas.columns import TABLES
@@ -33,10 +31,10 @@ def cluster(sail: Server) -> Iterator[Cluster]:
     cluster.close()
 
 
-def same_runs(tmp_path: Path, drop: Path, executor: SparkExecutor, settings: dict[str, Any]) -> tuple[Outcome, Outcome]:
+def same_runs(tmp_path: Path, drop: Path, executor: SparkExecutor, settings: ScoreSettings) -> tuple[Outcome, Outcome]:
     """Run the local and the Spark engine, and find that they give the same."""
-    local = run_scoring(drop, tmp_path / "local", with_report=False, **settings)
-    spark = run_scoring(drop, tmp_path / "spark", with_report=False, executor=executor, **settings)
+    local = run_scoring(drop, tmp_path / "local", settings)
+    spark = run_scoring(drop, tmp_path / "spark", settings, executor=executor)
     assert_same_runs(spark.folder, local.folder)
     return local, spark
 
@@ -46,7 +44,7 @@ def same_runs(tmp_path: Path, drop: Path, executor: SparkExecutor, settings: dic
 def test_same_run_in_many_parts(
     tmp_path: Path, drop: Path, cluster: Cluster, artifact: Artifact, budget: float | None
 ) -> None:
-    settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.2, budget)}
+    settings = ScoreSettings(artifacts=artifact.folder, campaign=Campaign("c", 0.2, budget), no_report=True)
     _, spark = same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
     assert len(list((spark.folder / "scored.parquet").iterdir())) > 3
     assert not list((tmp_path / "spark").glob(".scratch-*"))
@@ -58,38 +56,36 @@ def test_same_run_with_some_explained(
 ) -> None:
     """A boosted model explains those of whom most depends."""
     monkeypatch.setattr(Explainer, "count", lambda _, customers: min(customers, 500))
-    settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
+    settings = ScoreSettings(artifacts=artifact.folder, campaign=Campaign("c", 0.1), no_report=True)
     local, _ = same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
     assert pl.read_parquet(local.folder / "scored.parquet")["reason_1"].null_count() > 2000
 
 
-def test_same_run_from_parquet(tmp_path: Path, cluster: Cluster, artifact: Artifact, limits: Limits) -> None:
+def test_same_run_from_parquet(tmp_path: Path, cluster: Cluster, artifact: Artifact) -> None:
     drop = tmp_path / "drop"
     write_drop(drop, customers=1000, seed=3, labelled=False, table_format="parquet", shuffled=True)
-    settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
+    settings = ScoreSettings(artifacts=artifact.folder, campaign=Campaign("c", 0.1), no_report=True)
     same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_a_bad_drop_is_refused_in_the_same_words(
-    tmp_path: Path, cluster: Cluster, artifact: Artifact, limits: Limits
-) -> None:
+def test_a_bad_drop_is_refused_in_the_same_words(tmp_path: Path, cluster: Cluster, artifact: Artifact) -> None:
     drop = tmp_path / "drop"
     write_drop(drop, customers=500, seed=4, labelled=False)
     money = (drop / "money.csv").read_bytes().splitlines(keepends=True)
     (drop / "money.csv").write_bytes(b"".join(money[:1] + [line.replace(b"1", b"x") for line in money[1:]]))
     time = (drop / "market_time.csv").read_bytes()
     (drop / "market_time.csv").write_bytes(b"id;Who\r\n1;2\r\n")
-    settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
+    settings = ScoreSettings(artifacts=artifact.folder, campaign=Campaign("c", 0.1), no_report=True)
     said = []
     for executor in (None, SparkExecutor(cluster)):
         with pytest.raises(DropError) as raised:
-            run_scoring(drop, tmp_path / "out", with_report=False, executor=executor, **settings)
+            run_scoring(drop, tmp_path / "out", settings, executor=executor)
         said.append(raised.value.problems)
     (drop / "market_time.csv").write_bytes(time)
     for executor in (None, SparkExecutor(cluster)):
         with pytest.raises(DropError) as raised:
-            run_scoring(drop, tmp_path / "out", with_report=False, executor=executor, **settings)
+            run_scoring(drop, tmp_path / "out", settings, executor=executor)
         said.append(raised.value.problems)
     assert said[0] == said[1]
     assert said[2] == said[3]
@@ -119,7 +115,7 @@ def test_executors_must_see_the_paths(cluster: Cluster) -> None:
 
 @pytest.mark.usefixtures("small_parts")
 def test_same_run_from_folders_of_files(tmp_path: Path, parted: Path, cluster: Cluster, artifact: Artifact) -> None:
-    settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1)}
+    settings = ScoreSettings(artifacts=artifact.folder, campaign=Campaign("c", 0.1), no_report=True)
     _, spark = same_runs(tmp_path, parted, SparkExecutor(cluster), settings)
     rejected = pl.read_csv(spark.folder / "rejected.csv", infer_schema=False)
     assert rejected.filter(pl.col("file").str.starts_with("market_money/"))["file"].n_unique() == 4
@@ -131,7 +127,7 @@ def test_same_run_from_folders_of_files(tmp_path: Path, parted: Path, cluster: C
     assert [file["rows"] for file in told if file["file"].endswith("part-9.csv")] == [0, 0, 0]
 
 
-def test_same_run_from_folders_of_parquet(tmp_path: Path, cluster: Cluster, artifact: Artifact, limits: Limits) -> None:
+def test_same_run_from_folders_of_parquet(tmp_path: Path, cluster: Cluster, artifact: Artifact) -> None:
     drop = tmp_path / "drop"
     write_drop(drop, customers=1000, seed=3, labelled=True, table_format="parquet", shuffled=True)
     for table in TABLES:
@@ -143,23 +139,23 @@ def test_same_run_from_folders_of_parquet(tmp_path: Path, cluster: Cluster, arti
         )
         rows.head(0).write_parquet(drop / table / "a.parquet")
         rows.head(rows.height - 400).write_parquet(drop / table / "b.parquet")
-    settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
+    settings = ScoreSettings(artifacts=artifact.folder, campaign=Campaign("c", 0.1), no_report=True)
     same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_bad_files_of_a_folder_are_refused_in_the_same_words(
-    tmp_path: Path, parted: Path, cluster: Cluster, artifact: Artifact, limits: Limits
+    tmp_path: Path, parted: Path, cluster: Cluster, artifact: Artifact
 ) -> None:
     drop = tmp_path / "drop"
     shutil.copytree(parted, drop)
-    settings = {"artifacts": artifact.folder, "limits": limits, "campaign": Campaign("c", 0.1)}
+    settings = ScoreSettings(artifacts=artifact.folder, campaign=Campaign("c", 0.1), no_report=True)
 
     def refusals() -> list[tuple[str, ...]]:
         said = []
         for executor in (None, SparkExecutor(cluster)):
             with pytest.raises(DropError) as raised:
-                run_scoring(drop, tmp_path / "out", with_report=False, executor=executor, **settings)
+                run_scoring(drop, tmp_path / "out", settings, executor=executor)
             said.append(raised.value.problems)
         return said
 

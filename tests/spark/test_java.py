@@ -15,22 +15,15 @@ from typing import Any
 import pytest
 
 from job.errors import EngineError
-from job.intake.reconcile import Limits
-from job.models.artifact import default_folder
-from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
+from job.settings import Campaign, ScoreSettings
 from job.spark import work
 from job.spark.executor import SparkExecutor
 from job.spark.session import Cluster
 from tests.spark.conftest import ROOT, Server, assert_same_runs, end
 from tests.spark.executors import FatalCluster
 
-SETTINGS: dict[str, Any] = {
-    "artifacts": default_folder(),
-    "limits": Limits(),
-    "campaign": Campaign("c", 0.2, budget=100.0),
-    "with_report": False,
-}
+SETTINGS = ScoreSettings(campaign=Campaign("c", 0.2, budget=100.0), no_report=True)
 MASTER = "local-cluster[2,1,1024]"  # two executors of one core and 1,024 MB
 QUICK = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # of processes that live for seconds, half of their time is compiling
@@ -133,7 +126,7 @@ def cluster(java_server: Server) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def local(parted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of the local engine."""
-    return run_scoring(parted, tmp_path_factory.mktemp("local") / "out", **SETTINGS).folder
+    return run_scoring(parted, tmp_path_factory.mktemp("local") / "out", SETTINGS).folder
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -143,7 +136,7 @@ def test_same_run_when_an_executor_is_killed(
 ) -> None:
     (tmp_path / "killed").mkdir()
     fatal: Any = FatalCluster(cluster, kind, tmp_path / "killed", kills=1)
-    spark = run_scoring(parted, tmp_path / "spark", executor=SparkExecutor(fatal), **SETTINGS)
+    spark = run_scoring(parted, tmp_path / "spark", SETTINGS, executor=SparkExecutor(fatal))
     killed = (tmp_path / "killed" / "0").read_text(encoding="utf-8")
     assert not Path("/proc", killed).exists()
     assert_same_runs(spark.folder, local)
@@ -158,13 +151,13 @@ def test_no_run_when_every_executor_is_killed(
     (tmp_path / "killed").mkdir()
     fatal: Any = FatalCluster(cluster, work.ReadPiece, tmp_path / "killed", kills=100)
     with pytest.raises(EngineError) as raised:
-        run_scoring(parted, tmp_path / "out", executor=SparkExecutor(fatal), **SETTINGS)
+        run_scoring(parted, tmp_path / "out", SETTINGS, executor=SparkExecutor(fatal))
     (told,) = raised.value.problems
     assert told.startswith(f"{java_server.remote}: Spark gave up: ")
     assert (raised.value.exit_code, "\n" in told) == (1, False)
     assert not list((tmp_path / "out").glob("runs/*"))
     assert not list((tmp_path / "out").glob(".scratch-*"))
-    again = run_scoring(parted, tmp_path / "out", executor=SparkExecutor(cluster), **SETTINGS)
+    again = run_scoring(parted, tmp_path / "out", SETTINGS, executor=SparkExecutor(cluster))
     assert again.is_new
     assert (tmp_path / "out" / "latest").resolve() == again.folder
     assert (again.folder / "_SUCCESS").is_file()

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from job.intake.reconcile import Limits
 from job.models.artifact import Artifact
-from job.scoring.campaign import Campaign
 from job.scoring.pipeline import run_scoring
+from job.settings import Campaign
 from job.spark.executor import SparkExecutor
 from job.spark.session import Cluster
 from tests.spark.conftest import FILES, Server
@@ -21,6 +20,7 @@ pytest.importorskip("obstore", reason="the extra spark-test is not installed: ma
 import obstore
 from obstore.store import from_url
 
+from job.settings import ScoreSettings
 from job.storage.address import Address
 from job.storage.run import score_places
 from tests.storage.server import serve_s3
@@ -45,12 +45,12 @@ def test_a_run_from_and_to_a_store(
 ) -> None:
     for path in parted.rglob("*.csv"):
         obstore.put(store, f"drop/{path.relative_to(parted)}", path)
-    settings = {"artifacts": artifact.folder, "limits": Limits(), "campaign": Campaign("c", 0.1), "with_report": False}
-    local = run_scoring(parted, tmp_path / "local", **settings)
+    settings = ScoreSettings(artifacts=artifact.folder, campaign=Campaign("c", 0.1), no_report=True)
+    local = run_scoring(parted, tmp_path / "local", settings)
     cluster = Cluster(sail.remote)
     executor = SparkExecutor(cluster)
     places = Address("s3://shop", "drop"), Address("s3://shop", "out")
-    published = score_places(*places, scratch=tmp_path / "scratch", settle_seconds=0, executor=executor, **settings)
+    published = score_places(*places, settings._replace(scratch=tmp_path / "scratch"), executor=executor)
     cluster.close()
     run = f"out/runs/{published.outcome.folder.name}"
     assert published.place == f"s3://shop/{run}"

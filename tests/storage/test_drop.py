@@ -7,6 +7,7 @@ import obstore
 import pytest
 
 from job.errors import DropError, DropIncompleteError
+from job.settings import Arrival
 from job.storage import bucket as bucket_module
 from job.storage.address import Address
 from job.storage.drop import Copy, drop_at_hand
@@ -93,7 +94,7 @@ def test_a_drop_is_waited_for(store: Any, small_drop: Path, tmp_path: Path) -> N
 
     copy = tmp_path / "copy"
     copy.mkdir()
-    waiting = drop_at_hand(DROP, copy, minutes=1, settle_seconds=30, clock=lambda: ticks[0], sleep=deliver)
+    waiting = drop_at_hand(DROP, copy, arrival=Arrival(1, 30), clock=lambda: ticks[0], sleep=deliver)
     with waiting as folder:
         assert {path.name for path in folder.iterdir()} == {"_READY", *(path.name for path in small_drop.iterdir())}
     assert ticks[0] == 5
@@ -103,7 +104,7 @@ def test_errors_of_the_block_name_objects(store: Any, small_drop: Path, tmp_path
     put_folder(store, small_drop, "in")
     with (
         pytest.raises(DropError) as caught,
-        drop_at_hand(DROP, tmp_path, minutes=0, settle_seconds=0) as folder,
+        drop_at_hand(DROP, tmp_path, arrival=Arrival()) as folder,
     ):
         raise DropError([f"{folder}: bad", "something else"])
     assert caught.value.problems == ("s3://shop/in: bad", "something else")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from job.intake.reconcile import Limits
+from job.settings import Arrival, Limits
 from job.training.run import Labelled, read_labelled
 
 
 @pytest.fixture(scope="session")
 def labelled(labelled_drop: Path, limits: Limits) -> Labelled:
-    return read_labelled(labelled_drop, limits=limits, wait_minutes=0, settle_seconds=0)
+    return read_labelled(labelled_drop, limits=limits, arrival=Arrival())

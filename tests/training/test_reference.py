@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.intake.reconcile import Limits
 from job.models.artifact import Artifact
 from job.models.reference import read_reference
 from job.models.training_rows import seen_probability
+from job.settings import Arrival, Limits
 from job.training.reference import cut, describe_reference
 from job.training.run import Labelled, read_labelled
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
@@ -76,7 +76,7 @@ def test_twins_are_kishs_design_effect(labelled: Labelled, artifact: Artifact) -
 def test_the_shipped_reference_is_what_training_writes_of_the_export(
     real_export: Path, artifact: Artifact, limits: Limits
 ) -> None:
-    data = read_labelled(real_export, limits=limits, wait_minutes=0, settle_seconds=0)
+    data = read_labelled(real_export, limits=limits, arrival=Arrival())
     probability = seen_probability(data.customers["id"], data.features, artifact.training_rows)
     told = describe_reference(data.features, probability.to_numpy(), data.groups, delivered=data.intake.customers_in)
     assert told == artifact.manifest["reference"]

@@ -11,10 +11,10 @@ import pytest
 
 from job.errors import ArtifactError, DropError
 from job.features import make_features
-from job.intake.reconcile import Limits
 from job.models.artifact import default_folder, load_artifact
 from job.models.training_rows import seen_probability
 from job.sample import write_drop
+from job.settings import TrainSettings
 from job.training import run
 from job.training.run import Labelled, Trained, run_training
 from job.training.selection import Protocol
@@ -41,9 +41,9 @@ def _few_splits() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def artifacts(labelled_drop: Path, limits: Limits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def artifacts(labelled_drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("artifact")
-    trained = run_training(labelled_drop, folder, seed=3, limits=limits, is_quick=True, workers=2)
+    trained = run_training(labelled_drop, folder, TrainSettings(seed=3, is_quick=True), workers=2)
     assert trained.is_written
     assert "Quick comparison: too few splits to rely on." in trained.table
     return folder
@@ -79,23 +79,21 @@ def test_training_customers_get_their_out_of_fold_probability(artifacts: Path, l
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_rows_and_the_processes(
-    artifacts: Path, labelled_drop: Path, limits: Limits, tmp_path: Path
+    artifacts: Path, labelled_drop: Path, tmp_path: Path
 ) -> None:
     drop = tmp_path / "drop"
     drop.mkdir()
     for path in labelled_drop.iterdir():
         heading, *lines = path.read_bytes().split(b"\r\n")[:-1]
         (drop / path.name).write_bytes(b"\r\n".join([heading, *reversed(lines), b""]))
-    run_training(drop, tmp_path / "again", seed=3, limits=limits, is_quick=True, workers=1)
+    run_training(drop, tmp_path / "again", TrainSettings(seed=3, is_quick=True), workers=1)
     for name in ("model.json", "training_rows.json", "reliability.svg", "importance.svg"):
         assert (tmp_path / "again" / name).read_bytes() == (artifacts / name).read_bytes(), name
 
 
-def test_an_artifact_that_is_not_beaten_stays(
-    artifacts: Path, labelled_drop: Path, limits: Limits, tmp_path: Path
-) -> None:
+def test_an_artifact_that_is_not_beaten_stays(artifacts: Path, labelled_drop: Path, tmp_path: Path) -> None:
     trained: Trained = run_training(
-        labelled_drop, tmp_path / "new", seed=3, limits=limits, is_quick=True, workers=1, champion_folder=artifacts
+        labelled_drop, tmp_path / "new", TrainSettings(seed=3, is_quick=True, champion=artifacts), workers=1
     )
     assert not trained.is_written
     assert trained.gate is not None
@@ -103,15 +101,15 @@ def test_an_artifact_that_is_not_beaten_stays(
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_a_missing_champion_is_found_before_the_work(labelled_drop: Path, limits: Limits, tmp_path: Path) -> None:
+def test_a_missing_champion_is_found_before_the_work(labelled_drop: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError):
-        run_training(labelled_drop, tmp_path, seed=3, limits=limits, champion_folder=tmp_path / "none")
+        run_training(labelled_drop, tmp_path, TrainSettings(seed=3, champion=tmp_path / "none"))
 
 
-def test_too_few_customers_are_refused(limits: Limits, tmp_path: Path) -> None:
+def test_too_few_customers_are_refused(tmp_path: Path) -> None:
     write_drop(tmp_path / "drop", customers=50, seed=1, labelled=True, clean=True)
     with pytest.raises(DropError) as caught:
-        run_training(tmp_path / "drop", tmp_path / "artifact", seed=1, limits=limits)
+        run_training(tmp_path / "drop", tmp_path / "artifact", TrainSettings(seed=1))
     (problem,) = caught.value.problems
     assert problem.startswith(f"{tmp_path / 'drop'}: found 50 labelled customers, ")
     assert problem.endswith("of the rarer label; expected at least 200 and 20")

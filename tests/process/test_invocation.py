@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from job import cli
 from job.cli import main
 from job.errors import EXIT_DEFECT
-from job.invocation import OUT_OF_MEMORY, Invocation, close_for
-from job.metrics import read_metrics
+from job.process.invocation import OUT_OF_MEMORY, Invocation, close_for
+from job.process.metrics import read_metrics
+from job.process.supervisor import Ending, signal
 from job.sample import write_drop
-from job.supervisor import Ending, signal
 from tests.faults.processes import check_visible, run, scoring, split, start
 
 
@@ -114,7 +114,7 @@ def test_a_defect_is_one_line_and_its_place_is_in_the_log(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "_limits", fail)
+    monkeypatch.setattr(cli, "_filled", fail)
     code, lines, log = call(*scoring(tmp_path, tmp_path / "out"), is_process=True)
     assert (code, lines) == (EXIT_DEFECT, [line])
     defect = log[-2]

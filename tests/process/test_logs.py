@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from job.logs import Forwarder, Log, describe_traceback, forward_to
+from job.process.logs import Forwarder, Log, describe_traceback, forward_to
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from job import supervisor
+from job.process import supervisor
 
 ROOT = Path(__file__).parents[1]
 BOUND = 5  # seconds in which a signal must have stopped everything
@@ -18,7 +18,7 @@ BOUND = 5  # seconds in which a signal must have stopped everything
 PREFACE = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
-from job.supervisor import note, removed_if_killed, supervise
+from job.process.supervisor import note, removed_if_killed, supervise
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
 
@@ -70,7 +70,7 @@ def rest(process: subprocess.Popen[str]) -> str:
         ("os.kill(os.getpid(), signal.SIGKILL)", "None SIGKILL False {}"),
         ("os.kill(os.getpid(), signal.SIGTERM)", "None SIGTERM True {}"),
         ("os.kill(os.getpid(), signal.SIGINT)", "None SIGINT False {}"),  # as OpenBLAS does for want of memory
-        ("os.write(__import__('job.supervisor').supervisor._channel.descriptor, b'[\"cut')", "0 None False {}"),
+        ("os.write(sys.modules['job.process.supervisor']._channel.descriptor, b'[\"cut')", "0 None False {}"),
     ],
 )
 def test_the_ending_of_the_child_is_told(work: str, ending: str) -> None:

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from job import __version__, supervisor
+from job import __version__
 from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, shorten
-from job.logs import Log, describe_traceback, forward_to
+from job.process import supervisor
+from job.process.logs import Log, describe_traceback, forward_to
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from job.logs import LogFormat, LogLevel
-    from job.supervisor import Ending
+    from job.process.logs import LogFormat, LogLevel
+    from job.process.supervisor import Ending
 
 OUT_OF_MEMORY: Final = "out of memory: the job needs more than it was given"
 
@@ -112,7 +113,7 @@ class Invocation:
             forward_to(None)
 
     def _write_metrics(self, exit_code: int, seconds: float, peak: int) -> None:
-        from job.metrics import Call, write_metrics  # noqa: PLC0415 - for whoever asks for it
+        from job.process.metrics import Call, write_metrics  # noqa: PLC0415 - for whoever asks for it
 
         assert self.metrics_file is not None  # noqa: S101 - for the type checker
         call = Call(ended=time.time(), exit_code=exit_code, seconds=seconds, peak_memory=peak)

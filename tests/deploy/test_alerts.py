@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from job.metrics import OF_THE_CALL, OF_THE_RUN
+from job.process.metrics import OF_THE_CALL, OF_THE_RUN
 
-FILE = Path(__file__).parents[1] / "deploy" / "alerts.yaml"
+FILE = Path(__file__).parents[2] / "deploy" / "alerts.yaml"
 (GROUP,) = yaml.safe_load(FILE.read_text(encoding="utf-8"))["groups"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from job.metrics import OF_THE_CALL, OF_THE_RUN, Call, write_metrics
+from job.process.metrics import OF_THE_CALL, OF_THE_RUN, Call, write_metrics
 
 OK = Call(ended=1_800_000_000.5, exit_code=0, seconds=1.25, peak_memory=123_456_789)
 FAILED = Call(ended=1_800_000_100.0, exit_code=3, seconds=0.5, peak_memory=1000)

@@ -1,0 +1,235 @@
+"""What a user may choose, once: each setting's option, type, bounds, default and help stand in one place.
+
+A command takes one record of settings, whose fields are settings (annotated with an `Option`) or groups of them (other
+records). `job.cli` makes the options from these records, and hands the filled record on; whoever works with a setting
+takes it, or its group, from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - the command line asks for the types
+from typing import Annotated, Final, Literal, NamedTuple
+
+from job.errors import Problem, SettingsError
+
+HIGHEST_BUDGET: Final = 1e12
+LONGEST_NAME: Final = 100
+LARGEST_SEED: Final = 2**31 - 1
+SEED: Final = 20260701
+
+CampaignFormat = Literal["csv", "xlsx"]
+EngineName = Literal["local", "spark"]
+
+
+class Option(NamedTuple):
+    """How a setting is given on the command line.
+
+    Args:
+        flag: e.g. `--max-rejected`; the environment variable is named after it.
+        help: one sentence.
+        metavar: what stands for the value in the help.
+        low: the least value.
+        high: the largest value.
+        is_above: `low` itself is too little.
+        is_required: there is no default.
+    """
+
+    flag: str
+    help: str
+    metavar: str | None = None
+    low: float | None = None
+    high: float | None = None
+    is_above: bool = False
+    is_required: bool = False
+
+
+class Arrival(NamedTuple):
+    """When a drop counts as complete.
+
+    Args:
+        wait_minutes: how long to wait for it.
+        settle_seconds: how long its files must not have changed, when it is waited for.
+    """
+
+    wait_minutes: Annotated[float, Option("--wait", "Wait so long for a complete drop.", metavar="MINUTES", low=0)] = 0
+    settle_seconds: Annotated[
+        float,
+        Option("--settle", "With --wait: the files must not have changed for so long.", metavar="SECONDS", low=0),
+    ] = 10
+
+
+class Limits(NamedTuple):
+    """How much may be wrong before a drop is refused, as shares of a table's rows."""
+
+    rejected: Annotated[
+        float,
+        Option(
+            "--max-rejected", "Share of a table's rows that may be rejected before the drop is refused.", low=0, high=1
+        ),
+    ] = 0.05
+    unknown: Annotated[
+        float,
+        Option(
+            "--max-unknown",
+            "Share of a table's rows with an unknown category above which the drop is refused.",
+            low=0,
+            high=1,
+        ),
+    ] = 0.05
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What marketing decides about a campaign.
+
+    Args:
+        name: the key of the control group: customers stay in it as long as the name is the same.
+        control_share: share of those who would be contacted that is held back.
+        budget: what the contacts may cost together, in the unit of `monthly_profit`; None is no limit.
+    """
+
+    name: Annotated[
+        str,
+        Option(
+            "--campaign",
+            "The same name holds the same customers back; give each campaign its own.",
+            metavar="NAME",
+        ),
+    ] = "default"
+    control_share: Annotated[
+        float,
+        Option(
+            "--control-share",
+            "Share of those to be contacted that is held back as the control group.",
+            low=0,
+            high=1,
+        ),
+    ] = 0.1
+    budget: Annotated[
+        float | None,
+        Option(
+            "--budget",
+            "What the contacts may cost together, in the units of «Прибыль».  [default: no limit]",
+            metavar="AMOUNT",
+            low=0,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for values that no campaign can have."""
+        problems = []
+        if not self.name.strip() or not self.name.isprintable() or len(self.name) > LONGEST_NAME:
+            expected = f"a name on one line of at most {LONGEST_NAME} characters"
+            problems.append(Problem("--campaign", expected, self.name or "nothing"))
+        if not 0 <= self.control_share <= 1:
+            problems.append(Problem("--control-share", "a share from 0 to 1", str(self.control_share)))
+        if self.budget is not None and not 0 <= self.budget <= HIGHEST_BUDGET:
+            problems.append(Problem("--budget", f"a number from 0 to {HIGHEST_BUDGET:,.0f}", str(self.budget)))
+        if problems:
+            raise SettingsError(problems)
+
+
+class DriftLimits(NamedTuple):
+    """How far customers may be from those of training, as PSI."""
+
+    warn: Annotated[
+        float,
+        Option(
+            "--drift-warn",
+            "Warn of a feature that differs from training by as much, and beyond chance.",
+            metavar="PSI",
+            low=0,
+            is_above=True,
+        ),
+    ] = 0.1
+    stop: Annotated[
+        float,
+        Option(
+            "--drift-stop",
+            "From which difference a person must look: exit code 8; the run is published all the same.",
+            metavar="PSI",
+            low=0,
+            is_above=True,
+        ),
+    ] = 0.25
+
+
+class DropSettings(NamedTuple):
+    """What every command that reads a drop lets a user choose."""
+
+    arrival: Arrival = Arrival()
+    limits: Limits = Limits()
+
+
+class ScoreSettings(NamedTuple):
+    """What `score` lets a user choose, besides where the drop and the output are."""
+
+    artifacts: Annotated[
+        Path | None, Option("--artifacts", "The model artifact.  [default: the shipped one]", metavar="DIR")
+    ] = None
+    segments_file: Annotated[
+        Path | None, Option("--segments", "Segments and offers, TOML.  [default: the shipped]", metavar="FILE")
+    ] = None
+    segment_change: Annotated[
+        float,
+        Option(
+            "--segment-change",
+            "Warn of a segment whose share differs by more from the previous run's.",
+            metavar="FACTOR",
+            low=1,
+        ),
+    ] = 1.5
+    campaign: Campaign = Campaign()
+    campaign_format: Annotated[
+        CampaignFormat, Option("--format", "xlsx also writes campaign.xlsx, one sheet per segment.")
+    ] = "csv"
+    no_report: Annotated[
+        bool, Option("--no-report", "Do not draw report.html; `retention report` can do it later.")
+    ] = False
+    memory_mib: Annotated[
+        int,
+        Option("--memory-limit", "Memory that the job may take; larger drops wait on disk.", metavar="MIB", low=384),
+    ] = 1024
+    scratch: Annotated[
+        Path | None,
+        Option("--scratch", "Where larger drops, and copies of objects, wait.  [default: OUT]", metavar="DIR"),
+    ] = None
+    drift: DriftLimits = DriftLimits()
+    force: Annotated[
+        bool, Option("--force", "Make a new run, ID-2, ID-3, ..., also if the same was published before.")
+    ] = False
+    keep_runs: Annotated[
+        int | None,
+        Option(
+            "--keep-runs",
+            "Remove all but the newest N runs, never the one that `latest` names.  [default: keep all]",
+            metavar="N",
+            low=1,
+        ),
+    ] = None
+    arrival: Arrival = Arrival()
+    limits: Limits = Limits()
+
+
+class TrainSettings(NamedTuple):
+    """What `train` lets a user choose, besides where the drop and the artifact are."""
+
+    seed: Annotated[int, Option("--seed", "Of every random step.", low=0, high=LARGEST_SEED)] = SEED
+    trials: Annotated[int, Option("--trials", "Tuning budget of each candidate and split.", low=1)] = 10
+    champion: Annotated[Path | None, Option("--champion", "Write only what beats this artifact.", metavar="DIR")] = None
+    is_quick: Annotated[bool, Option("--quick", "In a minute: few splits, little tuning; the card says so.")] = False
+    arrival: Arrival = Arrival()
+    limits: Limits = Limits()
+
+
+class LiftSettings(NamedTuple):
+    """What `lift` lets a user choose, besides where the run and its outcome are."""
+
+    output: Annotated[
+        Path | None,
+        Option("--output", "Where lift.json and lift.html appear.  [default: OUT/lift/ID]", metavar="DIR"),
+    ] = None
+    seed: Annotated[int, Option("--seed", "Of the bootstrap.", low=0, high=LARGEST_SEED)] = SEED
+    arrival: Arrival = Arrival()
+    limits: Limits = Limits()
