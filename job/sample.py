@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import polars as pl
 
 from job.errors import OutputError, Problem, SettingsError, reason_of
-from job.mixing import splitmix64, whole
+from job.hashing import splitmix64, whole
 from schemas.columns import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Kind, Table
 from schemas.vocabulary import (
     ACTIVITY,

@@ -301,5 +301,5 @@ def cut_ranges(spools: Iterable[SortedRuns], rows: int) -> list[tuple[Bound, Bou
         return [(None, None)]
     keys = pl.concat([spool.keys() for spool in spools]).sort()
     step = max(1, rows // KEY_STEP)
-    cuts = keys.gather_every(step, offset=step).unique(maintain_order=True).to_list()
-    return list(zip([None, *cuts], [*cuts, None], strict=True))
+    firsts = keys.gather_every(step, offset=step).unique(maintain_order=True).to_list()
+    return list(zip([None, *firsts], [*firsts, None], strict=True))

@@ -9,6 +9,8 @@ import polars as pl
 from schemas.checks import check
 from schemas.contract import FINITE, Contract, Field, Rule
 
+PROBABILITY_DECIMALS: Final = 6  # rounded before anything is decided, so that whoever reads the file can decide again
+MONEY_DECIMALS: Final = 4
 PROFIT_MONTHS: Final = 3  # the horizon of the label: activity over the next three months
 
 TREATMENT: Final = "treatment"

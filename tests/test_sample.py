@@ -18,9 +18,9 @@ from polars.testing import assert_frame_equal, assert_series_equal
 from job import sample
 from job.errors import OutputError, SettingsError
 from job.features import feature_columns
+from job.hashing import splitmix64
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import accept_drop
-from job.mixing import splitmix64
 from job.models.reference import read_reference
 from job.sample import FAULTS, FIRST_ID, Fault, make_tables, plan_faults, soil, write_drop
 from job.scoring.drift import WARN, count_drift, judge_drift, tell_findings

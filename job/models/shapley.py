@@ -87,9 +87,9 @@ class _Cut(NamedTuple):
 
 def parts_of(trees: Sequence[Node]) -> list[list[Part]]:
     """Return the parts of each tree; each leaf that any test leads to is in one of them."""
-    cuts = [list(_cuts_of(tree)) for tree in trees]
-    tables = _tables_of([leaf for tree in cuts for cut in tree for leaf in cut.leaves])
-    return [[_part_of(cut, tables) for cut in tree] for tree in cuts]
+    cutoffs = [list(_cuts_of(tree)) for tree in trees]
+    tables = _tables_of([leaf for tree in cutoffs for cut in tree for leaf in cut.leaves])
+    return [[_part_of(cut, tables) for cut in tree] for tree in cutoffs]
 
 
 def most_features(trees: Sequence[Node]) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.mixing import MIXED, mixed_bits, whole
+from job.hashing import HASHED, hashed_bits, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,5 +71,5 @@ def _marks(ids: pl.Series, features: pl.DataFrame, salt: str) -> pl.Series:
     state = pl.col("id").cast(pl.UInt64) * whole(factors[0])
     for name, factor in zip(MARKED_BY, factors[1:], strict=True):
         state = state + pl.col(name).cast(pl.Int64).cast(pl.UInt64) * whole(factor)
-    bits = mixed_bits(features.select(MARKED_BY).with_columns(ids.alias("id")).lazy().select(state))
-    return bits.select((pl.col(MIXED) // whole(1 << (64 - MARK_BITS))).alias("mark")).collect().to_series()
+    bits = hashed_bits(features.select(MARKED_BY).with_columns(ids.alias("id")).lazy().select(state))
+    return bits.select((pl.col(HASHED) // whole(1 << (64 - MARK_BITS))).alias("mark")).collect().to_series()

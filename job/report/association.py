@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Table = list[list[int]]
 Matrix = list[list[float]]
 
-REACH: Final = 5.0  # phi_k cuts the normal distribution at five standard deviations
+REACH: Final = 5.0  # phi_k cutoffs the normal distribution at five standard deviations
 STEPS: Final = 60
 # Gauss-Legendre nodes and weights on -1..1, three points: Abramowitz and Stegun (1964), table 25.4.
 NODES: Final = ((-math.sqrt(0.6), 5 / 9), (0.0, 8 / 9), (math.sqrt(0.6), 5 / 9))

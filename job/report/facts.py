@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
-from job.mixing import mixed_bits, whole
+from job.hashing import hashed_bits, whole
 from job.models.reasons import REASONS
 from job.report.association import phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
@@ -167,7 +167,7 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
 
 def sample_hash(ids: pl.Series) -> pl.Series:
     """Return the hash of each id (UInt64): customers of the lowest ones are those that are compared."""
-    return mixed_bits(ids.to_frame().lazy(), SEED).collect().to_series()
+    return hashed_bits(ids.to_frame().lazy(), SEED).collect().to_series()
 
 
 def sample_bins(ids: pl.Series) -> pl.Series:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from job.mixing import MIXED, mixed_bits, whole
+from job.hashing import HASHED, hashed_bits, whole
 from job.scoring.segments import COST_PARTS
 from job.settings import Campaign  # noqa: TC001 - also for those who take it from here
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 
 if TYPE_CHECKING:
-    from job.scoring.cuts import Place
+    from job.scoring.cutoffs import Place
     from job.scoring.segments import Segmentation
 
 
@@ -30,13 +30,13 @@ def control_draw(ids: pl.Series, name: str) -> pl.Series:
     """
     digest = hashlib.sha256(name.encode()).digest()
     first, second = (int.from_bytes(digest[start : start + 8], "little") for start in (0, 8))
-    twice = mixed_bits(ids.to_frame().lazy(), first, second)
-    draw = (pl.col(MIXED) // whole(1 << 11)).cast(pl.Float64) * 2.0**-53
+    twice = hashed_bits(ids.to_frame().lazy(), first, second)
+    draw = (pl.col(HASHED) // whole(1 << 11)).cast(pl.Float64) * 2.0**-53
     return twice.select(draw.alias("draw")).collect().to_series()
 
 
 def plan_contacts(
-    customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign, *, reach: Place | None = None
+    customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign, *, budget_cutoff: Place | None = None
 ) -> pl.DataFrame:
     """Return the customers with `offer` (the offer's code) and `campaign_group`, in their order.
 
@@ -49,16 +49,16 @@ def plan_contacts(
         customers: `id` (unique), `segment`, `contact_allowed`, `profit_at_risk`; of a whole run or a part of it.
         segmentation: where the segments' offers stand.
         campaign: its name, control share and budget.
-        reach: the last customer whom the budget reaches, of `find_reach`; not looked at without a budget.
+        budget_cutoff: the last customer whom the budget reaches, of `find_last_affordable`; without a budget not asked.
     """
     planned = _with_offers(customers, segmentation, campaign)
     if campaign.budget is None:
-        reached = pl.col("_eligible")
+        is_paid = pl.col("_eligible")
     else:
-        reached = pl.lit(value=False) if reach is None else _IS_CANDIDATE & ~reach.is_before(_ORDER)
+        is_paid = pl.lit(value=False) if budget_cutoff is None else _IS_CANDIDATE & ~budget_cutoff.is_before(_ORDER)
     return planned.with_columns(
         pl.when("contact_allowed").then("offer").otherwise("onsite_offer").alias("offer"),
-        pl.when(~reached)
+        pl.when(~is_paid)
         .then(pl.lit(NOT_IN_CAMPAIGN))
         .when("_control")
         .then(pl.lit(CONTROL))
@@ -68,7 +68,7 @@ def plan_contacts(
 
 
 def order_candidates(customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> pl.DataFrame:
-    """Return `REACH_ORDER` of those whom a campaign with a budget might contact or hold back.
+    """Return `SPENDING_ORDER` of those whom a campaign with a budget might contact or hold back.
 
     Those of the highest profit at risk per cost come first. Held-back customers cost nothing and are passed on the way.
     What costs nothing comes first; who costs something and puts no profit at risk is no candidate. Equal ratios go by

@@ -173,7 +173,7 @@ def run_scoring(
                 "segments_file": segmentation.file,
                 "segments": segments,
                 "campaign": describe_campaign(counts.segments, segmentation, settings.campaign),
-                "reasons": {"explained": setup.explainer.count(customers)},
+                "reasons": {"explained": setup.explainer.count(int(scored.counts.by_priority["rows"].sum()))},
                 "facts": facts,
                 "drift": drift,
             }

@@ -19,7 +19,7 @@ from job.models.reasons import RANKS, REASONS, Explainer, usual_values
 from job.models.reference import read_reference
 from job.report.facts import FactsSums, count_facts, sample_bins
 from job.scoring.campaign import order_candidates
-from job.scoring.cuts import RISK_ORDER, URGENCY, Cuts, order_by_risk, order_by_urgency
+from job.scoring.cutoffs import EXPLAIN_PRIORITY, RISK_ORDER, Cutoffs, order_by_priority, order_by_risk
 from job.scoring.drift import add_counts as add_drift
 from job.scoring.drift import count_drift
 from job.scoring.manifest import add_segments, count_segments
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from job.intake.reconcile import DropRead
     from job.models.artifact import Artifact
     from job.models.reference import Reference
-    from job.scoring.cuts import Place
+    from job.scoring.cutoffs import Place
     from job.scoring.segments import Segmentation
     from job.settings import Campaign
     from job.spill import Bound, SpillSpace
@@ -91,7 +91,7 @@ class RangeCounts(NamedTuple):
         fates: table -> its rows of scored customers, and those of excluded ones.
         scored: customers that are.
         by_risk: histogram of the order by risk; see `count_bins`.
-        by_urgency: histogram of the order in which customers are explained.
+        by_priority: histogram of the order in which customers at high risk are explained.
         by_hash: `bin` and `rows`: customers by the hash by which they are sampled for the page.
     """
 
@@ -100,7 +100,7 @@ class RangeCounts(NamedTuple):
     fates: Mapping[str, tuple[int, int]]
     scored: int
     by_risk: pl.DataFrame
-    by_urgency: pl.DataFrame
+    by_priority: pl.DataFrame
     by_hash: pl.DataFrame
 
     def __add__(self, other: RangeCounts) -> RangeCounts:  # type: ignore[override] # not a tuple's
@@ -114,7 +114,7 @@ class RangeCounts(NamedTuple):
             fates,
             self.scored + other.scored,
             add_histograms(self.by_risk, other.by_risk),
-            add_histograms(self.by_urgency, other.by_urgency),
+            add_histograms(self.by_priority, other.by_priority),
             pl.concat([self.by_hash, other.by_hash]).group_by("bin").agg(pl.col("rows").sum()),
         )
 
@@ -163,7 +163,7 @@ def score_range(bounds: tuple[Bound, Bound], *, drop: DropRead, artifact: Artifa
         fates,
         scored.height,
         count_bins(order),
-        count_bins(order_by_urgency(scores)),
+        count_bins(order_by_priority(scores, artifact.thresholds.risk)),
         sample_bins(scores["id"]).value_counts(name="rows").cast({"rows": pl.Int64}),
     )
     return ScoredRange(
@@ -182,24 +182,24 @@ def _runs_of(space: SpillSpace, rows: pl.DataFrame, schema: pl.Schema | None = N
 
 
 class Order(NamedTuple):
-    """One of the orders of `job.scoring.cuts`. Args: kind: `urgency` or `ratio`; setup: what with; cuts: of the run."""
+    """An order of customers. Args: kind: `priority` or `ratio`; setup: what with; cutoffs: of the run."""
 
     kind: str
     setup: Setup
-    cuts: Cuts
+    cutoffs: Cutoffs
 
 
 def order_range(customers: SortedRuns, order: Order) -> pl.DataFrame:
     """Return the order of the scored customers of a range."""
     rows = customers.read()
     scores = describe_scores(rows)
-    if order.kind == "urgency":
-        return order_by_urgency(scores)
+    if order.kind == "priority":
+        return order_by_priority(scores, order.setup.artifact.thresholds.risk)
     setup = order.setup
     placed = place_customers(
         scores,
         make_features(rows),
-        cuts=order.cuts,
+        cutoffs=order.cutoffs,
         thresholds=setup.artifact.thresholds,
         segmentation=setup.segmentation,
     )
@@ -252,16 +252,16 @@ class Finish(NamedTuple):
 
     Args:
         setup: what with.
-        cuts: where the run is cut.
-        least_urgent: the last customer who is explained, None if all are.
+        cutoffs: where the run is cut.
+        last_explained: the last customer at high risk who is explained, None if all are.
         hash_bin: the last bin of the hash whose customers are sampled for the page.
         space: where contacts wait.
         folder: of the files that somebody else takes up; None hands frames and text over as they are.
     """
 
     setup: Setup
-    cuts: Cuts
-    least_urgent: Place | None
+    cutoffs: Cutoffs
+    last_explained: Place | None
     hash_bin: int
     space: SpillSpace
     folder: Path | None
@@ -291,15 +291,15 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
     features = make_features(customers)
     scores = describe_scores(customers)
     ranked = customers.select(RANKS) if set(RANKS) <= set(customers.columns) else None
-    is_urgent = None
-    if finish.least_urgent is not None:
-        is_urgent = scores.select(~finish.least_urgent.is_before(-URGENCY)).to_series()
-    reasons = explainer.explain(features, is_urgent, ranked)
+    is_chosen = pl.col("decline_probability") >= artifact.thresholds.risk
+    if finish.last_explained is not None:
+        is_chosen &= ~finish.last_explained.is_before(-EXPLAIN_PRIORITY)
+    reasons = explainer.explain(features, scores.select(is_chosen).to_series(), ranked)
     scored = complete(
         scores,
         features,
         reasons,
-        cuts=finish.cuts,
+        cutoffs=finish.cutoffs,
         thresholds=artifact.thresholds,
         segmentation=segmentation,
         campaign=campaign,

@@ -18,7 +18,7 @@ from job.intake.reconcile import DropCounts, judge_drop, keep_rejections, reconc
 from job.prefetch import mapped
 from job.report.facts import last_sampled_bin
 from job.scoring.campaign import budget_parts
-from job.scoring.cuts import Cuts, last_ranks
+from job.scoring.cutoffs import Cutoffs, last_ranks
 from job.scoring.ranges import (
     EXCLUDED_SCHEMA,
     Finish,
@@ -31,7 +31,7 @@ from job.scoring.ranges import (
     finish_range,
     score_range,
 )
-from job.scoring.selection import add_bins, find_last_reached, find_places
+from job.scoring.selection import add_bins, find_last_affordable, find_places
 from job.scoring.spreadsheet import RUSSIAN, without_formulas
 from job.scoring.tables import CsvTable, ParquetTable, hash_file
 from job.scoring.workbook import contacts_table, list_contacts
@@ -144,19 +144,22 @@ def cut_ranks(
     deciles = find_places(add_bins([counts.by_risk]), last_ranks(counts.scored), fetch(None, scored.orders))
     for runs in scored.orders:
         runs.clear()
-    explained = setup.explainer.count(counts.scored)
-    least_urgent = None
-    if explained < counts.scored:
-        by_urgency = Order("urgency", setup, Cuts(deciles))
-        bins = add_bins([counts.by_urgency])
-        least_urgent = find_last_reached(bins, explained, fetch(by_urgency, scored.customers))
-    reach = None
+    high = int(counts.by_priority["rows"].sum())
+    explained = setup.explainer.count(high)
+    last_explained = None
+    if explained < high:
+        by_priority = Order("priority", setup, Cutoffs(deciles))
+        bins = add_bins([counts.by_priority])
+        last_explained = find_last_affordable(bins, explained, fetch(by_priority, scored.customers))
+    budget_cutoff = None
     if setup.campaign.budget is not None:
-        by_ratio = Order("ratio", setup, Cuts(deciles))
+        by_ratio = Order("ratio", setup, Cutoffs(deciles))
         bins = add_bins(executor.map(partial(count_order, order=by_ratio), scored.customers))
-        reach = find_last_reached(bins, budget_parts(setup.campaign), fetch(by_ratio, scored.customers))
+        budget_cutoff = find_last_affordable(bins, budget_parts(setup.campaign), fetch(by_ratio, scored.customers))
     folder = space.folder if executor.is_remote else None
-    return Finish(setup, Cuts(deciles, reach), least_urgent, last_sampled_bin(counts.by_hash), space, folder)
+    return Finish(
+        setup, Cutoffs(deciles, budget_cutoff), last_explained, last_sampled_bin(counts.by_hash), space, folder
+    )
 
 
 class Written(NamedTuple):

@@ -10,13 +10,13 @@ from job.features import make_features, split_range
 from job.models.reasons import score_and_rank
 from job.models.training_rows import seen_probability
 from job.scoring.campaign import plan_contacts
-from schemas.scored import PROFIT_MONTHS, SCORED_COLUMNS, check_scored
+from schemas.scored import MONEY_DECIMALS, PROBABILITY_DECIMALS, PROFIT_MONTHS, SCORED_COLUMNS, check_scored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from job.models.artifact import Artifact, Thresholds
-    from job.scoring.cuts import Cuts
+    from job.scoring.cutoffs import Cutoffs
     from job.scoring.segments import Segmentation
     from job.settings import Campaign
 
@@ -44,12 +44,14 @@ def prepare(tables: Mapping[str, pl.DataFrame]) -> Prepared:
 def find_probability(prepared: Prepared, artifact: Artifact) -> pl.DataFrame:
     """Return `decline_probability` (out-of-fold if the model has seen the customer) and `in_training` of each customer.
 
-    With what `score_and_rank` says besides. All that depends on nobody else.
+    The probability is rounded: what is decided with is what is published. With what `score_and_rank` says besides. All
+    that depends on nobody else.
     """
     seen = seen_probability(prepared.customers["id"], prepared.features, artifact.training_rows)
     scored = score_and_rank(artifact.model, prepared.features)
+    probability = seen.fill_null(scored["decline_probability"]).round(PROBABILITY_DECIMALS)
     return scored.with_columns(
-        seen.fill_null(scored["decline_probability"]).alias("decline_probability"),
+        probability.alias("decline_probability"),
         seen.is_not_null().alias("in_training"),
     )
 
@@ -62,12 +64,13 @@ def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:
     Args:
         customers: joined, with the columns of `find_probability`.
     """
+    profit_at_risk = pl.col("decline_probability") * pl.col("monthly_profit") * PROFIT_MONTHS
     return customers.select(
         "id",
         "decline_probability",
         "in_training",
         "monthly_profit",
-        (pl.col("decline_probability") * pl.col("monthly_profit") * PROFIT_MONTHS).alias("profit_at_risk"),
+        profit_at_risk.round(MONEY_DECIMALS).alias("profit_at_risk"),
         (pl.col("consent") == "yes").alias("contact_allowed"),
     )
 
@@ -76,12 +79,12 @@ def place_customers(
     scores: pl.DataFrame,
     features: pl.DataFrame,
     *,
-    cuts: Cuts,
+    cutoffs: Cutoffs,
     thresholds: Thresholds,
     segmentation: Segmentation,
 ) -> pl.DataFrame:
     """Return the scores with `risk_decile` and `segment`. Arguments are those of `complete`; only deciles are cut."""
-    told = scores.with_columns(cuts.risk_decile())
+    told = scores.with_columns(cutoffs.risk_decile())
     segment = segmentation.assign(pl.concat([features, told], how="horizontal"), thresholds)
     return told.with_columns(segment)
 
@@ -91,7 +94,7 @@ def complete(
     features: pl.DataFrame,
     reasons: pl.DataFrame,
     *,
-    cuts: Cuts,
+    cutoffs: Cutoffs,
     thresholds: Thresholds,
     segmentation: Segmentation,
     campaign: Campaign,
@@ -102,13 +105,13 @@ def complete(
         scores: of `describe_scores`, ordered by `id`; of a whole run or of some of its customers.
         features: the feature frame of the same customers, in the same order.
         reasons: of `Explainer.explain`, in the same order.
-        cuts: where the whole run is cut into deciles, and how far its budget reaches.
+        cutoffs: where the whole run is cut into deciles, and how far its budget reaches.
         thresholds: what counts as high.
         segmentation: the segments and their offers.
         campaign: its name, control share and budget.
     """
-    placed = place_customers(scores, features, cuts=cuts, thresholds=thresholds, segmentation=segmentation)
-    planned = plan_contacts(placed, segmentation, campaign, reach=cuts.reach)
+    placed = place_customers(scores, features, cutoffs=cutoffs, thresholds=thresholds, segmentation=segmentation)
+    planned = plan_contacts(placed, segmentation, campaign, budget_cutoff=cutoffs.budget)
     scored = pl.concat([planned, reasons], how="horizontal").select(SCORED_COLUMNS)
     check_scored(scored)
     return scored

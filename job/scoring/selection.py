@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.rounding import with_one_zero
-from job.scoring.cuts import REACH_ORDER, Place, find_reach
+from job.scoring.cutoffs import SPENDING_ORDER, Place, find_affordable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -74,13 +74,13 @@ def find_places(bins: pl.DataFrame, ranks: Sequence[int], fetch: Fetch) -> tuple
     return tuple(places)
 
 
-def find_last_reached(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) -> Place | None:
-    """Return what `find_reach` does, of all rows that were counted.
+def find_last_affordable(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) -> Place | None:
+    """Return what `find_affordable` does, of all rows that were counted.
 
     Args:
         bins: of `add_bins`.
         budget_parts: the budget, in the unit of `cost_parts`.
-        fetch: gives all rows (`REACH_ORDER`) of some bins, in any order.
+        fetch: gives all rows (`SPENDING_ORDER`) of some bins, in any order.
     """
     if bins.is_empty():
         return None
@@ -88,8 +88,8 @@ def find_last_reached(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) -> Pl
     last = min(int((ends <= budget_parts).sum()), bins.height - 1)  # where the budget ends, or all do
     first = max(0, last - 1)
     wanted = bins["bin"][first : last + 1].to_list()
-    rows = _in_order(fetch(wanted).select(REACH_ORDER.names()))
-    return find_reach(rows, budget_parts - bins["cost_before"][first])
+    rows = _in_order(fetch(wanted).select(SPENDING_ORDER.names()))
+    return find_affordable(rows, budget_parts - bins["cost_before"][first])
 
 
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from job.intake.drop import wait_for_files
 from job.intake.reconcile import accept_drop
 from job.models.reasons import Explainer, usual_values
 from job.report.facts import HASH_BINS, SAMPLE, correlate, count_facts, describe_facts, inflate
-from job.scoring.cuts import Cuts, last_ranks, order_by_risk
+from job.scoring.cutoffs import Cutoffs, last_ranks, order_by_risk
 from job.scoring.score import Prepared, complete, describe_scores, find_probability, prepare
 from job.scoring.segments import load_segmentation
 from job.scoring.selection import add_bins, count_bins, find_places
@@ -52,7 +52,7 @@ def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
         scores,
         prepared.features,
         explainer.explain(prepared.features),
-        cuts=Cuts(deciles),
+        cutoffs=Cutoffs(deciles),
         thresholds=artifact.thresholds,
         segmentation=load_segmentation(),
         campaign=Campaign(),

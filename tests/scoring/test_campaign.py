@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from job.errors import SettingsError
 from job.scoring.campaign import budget_parts, control_draw, describe_campaign, order_candidates, plan_contacts
-from job.scoring.cuts import find_reach
+from job.scoring.cutoffs import find_affordable
 from job.scoring.manifest import count_segments
 from job.scoring.segments import Segmentation, load_segmentation
 from job.settings import Campaign
@@ -59,7 +59,9 @@ def plan_all(frame: pl.DataFrame, segmentation: Segmentation, campaign: Campaign
     if campaign.budget is None:
         return plan_contacts(frame, segmentation, campaign)
     candidates = order_candidates(frame, segmentation, campaign).sort("order", "id")
-    return plan_contacts(frame, segmentation, campaign, reach=find_reach(candidates, budget_parts(campaign)))
+    return plan_contacts(
+        frame, segmentation, campaign, budget_cutoff=find_affordable(candidates, budget_parts(campaign))
+    )
 
 
 def plan(frame: pl.DataFrame, **choices: Any) -> pl.DataFrame:

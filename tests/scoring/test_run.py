@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from job.memory import MemoryPlan
 from job.sample import write_drop
 from job.scoring import pipeline
 from job.scoring.pipeline import run_scoring
 from job.settings import Campaign, ScoreSettings
+from schemas.scored import MONEY_DECIMALS, PROBABILITY_DECIMALS, PROFIT_MONTHS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from job.models.artifact import Artifact
 
 TABLES = ("scored.csv", "scored.parquet", "campaign.csv", "excluded.csv", "rejected.csv", "campaign.xlsx")
 CUSTOMERS = 1000
@@ -75,3 +80,19 @@ def test_shuffled_rows_of_any_format(table_format: str, whole: dict[str, Any], t
     found = run(tmp_path / "drop", tmp_path / "out", TINY)
     same = [name for name in TABLES if name != "rejected.csv"]  # it names rows and files
     assert {name for name in same if found[name] != whole[name]} == set()
+
+
+def test_whoever_reads_the_file_can_decide_again(drop: Path, artifact: Artifact, tmp_path: Path) -> None:
+    run(drop, tmp_path, MemoryPlan())
+    scored = pl.read_csv(tmp_path / "latest" / "scored.csv")
+    risk, rows = pl.col("decline_probability"), scored.height
+    again = scored.sort(-risk, "id").select(
+        "id",
+        risk.round(PROBABILITY_DECIMALS).alias("decline_probability"),
+        (pl.int_range(pl.len()) * 10 // rows + 1).alias("risk_decile"),
+        (risk * pl.col("monthly_profit") * PROFIT_MONTHS).round(MONEY_DECIMALS).alias("profit_at_risk"),
+    )
+    assert_frame_equal(again.sort("id"), scored.select(again.columns), check_exact=True)
+    explained = scored.filter(pl.col("reason_1").is_not_null())
+    assert 0 < explained.height < rows
+    assert explained["decline_probability"].min() >= artifact.thresholds.risk  # type: ignore[operator] # a number

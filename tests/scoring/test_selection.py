@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from job.scoring.cuts import REACH_ORDER, Place, find_reach
-from job.scoring.selection import add_bins, add_histograms, count_bins, find_last_reached, find_places, order_bin
+from job.scoring.cutoffs import SPENDING_ORDER, Place, find_affordable
+from job.scoring.selection import add_bins, add_histograms, count_bins, find_last_affordable, find_places, order_bin
 
 # Few values tie; neighbours of a bin's edge, both zeros, and infinities are among them.
 ORDERS = st.one_of(
@@ -22,7 +22,7 @@ ROWS = st.lists(st.tuples(ORDERS, st.integers(0, 3)), min_size=1, max_size=200)
 
 def frame(rows: list[tuple[float, int]]) -> pl.DataFrame:
     orders, costs = zip(*rows, strict=True)
-    return pl.DataFrame({"order": orders, "id": range(len(rows)), "cost_parts": costs}, schema=REACH_ORDER)
+    return pl.DataFrame({"order": orders, "id": range(len(rows)), "cost_parts": costs}, schema=SPENDING_ORDER)
 
 
 def in_order(table: pl.DataFrame) -> pl.DataFrame:
@@ -60,11 +60,11 @@ def test_places_are_those_of_the_whole_order(rows: list[tuple[float, int]], cut:
 def test_a_budget_reaches_as_far_as_in_the_whole_order(rows: list[tuple[float, int]], budget: int, cut: int) -> None:
     table = frame(rows)
     bins = add_bins([count_bins(table.head(cut)), count_bins(table.slice(cut))])
-    assert find_last_reached(bins, budget, fetch(table)) == find_reach(in_order(table), budget)
+    assert find_last_affordable(bins, budget, fetch(table)) == find_affordable(in_order(table), budget)
 
 
 def test_a_budget_without_candidates_reaches_nobody() -> None:
-    assert find_last_reached(add_bins([]), 5, lambda _: REACH_ORDER.to_frame()) is None
+    assert find_last_affordable(add_bins([]), 5, lambda _: SPENDING_ORDER.to_frame()) is None
 
 
 @given(rows=ROWS, cut=st.integers(0, 200))

@@ -9,7 +9,7 @@ import polars as pl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MIXED: Final = "mixed"
+HASHED: Final = "mixed"
 
 _STEPS: Final[tuple[Callable[[pl.Expr], pl.Expr], ...]] = (
     lambda bits: (bits ^ (bits // whole(1 << 30))) * whole(0xBF58476D1CE4E5B9),
@@ -29,8 +29,8 @@ def splitmix64(state: pl.Expr) -> pl.Expr:
     return mixed
 
 
-def mixed_bits(state: pl.LazyFrame, *keys: int) -> pl.LazyFrame:
-    """Return the same of the only column, whole numbers, as the column `MIXED`; each step is taken once.
+def hashed_bits(state: pl.LazyFrame, *keys: int) -> pl.LazyFrame:
+    """Return the same of the only column, whole numbers, as the column `HASHED`; each step is taken once.
 
     The expression repeats its argument eight times.
 
@@ -38,11 +38,11 @@ def mixed_bits(state: pl.LazyFrame, *keys: int) -> pl.LazyFrame:
         state: the numbers.
         keys: added one before each mixing; mixed once, and nothing added, without any.
     """
-    frame = state.select(pl.all().cast(pl.UInt64).alias(MIXED))
+    frame = state.select(pl.all().cast(pl.UInt64).alias(HASHED))
     for key in keys or (0,):
-        frame = frame.select(pl.col(MIXED) + whole(key))
+        frame = frame.select(pl.col(HASHED) + whole(key))
         for step in _STEPS:
-            frame = frame.select(step(pl.col(MIXED)))
+            frame = frame.select(step(pl.col(HASHED)))
     return frame
 
 

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.scoring.cuts import Cuts, Place, find_reach, last_ranks, order_by_risk, order_by_urgency
+from job.scoring.cutoffs import Cutoffs, Place, find_affordable, last_ranks, order_by_priority, order_by_risk
 from job.scoring.selection import add_bins, count_bins, find_places, order_bin
 
 unhurried = settings(deadline=None, max_examples=60)
@@ -22,12 +22,12 @@ def test_deciles_are_ranks(probabilities: list[float], step: int) -> None:
     scores = pl.DataFrame({"id": range(1, len(probabilities) + 1), "decline_probability": probabilities})
     ordered = order_by_risk(scores)
     bins = add_bins(count_bins(part) for part in parted(ordered, step))
-    cuts = Cuts(
+    cutoffs = Cutoffs(
         find_places(bins, last_ranks(scores.height), lambda numbers: ordered.filter(order_bin().is_in(numbers)))
     )
     by_risk = sorted(scores.rows(), key=lambda row: (-row[1], row[0]))
     expected = {own: rank * 10 // len(by_risk) + 1 for rank, (own, _) in enumerate(by_risk)}
-    found = scores.select("id", cuts.risk_decile())
+    found = scores.select("id", cutoffs.risk_decile())
     assert dict(found.iter_rows()) == expected
     assert found.schema["risk_decile"] == pl.Int8
 
@@ -43,7 +43,7 @@ def test_the_reach_is_where_the_sum_passes_the_budget(candidates: list[tuple[flo
         },
         schema={"order": pl.Float64, "id": pl.Int64, "cost_parts": pl.Int64},
     ).sort("order", "id")
-    reach = find_reach(frame, budget)
+    reach = find_affordable(frame, budget)
     reached = frame.filter(pl.col("cost_parts").cum_sum() <= budget)["id"].to_list()
     found = [] if reach is None else frame.filter(~reach.is_before(pl.col("order")))["id"].to_list()
     assert found == reached
@@ -51,6 +51,6 @@ def test_the_reach_is_where_the_sum_passes_the_budget(candidates: list[tuple[flo
 
 def test_who_may_be_contacted_is_explained_first() -> None:
     scores = pl.DataFrame({"id": [1, 2, 3], "contact_allowed": [False, True, True], "profit_at_risk": [9.0, 1.0, 2.0]})
-    ordered = order_by_urgency(scores).sort("order", "id")
+    ordered = order_by_priority(scores.with_columns(decline_probability=0.5), 0.5).sort("order", "id")
     assert ordered["id"].to_list() == [3, 2, 1]
-    assert find_reach(ordered, 2) == Place(-1.0, 2)
+    assert find_affordable(ordered, 2) == Place(-1.0, 2)

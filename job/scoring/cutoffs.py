@@ -12,11 +12,11 @@ import polars as pl
 
 RISK_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64()})
 """Customers by risk: `order` is the probability with its sign turned, so that the highest comes first."""
-REACH_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64(), "cost_parts": pl.Int64()})
+SPENDING_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64(), "cost_parts": pl.Int64()})
 """Candidates of a campaign by profit at risk per cost, with its sign turned; and what contacting them costs."""
 
-URGENCY: Final = pl.when("contact_allowed").then("profit_at_risk").otherwise(-math.inf)
-"""How much each customer should be explained: the profit at risk, those who may be contacted first."""
+EXPLAIN_PRIORITY: Final = pl.when("contact_allowed").then("profit_at_risk").otherwise(-math.inf)
+"""In which order customers at high risk are explained: the largest profit at risk first, of those to be contacted."""
 
 DECILES: Final = 10
 
@@ -32,16 +32,16 @@ class Place(NamedTuple):
         return (order > self.order) | ((order == self.order) & (pl.col("id") > self.id))
 
 
-class Cuts(NamedTuple):
+class Cutoffs(NamedTuple):
     """Where a run is cut.
 
     Args:
         deciles: the last customers of the deciles 1 to 9, by `RISK_ORDER`.
-        reach: the last customer whom the budget reaches, by `REACH_ORDER`; None if it reaches none.
+        budget: the last customer whom the budget reaches, by `SPENDING_ORDER`; None if it reaches none.
     """
 
     deciles: tuple[Place, ...]
-    reach: Place | None = None
+    budget: Place | None = None
 
     def risk_decile(self) -> pl.Expr:
         """Return `risk_decile` (Int8): 1 for the tenth of the run with the highest `decline_probability`, to 10.
@@ -58,14 +58,16 @@ def order_by_risk(scores: pl.DataFrame) -> pl.DataFrame:
     return scores.select((-pl.col("decline_probability")).alias("order"), "id")
 
 
-def order_by_urgency(scores: pl.DataFrame) -> pl.DataFrame:
-    """Return by how much each customer should be explained, as `REACH_ORDER` with a cost of one each.
+def order_by_priority(scores: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    """Return the order in which customers at high risk are explained, as `SPENDING_ORDER` with a cost of one each.
 
     Args:
-        scores: `id`, `contact_allowed` and `profit_at_risk`.
+        scores: `id`, `decline_probability`, `contact_allowed` and `profit_at_risk`.
+        threshold: the probability from which the risk is high; customers below it have no reasons.
     """
     one = pl.lit(1, pl.Int64).alias("cost_parts")
-    return scores.select((-URGENCY).alias("order"), "id", one)
+    high = scores.filter(pl.col("decline_probability") >= threshold)
+    return high.select((-EXPLAIN_PRIORITY).alias("order"), "id", one)
 
 
 def last_ranks(customers: int) -> list[int]:
@@ -74,11 +76,11 @@ def last_ranks(customers: int) -> list[int]:
     return [-(-decile * customers // DECILES) - 1 for decile in range(1, DECILES)]
 
 
-def find_reach(ordered: pl.DataFrame, budget_parts: int) -> Place | None:
+def find_affordable(ordered: pl.DataFrame, budget_parts: int) -> Place | None:
     """Return the last customer whom the budget reaches: the one before the first that it cannot pay.
 
     Args:
-        ordered: the candidates by `REACH_ORDER`, in its order.
+        ordered: the candidates by `SPENDING_ORDER`, in its order.
         budget_parts: the budget, in the unit of `cost_parts`.
     """
     reached = ordered.filter(pl.col("cost_parts").cum_sum() <= budget_parts)

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.mixing import mixed_bits, splitmix64, whole
+from job.hashing import hashed_bits, splitmix64, whole
 
 MASK = 2**64 - 1
 
@@ -17,4 +17,4 @@ def test_like_the_published_algorithm(state: int) -> None:
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & MASK
     assert pl.select(splitmix64(whole(state))).item() == mixed ^ (mixed >> 31)
     column = pl.LazyFrame({"state": [state]}, schema={"state": pl.UInt64})
-    assert mixed_bits(column).collect().item() == mixed ^ (mixed >> 31)
+    assert hashed_bits(column).collect().item() == mixed ^ (mixed >> 31)
