@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import click
 
 from job import __version__
-from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, JobError, SettingsError
+from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, JobError, Problem, SettingsError
 from job.process import logs
 from job.process.invocation import Invocation
 from job.settings import DropSettings, EngineName, LiftSettings, Option, ScoreSettings, TrainSettings
@@ -50,7 +50,10 @@ class _Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - Click's signature
         """Run the command."""
-        ctx.find_root().obj.begin(self.name)
+        call: Invocation = ctx.find_root().obj
+        if "output" in ctx.params:
+            call.output = str(ctx.params["output"])
+        call.begin(str(self.name))
         return super().invoke(ctx)
 
 
@@ -169,6 +172,12 @@ def _parameter(option: Option) -> str:
     return option.flag.removeprefix("--").replace("-", "_")
 
 
+def _set_metrics_file(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+    if value is not None and not value.parent.is_dir():
+        raise SettingsError([Problem("--metrics", "a file in a folder that is there", str(value))])
+    ctx.find_root().obj.metrics_file = value
+
+
 def _drop_option(command: Callable[..., None]) -> Callable[..., None]:
     """Add the option of every command whose input is a drop."""
     return click.option(
@@ -203,7 +212,7 @@ def _drop_option(command: Callable[..., None]) -> Callable[..., None]:
     metavar="FILE",
     is_eager=True,
     expose_value=False,
-    callback=lambda ctx, _, value: setattr(ctx.find_root().obj, "metrics_file", value),
+    callback=_set_metrics_file,
     help="Also tell Prometheus (node exporter's textfile), whatever the exit code.",
 )
 @click.pass_context

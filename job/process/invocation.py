@@ -7,6 +7,7 @@ import logging
 import resource
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +18,7 @@ from job.process import supervisor
 from job.process.logs import Log, describe_traceback, forward_to
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from job.process.logs import LogFormat, LogLevel
     from job.process.supervisor import Ending
@@ -36,21 +37,25 @@ class Invocation:
         is_process: the call is all that this process is for, not one of a program that uses the job.
         command: `score`, `train`, ...; empty until it is known.
         metrics_file: where `score` tells monitoring.
+        output: where `score` publishes; None until it is known.
         log: where events go.
         manifest: of the run that was published, or found published.
         is_repeat: it was found published.
         problems: how many lines of problems were printed.
         started: on the clock of `time.monotonic`.
+        started_at: in seconds since 1970.
     """
 
     is_process: bool = False
     command: str = ""
     metrics_file: Path | None = None
+    output: str | None = None
     log: Log = field(default_factory=lambda: Log(is_quiet=True))
     manifest: Mapping[str, Any] | None = None
     is_repeat: bool = False
     problems: int = 0
     started: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.time)
 
     def begin(self, command: str) -> None:
         """Say that a command begins."""
@@ -58,6 +63,11 @@ class Invocation:
         if self.is_process:
             forward_to(self.log)
         self.remember()
+        if self.metrics_file is not None:
+            from job.process.metrics import write_running  # noqa: PLC0415 - for whoever asks for it
+
+            with self._telling_of_metrics(self.metrics_file):
+                write_running(self.metrics_file, self.output or "", self.started_at)
         self.log.write("started", command=command, version=__version__)
 
     def set_log(self, *, command: str, form: LogFormat | None = None, level: LogLevel | None = None) -> None:
@@ -73,7 +83,7 @@ class Invocation:
     def remember(self) -> None:
         """Let whoever watches this process know what to close if it dies."""
         metrics_file = None if self.metrics_file is None else str(self.metrics_file.absolute())
-        plain = [self.command, metrics_file, self.log.form, self.log.level, self.started]
+        plain = [self.command, metrics_file, self.output, self.log.form, self.log.level, self.started, self.started_at]
         supervisor.note(_NOTE, json.dumps(plain))
 
     def explain_defect(self, error: BaseException) -> str:
@@ -96,7 +106,7 @@ class Invocation:
         seconds = round(time.monotonic() - self.started, 3)
         peak = peak_memory()
         if self.metrics_file is not None:
-            self._write_metrics(exit_code, seconds, peak)
+            self._write_metrics(self.metrics_file, exit_code, seconds, peak)
         self.log.write(
             "finished",
             level=_LEVELS.get(exit_code, logging.ERROR),
@@ -112,15 +122,20 @@ class Invocation:
         if self.is_process:
             forward_to(None)
 
-    def _write_metrics(self, exit_code: int, seconds: float, peak: int) -> None:
+    def _write_metrics(self, path: Path, exit_code: int, seconds: float, peak: int) -> None:
         from job.process.metrics import Call, write_metrics  # noqa: PLC0415 - for whoever asks for it
 
-        assert self.metrics_file is not None  # noqa: S101 - for the type checker
-        call = Call(ended=time.time(), exit_code=exit_code, seconds=seconds, peak_memory=peak)
+        call = Call(self.started_at, time.time(), exit_code, seconds, peak)
+        with self._telling_of_metrics(path):
+            write_metrics(path, self.output, call, self.manifest)
+
+    @contextmanager
+    def _telling_of_metrics(self, path: Path) -> Iterator[None]:
+        """Say that metrics cannot be written; that undoes no run."""
         try:
-            write_metrics(self.metrics_file, call, self.manifest)
+            yield
         except OSError as error:
-            print(f"{self.metrics_file}: the metrics cannot be written: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+            print(f"{path}: the metrics cannot be written: {error.strerror or error}", file=sys.stderr)  # noqa: T201
 
 
 def close_for(ending: Ending) -> int:
@@ -129,7 +144,9 @@ def close_for(ending: Ending) -> int:
     name = ending.signal.name
     call = Invocation(is_process=True)
     if _NOTE in ending.notes:
-        call.command, metrics_file, form, level, call.started = json.loads(ending.notes[_NOTE])
+        call.command, metrics_file, call.output, form, level, call.started, call.started_at = json.loads(
+            ending.notes[_NOTE]
+        )
         call.metrics_file = Path(metrics_file) if metrics_file else None
         call.log = Log(form, level)
     if ending.is_stopped:

@@ -1,25 +1,31 @@
 """What monitoring is told of `score`: a text file for Prometheus' node exporter, replaced in one step.
 
-One part is about the last call, whatever came of it; it is written every time. The other part is about the last run
-that succeeded, and is kept as it was while calls fail. Nothing in it is about one customer.
+One part is about the last call, whatever came of it; another about the last run that succeeded, which is kept as it was
+while calls fail. A call marks the file as running when it begins, so that one that vanishes with its machine shows. All
+carry the name of the output: files of several outputs may lie in one folder. Nothing is about one customer.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from job.errors import EXIT_LOOK, EXIT_PUBLISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from prometheus_client.metrics_core import Metric
 
 SUCCESSES: Final = (EXIT_PUBLISHED, EXIT_LOOK)
 SEVERITIES: Final = {"none": 0, "warn": 1, "stop": 2}
 
+OF_THE_START: Final = {
+    "retention_running": "1 while a call runs; it stays 1 when one vanished with its machine.",
+    "retention_started_timestamp_seconds": "When the last call began.",
+}
 OF_THE_CALL: Final = {
     "retention_last_run_timestamp_seconds": "When the command last ended, whatever came of it.",
     "retention_exit_code": "Exit code of the last call; 128 and more: stopped by a signal.",
@@ -45,30 +51,54 @@ OF_THE_RUN: Final = {
 }
 """Metric -> help. All are gauges."""
 
-_NAME: Final = re.compile(r"(retention_[a-z_]+)(?:\{|\ )")
+HELPS: Final = {**OF_THE_START, **OF_THE_CALL, **OF_THE_RUN}
+OUTPUT: Final = "output"
 
 
 class Call(NamedTuple):
-    """One call of the command.
+    """One call of the command that has ended.
 
     Args:
-        ended: when, in seconds since 1970.
+        started: when it began, in seconds since 1970.
+        ended: when it ended, in the same.
         exit_code: of the call.
         seconds: that it took.
         peak_memory: bytes.
     """
 
+    started: float
     ended: float
     exit_code: int
     seconds: float
     peak_memory: int
 
 
-def write_metrics(path: Path, call: Call, manifest: Mapping[str, Any] | None) -> None:
+class Sample(NamedTuple):
+    """A value of a metric, told from its others by labels; that of the output is added when it is written."""
+
+    name: str
+    value: float
+    labels: dict[str, str]
+
+
+def write_running(path: Path, output: str, started: float) -> None:
+    """Mark the file as that of a call that runs; what it says of earlier calls stays. Raises OSError.
+
+    Args:
+        path: of the file, by custom `*.prom`.
+        output: the output's name.
+        started: when the call began, in seconds since 1970.
+    """
+    before, _ = read_metrics(path, (*OF_THE_CALL, *OF_THE_RUN))
+    _write(path, output, [*describe_start(started, is_running=True), *before])
+
+
+def write_metrics(path: Path, output: str | None, call: Call, manifest: Mapping[str, Any] | None) -> None:
     """Write the file beside its place and rename it, readable for all.
 
     Args:
         path: of the file, by custom `*.prom`.
+        output: the output's name; None, if it is not known, is that of the file before.
         call: what is known of every call.
         manifest: of the run that the call published or found published; None if there is none. It is told of after a
             success only.
@@ -76,116 +106,133 @@ def write_metrics(path: Path, call: Call, manifest: Mapping[str, Any] | None) ->
     Raises:
         OSError: the file cannot be written.
     """
-    if manifest is not None and call.exit_code in SUCCESSES:
-        of_the_run = describe_run(call, manifest)
-    else:
-        of_the_run = read_metrics(path, OF_THE_RUN)
-    lines = [*_families(OF_THE_CALL, describe_call(call)), *_families(OF_THE_RUN, of_the_run)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")  # no *.prom: nobody reads it half written
+    before, before_output = read_metrics(path, OF_THE_RUN)
+    is_success = manifest is not None and call.exit_code in SUCCESSES
+    of_the_run = describe_run(call, manifest) if manifest is not None and is_success else before
+    start = describe_start(call.started, is_running=False)
+    _write(path, before_output if output is None else output, [*start, *describe_call(call), *of_the_run])
+
+
+def read_metrics(path: Path, names: Iterable[str]) -> tuple[list[Sample], str]:
+    """Return the values of these metrics in an earlier file, and the output that it names; none if there is none."""
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 - for whoever asks for it
+
+    wanted, samples, output = set(names), [], ""
     try:
-        beside.write_bytes("".join(f"{line}\n" for line in lines).encode())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+        for family in text_string_to_metric_families(path.read_bytes().decode()):
+            for sample in family.samples:
+                output = sample.labels.get(OUTPUT, output)
+                if sample.name in wanted:
+                    labels = {label: text for label, text in sample.labels.items() if label != OUTPUT}
+                    samples.append(Sample(sample.name, sample.value, labels))
+    except (OSError, ValueError, KeyError, IndexError):  # not of this job's making
+        return [], output
+    return samples, output
 
 
-def read_metrics(path: Path, names: Iterable[str]) -> list[str]:
-    """Return the lines with values of these metrics from an earlier file; none if there is no such file."""
-    try:
-        lines = path.read_bytes().decode().split("\n")  # and at no other end of line: names may hold them
-    except (OSError, UnicodeDecodeError):
-        return []
-    wanted = set(names)
-    return [line for line in lines if (match := _NAME.match(line)) and match[1] in wanted]
+def describe_start(started: float, *, is_running: bool) -> list[Sample]:
+    """Return what is known when a call begins."""
+    return [_sample("retention_running", is_running), _sample("retention_started_timestamp_seconds", started)]
 
 
-def describe_call(call: Call) -> list[str]:
-    """Return the lines about a call."""
+def describe_call(call: Call) -> list[Sample]:
+    """Return what is known of a call when it has ended."""
     return [
-        _line("retention_last_run_timestamp_seconds", call.ended),
-        _line("retention_exit_code", call.exit_code),
-        _line("retention_duration_seconds", call.seconds),
-        _line("retention_peak_memory_bytes", call.peak_memory),
+        _sample("retention_last_run_timestamp_seconds", call.ended),
+        _sample("retention_exit_code", call.exit_code),
+        _sample("retention_duration_seconds", call.seconds),
+        _sample("retention_peak_memory_bytes", call.peak_memory),
     ]
 
 
-def describe_run(call: Call, manifest: Mapping[str, Any]) -> list[str]:
-    """Return the lines about a published run."""
+def describe_run(call: Call, manifest: Mapping[str, Any]) -> list[Sample]:
+    """Return what is known of a published run."""
     segments, customers = manifest["segments"], manifest["customers"]
     repaired: dict[tuple[str, str], int] = {}
     for row in manifest["repairs"]:
         place = row["file"], row["column"]
         repaired[place] = repaired.get(place, 0) + row["rows"]
     lines = [
-        _line("retention_last_success_timestamp_seconds", call.ended),
-        _line("retention_published_timestamp_seconds", _seconds(manifest["finished"])),
-        _line("retention_run_info", 1, run_id=manifest["run_id"], version=manifest["product"]["version"]),
+        _sample("retention_last_success_timestamp_seconds", call.ended),
+        _sample("retention_published_timestamp_seconds", _seconds(manifest["finished"])),
+        _sample("retention_run_info", 1, run_id=manifest["run_id"], version=manifest["product"]["version"]),
         *(
-            _line("retention_stage_duration_seconds", seconds, stage=stage)
+            _sample("retention_stage_duration_seconds", seconds, stage=stage)
             for stage, seconds in manifest["seconds"].items()
         ),
-        *(_line("retention_customers", customers[fate], fate=fate) for fate in ("scored", "excluded", "rejected")),
+        *(_sample("retention_customers", customers[fate], fate=fate) for fate in ("scored", "excluded", "rejected")),
         *(
-            _line("retention_rows", rows[fate], file=file, fate=fate)
+            _sample("retention_rows", rows[fate], file=file, fate=fate)
             for file, rows in manifest["rows"].items()
             for fate in ("scored", "excluded", "rejected", "dropped")
         ),
         *(
-            _line("retention_repaired_rows", rows, file=file, column=column)
+            _sample("retention_repaired_rows", rows, file=file, column=column)
             for (file, column), rows in repaired.items()
         ),
-        _line("retention_contacts", manifest["campaign"]["contacts"]),
+        _sample("retention_contacts", manifest["campaign"]["contacts"]),
     ]
     if customers["scored"]:
         total = math.fsum(row["mean_risk"] * row["customers"] for row in segments if row["customers"])
-        lines.append(_line("retention_mean_decline_probability", total / customers["scored"]))
-    lines.extend(_line("retention_segment_share", row["share"], segment=row["segment"]) for row in segments)
+        lines.append(_sample("retention_mean_decline_probability", total / customers["scored"]))
+    lines.extend(_sample("retention_segment_share", row["share"], segment=row["segment"]) for row in segments)
     return [*lines, *_describe_drift(manifest.get("drift"))]
 
 
-def _describe_drift(drift: Mapping[str, Any] | None) -> list[str]:
-    """Return the lines about drift; none for a run of a version or a model without it."""
+def _describe_drift(drift: Mapping[str, Any] | None) -> list[Sample]:
+    """Return what is known of drift; none for a run of a version or a model without it."""
     if not drift:
         return []
     compared = [*drift["features"], drift["score"]]
     findings = [row["severity"] for row in drift["findings"]]
     lines = [
-        _line("retention_drift_severity", SEVERITIES[drift["severity"]]),
+        _sample("retention_drift_severity", SEVERITIES[drift["severity"]]),
         *(
-            _line("retention_drift_findings", findings.count(severity), severity=severity)
+            _sample("retention_drift_findings", findings.count(severity), severity=severity)
             for severity in SEVERITIES
             if severity != "none"
         ),
-        *(_line("retention_drift_psi", row["psi"], feature=row["feature"]) for row in compared),
-        *(_line("retention_drift_chance", row["chance"], feature=row["feature"]) for row in compared),
+        *(_sample("retention_drift_psi", row["psi"], feature=row["feature"]) for row in compared),
+        *(_sample("retention_drift_chance", row["chance"], feature=row["feature"]) for row in compared),
     ]
     if drift.get("roc_auc"):
-        lines.append(_line("retention_estimated_roc_auc", drift["roc_auc"]["estimate"]))
+        lines.append(_sample("retention_estimated_roc_auc", drift["roc_auc"]["estimate"]))
     return lines
 
 
-def _families(helps: Mapping[str, str], lines: list[str]) -> list[str]:
-    """Return the lines of each metric under its help and type, as the format wants them."""
-    found: dict[str, list[str]] = {}
-    for line in lines:
-        match = _NAME.match(line)
-        found.setdefault(match[1] if match else line, []).append(line)
-    return [
-        text
-        for name, told in helps.items()
-        if name in found
-        for text in (f"# HELP {name} {told}", f"# TYPE {name} gauge", *found[name])
-    ]
+def _write(path: Path, output: str, samples: list[Sample]) -> None:
+    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - for whoever asks for it
+    from prometheus_client.registry import Collector  # noqa: PLC0415
+
+    class Samples(Collector):
+        def collect(self) -> Iterator[Metric]:
+            yield from _families(samples, output)
+
+    registry = CollectorRegistry()
+    registry.register(Samples())
+    beside = path.with_name(f".{path.name}.{os.getpid()}")  # no *.prom: nobody reads it half written
+    try:
+        beside.write_bytes(generate_latest(registry))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
-def _line(name: str, value: float, **labels: str) -> str:
-    told = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-    return f"{name}{{{told}}} {value!r}" if told else f"{name} {value!r}"
+def _families(samples: list[Sample], output: str) -> Iterator[Metric]:
+    """Yield each metric with its samples, in the order of their helps."""
+    from prometheus_client.metrics_core import Metric  # noqa: PLC0415 - for whoever asks for it
+
+    for name, text in HELPS.items():
+        family = Metric(name, text, "gauge")
+        for sample in samples:
+            if sample.name == name:
+                family.add_sample(name, {OUTPUT: output, **sample.labels}, sample.value)
+        if family.samples:
+            yield family
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _sample(name: str, value: float, **labels: str) -> Sample:
+    return Sample(name, float(value), labels)
 
 
 def _seconds(moment: str) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from job.process.metrics import read_metrics
+from job.process.metrics import Sample, read_metrics
 from job.sample import write_drop
 from tests.faults.processes import (
     BOUND,
@@ -46,7 +46,7 @@ def test_a_signal_stops_the_run_and_nothing_stays(number: signal.Signals, drop: 
     closing = log[-1]
     assert (closing["event"], closing["command"], closing["level"]) == ("finished", "score", "error")
     assert (closing["exit_code"], closing["died_of"]) == (128 + number, number.name)
-    assert read_metrics(metrics, ["retention_exit_code"]) == [f"retention_exit_code {128 + number}"]
+    assert read_metrics(metrics, ["retention_exit_code"])[0] == [Sample("retention_exit_code", 128 + number, {})]
     assert check_visible(output) == hidden(output) == []
     assert run(*scoring(drop, output))[0] == 0
     assert len(check_visible(output)) == 1

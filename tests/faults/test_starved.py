@@ -153,7 +153,7 @@ def test_out_of_memory(drop: Path, memory_group: Path, tmp_path: Path) -> None:
     code, lines, log = run(*scoring(drop, output, "--metrics", metrics), prefix=enter)
     assert (code, lines) == (1, [OUT_OF_MEMORY])
     assert (log[-1]["exit_code"], log[-1]["died_of"]) == (1, "SIGKILL")
-    assert "retention_exit_code 1\n" in metrics.read_text()
+    assert f'retention_exit_code{{output="{output}"}} 1.0\n' in metrics.read_text()
     assert check_visible(output) == hidden(output) == []
     assert run(*scoring(drop, output))[0] == 0
 

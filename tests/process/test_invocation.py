@@ -16,7 +16,7 @@ from job import cli
 from job.cli import main
 from job.errors import EXIT_DEFECT
 from job.process.invocation import OUT_OF_MEMORY, Invocation, close_for
-from job.process.metrics import read_metrics
+from job.process.metrics import Sample, read_metrics
 from job.process.supervisor import Ending, signal
 from job.sample import write_drop
 from tests.faults.processes import check_visible, run, scoring, split, start
@@ -81,23 +81,30 @@ def test_wrong_usage_is_told_to_monitoring_too(tmp_path: Path) -> None:
     metrics = tmp_path / "retention.prom"
     code, _, log = call("score", "--metrics", metrics, "--log-format", "json", "--max-rejected", "2")
     assert code == 2
-    assert read_metrics(metrics, ["retention_exit_code"]) == ["retention_exit_code 2"]
+    assert read_metrics(metrics, ["retention_exit_code"]) == ([Sample("retention_exit_code", 2, {})], "")
     assert (log[-1]["command"], log[-1]["exit_code"]) == ("score", 2)
 
 
 def test_metrics_follow_the_calls(small_drop: Path, tmp_path: Path) -> None:
     metrics, told = tmp_path / "retention.prom", ["retention_exit_code", "retention_last_success_timestamp_seconds"]
     assert call(*scoring(small_drop, tmp_path / "out", "--metrics", metrics))[0] == 0
-    code, success = read_metrics(metrics, told)
-    assert code == "retention_exit_code 0"
+    (code, success), output = read_metrics(metrics, told)
+    assert (code.value, output) == (0, str(tmp_path / "out"))
     assert call(*scoring(tmp_path, tmp_path / "out", "--metrics", metrics))[0] == 6
-    assert read_metrics(metrics, told) == ["retention_exit_code 6", success]
+    assert read_metrics(metrics, told) == ([code._replace(value=6), success], output)
+
+
+def test_metrics_in_a_folder_that_is_not_there(small_drop: Path, tmp_path: Path) -> None:
+    metrics = tmp_path / "typo" / "retention.prom"
+    code, lines, _ = call(*scoring(small_drop, tmp_path / "out", "--metrics", metrics))
+    assert (code, lines) == (2, [f"--metrics: found {metrics}, expected a file in a folder that is there"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_metrics_that_cannot_be_written_do_not_undo_a_run(small_drop: Path, tmp_path: Path) -> None:
     code, lines, _ = call(*scoring(small_drop, tmp_path / "out", "--metrics", tmp_path))
     assert code == 0
-    assert lines == [f"{tmp_path}: the metrics cannot be written: Is a directory"]
+    assert lines == [f"{tmp_path}: the metrics cannot be written: Is a directory"] * 2  # at the start, at the end
     assert len(check_visible(tmp_path / "out")) == 1
 
 
@@ -144,12 +151,12 @@ def test_a_call_whose_process_died_is_closed(
     number: str, *, is_stopped: bool, code: int, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     metrics = tmp_path / "retention.prom"
-    note = json.dumps(["score", str(metrics), "json", "info", 0.0])
+    note = json.dumps(["score", str(metrics), "/out", "json", "info", 0.0, 1.0])
     assert close_for(Ending(None, signal.Signals[number], is_stopped=is_stopped, notes={"call": note})) == code
     lines, log = split(capsys.readouterr().err)
     assert lines == [line]
     assert (log[-1]["command"], log[-1]["exit_code"], log[-1]["died_of"]) == ("score", code, number)
-    assert read_metrics(metrics, ["retention_exit_code"]) == [f"retention_exit_code {code}"]
+    assert read_metrics(metrics, ["retention_exit_code"]) == ([Sample("retention_exit_code", code, {})], "/out")
 
 
 def test_one_that_died_before_it_began(capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,7 +210,7 @@ def test_the_command_and_the_module_are_the_same(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 2
     assert done.stderr == f"--output: found {tmp_path / 'none'}, expected the folder where runs are published\n"

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from job.process.metrics import OF_THE_CALL, OF_THE_RUN, Call, write_metrics
+from job.process.metrics import OF_THE_CALL, OF_THE_RUN, OF_THE_START, Call, write_metrics, write_running
 
-OK = Call(ended=1_800_000_000.5, exit_code=0, seconds=1.25, peak_memory=123_456_789)
-FAILED = Call(ended=1_800_000_100.0, exit_code=3, seconds=0.5, peak_memory=1000)
+OUT = "/data/out"
+OK = Call(started=1_800_000_000.0, ended=1_800_000_000.5, exit_code=0, seconds=1.25, peak_memory=123_456_789)
+FAILED = Call(started=1_800_000_099.5, ended=1_800_000_100.0, exit_code=3, seconds=0.5, peak_memory=1000)
 DRIFT = {
     "severity": "warn",
     "findings": [{"severity": "warn"}],
@@ -51,16 +52,20 @@ def read(path: Path) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     for family in text_string_to_metric_families(path.read_bytes().decode()):
         assert (family.type, bool(family.documentation)) == ("gauge", True)
         for sample in family.samples:
-            key = sample.name, tuple(sorted(sample.labels.items()))
+            labels = dict(sample.labels)
+            assert labels.pop("output") == OUT
+            key = sample.name, tuple(sorted(labels.items()))
             assert key not in found
             found[key] = sample.value
     return found
 
 
 def test_a_run_is_told_of(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "retention.prom"
-    write_metrics(path, OK, MANIFEST)
+    path = tmp_path / "retention.prom"
+    write_metrics(path, OUT, OK, MANIFEST)
     assert read(path) == {
+        ("retention_running", ()): 0,
+        ("retention_started_timestamp_seconds", ()): 1_800_000_000,
         ("retention_last_run_timestamp_seconds", ()): 1_800_000_000.5,
         ("retention_exit_code", ()): 0,
         ("retention_duration_seconds", ()): 1.25,
@@ -92,14 +97,14 @@ def test_a_run_is_told_of(tmp_path: Path) -> None:
         ("retention_drift_chance", (("feature", "decline_probability"),)): 0.02,
         ("retention_estimated_roc_auc", ()): 0.91,
     }
-    assert {name for name, _ in read(path)} == {*OF_THE_CALL, *OF_THE_RUN}
+    assert {name for name, _ in read(path)} == {*OF_THE_START, *OF_THE_CALL, *OF_THE_RUN}
 
 
 def test_a_failure_keeps_what_is_known_of_the_last_success(tmp_path: Path) -> None:
     path = tmp_path / "retention.prom"
-    write_metrics(path, OK, MANIFEST)
+    write_metrics(path, OUT, OK, MANIFEST)
     before = read(path)
-    write_metrics(path, FAILED, None)
+    write_metrics(path, OUT, FAILED, None)
     after = read(path)
     assert {key: value for key, value in after.items() if key[0] in OF_THE_CALL} == {
         ("retention_last_run_timestamp_seconds", ()): 1_800_000_100,
@@ -117,14 +122,14 @@ def test_a_first_failure_knows_of_no_success(before: bytes | None, tmp_path: Pat
     path = tmp_path / "retention.prom"
     if before is not None:
         path.write_bytes(before)
-    write_metrics(path, FAILED, None)
-    assert {name for name, _ in read(path)} == set(OF_THE_CALL)
+    write_metrics(path, OUT, FAILED, None)
+    assert {name for name, _ in read(path)} == {*OF_THE_START, *OF_THE_CALL}
 
 
 def test_a_run_that_a_person_must_look_at_is_a_success(tmp_path: Path) -> None:
     path = tmp_path / "retention.prom"
-    look = Call(ended=1.0, exit_code=8, seconds=1, peak_memory=1)
-    write_metrics(path, look, MANIFEST)
+    look = Call(started=0.0, ended=1.0, exit_code=8, seconds=1, peak_memory=1)
+    write_metrics(path, OUT, look, MANIFEST)
     assert read(path)["retention_last_success_timestamp_seconds", ()] == 1
     assert read(path)["retention_exit_code", ()] == 8
 
@@ -134,18 +139,18 @@ def test_a_run_without_drift_and_without_anybody(tmp_path: Path) -> None:
     manifest = copy.deepcopy(MANIFEST)
     del manifest["drift"]
     manifest["customers"]["scored"] = 0
-    write_metrics(path, OK, manifest)
+    write_metrics(path, OUT, OK, manifest)
     names = {name for name, _ in read(path)}
     assert not {name for name in names if "drift" in name or "roc" in name or "mean" in name}
 
 
 def test_the_file_is_readable_for_all_and_nothing_stays_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "retention.prom"
-    write_metrics(path, OK, MANIFEST)
+    write_metrics(path, OUT, OK, MANIFEST)
     assert path.stat().st_mode & 0o444 == 0o444
     assert [entry.name for entry in tmp_path.iterdir()] == ["retention.prom"]
     with pytest.raises(IsADirectoryError):
-        write_metrics(tmp_path, OK, MANIFEST)
+        write_metrics(tmp_path, OUT, OK, MANIFEST)
     assert [entry.name for entry in tmp_path.iterdir()] == ["retention.prom"]
 
 
@@ -156,6 +161,36 @@ def test_any_name_and_any_number_come_back(name: str, value: float, tmp_path_fac
     manifest = {**json.loads(json.dumps(MANIFEST)), "segments": [], "seconds": {encodable: value}}
     manifest["customers"]["scored"] = 0
     for call, told in ((OK, manifest), (FAILED, None)):
-        write_metrics(path, call, told)
+        write_metrics(path, OUT, call, told)
         found = read(path)["retention_stage_duration_seconds", (("stage", encodable),)]
         assert found == value or math.isclose(found, value)
+
+
+def test_a_call_that_runs_is_marked_and_what_was_known_stays(tmp_path: Path) -> None:
+    path = tmp_path / "retention.prom"
+    write_running(path, OUT, 5.0)
+    assert read(path) == {("retention_running", ()): 1, ("retention_started_timestamp_seconds", ()): 5}
+    write_metrics(path, OUT, OK, MANIFEST)
+    before = read(path)
+    write_running(path, OUT, 1_900_000_000.0)
+    assert read(path) == {
+        **before,
+        ("retention_running", ()): 1,
+        ("retention_started_timestamp_seconds", ()): 1_900_000_000,
+    }
+
+
+def test_a_call_that_does_not_know_its_output_keeps_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "retention.prom"
+    write_metrics(path, OUT, OK, MANIFEST)
+    write_metrics(path, None, FAILED, None)
+    assert read(path)["retention_exit_code", ()] == 3
+
+
+def test_files_of_two_outputs_say_nothing_twice(tmp_path: Path) -> None:
+    """The exporter reads all files of a folder as one."""
+    for name in ("a", "b"):
+        write_metrics(tmp_path / f"{name}.prom", f"/data/{name}", OK, MANIFEST)
+    together = "".join((tmp_path / f"{name}.prom").read_text() for name in ("a", "b"))
+    samples = [line for line in together.splitlines() if not line.startswith("#")]
+    assert len(set(samples)) == len(samples) > 20
