@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from job.errors import ArtifactError, Problem, SettingsError
 from job.scoring.publish import MANIFEST, SUCCESS
+from schemas.manifest import Manifest, Output, parse_manifest
 from schemas.scored import CAMPAIGN_GROUPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SCORED: Final = "scored.parquet"
@@ -31,7 +30,6 @@ _COLUMNS: Final[dict[str, type[pl.DataType]]] = {
     "campaign_group": pl.String,
     "in_training": pl.Boolean,
 }
-_COST_KEYS: Final = ("cost_per_contact", "cost")
 
 
 @dataclass(frozen=True)
@@ -45,23 +43,18 @@ class PublishedRun:
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     scored: pl.DataFrame
 
     @property
     def run_id(self) -> str:
         """The run's name."""
-        return str(self.manifest.get("run_id", self.folder.name))
+        return self.manifest["run_id"]
 
     @property
     def input_digests(self) -> set[str]:
         """The SHA-256 of the files that the run scored."""
-        inputs = self.manifest.get("inputs")
-        return (
-            {str(file.get("sha256")) for file in inputs if isinstance(file, dict)}
-            if isinstance(inputs, list)
-            else set()
-        )
+        return {str(file["sha256"]) for file in self.manifest["inputs"]}
 
 
 def load_run(folder: Path) -> PublishedRun:
@@ -79,43 +72,20 @@ def load_run(folder: Path) -> PublishedRun:
         raise SettingsError([Problem(str(folder), "a published run (OUT/runs/ID)", found)])
     folder = folder.resolve()
     manifest = _read_manifest(folder / MANIFEST)
-    outputs = manifest.get("outputs")
-    described = outputs if isinstance(outputs, dict) else {}
+    described = manifest["outputs"]
     parts = sorted(name for name in described if name == SCORED or name.startswith(f"{SCORED}/"))
     scored = [_parse(_read_verified(folder, name, described.get(name))) for name in parts or [SCORED]]
     return PublishedRun(folder, manifest, pl.concat(scored))
 
 
-def offer_costs(manifest: Mapping[str, Any]) -> dict[str, float]:
-    """Return offer -> cost per contact, in the shop's units, as far as the manifest tells.
-
-    It may tell it in a list of segments or offers whose rows name the `offer` (or the `code`), or in a mapping
-    offer -> row.
-    """
-    return {
-        offer: float(cost)
-        for row in _offer_rows(manifest)
-        for offer in [row.get("offer", row.get("code"))]
-        for cost in [next((row[key] for key in _COST_KEYS if key in row), None)]
-        if isinstance(offer, str) and isinstance(cost, (int, float))
-    }
+def offer_costs(manifest: Manifest) -> dict[str, float]:
+    """Return offer -> cost per contact, in the shop's units."""
+    return {row["offer"]: row["cost_per_contact"] for row in manifest["segments"]}
 
 
-def segment_titles(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return segment -> its Russian title, as far as the manifest tells."""
-    listed = manifest.get("segments")
-    rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
-    return {str(row.get("segment", row.get("code"))): str(row["title"]) for row in rows if "title" in row}
-
-
-def _offer_rows(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for key in ("segments", "offers"):
-        listed = manifest.get(key)
-        if isinstance(listed, dict):
-            listed = [{"offer": offer, **row} for offer, row in listed.items() if isinstance(row, dict)]
-        for row in listed if isinstance(listed, list) else ():
-            if isinstance(row, dict):
-                yield {**row, **row["offer"]} if isinstance(row.get("offer"), dict) else row
+def segment_titles(manifest: Manifest) -> dict[str, str]:
+    """Return segment -> its Russian title."""
+    return {row["segment"]: row["title"] for row in manifest["segments"]}
 
 
 def _read(path: Path) -> bytes:
@@ -125,26 +95,23 @@ def _read(path: Path) -> bytes:
         raise ArtifactError([Problem(path.name, "a file of the run", error.strerror or str(error))]) from error
 
 
-def _read_verified(folder: Path, name: str, described: object) -> bytes:
+def _read_verified(folder: Path, name: str, described: Output | None) -> bytes:
     """Return the content of `scored.parquet`, or of a part of it."""
-    if not isinstance(described, dict) or "sha256" not in described:
+    if described is None:
         raise ArtifactError([Problem(MANIFEST, f"the SHA-256 of {name} under outputs", "none")])
     content = _read(folder / name)
     digest = hashlib.sha256(content).hexdigest()
     if digest != described["sha256"]:
-        expected = f"the run as published (SHA-256 {str(described['sha256'])[:16]}…)"
+        expected = f"the run as published (SHA-256 {described['sha256'][:16]}…)"
         raise ArtifactError([Problem(name, expected, f"an altered file ({digest[:16]}…)")])
     return content
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Path) -> Manifest:
     try:
-        manifest = json.loads(_read(path))
+        return parse_manifest(_read(path))
     except ValueError as error:
-        raise ArtifactError([Problem(path.name, "JSON, as published", str(error))]) from error
-    if not isinstance(manifest, dict):
-        raise ArtifactError([Problem(path.name, "a JSON object, as published", type(manifest).__name__)])
-    return manifest
+        raise ArtifactError([Problem(path.name, "the manifest of a run of this version", str(error))]) from error
 
 
 def _parse(content: bytes) -> pl.DataFrame:

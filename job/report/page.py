@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from job.report.drift import describe_drift
 from job.report.facts import FACTS_FORMAT
 from job.report.formats import compact, count, day, fixed, number, percent, significant
 from schemas.features import title_of, word_title
+from schemas.manifest import Manifest, Output, manifest_text, parse_manifest
 from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
@@ -61,36 +61,36 @@ def write_report(run_folder: Path) -> Path:
     """
     manifest = _read_manifest(run_folder)
     page = build_page(manifest).encode()
-    described = {"bytes": len(page), "sha256": hashlib.sha256(page).hexdigest()}
+    described: Output = {"bytes": len(page), "sha256": hashlib.sha256(page).hexdigest()}
     try:
         _replace(run_folder / REPORT, page)
-        outputs = manifest.get("outputs", {})
+        outputs = manifest["outputs"]
         if outputs.get(REPORT) != described:
-            changed = {**manifest, "outputs": dict(sorted({**outputs, REPORT: described}.items()))}
-            text = json.dumps(changed, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-            _replace(run_folder / MANIFEST, text.encode())
+            manifest["outputs"] = dict(sorted({**outputs, REPORT: described}.items()))
+            _replace(run_folder / MANIFEST, manifest_text(manifest).encode())
     except OSError as error:
         raise OutputError(f"{run_folder / REPORT}: cannot be written: {error.strerror or error}") from error
     return run_folder / REPORT
 
 
-def _read_manifest(run_folder: Path) -> dict[str, Any]:
+def _read_manifest(run_folder: Path) -> Manifest:
     if not (run_folder / SUCCESS).is_file():
         found = f"a folder without {SUCCESS}" if run_folder.is_dir() else "no such folder"
         raise SettingsError([Problem(str(run_folder), "a published run (OUT/runs/ID)", found)])
     path = run_folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        manifest = parse_manifest(path.read_bytes())
+    except OSError as error:
         raise SettingsError([Problem(str(path), "a manifest that can be read", type(error).__name__)]) from error
-    facts = manifest.get("facts") if isinstance(manifest, dict) else None
-    facts_format = facts.get("format") if isinstance(facts, dict) else None
+    except ValueError as error:
+        expected = "a run of this version; score the drop again"
+        raise SettingsError([Problem(str(path), expected, str(error))]) from error
+    facts_format = manifest["facts"].get("format")
     if facts_format != FACTS_FORMAT:
         expected = f"facts of format {FACTS_FORMAT}; score the drop again with this version"
         held = "no facts" if facts_format is None else f"format {facts_format}"
         raise SettingsError([Problem(str(path), expected, held)])
-    plain: dict[str, Any] = manifest
-    return plain
+    return manifest
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -102,7 +102,7 @@ def _replace(path: Path, content: bytes) -> None:
     beside.replace(path)
 
 
-def build_page(manifest: Mapping[str, Any]) -> str:
+def build_page(manifest: Manifest) -> str:
     """Return the page of a run as HTML: the same manifest gives the same bytes.
 
     Args:
@@ -112,7 +112,7 @@ def build_page(manifest: Mapping[str, Any]) -> str:
     """
     facts = manifest["facts"]
     segments = _segments(manifest)
-    charts = draw_charts(facts, {row["code"]: row["title"] for row in segments}, drift=manifest.get("drift"))
+    charts = draw_charts(facts, {row["code"]: row["title"] for row in segments}, drift=manifest["drift"])
     return _template().render(
         manifest=manifest,
         facts=facts,
@@ -124,7 +124,7 @@ def build_page(manifest: Mapping[str, Any]) -> str:
         model=_model(manifest),
         worth=_worth(manifest),
         drivers=_drivers(facts),
-        drift=describe_drift(manifest.get("drift")),
+        drift=describe_drift(manifest["drift"]),
         quality=_quality(manifest),
         card=_card(facts),
         correlations=_strongest(facts["correlations"]),
@@ -166,20 +166,20 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html")
 
 
-def _segments(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _segments(manifest: Manifest) -> list[dict[str, Any]]:
     """Return the segments' rows as facts count them, with the titles and offers that the manifest tells of them."""
     told = {row["segment"]: row for row in manifest["segments"]}
     rows = []
     for place, row in enumerate(manifest["facts"]["segments"], start=1):
-        own = told.get(row["segment"], {})
+        segment = told[row["segment"]]
         contacted, control, left_out, silent = contact_parts(row)
         rows.append(
             {
                 **row,
                 "place": place,
                 "code": row["segment"],
-                "title": own.get("title", row["segment"]),
-                "offer_text": own.get("offer_text", row["offer"]),
+                "title": segment["title"],
+                "offer_text": segment["offer_text"],
                 "is_high": row["mean_risk"] >= manifest["facts"]["thresholds"]["risk"],
                 "contacted": contacted,
                 "control": control,
@@ -190,30 +190,30 @@ def _segments(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _model(manifest: Mapping[str, Any]) -> dict[str, str]:
+def _model(manifest: Manifest) -> dict[str, str]:
     model = manifest["model"]
     auc = model.get("roc_auc")
     return {
-        "title": MODELS.get(model.get("kind", ""), model.get("title", "")),
+        "title": MODELS.get(model["kind"], model["title"]),
         "digest": model["digest"][:12],
         "auc": fixed(auc["mean"], 3) if auc else "",
         "interval": f"{fixed(auc['low'], 3)}–{fixed(auc['high'], 3)}" if auc else "",
     }
 
 
-def _worth(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _worth(manifest: Manifest) -> dict[str, Any]:
     """Return what the contacts may be worth: profit kept and net result if a share of the leaving is kept."""
     contacts = manifest["facts"]["contacts"]
     at_stake = contacts["treatment_profit_at_risk"]
-    campaign = manifest.get("campaign") or {}
-    spent = campaign.get("spent")
+    campaign = manifest["campaign"]
+    spent, budget = campaign["spent"], campaign["budget"]
     return {
         "contacts": contacts["treatment"],
         "control": contacts["control"],
         "allowed": contacts["allowed"],
         "at_stake": compact(at_stake),
         "declines": round(contacts["treatment_declines"]),
-        "spent": None if spent is None else compact(spent),
+        "spent": compact(spent),
         "break_even": percent(spent / at_stake, decimals=1) if spent and at_stake > 0 else None,
         "is_hopeless": bool(spent) and at_stake > 0 and spent > at_stake,
         "rows": [
@@ -221,13 +221,13 @@ def _worth(manifest: Mapping[str, Any]) -> dict[str, Any]:
                 percent(share),
                 number(contacts["treatment_declines"] * share),
                 compact(at_stake * share),
-                None if spent is None else compact(at_stake * share - spent),
+                compact(at_stake * share - spent),
             )
             for share in KEPT_SHARES
         ],
         "has_groups": contacts["has_groups"],
-        "budget": None if campaign.get("budget") is None else compact(campaign["budget"]),
-        "name": campaign.get("name"),
+        "budget": None if budget is None else compact(budget),
+        "name": campaign["name"],
     }
 
 
@@ -244,7 +244,7 @@ def _drivers(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"first": first, "words": words}
 
 
-def _quality(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _quality(manifest: Manifest) -> dict[str, Any]:
     """Return what became of the drop's rows."""
     return {
         "rows": [

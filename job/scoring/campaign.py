@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 if TYPE_CHECKING:
     from job.scoring.cutoffs import Place
     from job.scoring.segments import Segmentation
+    from schemas.manifest import CampaignOutcome
 
 
 def control_draw(ids: pl.Series, name: str) -> pl.Series:
@@ -103,7 +104,7 @@ def _with_offers(customers: pl.DataFrame, segmentation: Segmentation, campaign: 
     )
 
 
-def describe_campaign(counts: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> dict[str, Any]:
+def describe_campaign(counts: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> CampaignOutcome:
     """Return what a run says of its campaign: name, control share, budget, and what it came to.
 
     Args:

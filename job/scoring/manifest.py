@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -14,7 +13,8 @@ from job.scoring.publish import LATEST, MANIFEST
 from job.scoring.segments import COST_PARTS
 from job.spill import compacted
 from schemas.columns import TABLES
-from schemas.scored import CAMPAIGN_GROUPS, TREATMENT
+from schemas.manifest import Customers, ModelUsed, RowFates, SegmentRow, parse_manifest
+from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,13 +27,23 @@ if TYPE_CHECKING:
 STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its standard errors is no chance
 
 
-def describe_model(artifact: Artifact) -> dict[str, Any]:
+def describe_model(artifact: Artifact) -> ModelUsed:
     """Return what a run says of the model that it used."""
-    told = ("kind", "title", "roc_auc", "trained_on", "thresholds")
-    return {"digest": artifact.digest, **{key: artifact.manifest[key] for key in told if key in artifact.manifest}}
+    facts = artifact.manifest
+    used: ModelUsed = {
+        "digest": artifact.digest,
+        "kind": facts["kind"],
+        "title": facts["title"],
+        "thresholds": facts["thresholds"],
+    }
+    if "roc_auc" in facts:
+        used["roc_auc"] = facts["roc_auc"]
+    if "trained_on" in facts:
+        used["trained_on"] = facts["trained_on"]
+    return used
 
 
-def count_customers(intake: Intake, *, scored: int, excluded: Mapping[str, int]) -> dict[str, Any]:
+def count_customers(intake: Intake, *, scored: int, excluded: Mapping[str, int]) -> Customers:
     """Return the customers by fate. Raises AssertionError if they do not add up: a defect of the job.
 
     Args:
@@ -41,18 +51,19 @@ def count_customers(intake: Intake, *, scored: int, excluded: Mapping[str, int])
         scored: the customers that were.
         excluded: reason -> customers that were not.
     """
-    counts = {
+    counts: Customers = {
         "in": intake.customers_in,
         "scored": scored,
         "excluded": sum(excluded.values()),
         "rejected": intake.customers_rejected,
+        "excluded_by_reason": order_reasons(excluded),
     }
     if counts["in"] != counts["scored"] + counts["excluded"] + counts["rejected"]:
         raise AssertionError(f"customers do not add up: {counts}")
-    return {**counts, "excluded_by_reason": order_reasons(excluded)}
+    return counts
 
 
-def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
+def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str, RowFates]:
     """Return each file's rows by fate.
 
     In = as_delivered + repaired + rejected + dropped, and as_delivered + repaired = scored + excluded.
@@ -64,12 +75,20 @@ def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str
     Raises:
         AssertionError: they do not add up: a defect of the job.
     """
-    rows: dict[str, dict[str, int]] = {}
+    rows: dict[str, RowFates] = {}
     for (file, account), table in zip(intake.accounts.items(), TABLES, strict=True):
         of_scored, of_excluded = fates[table]
         if of_scored + of_excluded != account.as_delivered + account.repaired:
             raise AssertionError(f"{file}: {of_scored} + {of_excluded} rows of scored and excluded, not {account}")
-        rows[file] = {**account._asdict(), "scored": of_scored, "excluded": of_excluded}
+        rows[file] = {
+            "rows_in": account.rows_in,
+            "as_delivered": account.as_delivered,
+            "repaired": account.repaired,
+            "rejected": account.rejected,
+            "dropped": account.dropped,
+            "scored": of_scored,
+            "excluded": of_excluded,
+        }
     return rows
 
 
@@ -99,7 +118,7 @@ def add_segments(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 def describe_segments(
     counts: pl.DataFrame, segmentation: Segmentation, *, previous: Mapping[str, float] | None = None
-) -> list[dict[str, Any]]:
+) -> list[SegmentRow]:
     """Return one row per segment, the empty ones too, the largest profit at risk first.
 
     A row has the segment's code, title, condition and offer, its customers, their share of the run and of the previous
@@ -110,13 +129,12 @@ def describe_segments(
         segmentation: the segments.
         previous: segment -> share of the previous run's customers.
     """
-    rows = []
+    rows: list[SegmentRow] = []
     told = {row["segment"]: row for row in counts.iter_rows(named=True)}
     nobody = dict.fromkeys(counts.columns, 0)
     total = max(int(counts["customers"].sum()), 1)
     for segment in segmentation.segments:
         own = told.get(segment.code, nobody)
-        groups = {group: own[group] for group in CAMPAIGN_GROUPS}
         rows.append(
             {
                 "segment": segment.code,
@@ -134,15 +152,17 @@ def describe_segments(
                 "mean_risk": rounded(own["risk"] / own["customers"]) if own["customers"] else None,
                 "profit_at_risk": rounded(float(own["profit_at_risk"])),
                 "contact_allowed": own["contact_allowed"],
-                **groups,
-                "cost": groups[TREATMENT] * round(segment.offer.cost * COST_PARTS) / COST_PARTS,
+                "treatment": own[TREATMENT],
+                "control": own[CONTROL],
+                "none": own[NOT_IN_CAMPAIGN],
+                "cost": own[TREATMENT] * round(segment.offer.cost * COST_PARTS) / COST_PARTS,
             }
         )
     return sorted(rows, key=lambda row: (-row["profit_at_risk"], row["segment"]))
 
 
 def segment_warnings(
-    segments: Sequence[Mapping[str, Any]], *, customers: int, previous_customers: int, limit: float
+    segments: Sequence[SegmentRow], *, customers: int, previous_customers: int, limit: float
 ) -> list[str]:
     """Return a line for each segment that is empty, or whose share changed by more than the limit and than chance.
 
@@ -173,12 +193,11 @@ def read_previous(output: Path, segments_digest: str) -> tuple[dict[str, float],
         segments_digest: SHA-256 of this run's segments file.
     """
     try:
-        manifest = json.loads((output / LATEST / MANIFEST).read_bytes())
+        manifest = parse_manifest((output / LATEST / MANIFEST).read_bytes())
         if manifest["settings"]["segments"] != segments_digest:
             return {}, 0
-        shares = {str(row["segment"]): float(row["share"]) for row in manifest["segments"]}
-        return shares, int(manifest["customers"]["scored"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return {row["segment"]: row["share"] for row in manifest["segments"]}, manifest["customers"]["scored"]
+    except (OSError, ValueError):
         return {}, 0
 
 

@@ -6,9 +6,9 @@ import hashlib
 import json
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from job import __version__
 from job.executor import LocalExecutor
@@ -43,6 +43,7 @@ from job.scoring.ranges import load_setup
 from job.scoring.run import cut_ranks, finish_ranges, score_drop
 from job.scoring.workbook import list_contacts, write_workbook
 from job.spill import SpillSpace
+from schemas.manifest import FORMAT, Manifest, Repair, Settings, manifest_text, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,7 +68,7 @@ class Outcome(NamedTuple):
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     is_new: bool
 
 
@@ -134,7 +135,7 @@ def run_scoring(
         if is_published(output, run_id):
             heal_latest(output, run_id)
             keep_newest(output, settings.keep_runs, run_id=run_id)
-            return Outcome(folder, json.loads((folder / MANIFEST).read_text(encoding="utf-8")), is_new=False)
+            return Outcome(folder, parse_manifest((folder / MANIFEST).read_bytes()), is_new=False)
         with watch.stage("score"):
             scored = score_drop(drop_read, artifact, settings.limits, executor=executor, space=space, memory=memory)
         intake, customers = scored.intake, scored.counts.scored
@@ -157,7 +158,8 @@ def run_scoring(
             with watch.stage("facts"):
                 facts = describe_facts(counts.facts, artifact)
                 drift = _judge_drift(counts, setup, intake.customers_in, settings.drift)
-            manifest: dict[str, Any] = {
+            manifest: Manifest = {
+                "format": FORMAT,
                 "run_id": run_id,
                 "product": {"name": "oneclick-retention", "version": __version__},
                 "started": started.isoformat(timespec="seconds"),
@@ -168,7 +170,7 @@ def run_scoring(
                 "settings": shown,
                 "customers": count_customers(intake, scored=customers, excluded=scored.counts.excluded),
                 "rows": count_rows(intake, scored.counts.fates),
-                "repairs": intake.repairs.to_dicts(),
+                "repairs": cast("list[Repair]", intake.repairs.to_dicts()),
                 "warnings": [*intake.warnings, *changes, *(tell_findings(drift) if drift else ())],
                 "segments_file": segmentation.file,
                 "segments": segments,
@@ -176,24 +178,30 @@ def run_scoring(
                 "reasons": {"explained": setup.explainer.count(int(scored.counts.by_priority["rows"].sum()))},
                 "facts": facts,
                 "drift": drift,
+                "seconds": {},
+                "outputs": {},
             }
             if not settings.no_report:
                 with watch.stage("report"):
                     write_page(staged, manifest)
-            outputs = describe_files(staged, known=written.hashes)
-            write_manifest(staged, manifest := {**manifest, "seconds": watch.seconds, "outputs": outputs})
+            manifest["seconds"], manifest["outputs"] = watch.seconds, describe_files(staged, known=written.hashes)
+            (staged / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
         keep_newest(output, settings.keep_runs, run_id=run_id)
     return Outcome(folder, manifest, is_new=True)
 
 
-def describe_settings(settings: ScoreSettings, segmentation: Segmentation) -> dict[str, Any]:
+def describe_settings(settings: ScoreSettings, segmentation: Segmentation) -> Settings:
     """Return the settings that change what comes out, as the manifest shows them and as they name the run."""
     return {
         "max_rejected": settings.limits.rejected,
         "max_unknown": settings.limits.unknown,
         "segments": segmentation.digest,
         "segment_change": settings.segment_change,
-        "campaign": asdict(settings.campaign),
+        "campaign": {
+            "name": settings.campaign.name,
+            "control_share": settings.campaign.control_share,
+            "budget": settings.campaign.budget,
+        },
         "format": settings.campaign_format,
         "drift": list(settings.drift),
     }
@@ -209,17 +217,11 @@ def _judge_drift(
     return judge_drift(counts.drift, setup.reference, delivered=delivered, warn=warn, stop=stop, measured=measured)
 
 
-def write_page(folder: Path, manifest: Mapping[str, Any]) -> None:
+def write_page(folder: Path, manifest: Manifest) -> None:
     """Draw `report.html` of a run."""
     from job.report.page import REPORT, build_page  # noqa: PLC0415 - the libraries are heavy, and an extra
 
     (folder / REPORT).write_text(build_page(manifest), encoding="utf-8")
-
-
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write `manifest.json`."""
-    text = json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def name_run(files: Sequence[Mapping[str, object]], artifact: Artifact, settings: Mapping[str, Any]) -> str:

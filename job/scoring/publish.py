@@ -27,6 +27,8 @@ from job.process.supervisor import removed_if_killed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from schemas.manifest import Output
+
 RUNS: Final = "runs"
 LATEST: Final = "latest"
 SUCCESS: Final = "_SUCCESS"
@@ -218,14 +220,14 @@ def heal_latest(output: Path, run_id: str) -> None:
             point_latest(output, run_id)
 
 
-def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> dict[str, dict[str, object]]:
+def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> dict[str, Output]:
     """Return name -> size in bytes and SHA-256 of every file in a folder; of one in a folder of it, `folder/name`.
 
     Args:
         folder: of the files.
         known: name -> SHA-256 of the files that were hashed as they were written.
     """
-    described: dict[str, dict[str, object]] = {}
+    described: dict[str, Output] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         digest = (known or {}).get(name)

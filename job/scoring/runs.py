@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from job.errors import Problem, SettingsError
 from job.scoring.publish import LATEST, MANIFEST, published_runs
 from job.text_table import align
+from schemas.manifest import parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,8 +58,8 @@ def summarise_runs(runs: Sequence[dict[str, Any]]) -> str:
 
 def _describe(run: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((run / MANIFEST).read_bytes())
-        drift = manifest.get("drift") or {}
+        manifest = parse_manifest((run / MANIFEST).read_bytes())
+        drift = manifest["drift"] or {}
         return {
             "finished": manifest["finished"],
             "customers": manifest["customers"]["in"],
@@ -69,6 +69,6 @@ def _describe(run: Path) -> dict[str, Any]:
             "drift": drift.get("severity"),
             "estimated_roc_auc": (drift.get("roc_auc") or {}).get("estimate"),
         }
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError):
         told = ("finished", "customers", "scored", "contacts", "model", "drift", "estimated_roc_auc")
         return dict.fromkeys(told)

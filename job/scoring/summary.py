@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from job.scoring.drift import summarise_drift
 from job.text_table import align
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from schemas.manifest import CampaignOutcome, Manifest, ModelUsed
 
 
-def summarise_run(manifest: Mapping[str, Any], *, latest: str) -> str:
+def summarise_run(manifest: Manifest, *, latest: str) -> str:
     """Return the summary of a run.
 
     Args:
@@ -65,7 +65,7 @@ def summarise_run(manifest: Mapping[str, Any], *, latest: str) -> str:
     return "\n".join(lines)
 
 
-def describe_campaign(campaign: Mapping[str, Any]) -> str:
+def describe_campaign(campaign: CampaignOutcome) -> str:
     """Return one line: whom the campaign contacts, holds back, and what it costs."""
     budget = campaign["budget"]
     cost = f"{campaign['spent']:,.2f}" + (" with no budget set" if budget is None else f" of a budget of {budget:,.2f}")
@@ -75,7 +75,7 @@ def describe_campaign(campaign: Mapping[str, Any]) -> str:
     )
 
 
-def describe_quality(model: Mapping[str, Any]) -> str:
+def describe_quality(model: ModelUsed) -> str:
     """Return one line: the model and its measured ROC-AUC with the interval and how it was measured."""
     auc = model["roc_auc"]
     return f"{model['title']}; ROC-AUC {auc['mean']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}; {auc['how']})"

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from job.errors import OutputError
 from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS
 from job.storage.bucket import ChangedObjectError, StorageError
+from schemas.manifest import parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from job.storage.bucket import Bucket
     from job.storage.lease import Lease
@@ -105,7 +105,8 @@ def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None
 
 def send_run(bucket: Bucket, run: Path, lease: Lease) -> None:
     """Send the files of a run, `manifest.json` and `_SUCCESS` last. Raises as `send_changes`."""
-    manifest: Mapping[str, Any] = json.loads((run / MANIFEST).read_bytes())
+    outputs = parse_manifest((run / MANIFEST).read_bytes())["outputs"]
+    known = {file: described["sha256"] for file, described in outputs.items()}
     names: list[str] = []
     with _removed_unless_whole(bucket, names, lease):
         files = {path.relative_to(run).as_posix(): path for path in run.rglob("*") if path.is_file()}
@@ -114,7 +115,7 @@ def send_run(bucket: Bucket, run: Path, lease: Lease) -> None:
             name, path = f"{RUNS}/{run.name}/{file}", files[file]
             names.append(name)
             bucket.send(path, name)
-            _verify(bucket, name, path, manifest["outputs"].get(file, {}).get("sha256"))
+            _verify(bucket, name, path, known.get(file))
 
 
 def _verify(bucket: Bucket, name: str, path: Path, digest: str | None) -> None:

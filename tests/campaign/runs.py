@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from job.campaign.lift import FOUND, VANISHED
+from tests.manifests import make_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,13 +48,8 @@ def publish(folder: Path, scored: pl.DataFrame, **manifest: Any) -> Path:
     folder.mkdir(parents=True)
     scored.write_parquet(folder / "scored.parquet")
     digest = hashlib.sha256((folder / "scored.parquet").read_bytes()).hexdigest()
-    described = {
-        "run_id": folder.name,
-        "inputs": [],
-        "segments": SEGMENTS,
-        "outputs": {"scored.parquet": {"bytes": 1, "sha256": digest}},
-        **manifest,
-    }
+    outputs = {"scored.parquet": {"bytes": 1, "sha256": digest}}
+    described = make_manifest(**{"run_id": folder.name, "segments": SEGMENTS, "outputs": outputs, **manifest})
     (folder / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
     (folder / "_SUCCESS").touch()
     return folder

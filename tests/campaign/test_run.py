@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from job.campaign.run import load_run, offer_costs, segment_titles
 from job.errors import ArtifactError, JobError, SettingsError
 from tests.campaign.runs import SEGMENTS, make_scored, publish
+from tests.manifests import make_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,12 +59,13 @@ def test_altered_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
+        ("nonsense", "found Expecting value: line 1 column 1 (char 0), expected the manifest of a run of this version"),
+        ("[]", "found a JSON list, not an object, expected the manifest of a run of this version"),
         (
-            "nonsense",
-            "manifest.json: found Expecting value: line 1 column 1 (char 0), expected JSON, as published",
+            '{"format": 0}',
+            "found format 0, not 1, the one of this version, expected the manifest of a run of this version",
         ),
-        ("[]", "manifest.json: found list, expected a JSON object, as published"),
-        ("{}", "manifest.json: found none, expected the SHA-256 of scored.parquet under outputs"),
+        (json.dumps(make_manifest()), "found none, expected the SHA-256 of scored.parquet under outputs"),
     ],
 )
 def test_damaged_manifest(tmp_path: Path, text: str, line: str) -> None:
@@ -71,7 +73,7 @@ def test_damaged_manifest(tmp_path: Path, text: str, line: str) -> None:
     (folder / "manifest.json").write_text(text)
     with pytest.raises(ArtifactError) as error:
         load_run(folder)
-    assert problem(error) == line
+    assert problem(error) == f"manifest.json: {line}"
 
 
 def test_missing_table(tmp_path: Path) -> None:
@@ -114,10 +116,6 @@ def test_unknown_group(tmp_path: Path) -> None:
 
 
 def test_costs_and_titles_as_the_manifest_tells_them() -> None:
-    assert offer_costs({"segments": SEGMENTS}) == {"discount": 0.5, "news": 0.05}
-    assert offer_costs({"offers": {"news": {"cost": 2}}}) == {"news": 2.0}
-    assert offer_costs({"offers": [{"code": "news", "cost": 2}, {"code": "free"}, "odd"]}) == {"news": 2.0}
-    assert offer_costs({"segments": [{"segment": "a", "offer": {"code": "b", "cost": 1}}]}) == {}
-    assert offer_costs({}) == {}
-    assert segment_titles({"segments": SEGMENTS}) == {"at_risk": "Могут уйти", "loyal": "Верные <и> прибыльные"}
-    assert segment_titles({"segments": json.loads("{}")}) == {}
+    manifest = make_manifest(segments=SEGMENTS)
+    assert offer_costs(manifest) == {"discount": 0.5, "news": 0.05}
+    assert segment_titles(manifest) == {"at_risk": "Могут уйти", "loyal": "Верные <и> прибыльные"}

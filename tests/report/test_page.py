@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from job.cli import main
 from job.report.page import build_page, write_report
+from tests.manifests import make_manifest
 
 CHARTS = 14  # and one of drift, if the run tells it
 
@@ -158,9 +159,20 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("{", "JSONDecodeError, expected a manifest that can be read"),
-        ("{}", "no facts, expected facts of format 1; score the drop again with this version"),
-        ('{"facts": {"format": 0}}', "format 0, expected facts of format 1; score the drop again with this version"),
+        (
+            "{",
+            "Expecting property name enclosed in double quotes: line 1 column 2 (char 1), "
+            "expected a run of this version; score the drop again",
+        ),
+        ("{}", "format None, not 1, the one of this version, expected a run of this version; score the drop again"),
+        (
+            json.dumps(make_manifest()),
+            "no facts, expected facts of format 1; score the drop again with this version",
+        ),
+        (
+            json.dumps(make_manifest(facts={"format": 0})),
+            "format 0, expected facts of format 1; score the drop again with this version",
+        ),
     ],
 )
 def test_a_manifest_that_does_not_hold_facts(own_run: Path, text: str, found: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from job.scoring.manifest import count_segments, describe_segments, read_previous, segment_warnings
 from job.scoring.segments import load_segmentation
+from tests.manifests import make_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,9 +86,11 @@ def test_warnings(rows: dict[str, Any], customers: int, lines: list[str]) -> Non
 
 
 def test_previous_run(tmp_path: Path) -> None:
+    plain = make_manifest()
     manifest = {
-        "settings": {"segments": "abc"},
-        "customers": {"scored": 4},
+        **plain,
+        "settings": {**plain["settings"], "segments": "abc"},
+        "customers": {**plain["customers"], "scored": 4},
         "segments": [{"segment": "top_risk", "share": 0.75}],
     }
     assert read_previous(tmp_path, "abc") == ({}, 0)
@@ -96,5 +99,5 @@ def test_previous_run(tmp_path: Path) -> None:
     path.write_text(json.dumps(manifest), encoding="utf-8")
     assert read_previous(tmp_path, "abc") == ({"top_risk": 0.75}, 4)
     assert read_previous(tmp_path, "other segments") == ({}, 0)
-    path.write_text("{}", encoding="utf-8")
+    path.write_text(json.dumps({**manifest, "format": 0}), encoding="utf-8")
     assert read_previous(tmp_path, "abc") == ({}, 0)

@@ -9,16 +9,17 @@ import pytest
 from job.errors import SettingsError
 from job.scoring.publish import locked_output, staged_run
 from job.scoring.runs import list_runs, summarise_runs
+from tests.manifests import make_manifest
 
 
 def publish(output: Path, run_id: str, **more: Any) -> None:
-    manifest = {
-        "finished": "2026-07-01T04:00:00+00:00",
-        "customers": {"in": 1300, "scored": 1297},
-        "campaign": {"contacts": 600},
-        "model": {"title": "logistic regression"},
+    manifest = make_manifest(
+        finished="2026-07-01T04:00:00+00:00",
+        customers={"in": 1300, "scored": 1297},
+        campaign={"contacts": 600},
+        model={"title": "logistic regression"},
         **more,
-    }
+    )
     with locked_output(output), staged_run(output, run_id) as staged:
         (staged / "manifest.json").write_text(json.dumps(manifest))
 

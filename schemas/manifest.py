@@ -1,0 +1,186 @@
+"""What `manifest.json` of a run says, typed: the writer builds it, and every reader reads it, by these records.
+
+A new entry is one line here, and one where it is written. `FORMAT` is raised by one when a reader of the old format
+would misread the new one, and when an entry that readers need is added.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, TypedDict, cast
+
+FORMAT: Final = 1
+
+
+class Product(TypedDict):
+    """Who made the run."""
+
+    name: str
+    version: str
+
+
+class Measured(TypedDict):
+    """A measured share with its interval, and how it was measured."""
+
+    mean: float
+    low: float
+    high: float
+    how: str
+
+
+class Thresholds(TypedDict):
+    """What counts as high, learned in training."""
+
+    risk: float
+    profit: float
+    promo_share: float
+
+
+class _ModelFacts(TypedDict, total=False):
+    roc_auc: Measured
+    trained_on: dict[str, Any]
+
+
+class ModelUsed(_ModelFacts):
+    """The model that scored; of a model that training did not make, some facts are not known."""
+
+    digest: str
+    kind: str
+    title: str
+    thresholds: Thresholds
+
+
+class CampaignSettings(TypedDict):
+    """How a campaign is drawn."""
+
+    name: str
+    control_share: float
+    budget: float | None
+
+
+class Settings(TypedDict):
+    """All that changes what comes out, beside the drop and the model. `segments` is the SHA-256 of the file."""
+
+    max_rejected: float
+    max_unknown: float
+    segments: str
+    segment_change: float
+    campaign: CampaignSettings
+    format: str
+    drift: list[float]
+
+
+Customers = TypedDict(
+    "Customers",
+    {"in": int, "scored": int, "excluded": int, "rejected": int, "excluded_by_reason": dict[str, int]},
+)
+"""Customers by fate: in = scored + excluded + rejected."""
+
+
+class RowFates(TypedDict):
+    """Rows of a table by fate: rows_in = as_delivered + repaired + rejected + dropped."""
+
+    rows_in: int
+    as_delivered: int
+    repaired: int
+    rejected: int
+    dropped: int
+    scored: int
+    excluded: int
+
+
+Repair = TypedDict("Repair", {"file": str, "column": str, "from": str, "to": str, "rows": int})
+"""A spelling that was repaired, and in how many rows."""
+
+
+class SegmentRow(TypedDict):
+    """A segment: its rule and offer, and what became of it in the run."""
+
+    segment: str
+    title: str
+    condition: str
+    priority: int
+    offer: str
+    offer_text: str
+    channel: str
+    cost_per_contact: float
+    onsite_offer: str
+    customers: int
+    share: float
+    previous_share: float | None
+    mean_risk: float | None
+    profit_at_risk: float
+    contact_allowed: int
+    treatment: int
+    control: int
+    none: int
+    cost: float
+
+
+class CampaignOutcome(CampaignSettings):
+    """What the run's campaign came to."""
+
+    spent: float
+    contacts: int
+    control: int
+
+
+class Explained(TypedDict):
+    """Customers who have reasons, or could have them."""
+
+    explained: int
+
+
+class Output(TypedDict):
+    """A file of the run."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """A run. `inputs` says of each file how it is written; `facts` is what the page draws; `drift` may be unknown."""
+
+    format: int
+    run_id: str
+    product: Product
+    started: str
+    finished: str
+    drop: str
+    inputs: list[dict[str, Any]]
+    model: ModelUsed
+    settings: Settings
+    customers: Customers
+    rows: dict[str, RowFates]
+    repairs: list[Repair]
+    warnings: list[str]
+    segments_file: str
+    segments: list[SegmentRow]
+    campaign: CampaignOutcome
+    reasons: Explained
+    facts: dict[str, Any]
+    drift: dict[str, Any] | None
+    seconds: dict[str, float]
+    outputs: dict[str, Output]
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Return the manifest that `manifest_text` wrote.
+
+    Raises:
+        ValueError: it is another format, or was altered; the message says what was found.
+    """
+    plain = json.loads(text)
+    if not isinstance(plain, dict):
+        raise ValueError(f"a JSON {type(plain).__name__}, not an object")  # noqa: TRY004 - as all that is wrong in it
+    if plain.get("format") != FORMAT:
+        raise ValueError(f"format {plain.get('format')}, not {FORMAT}, the one of this version")
+    missing = [key for key in Manifest.__annotations__ if key not in plain]
+    if missing:
+        raise ValueError(f"no {', '.join(missing)}")
+    return cast("Manifest", plain)
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Return the manifest as it stands in `manifest.json`."""
+    return json.dumps(manifest, ensure_ascii=False, indent=1, allow_nan=False) + "\n"

@@ -1,0 +1,87 @@
+"""Manifests of runs made by hand: whole, with what a test wants to be otherwise; and the JSON Schema of all of them."""
+
+from __future__ import annotations
+
+import types
+from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
+
+from schemas.manifest import FORMAT, Manifest
+
+
+def make_manifest(**changes: Any) -> Manifest:
+    """Return the manifest of a run of nobody; `changes` replace its entries."""
+    manifest: Manifest = {
+        "format": FORMAT,
+        "run_id": "abc",
+        "product": {"name": "oneclick-retention", "version": "0.1.0"},
+        "started": "2026-07-01T05:00:00+00:00",
+        "finished": "2026-07-01T05:01:00+00:00",
+        "drop": "drop",
+        "inputs": [],
+        "model": {
+            "digest": "0" * 64,
+            "kind": "linear",
+            "title": "linear",
+            "thresholds": {"risk": 0.5, "profit": 4.0, "promo_share": 0.5},
+        },
+        "settings": {
+            "max_rejected": 0.05,
+            "max_unknown": 0.05,
+            "segments": "0" * 64,
+            "segment_change": 1.5,
+            "campaign": {"name": "default", "control_share": 0.1, "budget": None},
+            "format": "csv",
+            "drift": [0.1, 0.25],
+        },
+        "customers": {"in": 0, "scored": 0, "excluded": 0, "rejected": 0, "excluded_by_reason": {}},
+        "rows": {},
+        "repairs": [],
+        "warnings": [],
+        "segments_file": "segments.toml",
+        "segments": [],
+        "campaign": {
+            "name": "default",
+            "control_share": 0.1,
+            "budget": None,
+            "spent": 0.0,
+            "contacts": 0,
+            "control": 0,
+        },
+        "reasons": {"explained": 0},
+        "facts": {},
+        "drift": None,
+        "seconds": {},
+        "outputs": {},
+    }
+    return {**manifest, **changes}  # type: ignore[typeddict-item] # a test may want any entry to be wrong
+
+
+_PLAIN = {
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: {"type": "string"},
+    bool: {"type": "boolean"},
+    type(None): {"type": "null"},
+    Any: {},
+}
+
+
+def json_schema(hint: Any = Manifest) -> dict[str, Any]:
+    """Return the JSON Schema of a type of `schemas.manifest`: its entries, those that must be there, and no others."""
+    if hint in _PLAIN:
+        return dict(_PLAIN[hint])
+    if is_typeddict(hint):
+        return {
+            "type": "object",
+            "properties": {name: json_schema(own) for name, own in get_type_hints(hint).items()},
+            "required": sorted(hint.__required_keys__),
+            "additionalProperties": False,
+        }
+    arguments = get_args(hint)
+    if get_origin(hint) is list:
+        return {"type": "array", "items": json_schema(arguments[0])}
+    if get_origin(hint) is dict:
+        return {"type": "object", "additionalProperties": json_schema(arguments[1])}
+    if get_origin(hint) is types.UnionType:
+        return {"anyOf": [json_schema(argument) for argument in arguments]}
+    raise TypeError(f"{hint} has no JSON Schema here")
