@@ -28,6 +28,7 @@ from job.campaign.statistics import (
     wilson_interval,
 )
 from job.features import join_tables
+from job.models.linear import add_up
 from schemas.columns import MARKET_FILE
 from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 from schemas.vocabulary import DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
@@ -256,7 +257,7 @@ def match_outcome(scored: pl.DataFrame, intake: Intake) -> pl.DataFrame:
     joined = join_tables(intake.tables).select(
         "id",
         (pl.col("activity") == DECLINED).alias("declined"),
-        pl.sum_horizontal((f"revenue_{month}" for month in PERIODS_OF_REVENUE), ignore_nulls=False).alias(REVENUE),
+        add_up([pl.col(f"revenue_{month}") for month in PERIODS_OF_REVENUE]).alias(REVENUE),
         pl.mean_horizontal(
             (pl.col(f"minutes_{month}").cast(pl.Float64) for month in PERIODS_OF_MINUTES), ignore_nulls=False
         ).alias(MINUTES),

@@ -11,7 +11,7 @@ import polars as pl
 
 from job.errors import ArtifactError
 from job.models.forest import Forest
-from job.models.linear import Calibration, capped
+from job.models.linear import Calibration, add_up, capped
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class BoostedModel:
             values = np.asarray(self.booster.predict(rows, pred_contrib=True))[:, :-1]
         columns = pl.DataFrame(values * self.calibration.slope, schema=names)
         words = [
-            pl.sum_horizontal(f"{feature.name}_{word}" for word in feature.values).alias(feature.name)
+            add_up([pl.col(f"{feature.name}_{word}") for word in feature.values]).alias(feature.name)
             for feature in CATEGORICAL_FEATURES
         ]
         return columns.select(*(feature.name for feature in NUMERIC_FEATURES), *words)

@@ -52,6 +52,23 @@ def test_predictions_equal_lightgbm_s_own(labelled: Labelled, model: BoostedMode
     assert again.probabilities(labelled.features).to_numpy() == pytest.approx(expected, abs=1e-9)
 
 
+def test_words_are_added_up_in_one_order(
+    labelled: Labelled, model: BoostedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in one that depends on threads: 0.1 + 0.2 and 0.3 + 0.1 are pairs, whose sums are then added."""
+    names = [expression.meta.output_name() for expression in matrix_columns()]
+    parts = dict(zip(names, [0.1, 0.2, 0.3, 0.1, 0.7, 1e-17, 0.3] * len(names), strict=False))
+    rows = np.tile([parts[name] for name in names], (labelled.features.height, 1))
+    monkeypatch.setattr(Forest, "contributions", lambda *_: rows)
+    found = model.calibrated(Calibration()).contributions(labelled.features)
+    for feature in CATEGORICAL_FEATURES:
+        values = [parts[f"{feature.name}_{word}"] for word in feature.values]
+        while len(values) > 1:
+            pairs = [left + right for left, right in zip(values[::2], values[1::2], strict=False)]
+            values = pairs + values[len(pairs) * 2 :]
+        assert set(found[feature.name]) == {values[0]}
+
+
 def test_contributions_add_up_with_the_mean_margin(labelled: Labelled, model: BoostedModel) -> None:
     contributions = model.contributions(labelled.features)
     assert set(contributions.columns) == set(FEATURE_NAMES)

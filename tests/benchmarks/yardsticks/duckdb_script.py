@@ -104,8 +104,8 @@ def statement(drop: Path, model: dict[str, Any], out: Path) -> str:
 COPY (
     {customers},
     factors AS (SELECT id, monthly_profit, {factors} FROM customers),
-    scored AS (SELECT id, {probability} AS decline_probability, monthly_profit FROM factors)
-    SELECT *, decline_probability * monthly_profit * 3 AS profit_at_risk FROM scored ORDER BY id
+    scored AS (SELECT id, round({probability}, 6) AS decline_probability, monthly_profit FROM factors)
+    SELECT *, round(decline_probability * monthly_profit * 3, 4) AS profit_at_risk FROM scored ORDER BY id
 ) TO '{out / "scored.csv"}' (HEADER)"""  # noqa: S608 - our own paths and model
 
 
