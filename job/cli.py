@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import json
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,16 +20,33 @@ from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, JobError, Problem
 from job.process import logs
 from job.process.invocation import Invocation
 from job.settings import DropSettings, EngineName, LiftSettings, Option, ScoreSettings, TrainSettings
+from schemas.results import RESULT_FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from job.process.logs import Log
     from job.spark.executor import SparkExecutor
     from job.storage.run import Place
 
-SETTINGS: dict[str, Any] = {"max_content_width": 100}
-FOLDER = click.Path(path_type=Path)
+SETTINGS: dict[str, Any] = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
+PREFIX = "RETENTION_"
+
+
+class _Folder(click.Path):
+    """A path of this machine: an address in object storage is none."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - Click's signature
+        """Return a Path."""
+        if isinstance(value, str) and "://" in value:
+            self.fail(f"{value!r} is in object storage; a path of this machine is needed here.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = _Folder()
 
 
 class _Place(click.ParamType[Any]):
@@ -67,11 +86,14 @@ class _Group(click.Group):
         call = ctx.obj = ctx.obj or Invocation()
         exit_code = EXIT_DEFECT
         try:
+            _check_environment(self)
             result = super().invoke(ctx)
             exit_code = EXIT_PUBLISHED
         except JobError as error:
             for problem in error.problems:
                 click.echo(problem, err=True)
+            if call.as_json:
+                _print_json({"exit_code": error.exit_code, "problems": list(error.problems)})
             call.problems, exit_code = len(error.problems), error.exit_code
             ctx.exit(exit_code)
         except (click.exceptions.Exit, click.ClickException) as leaving:
@@ -107,6 +129,34 @@ def main() -> None:
       3  the drop is bad             8  published, but a person must look
       4  the model artifact is bad
     """  # noqa: D301 - Click reads the character
+
+
+def _check_environment(group: click.Group) -> None:
+    """Raise SettingsError for variables that look like options and are none: a typo would go unseen."""
+    known = {
+        str(option.envvar)
+        for command in group.commands.values()
+        for option in command.params
+        if isinstance(option, click.Option)
+    }
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(
+            Problem(name, "the variable of an option" + "".join(f", such as {near}" for near in _nearest(name, known)))
+            for name in unknown
+        )
+
+
+def _nearest(name: str, known: set[str]) -> list[str]:
+    return difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
+
+
+def _answer(call: Invocation, text: str, result: Mapping[str, Any]) -> None:
+    """Print what a command came to: for a person, or for a machine with --json; a person may ask for silence."""
+    if call.as_json:
+        _print_json(result)
+    elif not call.is_quiet:
+        click.echo(text)
 
 
 def _with_settings(record: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -236,7 +286,7 @@ def score(
     from job.scoring.summary import summarise_run  # noqa: PLC0415
     from job.storage.run import score_places  # noqa: PLC0415
 
-    call: Invocation = ctx.obj
+    call: Invocation = ctx.find_root().obj
     missing = [] if settings.no_report else missing_libraries()
     if missing:
         click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)
@@ -247,10 +297,13 @@ def score(
         published = score_places(drop, output, settings, executor=executor, progress=call.enter_stage)
     outcome = published.outcome
     call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
+    exit_code = EXIT_PUBLISHED
+    result = {"exit_code": exit_code, "problems": [], "run": published.place, "is_new": outcome.is_new}
     if not outcome.is_new:
-        click.echo(f"Nothing to do: the same drop was published before, as {published.place}")
+        text = f"Nothing to do: the same drop was published before, as {published.place}"
+        _answer(call, text, result)
         return
-    click.echo(summarise_run(outcome.manifest, latest=published.shown_at))
+    _answer(call, summarise_run(outcome.manifest, latest=published.shown_at), result)
     drift = outcome.manifest["drift"]
     if drift is not None and drift["severity"] == "stop":
         for line in tell_findings(drift):
@@ -278,15 +331,13 @@ def _spark_executor(remote: str | None) -> Iterator[SparkExecutor | None]:
 @_drop_option
 @_with_settings(DropSettings)
 @click.option("--labelled", is_flag=True, help="Check it for training: the label must be there.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
-@click.pass_context
+@click.pass_obj
 def validate(
-    ctx: click.Context,
+    call: Invocation,
     *,
     drop: Place,
     settings: DropSettings,
     labelled: bool,
-    as_json: bool,
 ) -> None:
     """Check a drop and print what was understood and every problem; write nothing.
 
@@ -306,16 +357,11 @@ def validate(
             files = wait_for_files(delivery.folder, delivery.arrival)
             intake, excluded = validate_drop(files, labelled=labelled, limits=settings.limits)
     except JobError as error:
-        if as_json:
-            _print_json({"exit_code": error.exit_code, "problems": list(error.problems)})
-        else:
+        if not call.as_json and not call.is_quiet:
             click.echo(f"The drop would be refused: {len(error.problems)} problem(s).")
         raise
-    if as_json:
-        _print_json({"exit_code": EXIT_PUBLISHED, "problems": [], **describe_intake(intake, excluded)})
-    else:
-        click.echo(summarise_intake(intake, excluded))
-    ctx.exit(EXIT_PUBLISHED)
+    result = {"exit_code": EXIT_PUBLISHED, "problems": [], **describe_intake(intake, excluded)}
+    _answer(call, summarise_intake(intake, excluded), result)
 
 
 @main.command(context_settings=SETTINGS)
@@ -493,8 +539,8 @@ def report(*, run: Place) -> None:
 
 @main.command(context_settings=SETTINGS)
 @click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine.")
-def runs(*, output: Place, as_json: bool) -> None:
+@click.pass_obj
+def runs(call: Invocation, *, output: Place) -> None:
     """List the published runs, the newest first.
 
     \b
@@ -505,19 +551,16 @@ def runs(*, output: Place, as_json: bool) -> None:
     from job.storage.run import listed_output  # noqa: PLC0415
 
     with listed_output(output) as folder:
-        found = list_runs(folder)
-    if as_json:
-        _print_json(found)
-    else:
-        click.echo(summarise_runs(found))
+        listed = list_runs(folder)
+    _answer(call, summarise_runs(listed), {"runs": listed})
 
 
 def _how_to_draw(missing: list[str]) -> str:
     return f"not installed: {', '.join(missing)}; pip install 'oneclick-retention[report]'"
 
 
-def _print_json(plain: object) -> None:
-    click.echo(json.dumps(plain, ensure_ascii=False, indent=1))
+def _print_json(plain: Mapping[str, Any]) -> None:
+    click.echo(json.dumps({"format": RESULT_FORMAT, **plain}, ensure_ascii=False, indent=1))
 
 
 def _show_step(line: str, log: Log) -> None:
@@ -526,8 +569,8 @@ def _show_step(line: str, log: Log) -> None:
         click.echo(f"\r\x1b[K{line}", nl=False, err=True)
 
 
-def _add_log_options() -> None:
-    """Give the commands that read a drop or a run the options of the log."""
+def _add_common_options() -> None:
+    """Give commands the options of what they print, and those that read a drop or a run the options of the log."""
 
     def set_format(ctx: click.Context, _: click.Parameter, value: logs.LogFormat) -> None:
         ctx.find_root().obj.set_log(command=ctx.command.name, form=value)
@@ -535,6 +578,24 @@ def _add_log_options() -> None:
     def set_level(ctx: click.Context, _: click.Parameter, value: logs.LogLevel) -> None:
         ctx.find_root().obj.set_log(command=ctx.command.name, level=value)
 
+    def set_answer(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - Click's signature
+        setattr(ctx.find_root().obj, str(param.name), value)
+
+    for command in main.commands.values():
+        command.params += [
+            click.Option(
+                names,
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=set_answer,
+                help=text,
+            )
+            for names, text in (
+                (["--json", "as_json"], "Print JSON for a machine."),
+                (["--quiet", "-q", "is_quiet"], "Print problems only."),
+            )
+        ]
     for command in (score, validate, train, lift, report):
         command.params += [
             click.Option(
@@ -568,8 +629,8 @@ def _name_environment_variables() -> None:
     for command in main.commands.values():
         for option in command.params:
             if isinstance(option, click.Option):
-                option.envvar = f"RETENTION_{option.opts[0].removeprefix('--').replace('-', '_').upper()}"
+                option.envvar = f"{PREFIX}{option.opts[0].removeprefix('--').replace('-', '_').upper()}"
 
 
-_add_log_options()
+_add_common_options()
 _name_environment_variables()

@@ -124,6 +124,50 @@ def test_options_are_environment_variables(small_drop: Path, tmp_path: Path) -> 
     assert "Invalid value for '--max-rejected': 2.0 is not in the range 0<=x<=1." in wrong.stderr
 
 
+def test_a_variable_that_no_option_has_is_2(small_drop: Path, tmp_path: Path) -> None:
+    wrong = {"RETENTION_BUGDET": "1", "RETENTION_XYZZYXYZZYXYZZY": ""}
+    result = run("score", "--input", small_drop, "--output", tmp_path / "out", **wrong)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "RETENTION_BUGDET: expected the variable of an option, such as RETENTION_BUDGET",
+        "RETENTION_XYZZYXYZZYXYZZY: expected the variable of an option",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_quiet_prints_problems_only(small_drop: Path, tmp_path: Path) -> None:
+    assert score(small_drop, tmp_path / "out", "--quiet").output == ""
+    assert score(small_drop, tmp_path / "out", "-q", "--log-format", "json").output == ""
+    assert run("runs", "--output", tmp_path / "out", "-q").output == ""
+    result = score(tmp_path / "out", tmp_path / "out", "-q")
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (6, "", 4)
+
+
+def test_json_has_a_format_and_the_exit_code(small_drop: Path, tmp_path: Path) -> None:
+    plain = json.loads(score(small_drop, tmp_path / "out", "--json").stdout)
+    folder = (tmp_path / "out" / "latest").resolve()
+    assert plain == {"format": 1, "exit_code": 0, "problems": [], "run": str(folder), "is_new": True}
+    again = json.loads(score(small_drop, tmp_path / "out", "--json").stdout)
+    assert again == {**plain, "is_new": False}
+    result = score(small_drop, tmp_path / "out", "--json", "--budget", "1e13")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout) == {"format": 1, "exit_code": 2, "problems": result.stderr.splitlines()}
+
+
+def test_short_help() -> None:
+    assert run("score", "-h").stdout == run("score", "--help").stdout
+    assert run("-h").stdout == run("--help").stdout
+
+
+def test_an_address_where_a_path_is_needed_is_2(small_drop: Path, tmp_path: Path) -> None:
+    result = score(small_drop, tmp_path / "out", "--segments", "s3://shop/segments.toml")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1] == (
+        "Error: Invalid value for '--segments': 's3://shop/segments.toml' is in object storage; "
+        "a path of this machine is needed here."
+    )
+
+
 def test_every_option_has_its_variable() -> None:
     for command in main.commands.values():
         for option in command.params:
@@ -156,7 +200,8 @@ def test_a_missing_drop_or_file_is_6(small_drop: Path, tmp_path: Path) -> None:
     )
     nothing = score(tmp_path / "nothing", tmp_path / "out")
     assert nothing.exit_code == 6
-    assert len(nothing.stderr.splitlines()) == 4
+    expected = "the folder of a drop (not waited for: make it first)"
+    assert nothing.stderr == f"{tmp_path / 'nothing'}: found none, expected {expected}\n"
     assert not (tmp_path / "out" / "latest").exists()
 
 
@@ -306,7 +351,7 @@ def test_old_runs_are_removed_on_request(small_drop: Path, tmp_path: Path) -> No
         assert score(small_drop, tmp_path, "--campaign", campaign).exit_code == 0
     assert len(list((tmp_path / "runs").iterdir())) == 3
     assert score(small_drop, tmp_path, "--campaign", "d", "--keep-runs", 2).exit_code == 0
-    listed = json.loads(run("runs", "--output", tmp_path, "--json").stdout)
+    listed = json.loads(run("runs", "--output", tmp_path, "--json").stdout)["runs"]
     assert [row["is_latest"] for row in listed] == [True, False]
     names = [json.loads((tmp_path / "runs" / row["run_id"] / "manifest.json").read_text()) for row in listed]
     assert [manifest["settings"]["campaign"]["name"] for manifest in names] == ["d", "c"]

@@ -168,14 +168,20 @@ def wait_for_files(
     is verified if there is one; the settling time is not asked for). `refresh` is called before each look, and brings
     the folder up to date where it is a copy of something else.
 
+    A folder that is not there is not waited for: it is more likely to be named wrongly.
+
     Raises:
         DropError: as `find_files`; also a `_READY` marker that cannot be understood or whose checksum does not hold.
-        DropIncompleteError: still incomplete after `wait_minutes`; its lines say what is missing.
+        DropIncompleteError: still incomplete after `wait_minutes`, or no such folder; its lines say what is missing.
         SettingsError: as `find_files`.
     """
+    if not os.path.lexists(folder):
+        raise DropIncompleteError(
+            [Problem(str(folder), "the folder of a drop (not waited for: make it first)", "none")]
+        )
     changed_at, settle = clock(), arrival.settle_seconds
     deadline = changed_at + arrival.wait_minutes * 60
-    next_log = changed_at + LOG_EVERY_SECONDS
+    next_log = changed_at
     before: dict[str, Stamp | None] | None = None
     while True:
         refresh()
@@ -290,6 +296,9 @@ def _list(folder: Path) -> list[Path]:
         return []
     except NotADirectoryError:
         raise SettingsError([Problem(str(folder), "the folder of a drop", "a file")]) from None
+    except PermissionError as error:
+        expected = f"a folder that user {os.geteuid()} may list"
+        raise SettingsError([Problem(str(folder), expected, reason_of(error))]) from error
     except OSError as error:
         raise DropError([Problem(str(folder), "a folder that can be listed", reason_of(error))]) from error
 
@@ -442,7 +451,8 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
 
 
 def _unreadable(name: str, error: OSError) -> DropError:
-    return DropError([Problem(name, "a readable file", reason_of(error))])
+    expected = f"a file that user {os.geteuid()} may read" if isinstance(error, PermissionError) else "a readable file"
+    return DropError([Problem(name, expected, reason_of(error))])
 
 
 def _file_kind(mode: int) -> str:

@@ -41,6 +41,9 @@ class Invocation:
         log: where events go.
         manifest: of the run that was published, or found published.
         is_repeat: it was found published.
+        as_json: what it comes to is printed for a machine.
+        is_quiet: only problems are printed.
+        stages: seconds that each stage took, in their order.
         problems: how many lines of problems were printed.
         started: on the clock of `time.monotonic`.
         started_at: in seconds since 1970.
@@ -53,13 +56,20 @@ class Invocation:
     log: Log = field(default_factory=lambda: Log(is_quiet=True))
     manifest: Mapping[str, Any] | None = None
     is_repeat: bool = False
+    as_json: bool = False
+    is_quiet: bool = False
+    stages: dict[str, float] = field(default_factory=dict)
     problems: int = 0
     started: float = field(default_factory=time.monotonic)
     started_at: float = field(default_factory=time.time)
+    _stage: str | None = None
+    _stage_began: float = 0.0
 
     def begin(self, command: str) -> None:
         """Say that a command begins."""
         self.command = command
+        if self.is_quiet:
+            self.log = Log(self.log.form, "warning", is_quiet=self.log.is_quiet)
         if self.is_process:
             forward_to(self.log)
         self.remember()
@@ -78,7 +88,14 @@ class Invocation:
 
     def enter_stage(self, name: str) -> None:
         """Say that a stage of the work begins."""
-        self.log.write("stage", stage=name)
+        self._end_stage()
+        self._stage, self._stage_began = name, time.monotonic()
+        self.log.write("stage", stage=name, elapsed=round(self._stage_began - self.started, 3))
+
+    def _end_stage(self) -> None:
+        if self._stage is not None:
+            self.stages[self._stage] = round(time.monotonic() - self._stage_began, 3)
+            self._stage = None
 
     def remember(self) -> None:
         """Let whoever watches this process know what to close if it dies."""
@@ -103,6 +120,7 @@ class Invocation:
             exit_code: of the call.
             died_of: the signal that ended it.
         """
+        self._end_stage()
         seconds = round(time.monotonic() - self.started, 3)
         peak = peak_memory()
         if self.metrics_file is not None:
@@ -116,6 +134,7 @@ class Invocation:
             problems=self.problems or None,
             published_before=self.is_repeat or None,
             **describe_counts(self.manifest),
+            stages=self.stages or None,
             seconds=seconds,
             peak_memory_mib=round(peak / 2**20, 1),
         )

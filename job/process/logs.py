@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -96,7 +97,7 @@ def _as_json(now: datetime, level: int, event: str, values: Mapping[str, Any]) -
 
 def _as_text(now: datetime, level: int, event: str, values: Mapping[str, Any]) -> str:
     name = logging.getLevelName(level).lower()
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):  # https://no-color.org
         name = f"\x1b[{_COLOURS.get(level, 31)}m{name}\x1b[0m"
     shown = [f"{key}={value}" for key, value in sorted(values.items())]
     return " ".join([f"{now.astimezone():%H:%M:%S}", f"[{name}]", event, *shown])

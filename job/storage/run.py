@@ -171,7 +171,7 @@ def listed_output(output: Place) -> Iterator[Path]:
     """Give an output as a folder in which its runs can be listed.
 
     Raises:
-        SettingsError: the store refuses or does not answer.
+        SettingsError: the store refuses or does not answer, or holds nothing there.
         OutputError: the copy cannot be written.
     """
     if isinstance(output, Path):
@@ -179,8 +179,11 @@ def listed_output(output: Place) -> Iterator[Path]:
         return
     with scratch_folder(_temporary()) as folder:
         mirror = folder / "output"
+        bucket = Bucket(output)
         with as_settings_error(), as_output_error(mirror):
-            mirror_runs(Bucket(output), mirror)
+            mirror_runs(bucket, mirror)
+            if not any((mirror / RUNS).iterdir()) and not bucket.entries():
+                raise SettingsError([Problem("--output", "the place where runs are published", str(output))])
         yield mirror
 
 

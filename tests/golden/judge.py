@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from click.testing import CliRunner
 
 from job.cli import main
+from schemas.results import RESULT_FORMAT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ def judge(drop: Path, options: list[str]) -> dict[str, Any]:
         raise result.exception
     answer: dict[str, Any] = json.loads(result.stdout)
     assert answer["exit_code"] == result.exit_code
+    assert answer.pop("format") == RESULT_FORMAT
     for file in answer.get("files", []):
         for fact in VOLATILE:
             del file[fact]

@@ -115,7 +115,7 @@ def test_unreadable_file(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (drop / "market_time.csv").write_bytes(b"")
     assert refusal(drop) == (
         "market_time.csv: found an empty file (0 bytes), expected a table with headings",
-        "money.csv: found Permission denied, expected a readable file",
+        f"money.csv: found Permission denied, expected a file that user {os.geteuid()} may read",
     )
 
 
@@ -124,7 +124,8 @@ def test_unlistable_folder(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    assert refusal(drop) == (f"{drop}: found Permission denied, expected a folder that can be listed",)
+    expected = f"a folder that user {os.geteuid()} may list"
+    assert refusal(drop, SettingsError) == (f"{drop}: found Permission denied, expected {expected}",)
 
 
 def test_hash(drop: Path) -> None:
@@ -203,6 +204,15 @@ def test_waits_for_what_is_missing_and_for_what_grows(drop: Path) -> None:
     assert clock.slept == 53
 
 
+def test_a_folder_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    clock = Clock()
+    with pytest.raises(DropIncompleteError) as caught:
+        wait(tmp_path / "typo", clock)
+    assert clock.slept == 0
+    expected = "the folder of a drop (not waited for: make it first)"
+    assert caught.value.problems == (f"{tmp_path / 'typo'}: found none, expected {expected}",)
+
+
 def test_says_what_is_missing_when_time_is_up(drop: Path) -> None:
     (drop / "money.csv").unlink()
     clock = Clock()
@@ -234,7 +244,7 @@ def test_waiting_is_logged_once_a_minute(drop: Path, caplog: pytest.LogCaptureFi
     (drop / "money.csv").unlink()
     with pytest.raises(DropIncompleteError):
         wait(drop, Clock(), minutes=3.5)
-    assert len(caplog.messages) == 3
+    assert len(caplog.messages) == 4  # at once, and each minute
     assert caplog.messages[0].startswith(f"waiting for the drop: {drop}: found no such file, expected money.*")
 
 

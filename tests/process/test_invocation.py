@@ -36,6 +36,10 @@ def test_the_last_line_has_the_counts(small_drop: Path, tmp_path: Path) -> None:
     closing = log[-1]
     assert closing.pop("seconds") > 0
     assert closing.pop("peak_memory_mib") > 20
+    begun = [(event["stage"], event["elapsed"]) for event in log if event["event"] == "stage"]
+    assert [stage for stage, _ in begun] == list(closing["stages"])
+    assert [elapsed for _, elapsed in begun] == sorted(elapsed for _, elapsed in begun)
+    assert sum(closing.pop("stages").values()) > 0
     del closing["timestamp"]
     (run_id,) = check_visible(tmp_path / "out")
     drift = {"drift": closing.pop("drift")} if "drift" in closing else {}
@@ -72,9 +76,9 @@ def test_without_a_wish_only_the_process_itself_writes_a_log(small_drop: Path, t
 def test_problems_stay_lines_for_people(tmp_path: Path) -> None:
     code, lines, log = call(*scoring(tmp_path / "none", tmp_path / "out", "--log-format", "json"))
     assert code == 6
-    assert len(lines) == 4
-    assert lines[0].startswith(f"{tmp_path / 'none'}: found no such file, expected market_file.*")
-    assert (log[-1]["exit_code"], log[-1]["problems"], log[-1]["level"]) == (6, 4, "error")
+    (line,) = lines
+    assert line.startswith(f"{tmp_path / 'none'}: found none, expected the folder of a drop")
+    assert (log[-1]["exit_code"], log[-1]["problems"], log[-1]["level"]) == (6, 1, "error")
 
 
 def test_wrong_usage_is_told_to_monitoring_too(tmp_path: Path) -> None:
@@ -188,7 +192,7 @@ def test_nothing_of_a_customer_is_in_log_or_metrics(tmp_path: Path) -> None:
     assert "x" in lines[0]
     assert {key for event in log for key in event} <= {
         *("event", "level", "timestamp", "command", "version", "stage", "exit_code", "problems", "seconds"),
-        "peak_memory_mib",
+        *("peak_memory_mib", "elapsed", "stages"),
     }
 
 

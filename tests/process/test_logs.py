@@ -47,6 +47,9 @@ def test_levels_have_colours_on_a_terminal(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     Log("auto").write("a", level=level)
     assert capsys.readouterr().err[8:] == f" [{told}\x1b[0m] a\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    Log("auto").write("a", level=level)
+    assert capsys.readouterr().err[8:] == f" [{told.partition('m')[2]}] a\n"
 
 
 def test_auto_is_json_away_from_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ def test_the_same_run_is_published_once_and_forced_ones_are_kept_in_number(store
 def test_runs_and_report_work_in_a_store(store: Any, small_drop: Path) -> None:
     score(small_drop, "s3://shop/out")
     run = only_run(store)
-    listed = json.loads(call("runs", "--output", "s3://shop/out", "--json").stdout)
+    listed = json.loads(call("runs", "--output", "s3://shop/out", "--json").stdout)["runs"]
     assert [(row["run_id"], row["is_latest"], row["customers"]) for row in listed] == [(run, True, 300)]
     drawn = call("report", "--run", "s3://shop/out/latest")
     assert (drawn.exit_code, drawn.stdout) == (0, "Wrote s3://shop/out/latest/report.html\n")
@@ -106,6 +106,10 @@ def test_what_a_dead_run_left_is_no_run_and_goes_with_the_next(store: Any, small
     obstore.put(store, "out/runs/0123456789abcdef/scored.csv", b"half")
     obstore.put(store, "out/runs/notes/mine.txt", b"not of a run")
     assert call("runs", "--output", "s3://shop/out").stdout == "No runs.\n"
+    assert refusal(call("runs", "--output", "s3://shop/typo")) == (
+        2,
+        "--output: found s3://shop/typo, expected the place where runs are published\n",
+    )
     assert score(small_drop, "s3://shop/out").exit_code == 0
     assert "runs/0123456789abcdef/scored.csv" not in names(store, "out")
     assert "runs/notes/mine.txt" in names(store, "out")
