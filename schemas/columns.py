@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import polars as pl
 
 from schemas.contract import Contract, Field, Rule
-from schemas.phrases import Number, Phrase, WordPhrase
+from schemas.phrases import Number, Phrase, Theme, WordPhrase
 from schemas.vocabulary import (
     ACTIVITY,
     CATEGORY,
@@ -61,12 +61,14 @@ class Meaning(NamedTuple):
     Args:
         title: in Russian, short enough for a chart.
         phrase: how its value is put as a reason, in Russian.
-        unit: what it is counted in; none for words.
+        unit: what it is counted in; empty for words.
+        theme: what a reason with it is about; None is never a reason: nobody can act on it.
     """
 
     title: str
     phrase: Phrase | WordPhrase
-    unit: str = ""
+    unit: str
+    theme: Theme | None
 
 
 class Column(NamedTuple):
@@ -176,17 +178,29 @@ def _up_to(limit: int, what: str) -> tuple[Rule, ...]:
     return (Rule("is not negative", low=0), Rule(f"is at most {limit:,} ({what})", high=limit))
 
 
-def _counted(what: str, nouns: tuple[str, str, str], number: Number = Number.COUNT) -> Phrase:
-    value = f"{{value}} {what}"
+def _counted(what: str, nouns: tuple[str, str, str]) -> Phrase:
     return Phrase(
-        number, f"всего {value}, обычно {{usual}}", f"{value}, обычно {{usual}}", f"{value}, как обычно", nouns
+        Number.COUNT,
+        f"всего {{value}} {what}, у половины клиентов {{median}} и больше",
+        f"{{value}} {what}, у половины клиентов не больше {{median}}",
+        nouns,
     )
 
 
-def _stated(what: str, number: Number) -> Phrase:
-    value = f"{what} {{value}}"
-    compared = f"{value}, обычно {{usual}}"
-    return Phrase(number, compared, compared, f"{value}, как обычно")
+def _level(what: str, number: Number) -> Phrase:
+    return Phrase(
+        number,
+        f"{what} низкая: {{value}}, у половины клиентов {{median}} и больше",
+        f"{what} высокая: {{value}}, у половины клиентов не больше {{median}}",
+    )
+
+
+def _jump(against: str) -> Phrase:
+    return Phrase(
+        Number.CHANGE,
+        f"падение выручки {against}: {{value}}, у половины клиентов {{median}} и больше",
+        f"резкий рост выручки {against}: {{value}}; после таких скачков покупают меньше",
+    )
 
 
 _CONTACTS: Final = ("контакт", "контакта", "контактов")
@@ -211,11 +225,9 @@ MARKET_FILE: Final = Table(
             SERVICE_TYPE,
             feature=Meaning(
                 "Тип сервиса",
-                WordPhrase(
-                    "тип сервиса «{value}», обычно «{usual}»",
-                    "тип сервиса «{value}», как обычно",
-                    "тип сервиса неизвестен",
-                ),
+                WordPhrase("тип сервиса «{value}» (у {share} клиентов)"),
+                "",
+                None,
             ),
         ),
         Column("Разрешить сообщать", "consent", Kind.WORD, CONSENT),
@@ -228,6 +240,7 @@ MARKET_FILE: Final = Table(
                 "Контакты за 6 месяцев, среднее",
                 _counted("с магазином в месяц за полгода", _CONTACTS),
                 "contacts a month",
+                Theme.CONTACTS,
             ),
         ),
         Column(
@@ -235,21 +248,28 @@ MARKET_FILE: Final = Table(
             "contacts_current_month",
             Kind.WHOLE,
             rules=_up_to(10_000, "contacts in a month"),
-            feature=Meaning("Контакты, текущий месяц", _counted("с магазином в текущем месяце", _CONTACTS), "contacts"),
+            feature=Meaning(
+                "Контакты, текущий месяц",
+                _counted("с магазином в текущем месяце", _CONTACTS),
+                "contacts",
+                Theme.CONTACTS,
+            ),
         ),
         Column(
             "Длительность",
             "registered_days",
             Kind.WHOLE,
             rules=_up_to(36_525, "days in a century"),
-            feature=Meaning("Дней с регистрации", _counted("с регистрации", ("день", "дня", "дней")), "days"),
+            feature=Meaning("Дней с регистрации", _counted("с регистрации", ("день", "дня", "дней")), "days", None),
         ),
         Column(
             "Акционные_покупки",
             "promo_share",
             Kind.NUMBER,
             rules=(Rule("is within 0..1", 0, 1),),
-            feature=Meaning("Доля акционных покупок", _stated("доля покупок по акциям", Number.SHARE), "share, 0..1"),
+            feature=Meaning(
+                "Доля акционных покупок", _level("доля покупок по акциям", Number.SHARE), "share, 0..1", Theme.PROMO
+            ),
         ),
         Column(
             "Популярная_категория",
@@ -258,11 +278,9 @@ MARKET_FILE: Final = Table(
             CATEGORY,
             feature=Meaning(
                 "Любимая категория",
-                WordPhrase(
-                    "популярная категория «{value}», чаще бывает «{usual}»",
-                    "популярная категория «{value}», как у большинства",
-                    "популярная категория неизвестна",
-                ),
+                WordPhrase("популярная категория «{value}» (у {share} клиентов)"),
+                "",
+                Theme.CATEGORY,
             ),
         ),
         Column(
@@ -271,7 +289,10 @@ MARKET_FILE: Final = Table(
             Kind.WHOLE,
             rules=_up_to(10_000, "categories in a visit"),
             feature=Meaning(
-                "Категорий за визит", _counted("за визит", ("категория", "категории", "категорий")), "categories"
+                "Категорий за визит",
+                _counted("за визит", ("категория", "категории", "категорий")),
+                "categories",
+                Theme.VISITS,
             ),
         ),
         Column(
@@ -283,6 +304,7 @@ MARKET_FILE: Final = Table(
                 "Неоплаченные товары за квартал",
                 _counted("в корзине за квартал", ("неоплаченный товар", "неоплаченных товара", "неоплаченных товаров")),
                 "items",
+                Theme.BASKET,
             ),
         ),
         Column(
@@ -290,14 +312,18 @@ MARKET_FILE: Final = Table(
             "service_errors",
             Kind.WHOLE,
             rules=_up_to(1_000_000, "errors in a quarter"),
-            feature=Meaning("Ошибки сайта", _counted("на сайте", ("ошибка", "ошибки", "ошибок")), "errors"),
+            feature=Meaning(
+                "Ошибки сайта", _counted("на сайте", ("ошибка", "ошибки", "ошибок")), "errors", Theme.SERVICE
+            ),
         ),
         Column(
             "Страниц_за_визит",
             "pages_per_visit",
             Kind.WHOLE,
             rules=_up_to(1_000_000, "pages in a visit"),
-            feature=Meaning("Страниц за визит", _counted("за визит", ("страница", "страницы", "страниц")), "pages"),
+            feature=Meaning(
+                "Страниц за визит", _counted("за визит", ("страница", "страницы", "страниц")), "pages", Theme.VISITS
+            ),
         ),
     ),
     key=("id",),
@@ -345,37 +371,56 @@ DERIVED: Final = (
     Derived(
         "revenue_current_month",
         _REVENUE[CURRENT_MONTH],
-        Meaning("Выручка, текущий месяц", _stated("выручка за текущий месяц", Number.MONEY), "shop's currency"),
+        Meaning(
+            "Выручка, текущий месяц", _level("выручка за текущий месяц", Number.MONEY), "shop's currency", Theme.REVENUE
+        ),
     ),
     Derived(
         "revenue_previous_month",
         _REVENUE[PREVIOUS_MONTH],
-        Meaning("Выручка, предыдущий месяц", _stated("выручка за прошлый месяц", Number.MONEY), "shop's currency"),
+        Meaning(
+            "Выручка, предыдущий месяц",
+            _level("выручка за прошлый месяц", Number.MONEY),
+            "shop's currency",
+            Theme.REVENUE,
+        ),
     ),
     Derived(
         "revenue_month_before_previous",
         _REVENUE[MONTH_BEFORE_PREVIOUS],
-        Meaning("Выручка, позапрошлый месяц", _stated("выручка за позапрошлый месяц", Number.MONEY), "shop's currency"),
+        Meaning(
+            "Выручка, позапрошлый месяц",
+            _level("выручка за позапрошлый месяц", Number.MONEY),
+            "shop's currency",
+            Theme.REVENUE,
+        ),
     ),
     Derived(
         "revenue_change",
         _REVENUE[CURRENT_MONTH] / _REVENUE[PREVIOUS_MONTH] - 1,
-        Meaning("Изменение выручки за месяц", _stated("выручка к прошлому месяцу", Number.CHANGE), "share"),
+        Meaning("Изменение выручки за месяц", _jump("к прошлому месяцу"), "share", Theme.REVENUE),
     ),
     Derived(
         "revenue_change_2_months",
         _REVENUE[CURRENT_MONTH] / _REVENUE[MONTH_BEFORE_PREVIOUS] - 1,
-        Meaning("Изменение выручки за 2 месяца", _stated("выручка к позапрошлому месяцу", Number.CHANGE), "share"),
+        Meaning("Изменение выручки за 2 месяца", _jump("к позапрошлому месяцу"), "share", Theme.REVENUE),
     ),
     Derived(
         "minutes_current_month",
         pl.col(f"minutes_{CURRENT_MONTH}"),
-        Meaning("Минут на сайте, текущий месяц", _counted("на сайте в текущем месяце", _MINUTES), "minutes"),
+        Meaning(
+            "Минут на сайте, текущий месяц", _counted("на сайте в текущем месяце", _MINUTES), "minutes", Theme.MINUTES
+        ),
     ),
     Derived(
         "minutes_previous_month",
         pl.col(f"minutes_{PREVIOUS_MONTH}"),
-        Meaning("Минут на сайте, предыдущий месяц", _counted("на сайте в прошлом месяце", _MINUTES), "minutes"),
+        Meaning(
+            "Минут на сайте, предыдущий месяц",
+            _counted("на сайте в прошлом месяце", _MINUTES),
+            "minutes",
+            Theme.MINUTES,
+        ),
     ),
 )
 """Changes of revenue are relative (this month / an earlier one - 1), because baskets differ in size; a scored customer

@@ -18,21 +18,32 @@ class Number(StrEnum):
     CHANGE = "change"  # −12 %
 
 
+class Theme(StrEnum):
+    """What a reason is about: a customer reads at most one of each. The values are the keys of the hints."""
+
+    REVENUE = "revenue"
+    VISITS = "visits"
+    MINUTES = "minutes"
+    CONTACTS = "contacts"
+    BASKET = "basket"
+    PROMO = "promo"
+    CATEGORY = "category"
+    SERVICE = "service"
+
+
 class Phrase(NamedTuple):
     """How a feature's value is put as a reason.
 
     Args:
-        number: how the value and the usual one are written.
-        below: said of a value below the usual one; `{value}` stands with its noun, `{usual}` without.
-        above: said of a value above it.
-        same: said of a value that is written like the usual one.
+        number: how the value and the median are written.
+        below: said of a value clearly below the median; `{value}` stands with its noun, `{median}` without.
+        above: said of a value clearly above it.
         nouns: what is counted: 1 страница, 2 страницы, 5 страниц; none where the number stands alone.
     """
 
     number: Number
     below: str
     above: str
-    same: str
     nouns: tuple[str, str, str] | None = None
 
 
@@ -40,14 +51,10 @@ class WordPhrase(NamedTuple):
     """How a feature that is a word is put as a reason.
 
     Args:
-        other: said of a word that is not the most frequent one.
-        same: said of the most frequent one.
-        unknown: said of a word outside the vocabulary.
+        other: said of a word that is not the most frequent one; `{share}` of the customers have it.
     """
 
     other: str
-    same: str
-    unknown: str
 
 
 ONSITE: Final = "onsite"

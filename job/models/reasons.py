@@ -1,63 +1,129 @@
-"""What pushes a customer's risk up most, in plain Russian, from the model's exact contributions."""
+"""Why a customer's risk is high, in plain Russian: what is true, material and different.
+
+A reason is about a theme (revenue, visits, ...), of which a customer reads at most one. A theme is a reason if
+
+- the model's contributions of its features add up to more than 0: the themes' sums decide the order;
+- it is material: with all its features at their usual values (the medians of the training customers, the most frequent
+  word) the customer's probability would be lower by at least `LEAST_FALL`;
+- a feature of it that raises the risk is far from its usual value, by at least `LEAST_DISTANCE` of the way from the
+  first to the ninth decile of the training customers. Of several, the one with the largest contribution is named. A
+  change is only called a jump beyond these deciles.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
 from job.errors import ArtifactError
-from job.models.linear import LinearModel
+from job.models.linear import LinearModel, add_up
 from job.models.phrasebook import Phrasebook
+from job.models.usual import UsualRisk
 from job.rounding import with_one_zero
 from job.russian import noun, number, percent
 from schemas.features import CATEGORICAL_FEATURES, MEANINGS, NUMERIC_FEATURES, WORD_FEATURES
-from schemas.phrases import Number, Phrase, WordPhrase
+from schemas.phrases import Number, Phrase, Theme, WordPhrase
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from job.models.artifact import Model
 
 REASONS: Final = ("reason_1", "reason_2", "reason_3")
-RANKS: Final = ("rank_1", "rank_2", "rank_3")  # the places of these features among `explained` of the model
+RANKS: Final = ("rank_1", "rank_2", "rank_3")  # the places of the themes with the largest sums
+LEAST_FALL: Final = 0.02
+LEAST_DISTANCE: Final = 0.25
+SMALLEST_SHOWN: Final = 0.01  # of the customers
 SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 30 times the prediction; the linear model's contributions nothing more
 BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller ones are not faster
-MEDIAN: Final = 5  # its place among the deciles of the reference
+FIRST, MEDIAN, NINTH = 1, 5, 9  # places among the deciles of the reference
 
 _DECIMALS: Final = {Number.COUNT: 1, Number.MONEY: 0, Number.SHARE: 2, Number.CHANGE: 2}  # of the value as delivered
-_NUMBERS: Final = {name: meaning.phrase for name, meaning in MEANINGS.items() if isinstance(meaning.phrase, Phrase)}
+_THEMES: Final = {theme: tuple(name for name, meaning in MEANINGS.items() if meaning.theme is theme) for theme in Theme}
+_PHRASES: Final = {name: meaning.phrase for name, meaning in MEANINGS.items() if isinstance(meaning.phrase, Phrase)}
 _WORDS: Final = {name: meaning.phrase for name, meaning in MEANINGS.items() if isinstance(meaning.phrase, WordPhrase)}
+
+
+class UsualNumber(NamedTuple):
+    """What is usual of a number among the training customers.
+
+    Args:
+        median: which half of them do not exceed, and half reach.
+        low: a value up to it is clearly below the median.
+        high: a value from it on is clearly above.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, deciles: tuple[float, ...], kind: Number) -> UsualNumber:
+        """Return it from the deciles (0, 0.1 ... 1)."""
+        first, median, ninth = deciles[FIRST], deciles[MEDIAN], deciles[NINTH]
+        least = 10.0 ** -_DECIMALS[kind]  # what is not written differently is not different
+        if kind is Number.CHANGE:
+            return cls(median, min(first, median - least, -least), max(ninth, median + least, least))
+        distance = max(LEAST_DISTANCE * (ninth - first), least)
+        return cls(median, median - distance, median + distance)
+
+
+class UsualWord(NamedTuple):
+    """What is usual of words. Args: word: the most frequent one; shares: word -> share of the training customers."""
+
+    word: str
+    shares: Mapping[str, float]
+
+
+Usual = Mapping[str, UsualNumber | UsualWord]
 
 
 @dataclass(frozen=True)
 class Explainer:
-    """Puts contributions into words.
+    """Finds the reasons of customers, and puts them into words.
 
     Args:
         model: the model that scored the customers.
-        usual: feature -> its median among the training customers, or its most frequent word.
+        usual: of each feature.
     """
 
     model: Model
-    usual: Mapping[str, float | str]
+    usual: Usual
+
+    @cached_property
+    def themes(self) -> dict[str, tuple[str, ...]]:
+        """The themes that the model knows of -> their features that it uses."""
+        used = {
+            theme.value: tuple(name for name in names if name in self.model.explained)
+            for theme, names in _THEMES.items()
+        }
+        return {theme: names for theme, names in used.items() if names}
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        """The features that may be named."""
+        return tuple(name for names in self.themes.values() for name in names)
+
+    @cached_property
+    def usual_risk(self) -> UsualRisk:
+        """What shows how far a theme raises the risk."""
+        values = {name: own.median if isinstance(own, UsualNumber) else own.word for name, own in self.usual.items()}
+        return UsualRisk(self.model, self.themes, values)
 
     @cached_property
     def _decimals(self) -> pl.Series:
         """How many decimals are shown of each feature's values; none of a word, which stands there by its place."""
-        features = self.model.explained
-        return pl.Series(
-            [0 if name in WORD_FEATURES else _DECIMALS[_NUMBERS[name].number] for name in features], dtype=pl.UInt8
-        )
+        shown = [0 if name in WORD_FEATURES else _DECIMALS[_PHRASES[name].number] for name in self._names]
+        return pl.Series(shown, dtype=pl.UInt8)
 
     @cached_property
     def _phrasebook(self) -> Phrasebook:
         return Phrasebook(self._decimals.to_list(), self._say)
 
-    def __reduce__(self) -> tuple[type[Explainer], tuple[Model, Mapping[str, float | str]]]:
+    def __reduce__(self) -> tuple[type[Explainer], tuple[Model, Usual]]:
         """Let it be sent to another process, which puts into words by itself."""
         return (Explainer, (self.model, self.usual))
 
@@ -65,41 +131,84 @@ class Explainer:
         """Return how many of so many customers are explained: all by a linear model, so many by a boosted one."""
         return min(customers, SHAP_ROWS) if self.model.kind == "boosted" else customers
 
-    def explain(
-        self, features: pl.DataFrame, chosen: pl.Series | None = None, ranked: pl.DataFrame | None = None
-    ) -> pl.DataFrame:
+    def explain(self, features: pl.DataFrame, chosen: pl.Series | None = None) -> pl.DataFrame:
         """Return `reason_1` to `reason_3` of each row (String, in the rows' order), the strongest first.
 
-        Only what raises the risk against the mean training customer is a reason; null where there are fewer than three.
+        Null where there are fewer than three; see the module's docstring.
 
         Args:
             features: the feature frame (`FEATURES`).
             chosen: the rows to explain (Boolean), all others have no reasons; None explains all.
-            ranked: of `rank_reasons`, of the same rows, where it is known.
         """
+        if not self.themes:
+            return features.select(pl.repeat(None, pl.len(), dtype=pl.String).alias(reason) for reason in REASONS)
         if chosen is None:
-            return self._explain_all(features, ranked)
-        explained = self._explain_all(features.filter(chosen), None if ranked is None else ranked.filter(chosen))
+            return self._explain_all(features)
+        explained = self._explain_all(features.filter(chosen))
         places = pl.when(chosen).then(chosen.cum_sum() - 1)
         return features.select(places.alias("place")).select(
             pl.lit(explained[reason]).gather("place").alias(reason) for reason in REASONS
         )
 
-    def _explain_all(self, features: pl.DataFrame, ranked: pl.DataFrame | None) -> pl.DataFrame:
-        batches = []
-        for start in range(0, features.height, BATCH_ROWS):
-            batch = features.slice(start, BATCH_ROWS)
-            if ranked is None:
-                batches.append(self._put_into_words(batch, rank_reasons(self.model.contributions(batch))))
-            else:
-                batches.append(self._put_into_words(batch, ranked.slice(start, BATCH_ROWS)))
+    def find(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return the features that are named as the reasons of each row, `rank_1` to `rank_3`.
+
+        UInt8: their places among those that may be named; null where there are fewer.
+
+        Args:
+            features: the feature frame.
+        """
+        contributions = self.model.contributions(features)
+        risk = self.usual_risk.probabilities(features, contributions)
+        actual = _probability(self.model, features, contributions)
+        far = features.select(_is_far(name, self.usual[name]) for name in self._names)
+        named, sums = [], []
+        place = 0
+        for theme, names in self.themes.items():
+            raising = {
+                place + step: pl.when(pl.col(f"{name}_far") & (pl.col(name) > 0)).then(pl.col(name))
+                for step, name in enumerate(names)
+            }
+            largest = pl.max_horizontal(*raising.values())
+            named.append(
+                pl.coalesce(
+                    pl.when(value == largest).then(pl.lit(own, pl.UInt8)) for own, value in raising.items()
+                ).alias(f"{theme}_named")
+            )
+            total = add_up([pl.col(name) for name in names])
+            is_reason = largest.is_not_null() & (pl.col("actual") - pl.col(f"{theme}_usual") >= LEAST_FALL)
+            sums.append(pl.when(is_reason).then(total).otherwise(0.0).alias(theme))
+            place += len(names)
+        known = pl.concat(
+            [
+                contributions,
+                far.rename({name: f"{name}_far" for name in self._names}),
+                risk.rename({theme: f"{theme}_usual" for theme in self.themes}),
+                actual.alias("actual").to_frame(),
+            ],
+            how="horizontal",
+        ).select(*named, *sums)
+        ranked = rank_reasons(known.select(self.themes.keys()))
+        return pl.concat([known, ranked], how="horizontal").select(
+            pl.coalesce(
+                pl.when(pl.col(rank) == step).then(pl.col(f"{theme}_named")) for step, theme in enumerate(self.themes)
+            ).alias(rank)
+            for rank in RANKS
+        )
+
+    def _explain_all(self, features: pl.DataFrame) -> pl.DataFrame:
+        batches = [
+            self._put_into_words(batch, self.find(batch))
+            for start in range(0, features.height, BATCH_ROWS)
+            for batch in [features.slice(start, BATCH_ROWS)]
+        ]
         return pl.concat(batches) if batches else pl.DataFrame(schema=dict.fromkeys(REASONS, pl.String))
 
-    def _put_into_words(self, features: pl.DataFrame, ranked: pl.DataFrame) -> pl.DataFrame:
-        columns = features.select(pl.col(self.model.explained).to_physical().cast(pl.Float64)).get_columns()
+    def _put_into_words(self, features: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
+        columns = features.select(pl.col(self._names).to_physical().cast(pl.Float64)).get_columns()
         values = pl.concat([column.alias("value") for column in columns], rechunk=True)
         row = pl.int_range(pl.len(), dtype=pl.UInt32) % features.height
-        places = pl.DataFrame({"place": pl.concat([ranked[rank] for rank in RANKS])})
+        places = pl.DataFrame({"place": pl.concat([named[rank] for rank in RANKS])})
         asked = places.select(
             "place", pl.lit(values).gather(pl.col("place").cast(pl.UInt32) * features.height + row).alias("value")
         )
@@ -111,34 +220,28 @@ class Explainer:
         )
 
     def _say(self, place: int, value: float) -> str:
-        feature = self.model.explained[place]
+        feature = self._names[place]
         words = WORD_FEATURES.get(feature)
         return say(feature, value if words is None else words.words[int(value)], self.usual[feature])
 
 
-def score_and_rank(model: Model, features: pl.DataFrame) -> pl.DataFrame:
-    """Return `decline_probability` of each row, in their order, and of a linear model also `rank_reasons`.
-
-    Args:
-        model: which scores.
-        features: the feature frame (`FEATURES`).
-    """
-    if not isinstance(model, LinearModel):
-        return model.probabilities(features).to_frame()
-    contributions = model.contributions(features)
-    return pl.concat([model.probabilities_of(contributions).to_frame(), rank_reasons(contributions)], how="horizontal")
+def _probability(model: Model, features: pl.DataFrame, contributions: pl.DataFrame) -> pl.Series:
+    """Return the model's own probability, which reasons lower, of rows whose contributions are known."""
+    if isinstance(model, LinearModel):
+        return model.probabilities_of(contributions)
+    return model.probabilities(features)
 
 
-def rank_reasons(contributions: pl.DataFrame) -> pl.DataFrame:
+def rank_reasons(sums: pl.DataFrame) -> pl.DataFrame:
     """Return the places of the three columns with the largest positive values, `rank_1` to `rank_3`.
 
     UInt8, null where there are fewer. Of equal values the first column wins.
 
     Args:
-        contributions: one Float64 column per feature.
+        sums: one Float64 column per theme.
     """
-    left = contributions.lazy()
-    for step in _ranking_steps(tuple(contributions.columns)):
+    left = sums.lazy()
+    for step in _ranking_steps(tuple(sums.columns)):
         left = left.with_columns(step)
     return left.select(RANKS).collect()
 
@@ -170,29 +273,29 @@ def _shown(value: pl.Expr, decimals: pl.Expr) -> pl.Expr:
     return with_one_zero(rounded)
 
 
-def say(feature: str, value: float | str, usual: float | str) -> str:
-    """Return what is said of a feature's value: «всего 2 страницы за визит, обычно 8».
+def say(feature: str, value: float | str, usual: UsualNumber | UsualWord) -> str:
+    """Return what is said of a feature's value: «всего 2 страницы за визит, у половины клиентов 8 и больше».
 
     Args:
         feature: one of `FEATURE_NAMES`.
-        value: the customer's.
-        usual: that of the training customers.
+        value: the customer's, which is not usual.
+        usual: of the training customers.
     """
-    if isinstance(value, str) or isinstance(usual, str):
-        return _say_word(feature, str(value), str(usual))
-    phrase = _NUMBERS[feature]
-    decimals = _DECIMALS[phrase.number]
-    shown, compared = _written(value, phrase.number), _written(usual, phrase.number)
-    template = phrase.below if value < usual else phrase.above
-    if shown == compared:
-        template = phrase.same
+    if isinstance(usual, UsualWord):
+        word = str(value)
+        return _WORDS[feature].other.format(
+            value=WORD_FEATURES[feature].delivered[word], share=_at_least_one(usual.shares.get(word, 0.0))
+        )
+    phrase, amount = _PHRASES[feature], float(value)
+    shown = _written(amount, phrase.number)
     if phrase.nouns is not None:
-        shown = f"{shown} {noun(value, phrase.nouns, decimals=decimals)}"
-    return template.format(value=shown, usual=compared)
+        shown = f"{shown} {noun(amount, phrase.nouns, decimals=_DECIMALS[phrase.number])}"
+    template = phrase.below if amount < usual.median else phrase.above
+    return template.format(value=shown, median=_written(usual.median, phrase.number))
 
 
-def usual_values(manifest: Mapping[str, Any]) -> dict[str, float | str]:
-    """Return what is usual for each feature: the median, or the most frequent word.
+def usual_values(manifest: Mapping[str, Any]) -> dict[str, UsualNumber | UsualWord]:
+    """Return what is usual for each feature.
 
     Args:
         manifest: of the artifact; its `reference` is what `job.training.reference` wrote.
@@ -200,30 +303,33 @@ def usual_values(manifest: Mapping[str, Any]) -> dict[str, float | str]:
     Raises:
         ArtifactError: the manifest does not say.
     """
+    usual: dict[str, UsualNumber | UsualWord] = {}
     try:
         reference = manifest["reference"]
-        numbers = {
-            feature.name: float(reference["numeric"][feature.name]["quantiles"][MEDIAN]) for feature in NUMERIC_FEATURES
-        }
-        words = {feature.name: _most_frequent(reference["words"][feature.name]) for feature in CATEGORICAL_FEATURES}
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        for feature in NUMERIC_FEATURES:
+            deciles = tuple(float(value) for value in reference["numeric"][feature.name]["quantiles"])
+            usual[feature.name] = UsualNumber.of(deciles, _PHRASES[feature.name].number)
+        for word_feature in CATEGORICAL_FEATURES:
+            shares = {word: float(share) for word, share in reference["words"][word_feature.name].items()}
+            usual[word_feature.name] = UsualWord(max(shares, key=shares.__getitem__), shares)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
             "manifest.json: expected the reference of each feature, which reasons compare with; "
             f"train the model again with this version of the job ({type(error).__name__}: {error})"
         ) from error
-    return {**numbers, **words}
+    return usual
 
 
-def _most_frequent(shares: Mapping[str, float]) -> str:
-    return max(shares, key=lambda word: float(shares[word]))
+def _is_far(name: str, usual: UsualNumber | UsualWord) -> pl.Expr:
+    """Return whether a feature's value is clearly not the usual one (Boolean). Nothing is known of an unknown word."""
+    value = pl.col(name)
+    if isinstance(usual, UsualWord):
+        return (value != usual.word) & (value != UNKNOWN)
+    return (value <= usual.low) | (value >= usual.high)
 
 
-def _say_word(feature: str, value: str, usual: str) -> str:
-    phrase = _WORDS[feature]
-    if value == UNKNOWN:
-        return phrase.unknown
-    words = WORD_FEATURES[feature].delivered
-    return (phrase.same if value == usual else phrase.other).format(value=words[value], usual=words[usual])
+def _at_least_one(share: float) -> str:
+    return percent(share) if share >= SMALLEST_SHOWN else f"менее {percent(SMALLEST_SHOWN)}"
 
 
 def _written(value: float, kind: Number) -> str:

@@ -15,7 +15,7 @@ from job.features import make_features, split_range
 from job.intake.counts import add_counts
 from job.intake.reconcile import DropCounts, reconcile_range
 from job.models.artifact import load_artifact
-from job.models.reasons import RANKS, REASONS, Explainer, usual_values
+from job.models.reasons import REASONS, Explainer, usual_values
 from job.models.reference import read_reference
 from job.report.facts import FactsSums, count_facts, sample_bins
 from job.scoring.campaign import order_candidates
@@ -290,11 +290,10 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
     artifact, explainer, segmentation, campaign, reference = finish.setup
     features = make_features(customers)
     scores = describe_scores(customers)
-    ranked = customers.select(RANKS) if set(RANKS) <= set(customers.columns) else None
     is_chosen = pl.col("decline_probability") >= artifact.thresholds.risk
     if finish.last_explained is not None:
         is_chosen &= ~finish.last_explained.is_before(-EXPLAIN_PRIORITY)
-    reasons = explainer.explain(features, scores.select(is_chosen).to_series(), ranked)
+    reasons = explainer.explain(features, scores.select(is_chosen).to_series())
     scored = complete(
         scores,
         features,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from job.features import make_features, split_range
-from job.models.reasons import score_and_rank
 from job.models.training_rows import seen_probability
 from job.scoring.campaign import plan_contacts
 from schemas.scored import MONEY_DECIMALS, PROBABILITY_DECIMALS, PROFIT_MONTHS, SCORED_COLUMNS, check_scored
@@ -44,16 +43,11 @@ def prepare(tables: Mapping[str, pl.DataFrame]) -> Prepared:
 def find_probability(prepared: Prepared, artifact: Artifact) -> pl.DataFrame:
     """Return `decline_probability` (out-of-fold if the model has seen the customer) and `in_training` of each customer.
 
-    The probability is rounded: what is decided with is what is published. With what `score_and_rank` says besides. All
-    that depends on nobody else.
+    The probability is rounded: what is decided with is what is published. It depends on nobody else.
     """
     seen = seen_probability(prepared.customers["id"], prepared.features, artifact.training_rows)
-    scored = score_and_rank(artifact.model, prepared.features)
-    probability = seen.fill_null(scored["decline_probability"]).round(PROBABILITY_DECIMALS)
-    return scored.with_columns(
-        probability.alias("decline_probability"),
-        seen.is_not_null().alias("in_training"),
-    )
+    probability = seen.fill_null(artifact.model.probabilities(prepared.features)).round(PROBABILITY_DECIMALS)
+    return pl.DataFrame([probability.alias("decline_probability"), seen.is_not_null().alias("in_training")])
 
 
 def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:

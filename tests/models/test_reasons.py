@@ -1,7 +1,8 @@
-"""Reasons: the strongest first, only what raises the risk, in right Russian."""
+"""Reasons: at most one of a theme, the strongest first, only what is material and different, in right Russian."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,9 @@ from polars.testing import assert_frame_equal
 
 from job.errors import ArtifactError
 from job.models import reasons
-from job.models.linear import Calibration, Factor, LinearModel, Term
-from job.models.reasons import Explainer, rank_reasons, say, score_and_rank, usual_values
-from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
+from job.models.reasons import Explainer, UsualNumber, UsualWord, rank_reasons, say, usual_values
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_DTYPES, FEATURE_NAMES, MEANINGS, NUMERIC_FEATURES
+from schemas.phrases import Number, Phrase
 
 REFERENCE: dict[str, Any] = {
     "reference": {
@@ -27,151 +28,215 @@ REFERENCE: dict[str, Any] = {
     }
 }
 USUAL = usual_values(REFERENCE)
-NOTHING = pl.lit(None, pl.String)
 
 
 @dataclass(frozen=True)
-class Told:
-    """A model that adds what it is told."""
+class Plain:
+    """A model that adds weight x (value - 5) of each number, and a weight for each word but kitchenware."""
 
-    added: dict[str, float]
-    kind: str = "told"
+    weights: dict[str, float]
+    intercept: float = 0.0
+    kind: str = "plain"
 
     @property
     def explained(self) -> tuple[str, ...]:
-        return tuple(self.added)
+        return tuple(self.weights)
 
     def probabilities(self, features: pl.DataFrame) -> pl.Series:
-        return pl.repeat(0.5, features.height, eager=True).alias("decline_probability")
+        logits = [math.fsum(row) + self.intercept for row in self.contributions(features).iter_rows()]
+        return pl.Series("decline_probability", [1 / (1 + math.exp(-logit)) for logit in logits], dtype=pl.Float64)
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        return features.select(pl.lit(value).alias(name) * pl.col(name).sign() for name, value in self.added.items())
+        return features.select(
+            ((pl.col(name) != "kitchenware").cast(pl.Float64) if name == "favourite_category" else pl.col(name) - 5)
+            * weight
+            for name, weight in self.weights.items()
+        )
+
+
+def frame(**columns: list[Any]) -> pl.DataFrame:
+    return pl.DataFrame(columns, schema={name: FEATURE_DTYPES[name] for name in columns})
+
+
+def found(model: Plain, features: pl.DataFrame) -> list[list[str]]:
+    rows = Explainer(model, USUAL).explain(features).iter_rows()
+    return [[text for text in row if text is not None] for row in rows]
 
 
 @pytest.mark.parametrize(
-    ("feature", "value", "usual", "text"),
+    ("feature", "value", "median", "text"),
     [
-        ("pages_per_visit", 2.0, 8.0, "всего 2 страницы за визит, обычно 8"),
-        ("pages_per_visit", 21.0, 8.0, "21 страница за визит, обычно 8"),
-        ("pages_per_visit", 8.0, 8.0, "8 страниц за визит, как обычно"),
-        ("contacts_6_months", 2.5, 4.2, "всего 2,5 контакта с магазином в месяц за полгода, обычно 4,2"),
-        ("minutes_current_month", 4.0, 13.0, "всего 4 минуты на сайте в текущем месяце, обычно 13"),
-        ("unpaid_items_quarter", 10.0, 3.0, "10 неоплаченных товаров в корзине за квартал, обычно 3"),
-        ("registered_days", 121.0, 607.0, "всего 121 день с регистрации, обычно 607"),
-        ("revenue_current_month", 4972.3, 5180.0, "выручка за текущий месяц 4 972, обычно 5 180"),
-        ("revenue_change", -0.12, 0.03, "выручка к прошлому месяцу −12 %, обычно +3 %"),
-        ("promo_share", 0.89, 0.24, "доля покупок по акциям 89 %, обычно 24 %"),
-        ("promo_share", 0.244, 0.241, "доля покупок по акциям 24 %, как обычно"),
-        ("service_type", "premium", "standard", "тип сервиса «премиум», обычно «стандарт»"),
+        ("pages_per_visit", 2.0, 8.0, "всего 2 страницы за визит, у половины клиентов 8 и больше"),
+        ("pages_per_visit", 21.0, 8.0, "21 страница за визит, у половины клиентов не больше 8"),
         (
-            "favourite_category",
-            "home_textiles",
-            "children_goods",
-            "популярная категория «Домашний текстиль», чаще бывает «Товары для детей»",
+            "contacts_6_months",
+            2.5,
+            4.2,
+            "всего 2,5 контакта с магазином в месяц за полгода, у половины клиентов 4,2 и больше",
         ),
         (
-            "favourite_category",
-            "kitchenware",
-            "kitchenware",
-            "популярная категория «Кухонная посуда», как у большинства",
+            "minutes_current_month",
+            4.0,
+            13.0,
+            "всего 4 минуты на сайте в текущем месяце, у половины клиентов 13 и больше",
         ),
-        ("favourite_category", "unknown", "kitchenware", "популярная категория неизвестна"),
+        (
+            "unpaid_items_quarter",
+            10.0,
+            3.0,
+            "10 неоплаченных товаров в корзине за квартал, у половины клиентов не больше 3",
+        ),
+        (
+            "revenue_current_month",
+            4972.3,
+            5180.0,
+            "выручка за текущий месяц низкая: 4 972, у половины клиентов 5 180 и больше",
+        ),
+        (
+            "revenue_previous_month",
+            106_862.2,
+            5005.0,
+            "выручка за прошлый месяц высокая: 106 862, у половины клиентов не больше 5 005",
+        ),
+        (
+            "revenue_change",
+            -0.12,
+            0.03,
+            "падение выручки к прошлому месяцу: −12 %, у половины клиентов +3 % и больше",
+        ),
+        (
+            "revenue_change",
+            0.52,
+            0.03,
+            "резкий рост выручки к прошлому месяцу: +52 %; после таких скачков покупают меньше",
+        ),
+        ("promo_share", 0.89, 0.24, "доля покупок по акциям высокая: 89 %, у половины клиентов не больше 24 %"),
+        ("service_errors", 1.0, 4.0, "всего 1 ошибка на сайте, у половины клиентов 4 и больше"),
     ],
 )
-def test_said(feature: str, value: float | str, usual: float | str, text: str) -> None:
-    assert say(feature, value, usual) == text
+def test_numbers_in_words(feature: str, value: float, median: float, text: str) -> None:
+    assert say(feature, value, UsualNumber(median, median, median)) == text
 
 
-def test_the_strongest_first_and_only_what_raises_the_risk() -> None:
-    contributions = pl.DataFrame(
+@pytest.mark.parametrize(
+    ("word", "share", "text"),
+    [
+        ("home_textiles", 0.193, "популярная категория «Домашний текстиль» (у 19 % клиентов)"),
+        ("home_textiles", 0.001, "популярная категория «Домашний текстиль» (у менее 1 % клиентов)"),
+    ],
+)
+def test_words_in_words(word: str, share: float, text: str) -> None:
+    assert say("favourite_category", word, UsualWord("kitchenware", {word: share})) == text
+
+
+def test_nothing_is_called_usual() -> None:
+    for name, meaning in MEANINGS.items():
+        if isinstance(meaning.phrase, Phrase):
+            texts = (meaning.phrase.below, meaning.phrase.above)
+            assert all("{value}" in text and "обычно" not in text for text in texts), name
+        else:
+            assert "{value}" in meaning.phrase.other
+
+
+def test_what_is_far_from_usual() -> None:
+    deciles = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
+    assert UsualNumber.of(deciles, Number.COUNT) == (5.0, 3.0, 7.0)
+    assert UsualNumber.of((4.0,) * 11, Number.COUNT) == (4.0, 3.9, 4.1)
+    changes = tuple(decile / 20 - 0.2 for decile in deciles)
+    assert UsualNumber.of(changes, Number.CHANGE) == pytest.approx((0.05, -0.15, 0.25))
+    assert UsualNumber.of((0.5,) * 11, Number.CHANGE) == pytest.approx((0.5, -0.01, 0.51))
+
+
+def test_one_reason_of_a_theme_and_the_largest_sum_first() -> None:
+    model = Plain({"pages_per_visit": -0.2, "categories_per_visit": -0.3, "service_errors": 0.6})
+    features = frame(pages_per_visit=[1, 1], categories_per_visit=[2, 1], service_errors=[7, 8])
+    visits = ("всего 2 категории за визит, у половины клиентов 5 и больше", "всего 1 категория за визит, у половины")
+    errors = [
+        "7 ошибок на сайте, у половины клиентов не больше 5",
+        "8 ошибок на сайте, у половины клиентов не больше 5",
+    ]
+    first, second = found(model, features)
+    assert first == [visits[0], errors[0]]
+    assert [text.startswith(visits[1]) for text in second] == [True, False]
+    assert second[1] == errors[1]
+
+
+def test_what_lowers_the_risk_or_is_near_the_usual_is_no_reason() -> None:
+    model = Plain({"pages_per_visit": -0.5, "categories_per_visit": -0.5})
+    features = frame(pages_per_visit=[10, 4, 1, 1], categories_per_visit=[10, 4, 10, 5])
+    assert found(model, features) == [
+        [],  # lowers
+        [],  # too near
+        [],  # the theme lowers more than this raises
+        ["всего 1 страница за визит, у половины клиентов 5 и больше"],
+    ]
+
+
+def test_a_theme_that_hardly_lowers_the_probability_is_no_reason() -> None:
+    features = frame(pages_per_visit=[1])
+    assert found(Plain({"pages_per_visit": -0.1}), features) != [[]]
+    assert found(Plain({"pages_per_visit": -0.1}, intercept=6.0), features) == [[]]
+    assert found(Plain({"pages_per_visit": -0.01}), features) == [[]]
+
+
+def test_what_nobody_can_act_on_is_no_reason() -> None:
+    model = Plain({"registered_days": 1.0})
+    assert Explainer(model, USUAL).themes == {}
+    assert found(model, frame(registered_days=[10])) == [[]]
+
+
+def test_the_most_frequent_word_and_an_unknown_one_are_no_reasons() -> None:
+    features = frame(favourite_category=["home_textiles", "kitchenware", "unknown"])
+    assert found(Plain({"favourite_category": 1.0}), features) == [
+        ["популярная категория «Домашний текстиль» (у 10 % клиентов)"],
+        [],
+        [],
+    ]
+
+
+def test_the_strongest_first_and_only_what_is_positive() -> None:
+    sums = pl.DataFrame(
         {"a": [1.0, -1.0, 0.0, 2.0], "b": [3.0, 0.5, 0.0, 2.0], "c": [2.0, -2.0, -1.0, 1.0], "d": [0.5, 0.0, 0.0, 3.0]}
     )
     expected = {"rank_1": [1, 1, None, 3], "rank_2": [2, None, None, 0], "rank_3": [0, None, None, 1]}
-    assert_frame_equal(rank_reasons(contributions), pl.DataFrame(expected, schema=dict.fromkeys(expected, pl.UInt8)))
-
-
-def test_a_linear_model_scores_and_ranks_at_once() -> None:
-    pages, errors = (Factor(name, "value", 1.0) for name in ("pages_per_visit", "service_errors"))
-    model = LinearModel((Term((pages,), 0.0, 1.0), Term((errors,), 0.0, 1.0)), 0.0, {}, Calibration())
-    features = pl.DataFrame({"pages_per_visit": [2.0, 1.0, 0.0], "service_errors": [3.0, 1.0, 2.0]})
-    ranks = {"rank_1": [1, None, 1], "rank_2": [0, None, None], "rank_3": [None, None, None]}
-    expected = pl.DataFrame(ranks, schema=dict.fromkeys(ranks, pl.UInt8))
-    assert_frame_equal(
-        score_and_rank(model, features),
-        pl.concat([model.probabilities(features).to_frame(), expected], how="horizontal"),
-    )
-
-
-def test_other_models_only_score() -> None:
-    features = pl.DataFrame({"pages_per_visit": [2.0, 1.0]})
-    assert_frame_equal(
-        score_and_rank(Told({"pages_per_visit": 1.0}), features), pl.DataFrame({"decline_probability": [0.5, 0.5]})
-    )
+    assert_frame_equal(rank_reasons(sums), pl.DataFrame(expected, schema=dict.fromkeys(expected, pl.UInt8)))
 
 
 @given(st.lists(st.tuples(*[st.floats(-5, 5)] * 5), min_size=1, max_size=20))
 def test_ranks_are_those_of_a_sort(rows: list[tuple[float, ...]]) -> None:
     ranked = rank_reasons(pl.DataFrame(rows, schema=list("abcde"), orient="row"))
-    for row, found in zip(rows, ranked.iter_rows(), strict=True):
+    for row, ranks in zip(rows, ranked.iter_rows(), strict=True):
         raising = sorted((place for place in range(5) if row[place] > 0), key=lambda place, row=row: -row[place])
-        assert found == tuple([*raising, None, None, None][:3])
+        assert ranks == tuple([*raising, None, None, None][:3])
 
 
 def test_explained_in_batches_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    features = pl.DataFrame({"pages_per_visit": [2.0, 0.0, 9.0, 5.0, 2.0], "service_errors": [1.0, 0.0, 0.0, 7.0, 3.0]})
-    model = Told({"pages_per_visit": 1.0, "service_errors": 2.0})
-    expected = pl.DataFrame(
-        {
-            "reason_1": [
-                "всего 1 ошибка на сайте, обычно 5",
-                None,
-                "9 страниц за визит, обычно 5",
-                "7 ошибок на сайте, обычно 5",
-                "всего 3 ошибки на сайте, обычно 5",
-            ],
-            "reason_2": [
-                "всего 2 страницы за визит, обычно 5",
-                None,
-                None,
-                "5 страниц за визит, как обычно",
-                "всего 2 страницы за визит, обычно 5",
-            ],
-            "reason_3": pl.Series([None] * 5, dtype=pl.String),
-        }
-    )
-    assert_frame_equal(Explainer(model, USUAL).explain(features), expected)
+    features = frame(pages_per_visit=[2, 0, 9, 5, 2], service_errors=[9, 0, 8, 7, 3])
+    explainer = Explainer(Plain({"pages_per_visit": -0.5, "service_errors": 0.4}), USUAL)
+    expected = explainer.explain(features)
+    assert expected["reason_1"].null_count() < 5
     monkeypatch.setattr(reasons, "BATCH_ROWS", 2)
-    assert_frame_equal(Explainer(model, USUAL).explain(features), expected)
+    assert_frame_equal(explainer.explain(features), expected)
 
     chosen = pl.Series([False, True, True, True, False])
-    assert_frame_equal(
-        Explainer(model, USUAL).explain(features, chosen), expected.select(pl.when(chosen).then(pl.all()))
-    )
-    assert Explainer(model, USUAL).explain(features, pl.Series([False] * 5)).null_count().row(0) == (5, 5, 5)
-    ranked = rank_reasons(model.contributions(features))
-    silent = Told({"pages_per_visit": -1.0, "service_errors": -1.0})  # what is ranked is not asked again
-    assert_frame_equal(Explainer(silent, USUAL).explain(features, ranked=ranked), expected)
-    assert_frame_equal(
-        Explainer(silent, USUAL).explain(features, chosen, ranked), expected.select(pl.when(chosen).then(pl.all()))
-    )
+    assert_frame_equal(explainer.explain(features, chosen), expected.select(pl.when(chosen).then(pl.all())))
+    assert explainer.explain(features, pl.Series([False] * 5)).null_count().row(0) == (5, 5, 5)
 
 
 def test_a_boosted_model_explains_so_many() -> None:
-    assert Explainer(Told({}), USUAL).count(60_000) == 60_000
-    assert Explainer(Told({}, kind="boosted"), USUAL).count(60_000) == 50_000
+    assert Explainer(Plain({}), USUAL).count(60_000) == 60_000
+    assert Explainer(Plain({}, kind="boosted"), USUAL).count(60_000) == 50_000
 
 
 def test_nobody_to_explain() -> None:
-    found = Explainer(Told({}), USUAL).explain(pl.DataFrame(schema={"pages_per_visit": pl.Float64}))
-    assert_frame_equal(found, pl.DataFrame(schema=dict.fromkeys(reasons.REASONS, pl.String)))
+    explained = Explainer(Plain({"pages_per_visit": 1.0}), USUAL).explain(frame(pages_per_visit=[]))
+    assert_frame_equal(explained, pl.DataFrame(schema=dict.fromkeys(reasons.REASONS, pl.String)))
 
 
 def test_usual_values() -> None:
-    assert {
-        **{feature.name: 5.0 for feature in NUMERIC_FEATURES},
-        "service_type": "standard",
-        "favourite_category": "kitchenware",
-    } == USUAL
+    assert set(USUAL) == set(FEATURE_NAMES)
+    assert USUAL["pages_per_visit"] == UsualNumber(5.0, 3.0, 7.0)
+    assert USUAL["service_type"] == UsualWord("standard", {"standard": 0.7, "premium": 0.3})
 
 
 @pytest.mark.parametrize("manifest", [{}, {"reference": {}}, {"reference": None}])

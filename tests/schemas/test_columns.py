@@ -192,3 +192,11 @@ def test_titles_and_names_are_distinct() -> None:
     assert title_of("nothing") == "nothing"
     assert word_title("kitchenware") == "Кухонная посуда"
     assert word_title("unknown") == "неизвестное значение"
+
+
+def test_the_bounds_are_told() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for table in TABLES.values():
+        for column in table.headings:
+            if column.rules:
+                assert f"| `{column.delivered}` | {'; '.join(rule.fact for rule in column.rules)} |" in told

@@ -1,7 +1,7 @@
 """What the reasons of all customers take beside their scores: joined tables to probabilities, features to phrases.
 
-Nothing is written, and nothing else runs meanwhile. The drop is read and cut into ranges as in a run of the job. The
-model is evaluated once for both: that counts as scoring, the ranks of the reasons, which come with it, as reasons.
+Nothing is written, and nothing else runs meanwhile. The drop is read and cut into ranges as in a run of the job, which
+explains only those at high risk.
 
 Usage: python -m tests.benchmarks.yardsticks.reasons DROP
 Prints a line of JSON: seconds of scoring and of reasons.
@@ -18,7 +18,7 @@ from job.intake.drop import find_files
 from job.intake.reconcile import read_drop, reconcile_all
 from job.memory import MemoryPlan
 from job.models.artifact import default_folder, load_artifact
-from job.models.reasons import Explainer, rank_reasons, usual_values
+from job.models.reasons import Explainer, usual_values
 from job.scoring.score import find_probability, prepare
 
 
@@ -33,11 +33,8 @@ def main(drop: Path) -> None:
         find_probability(prepared, artifact)
         seconds["score"] += time.perf_counter() - start
         features = prepared.features
-        contributions = artifact.model.contributions(features)
         start = time.perf_counter()
-        ranked = rank_reasons(contributions)
-        seconds["score"] -= time.perf_counter() - start
-        explainer.explain(features, ranked=ranked)
+        explainer.explain(features)
         seconds["reasons"] += time.perf_counter() - start
     print(json.dumps({"seconds": {name: round(spent, 4) for name, spent in seconds.items()}}))
 

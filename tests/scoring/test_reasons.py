@@ -1,0 +1,101 @@
+"""Every reason of a run is computed again: it is of a customer at high risk, true, material and different."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from job.features import make_features, split_customers
+from job.intake.drop import find_files
+from job.intake.reconcile import accept_drop
+from job.models.reasons import LEAST_DISTANCE, LEAST_FALL, REASONS, say, usual_values
+from job.sample import write_drop
+from job.scoring.pipeline import run_scoring
+from job.settings import Limits, ScoreSettings
+from schemas.features import FEATURE_DTYPES, MEANINGS
+from schemas.phrases import Number, Phrase, Theme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from job.models.artifact import Artifact
+
+THEMES = {theme: [name for name, meaning in MEANINGS.items() if meaning.theme is theme] for theme in Theme}
+
+
+def check_reasons(drop: Path, output: Path, artifact: Artifact) -> int:
+    """Check all reasons of a run of a drop; return how many there are."""
+    outcome = run_scoring(drop, output, ScoreSettings(no_report=True))
+    scored = pl.read_parquet(outcome.folder / "scored.parquet")
+    features = make_features(split_customers(accept_drop(find_files(drop), labelled=False, limits=Limits()).tables)[0])
+    assert scored.height == features.height
+    is_high = scored["decline_probability"] >= artifact.thresholds.risk
+    assert scored.filter(~is_high).select(REASONS).null_count().row(0) == (scored.height - is_high.sum(),) * 3
+
+    reference = artifact.manifest["reference"]
+    usual = usual_values(artifact.manifest)
+    median = {name: told["quantiles"][5] for name, told in reference["numeric"].items()}
+    frequent = {name: max(shares, key=shares.__getitem__) for name, shares in reference["words"].items()}
+    features, scored = features.filter(is_high), scored.filter(is_high)
+    contributions = artifact.model.contributions(features)
+    risk = artifact.model.probabilities(features)
+    material = {}
+    for theme, names in THEMES.items():
+        values = [pl.lit({**median, **frequent}[name], FEATURE_DTYPES[name]).alias(name) for name in names]
+        material[theme] = risk - artifact.model.probabilities(features.with_columns(values))
+    sums = {theme: contributions.select(pl.sum_horizontal(names)).to_series() for theme, names in THEMES.items()}
+
+    def is_different(name: str, value: float | str) -> bool:
+        """Return whether a value is far from the usual one, by the deciles of the training customers."""
+        if isinstance(value, str):
+            return value not in {frequent[name], "unknown"}
+        deciles = reference["numeric"][name]["quantiles"]
+        phrase = MEANINGS[name].phrase
+        assert isinstance(phrase, Phrase)
+        if phrase.number is Number.CHANGE:
+            return bool(value <= min(deciles[1], -0.01) or value >= max(deciles[9], 0.01))
+        return abs(value - deciles[5]) >= LEAST_DISTANCE * (deciles[9] - deciles[1]) - 1e-9
+
+    count = 0
+    for row, (customer, added) in enumerate(
+        zip(features.iter_rows(named=True), contributions.iter_rows(named=True), strict=True)
+    ):
+        texts = [text for text in scored.select(REASONS).row(row) if text is not None]
+        possible = {
+            say(name, customer[name], usual[name]): (theme, name)
+            for theme, names in THEMES.items()
+            for name in names
+            if is_different(name, customer[name])
+        }
+        said = [possible[text] for text in texts]  # a text that is not true of the customer is not among them
+        themes = [theme for theme, _ in said]
+        assert len(set(themes)) == len(themes)
+        for theme, name in said:
+            assert material[theme][row] >= LEAST_FALL - 1e-9
+            assert added[name] > 0
+            assert sums[theme][row] > 0
+            assert added[name] == max(added[other] for own, other in possible.values() if own is theme)
+        assert all(sums[first][row] >= sums[second][row] - 1e-9 for first, second in pairwise(themes))
+        reasons = {
+            theme
+            for theme, name in possible.values()
+            if added[name] > 0 and material[theme][row] >= LEAST_FALL + 1e-9 and sums[theme][row] > 1e-9
+        }
+        assert len(themes) >= min(3, len(reasons))
+        assert all("обычно" not in text and "большинств" not in text for text in texts)
+        count += len(texts)
+    return count
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_all_reasons_of_a_sample(tmp_path: Path, artifact: Artifact, seed: int) -> None:
+    drop = tmp_path / "drop"
+    write_drop(drop, customers=1000, seed=seed, labelled=False, clean=True)
+    assert check_reasons(drop, tmp_path / "out", artifact) > 500
+
+
+def test_all_reasons_of_the_real_export(real_export: Path, tmp_path: Path, artifact: Artifact) -> None:
+    assert check_reasons(real_export, tmp_path / "out", artifact) > 1000
