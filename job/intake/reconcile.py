@@ -168,16 +168,12 @@ class TableRead(NamedTuple):
         return zip(self.files, self.offsets, strict=True)
 
     def _joined(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        numbered = [
-            rows.with_columns(pl.col("row").cast(pl.Int64) + offset)
-            for rows, offset in zip(parts, self.offsets, strict=True)
-            if rows.height or len(parts) == 1
-        ]
-        if len(numbered) == 1:
-            return numbered[0]
-        if not numbered:
-            return parts[0].with_columns(pl.col("row").cast(pl.Int64))
-        rows = pl.concat(numbered)
+        if len(parts) == 1:
+            return parts[0]
+        rows = pl.concat(
+            part.with_columns(pl.col("row") + pl.lit(offset, dtype=pl.UInt32))
+            for part, offset in zip(parts, self.offsets, strict=True)
+        )
         return rows if rows["id"].is_sorted() else rows.sort("id", maintain_order=True)
 
 
@@ -597,7 +593,8 @@ def _decide_copies(
     suspects = pl.concat([keys["id"], _repeated(table, accepted)]).unique()
     if suspects.is_empty():
         return accepted, TableCounts(), REJECTED_SCHEMA.to_frame()
-    alike = accepted.filter(pl.col("id").is_in(suspects.implode())).sort("id", "row")  # few: all else is about them
+    places = _places(accepted["id"], suspects)
+    alike = accepted[places].with_columns(places.alias("_place")).sort("id", "row")  # few: all else is about them
     keys = keys.drop_nulls().join(alike.select(table.key).unique(), on=table.key, how="semi")
     judged = [heading.name for heading in table.expected(labelled=read.labelled)]
     first = alike.unique(judged, keep="first", maintain_order=True)
@@ -621,9 +618,18 @@ def _decide_copies(
         dropped=consistent.height - kept.height,
         violations=count_violations(rejected),
     )
-    gone = alike["row"].filter(~alike["row"].is_in(kept["row"].implode()))
-    left = accepted.filter(~pl.col("row").is_in(gone.implode())) if gone.len() else accepted
-    return left, counts, rejected
+    gone = alike["_place"].filter(~alike["_place"].is_in(kept["_place"].implode()))
+    if gone.is_empty():
+        return accepted, counts, rejected
+    stays = pl.repeat(value=True, n=accepted.height, dtype=pl.Boolean, eager=True)
+    stays[gone] = False
+    return accepted.filter(stays), counts, rejected
+
+
+def _places(ids: pl.Series, wanted: pl.Series) -> pl.Series:
+    """Return the places (UInt32) of some ids among sorted ones."""
+    first, behind = (ids.search_sorted(wanted, side=side) for side in ("left", "right"))
+    return pl.select(pl.int_ranges(first, behind, dtype=pl.UInt32).explode().drop_nulls()).to_series()
 
 
 def _repeated(table: Table, accepted: pl.DataFrame) -> pl.Series:
