@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import click
 
 from job import __version__
-from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, JobError, Problem, SettingsError
+from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, ArtifactError, JobError, Problem, SettingsError
 from job.process import logs
 from job.process.invocation import Invocation
 from job.settings import DropSettings, EngineName, LiftSettings, Option, ScoreSettings, TrainSettings
@@ -282,7 +282,6 @@ def score(
       retention score --input /data/drop --output /data/out
     """  # noqa: D301 - Click reads the character
     from job.report import missing_libraries  # noqa: PLC0415 - each command imports only what it needs
-    from job.scoring.drift import tell_findings  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
     from job.storage.run import score_places  # noqa: PLC0415
 
@@ -297,17 +296,26 @@ def score(
         published = score_places(drop, output, settings, executor=executor, progress=call.enter_stage)
     outcome = published.outcome
     call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
-    exit_code = EXIT_PUBLISHED
-    result = {"exit_code": exit_code, "problems": [], "run": published.place, "is_new": outcome.is_new}
-    if not outcome.is_new:
-        text = f"Nothing to do: the same drop was published before, as {published.place}"
-        _answer(call, text, result)
-        return
-    _answer(call, summarise_run(outcome.manifest, latest=published.shown_at), result)
-    drift = outcome.manifest["drift"]
-    if drift is not None and drift["severity"] == "stop":
-        for line in tell_findings(drift):
+    result = {
+        "exit_code": EXIT_LOOK if outcome.look else EXIT_PUBLISHED,
+        "problems": [],
+        "run_id": outcome.manifest["run_id"],
+        "run": published.place,
+        "is_new": outcome.is_new,
+        "look": list(outcome.look),
+    }
+    text = f"Nothing to do: the same drop was published before, as {published.place}"
+    if outcome.is_new:
+        text = summarise_run(outcome.manifest, latest=published.shown_at)
+    elif outcome.replaced is not None:
+        text += f"; `latest` names it again, it named {outcome.replaced}"
+    _answer(call, text, result)
+    if outcome.look:
+        for line in outcome.look:
             click.echo(line, err=True)
+        click.echo(
+            f"A person must look; then: retention runs --output {output} --acknowledge {result['run_id']}", err=True
+        )
         ctx.exit(EXIT_LOOK)
 
 
@@ -539,20 +547,51 @@ def report(*, run: Place) -> None:
 
 @main.command(context_settings=SETTINGS)
 @click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
+@click.option("--acknowledge", metavar="ID", help="Say that a person has looked at this run: no more exit code 8.")
+@click.option("--note", metavar="TEXT", help="With --acknowledge: what that person says of it.")
 @click.pass_obj
-def runs(call: Invocation, *, output: Place) -> None:
-    """List the published runs, the newest first.
+def runs(call: Invocation, *, output: Place, acknowledge: str | None, note: str | None) -> None:
+    """List the published runs, the newest first; or say that a person has looked at one.
 
     \b
     Example:
       retention runs --output /data/out
+      retention runs --output /data/out --acknowledge 9f86d081884c7d65 --note "autumn sale"
     """  # noqa: D301 - Click reads the character
     from job.scoring.runs import list_runs, summarise_runs  # noqa: PLC0415
-    from job.storage.run import listed_output  # noqa: PLC0415
+    from job.storage.run import acknowledge_at, listed_output  # noqa: PLC0415
 
+    if acknowledge is not None:
+        acknowledge_at(output, acknowledge, note)
+        _answer(call, f"Run {acknowledge}: a person has looked.", {"acknowledged": acknowledge, "note": note})
+        return
     with listed_output(output) as folder:
         listed = list_runs(folder)
     _answer(call, summarise_runs(listed), {"runs": listed})
+
+
+@main.command(context_settings=SETTINGS)
+@click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
+@click.pass_context
+def verify(ctx: click.Context, *, output: Place) -> None:
+    """Read every file of every run, and compare it with its manifest; write nothing.
+
+    \b
+    Example:
+      retention verify --output /data/out
+    """  # noqa: D301 - Click reads the character
+    from job.storage.run import verify_place  # noqa: PLC0415
+
+    call: Invocation = ctx.find_root().obj
+    verified = verify_place(output)
+    problems = [str(problem) for problem in verified.problems]
+    exit_code = ArtifactError.exit_code if problems else EXIT_PUBLISHED
+    result = {"exit_code": exit_code, "problems": problems, "runs": verified.runs, "files": verified.files}
+    _answer(call, f"{verified.runs:,} runs, {verified.files:,} files, {len(problems):,} problems.", result)
+    for line in problems:
+        click.echo(line, err=True)
+    call.problems = len(problems)
+    ctx.exit(exit_code)
 
 
 def _how_to_draw(missing: list[str]) -> str:

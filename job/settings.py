@@ -50,6 +50,7 @@ class Arrival(NamedTuple):
     Args:
         wait_minutes: how long to wait for it.
         settle_seconds: how long its files must not have changed, when it is waited for.
+        require_ready: it must have a `_READY` marker.
     """
 
     wait_minutes: Annotated[float, Option("--wait", "Wait so long for a complete drop.", metavar="MINUTES", low=0)] = 0
@@ -57,6 +58,9 @@ class Arrival(NamedTuple):
         float,
         Option("--settle", "With --wait: the files must not have changed for so long.", metavar="SECONDS", low=0),
     ] = 10
+    require_ready: Annotated[
+        bool, Option("--require-ready", "Not without a _READY file that names the others: exit code 6.")
+    ] = False
 
 
 class Limits(NamedTuple):
@@ -196,6 +200,20 @@ class ScoreSettings(NamedTuple):
         Option("--scratch", "Where larger drops, and copies of objects, wait.  [default: OUT]", metavar="DIR"),
     ] = None
     drift: DriftLimits = DriftLimits()
+    max_change: Annotated[
+        float,
+        Option(
+            "--max-change",
+            "From which change since the run before a person must look (exit code 8): customers, contacts, consent, "
+            "mean risk, shares excluded and rejected.",
+            metavar="SHARE",
+            low=0,
+        ),
+    ] = 0.3
+    require_new: Annotated[
+        bool,
+        Option("--require-new", "Not a drop that OUT has published already: exit code 6, with --wait after waiting."),
+    ] = False
     force: Annotated[
         bool, Option("--force", "Make a new run, ID-2, ID-3, ..., also if the same was published before.")
     ] = False

@@ -68,6 +68,7 @@ class Settings(TypedDict):
     campaign: CampaignSettings
     format: str
     drift: list[float]
+    max_change: float
 
 
 Customers = TypedDict(
@@ -131,6 +132,16 @@ class Explained(TypedDict):
     explained: int
 
 
+class Change(TypedDict):
+    """A figure beside that of the run before; `change` is a share of that, None where that is 0."""
+
+    measure: str
+    before: float
+    now: float
+    change: float | None
+    is_beyond: bool
+
+
 class Output(TypedDict):
     """A file of the run."""
 
@@ -139,7 +150,10 @@ class Output(TypedDict):
 
 
 class Manifest(TypedDict):
-    """A run. `inputs` says of each file how it is written; `facts` is what the page draws; `drift` may be unknown."""
+    """A run. `inputs` says of each file how it is written; `facts` is what the page draws; `drift` may be unknown.
+
+    `look` has a line for each reason why a person must look at the run before it is used.
+    """
 
     format: int
     run_id: str
@@ -160,6 +174,8 @@ class Manifest(TypedDict):
     reasons: Explained
     facts: dict[str, Any]
     drift: dict[str, Any] | None
+    changes: list[Change]
+    look: list[str]
     seconds: dict[str, float]
     outputs: dict[str, Output]
 

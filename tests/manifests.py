@@ -32,6 +32,7 @@ def make_manifest(**changes: Any) -> Manifest:
             "campaign": {"name": "default", "control_share": 0.1, "budget": None},
             "format": "csv",
             "drift": [0.1, 0.25],
+            "max_change": 0.3,
         },
         "customers": {"in": 0, "scored": 0, "excluded": 0, "rejected": 0, "excluded_by_reason": {}},
         "rows": {},
@@ -50,6 +51,8 @@ def make_manifest(**changes: Any) -> Manifest:
         "reasons": {"explained": 0},
         "facts": {},
         "drift": None,
+        "changes": [],
+        "look": [],
         "seconds": {},
         "outputs": {},
     }

@@ -146,7 +146,15 @@ def test_quiet_prints_problems_only(small_drop: Path, tmp_path: Path) -> None:
 def test_json_has_a_format_and_the_exit_code(small_drop: Path, tmp_path: Path) -> None:
     plain = json.loads(score(small_drop, tmp_path / "out", "--json").stdout)
     folder = (tmp_path / "out" / "latest").resolve()
-    assert plain == {"format": 1, "exit_code": 0, "problems": [], "run": str(folder), "is_new": True}
+    assert plain == {
+        "format": 1,
+        "exit_code": 0,
+        "problems": [],
+        "run_id": folder.name,
+        "run": str(folder),
+        "is_new": True,
+        "look": [],
+    }
     again = json.loads(score(small_drop, tmp_path / "out", "--json").stdout)
     assert again == {**plain, "is_new": False}
     result = score(small_drop, tmp_path / "out", "--json", "--budget", "1e13")
@@ -342,7 +350,8 @@ def test_a_forced_run_is_another_run_with_the_same_bytes(small_drop: Path, tmp_p
     for name in ("scored.parquet", "scored.csv", "campaign.csv"):
         assert len({(run / name).read_bytes() for run in (tmp_path / "runs").iterdir()}) == 1
     again = score(small_drop, tmp_path)
-    assert again.stdout == f"Nothing to do: the same drop was published before, as {tmp_path / 'runs' / first}\n"
+    shown = tmp_path / "runs" / f"{first}-3"
+    assert again.stdout == f"Nothing to do: the same drop was published before, as {shown}\n"
     assert os.readlink(tmp_path / "latest") == f"runs/{first}-3"
 
 

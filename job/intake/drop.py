@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from job.errors import DropError, DropIncompleteError, Problem, SettingsError, r
 from schemas.columns import TABLES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -119,6 +120,10 @@ class TableFile(NamedTuple):
         )
 
 
+Refuse = Callable[[Mapping[str, TableFile]], Problem | None]
+"""Says why a complete drop is not the one that is waited for."""
+
+
 def find_files(folder: Path) -> dict[str, TableFile]:
     """Return the drop's file for each table.
 
@@ -157,6 +162,7 @@ def wait_for_files(
     arrival: Arrival,
     *,
     refresh: Callable[[], None] = lambda: None,
+    refuse: Refuse = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, TableFile]:
@@ -166,7 +172,8 @@ def wait_for_files(
     changed in size and time for `settle_seconds`. What is wrong with files that still change may heal: it is an error
     only once they have settled. With `wait_minutes` 0 nothing is waited for: what is there must be complete (the marker
     is verified if there is one; the settling time is not asked for). `refresh` is called before each look, and brings
-    the folder up to date where it is a copy of something else.
+    the folder up to date where it is a copy of something else. `refuse` is asked about a complete drop, once until its
+    files change, and says why it is not the one that is waited for.
 
     A folder that is not there is not waited for: it is more likely to be named wrongly.
 
@@ -183,6 +190,7 @@ def wait_for_files(
     deadline = changed_at + arrival.wait_minutes * 60
     next_log = changed_at
     before: dict[str, Stamp | None] | None = None
+    asked = _ask_once(refuse)
     while True:
         refresh()
         seen, now = _snapshot(folder), clock()
@@ -191,9 +199,10 @@ def wait_for_files(
         final = now - changed_at >= settle or arrival.wait_minutes <= 0
         try:
             files = find_files(folder)
-            if check_ready_marker(folder, files) or (final and _snapshot(folder) == seen):
+            obstacle = _obstacle(folder, files, arrival, seen if final else None) or asked(seen, files)
+            if obstacle is None:
                 return files
-            waiting_for: tuple[str, ...] = (f"{folder}: the files changed less than {settle:g} seconds ago",)
+            waiting_for: tuple[str, ...] = (str(obstacle),)
         except DropIncompleteError as error:
             waiting_for = error.problems
         except DropError as error:
@@ -206,6 +215,39 @@ def wait_for_files(
             logger.info("waiting for the drop: %s", "; ".join(waiting_for))
             next_log += LOG_EVERY_SECONDS
         sleep(min(POLL_SECONDS, deadline - now))
+
+
+def _obstacle(
+    folder: Path, files: dict[str, TableFile], arrival: Arrival, seen: dict[str, Stamp | None] | None
+) -> Problem | str | None:
+    """Return why files that are all there are not complete yet, None if they are. Raises as `check_ready_marker`.
+
+    Args:
+        folder: of the drop.
+        files: table -> its file.
+        arrival: when a drop counts as complete.
+        seen: its stamps, if they have settled.
+    """
+    if check_ready_marker(folder, files):
+        return None
+    if arrival.require_ready:
+        return Problem(str(folder), f"{READY_MARKER} that names its files (--require-ready)", "none")
+    if seen is not None and _snapshot(folder) == seen:
+        return None
+    return f"{folder}: the files changed less than {arrival.settle_seconds:g} seconds ago"
+
+
+def _ask_once(refuse: Refuse) -> Callable[[dict[str, Stamp | None], dict[str, TableFile]], Problem | None]:
+    """Return a function that asks `refuse` again only when the stamps have changed: it may read all files."""
+    answers: dict[tuple[tuple[str, Stamp | None], ...], Problem | None] = {}
+
+    def asked(seen: dict[str, Stamp | None], files: dict[str, TableFile]) -> Problem | None:
+        key = tuple(sorted(seen.items()))
+        if key not in answers:
+            answers[key] = refuse(files)
+        return answers[key]
+
+    return asked
 
 
 def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:

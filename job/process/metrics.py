@@ -43,6 +43,8 @@ OF_THE_RUN: Final = {
     "retention_contacts": "Customers in campaign.csv.",
     "retention_mean_decline_probability": "Mean of the decline probability.",
     "retention_segment_share": "Share of the scored customers in each segment.",
+    "retention_change_ratio": "Change of a figure since the run before, as a share of that.",
+    "retention_looks": "Reasons why a person must look at that run, whether or not one did.",
     "retention_drift_severity": "Worst finding of drift: 0 none, 1 warn, 2 stop.",
     "retention_drift_findings": "Findings of drift by severity.",
     "retention_drift_psi": "Population stability index of each feature and of the score against training.",
@@ -176,6 +178,12 @@ def describe_run(call: Call, manifest: Mapping[str, Any]) -> list[Sample]:
         total = math.fsum(row["mean_risk"] * row["customers"] for row in segments if row["customers"])
         lines.append(_sample("retention_mean_decline_probability", total / customers["scored"]))
     lines.extend(_sample("retention_segment_share", row["share"], segment=row["segment"]) for row in segments)
+    lines.append(_sample("retention_looks", len(manifest["look"])))
+    lines.extend(
+        _sample("retention_change_ratio", row["change"], measure=row["measure"])
+        for row in manifest["changes"]
+        if row["change"] is not None
+    )
     return [*lines, *_describe_drift(manifest.get("drift"))]
 
 

@@ -13,7 +13,7 @@ from job.scoring.publish import LATEST, MANIFEST
 from job.scoring.segments import COST_PARTS
 from job.spill import compacted
 from schemas.columns import TABLES
-from schemas.manifest import Customers, ModelUsed, RowFates, SegmentRow, parse_manifest
+from schemas.manifest import Customers, Manifest, ModelUsed, RowFates, SegmentRow, parse_manifest
 from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 
 if TYPE_CHECKING:
@@ -183,22 +183,26 @@ def segment_warnings(
     return lines
 
 
-def read_previous(output: Path, segments_digest: str) -> tuple[dict[str, float], int]:
-    """Return segment -> share of the customers of the latest run, and how many they were.
+def read_previous(output: Path) -> Manifest | None:
+    """Return the manifest of the latest run; None if there is none, or none that can be read."""
+    try:
+        return parse_manifest((output / LATEST / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def previous_shares(previous: Manifest | None, segments_digest: str) -> tuple[dict[str, float], int]:
+    """Return segment -> share of the customers of the run before, and how many they were.
 
     Nothing if there is none, or if its segments were others: then nothing can be compared.
 
     Args:
-        output: where runs are published.
+        previous: manifest of the run before.
         segments_digest: SHA-256 of this run's segments file.
     """
-    try:
-        manifest = parse_manifest((output / LATEST / MANIFEST).read_bytes())
-        if manifest["settings"]["segments"] != segments_digest:
-            return {}, 0
-        return {row["segment"]: row["share"] for row in manifest["segments"]}, manifest["customers"]["scored"]
-    except (OSError, ValueError):
+    if previous is None or previous["settings"]["segments"] != segments_digest:
         return {}, 0
+    return {row["segment"]: row["share"] for row in previous["segments"]}, previous["customers"]["scored"]
 
 
 def _has_changed(share: float, before: float, customers: int, previous_customers: int, limit: float) -> bool:

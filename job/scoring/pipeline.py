@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from job import __version__
@@ -18,12 +19,16 @@ from job.memory import MIB, plan_memory
 from job.models.artifact import default_folder
 from job.report.facts import describe_facts
 from job.scoring.campaign import describe_campaign
+from job.scoring.changes import describe_changes, tell_changes
 from job.scoring.drift import check_limits, judge_drift, tell_findings
+from job.scoring.known import read_published_inputs, refuse_published
+from job.scoring.look import reasons_to_look
 from job.scoring.manifest import (
     count_customers,
     count_rows,
     describe_model,
     describe_segments,
+    previous_shares,
     read_previous,
     segment_warnings,
 )
@@ -31,16 +36,16 @@ from job.scoring.publish import (
     MANIFEST,
     RUNS,
     describe_files,
-    heal_latest,
-    is_published,
     keep_newest,
     locked_output,
     name_anew,
     scratch_folder,
+    show_again,
     staged_run,
 )
 from job.scoring.ranges import load_setup
 from job.scoring.run import cut_ranks, finish_ranges, score_drop
+from job.scoring.verify import is_whole
 from job.scoring.workbook import list_contacts, write_workbook
 from job.spill import SpillSpace
 from schemas.manifest import FORMAT, Manifest, Repair, Settings, manifest_text, parse_manifest
@@ -65,11 +70,15 @@ class Outcome(NamedTuple):
         folder: the published run.
         manifest: its manifest.
         is_new: False if the same run had been published before and nothing was done.
+        look: why a person must look at it, one line each; nothing if a person did.
+        replaced: the run that `latest` named instead of a run that had been published before; None if it named it.
     """
 
     folder: Path
     manifest: Manifest
     is_new: bool
+    look: tuple[str, ...] = ()
+    replaced: str | None = None
 
 
 @dataclass
@@ -119,7 +128,8 @@ def run_scoring(
         setup = load_setup(settings.artifacts or default_folder(), settings.segments_file, settings.campaign)
         artifact, segmentation = setup.artifact, setup.segmentation
     with watch.stage("wait"):
-        found = wait_for_files(drop, settings.arrival)
+        known = read_published_inputs(output) if settings.require_new else {}
+        found = wait_for_files(drop, settings.arrival, refuse=partial(refuse_published, known))
         files = {name: file.absolute() for name, file in found.items()}
     memory = plan_memory(settings.memory_mib * MIB)
     with locked_output(output), scratch_folder(settings.scratch or output) as waiting:
@@ -132,10 +142,8 @@ def run_scoring(
         name = name_run(drop_read.files, artifact, shown)
         run_id = name_anew(output, name) if settings.force else name
         folder = output / RUNS / run_id
-        if is_published(output, run_id):
-            heal_latest(output, run_id)
-            keep_newest(output, settings.keep_runs, run_id=run_id)
-            return Outcome(folder, parse_manifest((folder / MANIFEST).read_bytes()), is_new=False)
+        if is_whole(folder):
+            return show_published(output, run_id, settings.keep_runs)
         with watch.stage("score"):
             scored = score_drop(drop_read, artifact, settings.limits, executor=executor, space=space, memory=memory)
         intake, customers = scored.intake, scored.counts.scored
@@ -145,9 +153,10 @@ def run_scoring(
             with watch.stage("write"):
                 written = finish_ranges(staged, scored, finish, executor=executor, memory=memory)
                 counts = written.counts
-                previous, previous_customers = read_previous(output, segmentation.digest)
-                segments = describe_segments(counts.segments, segmentation, previous=previous)
-                changes = segment_warnings(
+                previous = read_previous(output)
+                previous_segments, previous_customers = previous_shares(previous, segmentation.digest)
+                segments = describe_segments(counts.segments, segmentation, previous=previous_segments)
+                shifts = segment_warnings(
                     segments,
                     customers=customers,
                     previous_customers=previous_customers,
@@ -171,23 +180,45 @@ def run_scoring(
                 "customers": count_customers(intake, scored=customers, excluded=scored.counts.excluded),
                 "rows": count_rows(intake, scored.counts.fates),
                 "repairs": cast("list[Repair]", intake.repairs.to_dicts()),
-                "warnings": [*intake.warnings, *changes, *(tell_findings(drift) if drift else ())],
+                "warnings": [*intake.warnings, *shifts],
                 "segments_file": segmentation.file,
                 "segments": segments,
                 "campaign": describe_campaign(counts.segments, segmentation, settings.campaign),
                 "reasons": {"explained": setup.explainer.count(int(scored.counts.by_priority["rows"].sum()))},
                 "facts": facts,
                 "drift": drift,
+                "changes": [],
+                "look": [],
                 "seconds": {},
                 "outputs": {},
             }
+            add_findings(manifest, previous, settings.max_change)
             if not settings.no_report:
                 with watch.stage("report"):
                     write_page(staged, manifest)
             manifest["seconds"], manifest["outputs"] = watch.seconds, describe_files(staged, known=written.hashes)
             (staged / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
         keep_newest(output, settings.keep_runs, run_id=run_id)
-    return Outcome(folder, manifest, is_new=True)
+    return Outcome(folder, manifest, is_new=True, look=tuple(manifest["look"]))
+
+
+def add_findings(manifest: Manifest, previous: Manifest | None, max_change: float) -> None:
+    """Add to a manifest what differs from the run before and from training, and why a person must look."""
+    manifest["changes"] = describe_changes(manifest, previous, max_change)
+    changed = tell_changes(manifest["changes"], previous["run_id"] if previous else "")
+    drift = manifest["drift"]
+    drifted = tell_findings(drift) if drift else []
+    manifest["warnings"] += [*changed, *drifted]
+    manifest["look"] = [*changed, *(drifted if drift and drift["severity"] == "stop" else ())]
+
+
+def show_published(output: Path, run_id: str, keep_runs: int | None) -> Outcome:
+    """Let `latest` name a run that was published before, and return what it came to."""
+    run_id, replaced = show_again(output, run_id)
+    folder = output / RUNS / run_id
+    keep_newest(output, keep_runs, run_id=run_id)
+    manifest = parse_manifest((folder / MANIFEST).read_bytes())
+    return Outcome(folder, manifest, is_new=False, look=reasons_to_look(output, run_id, manifest), replaced=replaced)
 
 
 def describe_settings(settings: ScoreSettings, segmentation: Segmentation) -> Settings:
@@ -204,6 +235,7 @@ def describe_settings(settings: ScoreSettings, segmentation: Segmentation) -> Se
         },
         "format": settings.campaign_format,
         "drift": list(settings.drift),
+        "max_change": settings.max_change,
     }
 
 

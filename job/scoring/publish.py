@@ -49,7 +49,7 @@ def locked_output(output: Path) -> Iterator[None]:
     """
     with as_output_error(output):
         (output / RUNS).mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(output / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = _open_lock(output / LOCK)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,6 +63,19 @@ def locked_output(output: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_lock(lock: Path) -> int:
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError as error:
+        if not lock.exists():
+            raise
+        owner, user = lock.stat().st_uid, os.geteuid()
+        raise OutputError(
+            f"{lock}: belongs to user {owner}, and user {user} may not write it; "
+            f"when no run of user {owner} goes on, remove it, and run every job as the same user"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -128,11 +141,6 @@ def _take(folder: Path) -> int | None:
     return descriptor
 
 
-def is_published(output: Path, run_id: str) -> bool:
-    """Return whether a whole run of this name is there."""
-    return (output / RUNS / run_id / SUCCESS).is_file()
-
-
 def name_anew(output: Path, run_id: str) -> str:
     """Return a name for a run that is made though the same was published: the run's own, or else ID-2, ID-3, ..."""
     taken = [folder.name for folder in published_runs(output)]
@@ -189,7 +197,11 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
             (staged / SUCCESS).write_text(f"{number}\n", encoding="ascii")
             _flush(staged / SUCCESS)
             _flush(staged)
+            broken = runs / f"{REMOVED_PREFIX}{run_id}-{os.urandom(4).hex()}"
+            if os.path.lexists(runs / run_id):  # what is there is no whole run
+                (runs / run_id).rename(broken)
             staged.rename(runs / run_id)
+            _remove(broken)
         except BaseException as error:
             is_gone = not staged.exists()
             shutil.rmtree(staged, ignore_errors=True)
@@ -209,15 +221,34 @@ def point_latest(output: Path, run_id: str) -> None:
     _flush(output)
 
 
-def heal_latest(output: Path, run_id: str) -> None:
-    """Let `latest` name a published run if it names none, or one that was finished earlier.
+def show_again(output: Path, run_id: str) -> tuple[str, str | None]:
+    """Let `latest` name a run that was published before: what was asked for last is what is shown.
 
-    A run that was killed between its two renames is whole, but nobody is shown it.
+    A forced repetition of the run (ID-2, ...) that `latest` names is as good. A run that was killed between its two
+    renames is whole, but shown to nobody.
+
+    Returns:
+        The run that `latest` names now, and the other run that it named before, None if it named none.
     """
     with as_output_error(output):
-        shown = output / LATEST
-        if not (shown / SUCCESS).is_file() or _order(shown) < _order(output / RUNS / run_id):
-            point_latest(output, run_id)
+        shown = (output / LATEST).resolve()
+        is_run = shown.parent == (output / RUNS).resolve() and (shown / SUCCESS).is_file()
+        if is_run and re.fullmatch(rf"{re.escape(run_id)}(-[0-9]+)?", shown.name):
+            return shown.name, None
+        point_latest(output, run_id)
+        return run_id, shown.name if is_run else None
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """Write a small file in one step. Raises OSError."""
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        beside.write_bytes(content)
+        _flush(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _flush(path.parent)
 
 
 def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> dict[str, Output]:
@@ -268,11 +299,10 @@ def as_output_error(output: Path, *, staged: Path | None = None, run: Path | Non
 
 def _order(run: Path) -> tuple[int, str]:
     """Return what orders runs by their publishing: the number, then (for runs without one) the time of finishing."""
-    try:
+    number, finished = 0, ""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # altered, or not to be read
         number = int((run / SUCCESS).read_text(encoding="ascii").strip() or 0)
         finished = str(json.loads((run / MANIFEST).read_bytes())["finished"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return 0, ""
     return number, finished
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from job.intake.drop import Refuse
     from job.settings import Arrival
     from job.storage.address import Address
 
@@ -93,6 +94,7 @@ def drop_at_hand(  # noqa: D417 - the others are those of `wait_for_files`
     folder: Path,
     *,
     arrival: Arrival,
+    refuse: Refuse = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Path]:
@@ -109,7 +111,7 @@ def drop_at_hand(  # noqa: D417 - the others are those of `wait_for_files`
     """
     with naming_objects(address, folder), as_drop_error():
         copy = Copy(address, folder)
-        wait_for_files(folder, arrival, refresh=copy.refresh, clock=clock, sleep=sleep)
+        wait_for_files(folder, arrival, refresh=copy.refresh, refuse=refuse, clock=clock, sleep=sleep)
         copy.check_unchanged()
         yield folder
 

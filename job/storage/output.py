@@ -5,7 +5,8 @@ and compared, `manifest.json` and `_SUCCESS` last, and then the small object `la
 What has no `_SUCCESS` is no run: readers pass over it, and the next run removes it.
 
 The local folder begins as a mirror of the published runs, of which it holds what tells them apart (`manifest.json`,
-`_SUCCESS`) and nothing else; so everything that a run does with the runs before it works as it does on a disk.
+`_SUCCESS`) and the sizes of the others; so everything that a run does with the runs before it works as it does on a
+disk.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from job.errors import OutputError
+from job.scoring.look import ACKNOWLEDGED
 from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS
 from job.storage.bucket import ChangedObjectError, StorageError
 from schemas.manifest import parse_manifest
@@ -33,12 +35,12 @@ READERS: Final = 8
 _RUN: Final = re.compile(rf"{RUNS}/(?P<run_id>[0-9a-f]{{16}}(?:-[0-9]+)?)/(?P<file>[^/]+(?:/.*)?)")
 
 
-def list_runs_files(bucket: Bucket) -> dict[str, list[str]]:
-    """Return run -> the names of its files; of runs that are not whole, too."""
-    runs: dict[str, list[str]] = {}
-    for name in bucket.entries(RUNS):
+def list_runs_files(bucket: Bucket) -> dict[str, dict[str, int]]:
+    """Return run -> the names of its files with their sizes in bytes; of runs that are not whole, too."""
+    runs: dict[str, dict[str, int]] = {}
+    for name, entry in bucket.entries(RUNS).items():
         if match := _RUN.fullmatch(name):
-            runs.setdefault(match["run_id"], []).append(match["file"])
+            runs.setdefault(match["run_id"], {})[match["file"]] = entry.size
     return runs
 
 
@@ -57,17 +59,27 @@ def remove_dead_runs(bucket: Bucket) -> None:
 
 
 def mirror_runs(bucket: Bucket, folder: Path) -> None:
-    """Make a local output of the published runs, each with its manifest and `_SUCCESS` alone, and `latest`.
+    """Make a local output of the published runs, and of `latest` and who looked at which run.
+
+    Of each run it has the manifest and `_SUCCESS`; its other files are as long as theirs, and take no space.
 
     Raises:
         StorageError: the store refuses or does not answer.
         OSError: the folder cannot be written.
     """
-    whole = [run_id for run_id, files in list_runs_files(bucket).items() if SUCCESS in files]
+    runs = {run_id: files for run_id, files in list_runs_files(bucket).items() if SUCCESS in files}
     (folder / RUNS).mkdir(parents=True)
-    names = [f"{RUNS}/{run_id}/{file}" for run_id in whole for file in (MANIFEST, SUCCESS)]
+    copied = [f"{ACKNOWLEDGED}/{name}" for name in bucket.entries(ACKNOWLEDGED)]
+    for run_id, files in runs.items():
+        for file, size in files.items():
+            (folder / RUNS / run_id / file).parent.mkdir(parents=True, exist_ok=True)
+            if file in (MANIFEST, SUCCESS):
+                copied.append(f"{RUNS}/{run_id}/{file}")
+            else:
+                with (folder / RUNS / run_id / file).open("wb") as placeholder:
+                    placeholder.truncate(size)
     with ThreadPoolExecutor(READERS) as pool:
-        for name, found in zip(names, pool.map(bucket.read, names), strict=True):
+        for name, found in zip(copied, pool.map(bucket.read, copied), strict=True):
             if found is not None:
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(found[0])
@@ -91,6 +103,9 @@ def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None
         OutputBusyError: another run took the output.
     """
     if sent is not None:
+        if sent in (stored := list_runs_files(bucket)):  # what is there is no whole run
+            lease.check()
+            bucket.remove(f"{RUNS}/{sent}/{file}" for file in sorted(stored[sent], key=lambda file: file != SUCCESS))
         send_run(bucket, folder / RUNS / sent, lease)
     shown = (folder / LATEST).resolve().name
     lease.check()

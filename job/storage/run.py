@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import tempfile
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from job.errors import Problem, SettingsError
+from job.scoring.known import read_published_inputs, refuse_published
+from job.scoring.look import ACKNOWLEDGED, acknowledge_run, describe_acknowledgement
 from job.scoring.pipeline import Outcome, run_scoring
 from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS, as_output_error, scratch_folder
+from job.scoring.verify import Verification, verify_output
 from job.storage.address import Address
 from job.storage.bucket import Bucket, StorageError
 from job.storage.drop import drop_at_hand
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from job.executor import Executor
+    from job.intake.drop import Refuse
+    from job.scoring.known import Digests
     from job.settings import Arrival, ScoreSettings
 
 Place = Path | Address
@@ -54,13 +62,16 @@ class Publication(NamedTuple):
 
 
 @contextlib.contextmanager
-def delivered(drop: Place, arrival: Arrival, *, scratch: Path | None = None) -> Iterator[Delivery]:
+def delivered(
+    drop: Place, arrival: Arrival, *, scratch: Path | None = None, refuse: Refuse = lambda _: None
+) -> Iterator[Delivery]:
     """Give a drop as a folder; one in object storage is waited for and copied, the copy is gone when the block ends.
 
     Args:
         drop: the place.
         arrival: when it counts as complete.
         scratch: where the copy is made; None is the system's folder for such.
+        refuse: see `wait_for_files`; a drop that is a folder is waited for, and asked about, by whoever reads it.
 
     Raises:
         JobError: as `job.storage.drop.drop_at_hand`.
@@ -71,7 +82,7 @@ def delivered(drop: Place, arrival: Arrival, *, scratch: Path | None = None) -> 
     with scratch_folder(scratch or _temporary()) as folder:
         copy = folder / "drop"
         copy.mkdir()
-        with drop_at_hand(drop, copy, arrival=arrival) as whole:
+        with drop_at_hand(drop, copy, arrival=arrival, refuse=refuse) as whole:
             yield Delivery(whole, str(drop), arrival._replace(wait_minutes=0))
 
 
@@ -100,7 +111,11 @@ def score_places(
     if isinstance(drop, Address):
         progress("fetch")
     beside = settings.scratch or (output if isinstance(output, Path) else None)
-    with delivered(drop, settings.arrival, scratch=beside) as delivery:
+    known: dict[Digests, str] = {}
+    if settings.require_new and isinstance(drop, Address):
+        with listed_output(output, is_new=True) as listed:
+            known = read_published_inputs(listed)
+    with delivered(drop, settings.arrival, scratch=beside, refuse=partial(refuse_published, known)) as delivery:
         settings = settings._replace(arrival=delivery.arrival)
         if isinstance(output, Path):
             outcome = run_scoring(
@@ -167,8 +182,12 @@ def resolve_run(run: Address) -> Address:
 
 
 @contextlib.contextmanager
-def listed_output(output: Place) -> Iterator[Path]:
+def listed_output(output: Place, *, is_new: bool = False) -> Iterator[Path]:
     """Give an output as a folder in which its runs can be listed.
+
+    Args:
+        output: the place.
+        is_new: it may not be there yet.
 
     Raises:
         SettingsError: the store refuses or does not answer, or holds nothing there.
@@ -182,9 +201,43 @@ def listed_output(output: Place) -> Iterator[Path]:
         bucket = Bucket(output)
         with as_settings_error(), as_output_error(mirror):
             mirror_runs(bucket, mirror)
-            if not any((mirror / RUNS).iterdir()) and not bucket.entries():
+            if not is_new and not any((mirror / RUNS).iterdir()) and not bucket.entries():
                 raise SettingsError([Problem("--output", "the place where runs are published", str(output))])
         yield mirror
+
+
+def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
+    """Note that a person looked at a run. Raises as `acknowledge_run`, and SettingsError for a store that refuses."""
+    told = describe_acknowledgement(getpass.getuser(), datetime.now(UTC), note)
+    with listed_output(output) as folder:
+        acknowledge_run(folder, run_id, told)
+        if not isinstance(output, Path):
+            with as_storage_output_error():
+                name = f"{ACKNOWLEDGED}/{run_id}"
+                Bucket(output).send(folder / name, name)
+
+
+def verify_place(output: Place) -> Verification:
+    """Read every file of every run and compare it with its manifest; of a store, each run is copied for that.
+
+    Raises:
+        SettingsError: there is no such output, or it cannot be read.
+        OutputError: a copy cannot be written.
+    """
+    if isinstance(output, Path):
+        if not output.is_dir():
+            raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
+        return verify_output(output)
+    with scratch_folder(_temporary()) as folder, as_settings_error(), as_output_error(folder):
+        bucket = Bucket(output)
+        for name, entry in bucket.entries(RUNS).items():
+            path = folder / RUNS / name.removeprefix(f"{RUNS}/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            bucket.fetch(entry, path)
+        latest = read_latest(bucket)
+        if latest is not None:
+            (folder / LATEST).symlink_to(Path(RUNS) / latest)
+        return verify_output(folder)
 
 
 def send_report(run: Address, folder: Path, names: Sequence[str]) -> None:

@@ -43,6 +43,11 @@ MANIFEST: dict[str, Any] = {
         {"segment": "empty", "share": 0.0, "customers": 0, "mean_risk": None},
     ],
     "drift": DRIFT,
+    "changes": [
+        {"measure": "customers", "before": 20.0, "now": 14.0, "change": -0.3, "is_beyond": False},
+        {"measure": "contacts", "before": 0.0, "now": 7.0, "change": None, "is_beyond": True},
+    ],
+    "look": ["contacts: 7, 0 in the run before, abc (--max-change)"],
 }
 
 
@@ -88,6 +93,8 @@ def test_a_run_is_told_of(tmp_path: Path) -> None:
         ("retention_segment_share", (("segment", "top_risk"),)): 0.4,
         ("retention_segment_share", (("segment", "rest"),)): 0.6,
         ("retention_segment_share", (("segment", "empty"),)): 0,
+        ("retention_change_ratio", (("measure", "customers"),)): -0.3,
+        ("retention_looks", ()): 1,
         ("retention_drift_severity", ()): 1,
         ("retention_drift_findings", (("severity", "warn"),)): 1,
         ("retention_drift_findings", (("severity", "stop"),)): 0,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from job.scoring.manifest import count_segments, describe_segments, read_previous, segment_warnings
+from job.scoring.manifest import count_segments, describe_segments, previous_shares, read_previous, segment_warnings
 from job.scoring.segments import load_segmentation
 from tests.manifests import make_manifest
 
@@ -93,11 +93,13 @@ def test_previous_run(tmp_path: Path) -> None:
         "customers": {**plain["customers"], "scored": 4},
         "segments": [{"segment": "top_risk", "share": 0.75}],
     }
-    assert read_previous(tmp_path, "abc") == ({}, 0)
+    assert read_previous(tmp_path) is None
     (tmp_path / "latest").mkdir()
     path = tmp_path / "latest" / "manifest.json"
     path.write_text(json.dumps(manifest), encoding="utf-8")
-    assert read_previous(tmp_path, "abc") == ({"top_risk": 0.75}, 4)
-    assert read_previous(tmp_path, "other segments") == ({}, 0)
+    previous = read_previous(tmp_path)
+    assert previous_shares(previous, "abc") == ({"top_risk": 0.75}, 4)
+    assert previous_shares(previous, "other segments") == ({}, 0)
     path.write_text(json.dumps({**manifest, "format": 0}), encoding="utf-8")
-    assert read_previous(tmp_path, "abc") == ({}, 0)
+    assert read_previous(tmp_path) is None
+    assert previous_shares(None, "abc") == ({}, 0)

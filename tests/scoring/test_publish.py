@@ -15,14 +15,13 @@ from job.errors import OutputBusyError, OutputError
 from job.scoring import publish as publish_module
 from job.scoring.publish import (
     describe_files,
-    heal_latest,
-    is_published,
     keep_newest,
     locked_output,
     name_anew,
     published_runs,
     remove_stale_scratch,
     scratch_folder,
+    show_again,
     staged_run,
 )
 
@@ -41,9 +40,9 @@ def visible(output: Path) -> list[str]:
 def test_a_run_appears_whole_with_success_and_latest(tmp_path: Path) -> None:
     with locked_output(tmp_path), staged_run(tmp_path, "a") as staged:
         (staged / "scored.csv").write_text("id\n")
-        assert not is_published(tmp_path, "a")
+        assert published_runs(tmp_path) == []
         assert not (tmp_path / "latest").exists()
-    assert is_published(tmp_path, "a")
+    assert published_runs(tmp_path) == [tmp_path / "runs" / "a"]
     assert sorted(path.name for path in (tmp_path / "runs" / "a").iterdir()) == ["_SUCCESS", "scored.csv"]
     assert os.readlink(tmp_path / "latest") == "runs/a"
 
@@ -101,23 +100,51 @@ def test_a_full_disk_is_one_line_and_nothing_is_visible(tmp_path: Path) -> None:
     assert visible(tmp_path) == []
 
 
-def test_latest_is_healed_when_a_run_died_between_its_renames(tmp_path: Path) -> None:
+def test_latest_names_the_run_that_was_asked_for_last(tmp_path: Path) -> None:
     publish(tmp_path, "old", "2026-01-01T00:00:00+00:00")
     publish(tmp_path, "new", "2026-02-01T00:00:00+00:00")
-    (tmp_path / "latest").unlink()
-    heal_latest(tmp_path, "new")
-    assert os.readlink(tmp_path / "latest") == "runs/new"
-    (tmp_path / "latest").unlink()
-    (tmp_path / "latest").symlink_to("runs/old")
-    heal_latest(tmp_path, "new")
+    assert show_again(tmp_path, "new") == ("new", None)
+    assert show_again(tmp_path, "old") == ("old", "new")
+    assert os.readlink(tmp_path / "latest") == "runs/old"
+    (tmp_path / "latest").unlink()  # a run died between its renames
+    assert show_again(tmp_path, "new") == ("new", None)
     assert os.readlink(tmp_path / "latest") == "runs/new"
 
 
-def test_an_old_drop_again_does_not_take_latest_back(tmp_path: Path) -> None:
-    publish(tmp_path, "old", "2026-01-01T00:00:00+00:00")
-    publish(tmp_path, "new", "2026-02-01T00:00:00+00:00")
-    heal_latest(tmp_path, "old")
-    assert os.readlink(tmp_path / "latest") == "runs/new"
+def test_a_forced_repetition_is_the_run_that_was_asked_for(tmp_path: Path) -> None:
+    publish(tmp_path, "a")
+    publish(tmp_path, "a-2")
+    assert show_again(tmp_path, "a") == ("a-2", None)
+    publish(tmp_path, "a-x")
+    assert show_again(tmp_path, "a") == ("a", "a-x")
+
+
+def test_what_is_no_whole_run_makes_way(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "scored.csv").write_text("half")
+    publish(tmp_path, "a")
+    assert sorted(path.name for path in (tmp_path / "runs" / "a").iterdir()) == ["_SUCCESS", "manifest.json"]
+    assert visible(tmp_path) == ["a"]
+
+
+def test_a_lock_of_another_user_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".lock").touch()
+    real = os.open
+
+    def refuse(path: str | Path, *arguments: int) -> int:
+        if Path(path).name == ".lock":
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)  # the suite may run as root, whom no mode stops
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    with pytest.raises(OutputError) as caught, locked_output(tmp_path):
+        pass
+    owner = (tmp_path / ".lock").stat().st_uid
+    assert caught.value.problems == (
+        f"{tmp_path}/.lock: belongs to user {owner}, and user 10001 may not write it; "
+        f"when no run of user {owner} goes on, remove it, and run every job as the same user",
+    )
 
 
 def test_files_are_described_by_size_and_hash(tmp_path: Path) -> None:
@@ -130,12 +157,6 @@ def test_files_are_described_by_size_and_hash(tmp_path: Path) -> None:
 def test_clocks_that_go_back_do_not_change_which_run_is_the_newest(tmp_path: Path) -> None:
     publish(tmp_path, "first", "2026-05-01T00:00:00+00:00")
     publish(tmp_path, "second", "2026-04-01T00:00:00+00:00")
-    (tmp_path / "latest").unlink()
-    (tmp_path / "latest").symlink_to("runs/first")
-    heal_latest(tmp_path, "second")
-    assert os.readlink(tmp_path / "latest") == "runs/second"
-    heal_latest(tmp_path, "first")
-    assert os.readlink(tmp_path / "latest") == "runs/second"
     assert [run.name for run in published_runs(tmp_path)] == ["second", "first"]
 
 
@@ -147,13 +168,11 @@ def test_runs_without_a_number_are_ordered_by_time_and_come_before_the_others(tm
     assert [run.name for run in published_runs(tmp_path)] == ["d", "a", "c", "b"]
 
 
-@pytest.mark.parametrize("damage", ["manifest.json", "_SUCCESS"])
-def test_latest_is_healed_when_it_names_a_damaged_run(damage: str, tmp_path: Path) -> None:
+def test_runs_that_cannot_be_read_are_old(tmp_path: Path) -> None:
     publish(tmp_path, "a")
     publish(tmp_path, "b")
-    (tmp_path / "runs" / "b" / damage).write_text("{")
-    heal_latest(tmp_path, "a")
-    assert os.readlink(tmp_path / "latest") == "runs/a"
+    (tmp_path / "runs" / "b" / "_SUCCESS").write_text("{")
+    assert [run.name for run in published_runs(tmp_path)] == ["a", "b"]
 
 
 def test_a_forced_run_has_a_name_of_its_own(tmp_path: Path) -> None:

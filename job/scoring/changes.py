@@ -1,0 +1,96 @@
+"""What changed since the run before: a delivery that is half empty, or forty times too large, is no drift."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from job.rounding import rounded
+from job.scoring.manifest import STANDARD_ERRORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from schemas.manifest import Change, Customers, Manifest, SegmentRow
+
+_TITLES: Final = {
+    "customers": "customers",
+    "accepted": "share of customers that are not rejected",
+    "kept": "share of customers that are not excluded",
+    "consent": "share of scored customers that may be contacted",
+    "mean_risk": "mean decline probability",
+    "contacts": "contacts",
+}
+_COUNTS: Final = ("customers", "contacts")
+
+
+def describe_changes(manifest: Manifest, previous: Manifest | None, limit: float) -> list[Change]:
+    """Return how a run differs from the run before.
+
+    Contacts are compared only where both campaigns are planned alike.
+
+    Args:
+        manifest: of the run.
+        previous: of the run before; None if there is none.
+        limit: the largest change, as a share of what was before, that no person must look at. Shares must besides
+            differ by more than chance does: three standard errors.
+    """
+    if previous is None:
+        return []
+    before, now = (dict(_measures(each["customers"], each["segments"])) for each in (previous, manifest))
+    if all(previous["settings"][key] == manifest["settings"][key] for key in ("segments", "campaign")):
+        before["contacts"] = float(previous["campaign"]["contacts"]), 0
+        now["contacts"] = float(manifest["campaign"]["contacts"]), 0
+    changes: list[Change] = []
+    for measure in _TITLES:
+        if measure in before and measure in now:
+            (old, old_size), (new, new_size) = before[measure], now[measure]
+            change = (new - old) / old if old else (math.inf if new else 0.0)
+            is_chance = old_size and abs(new - old) <= STANDARD_ERRORS * _error(old, old_size, new, new_size)
+            changes.append(
+                {
+                    "measure": measure,
+                    "before": rounded(old),
+                    "now": rounded(new),
+                    "change": None if math.isinf(change) else rounded(change),
+                    "is_beyond": abs(change) > limit and not is_chance,
+                }
+            )
+    return changes
+
+
+def tell_changes(changes: Sequence[Change], before: str) -> list[str]:
+    """Return a line for each change beyond the limit.
+
+    Args:
+        changes: of `describe_changes`.
+        before: the name of the run before.
+    """
+    return [
+        f"{_TITLES[change['measure']]}: {_shown(change['measure'], change['now'])}, "
+        f"{_shown(change['measure'], change['before'])} in the run before, {before} (--max-change)"
+        for change in changes
+        if change["is_beyond"]
+    ]
+
+
+def _measures(customers: Customers, segments: Sequence[SegmentRow]) -> Iterator[tuple[str, tuple[float, int]]]:
+    """Yield each measure with its value, and of how many customers it is a share (0: it is none)."""
+    delivered, scored = customers["in"], customers["scored"]
+    yield "customers", (float(delivered), 0)
+    if delivered:
+        yield "accepted", (1 - customers["rejected"] / delivered, delivered)
+        yield "kept", (1 - customers["excluded"] / delivered, delivered)
+    if scored:
+        yield "consent", (sum(row["contact_allowed"] for row in segments) / scored, scored)
+        risk = math.fsum((row["mean_risk"] or 0.0) * row["customers"] for row in segments)
+        yield "mean_risk", (risk / scored, scored)
+
+
+def _error(old: float, old_size: int, new: float, new_size: int) -> float:
+    pooled = (old * old_size + new * new_size) / (old_size + new_size)
+    return math.sqrt(max(0.0, pooled * (1 - pooled)) * (1 / old_size + 1 / new_size))
+
+
+def _shown(measure: str, value: float) -> str:
+    return f"{value:,.0f}" if measure in _COUNTS else f"{value:.1%}"

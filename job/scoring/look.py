@@ -1,0 +1,47 @@
+"""Runs that a person must look at, and who did.
+
+A run whose customers differ too much from those of training, or from the run before, is published and ends in exit
+code 8; so does every rerun of it, until a person has acknowledged it. Runs are never written to again, so that is kept
+beside them: `OUT/acknowledged/<run_id>`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from job.errors import Problem, SettingsError
+from job.scoring.publish import RUNS, SUCCESS, as_output_error, write_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from schemas.manifest import Manifest
+
+ACKNOWLEDGED: Final = "acknowledged"
+
+
+def reasons_to_look(output: Path, run_id: str, manifest: Manifest) -> tuple[str, ...]:
+    """Return why a person must look at a run, one line each; nothing if a person did."""
+    return () if (output / ACKNOWLEDGED / run_id).is_file() else tuple(manifest["look"])
+
+
+def describe_acknowledgement(user: str, at: datetime, note: str | None) -> Mapping[str, str | None]:
+    """Return who looked at a run, when, and what they say of it."""
+    return {"user": user, "at": at.isoformat(timespec="seconds"), "note": note}
+
+
+def acknowledge_run(output: Path, run_id: str, acknowledgement: Mapping[str, str | None]) -> None:
+    """Note that a person looked at a run.
+
+    Raises:
+        SettingsError: there is no such run.
+        OutputError: it cannot be written.
+    """
+    if "/" in run_id or not (output / RUNS / run_id / SUCCESS).is_file():
+        raise SettingsError([Problem("--acknowledge", f"the name of a run of {output}", run_id)])
+    with as_output_error(output):
+        (output / ACKNOWLEDGED).mkdir(exist_ok=True)
+        write_beside(output / ACKNOWLEDGED / run_id, json.dumps(acknowledgement, ensure_ascii=False).encode() + b"\n")
