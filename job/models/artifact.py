@@ -12,39 +12,21 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import model_artifacts
 from job.errors import ArtifactError, OutputError, Problem
-from job.models.linear import LinearModel
+from job.models.kinds import KINDS
 from schemas.features import FEATURE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import polars as pl
+    from job.models.kinds import Model
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 CARD: Final = "card.md"
-
-
-class Model(Protocol):
-    """What scoring needs of a model."""
-
-    @property
-    def kind(self) -> str:
-        """`linear` or `boosted`."""
-
-    @property
-    def explained(self) -> tuple[str, ...]:
-        """The features that it uses, in the order of `contributions`."""
-
-    def probabilities(self, features: pl.DataFrame) -> pl.Series:
-        """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
-
-    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return what each feature adds to each row's log-odds (one Float64 column per feature)."""
 
 
 class Thresholds(NamedTuple):
@@ -183,14 +165,10 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 
 
 def _read_model(folder: Path, kind: str) -> Model:
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of model {kind!r}")
     plain = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    if kind == LinearModel.kind:
-        return LinearModel.from_json(plain)
-    if kind == "boosted":
-        from job.models.boosted import BoostedModel  # noqa: PLC0415 - LightGBM is heavy and only this kind needs it
-
-        return BoostedModel.from_text(plain, (folder / "model.txt").read_text(encoding="utf-8"))
-    raise ValueError(f"unknown kind of model {kind!r}")
+    return KINDS[kind].load(plain, lambda name: (folder / name).read_text(encoding="utf-8"))
 
 
 def _files_of(folder: Path) -> set[str]:

@@ -15,7 +15,7 @@ from job.models.linear import Calibration, add_up, capped
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import lightgbm
     from numpy.typing import NDArray
@@ -108,6 +108,15 @@ class BoostedModel:
     def to_text(self) -> str:
         """Return LightGBM's own text."""
         return str(self.booster.model_to_string())
+
+    def texts(self) -> dict[str, str]:
+        """Return the files beside `model.json`."""
+        return {"model.txt": self.to_text()}
+
+    @classmethod
+    def load(cls, plain: Mapping[str, Any], read: Callable[[str], str]) -> BoostedModel:
+        """Return the model of an artifact; see `job.models.kinds`."""
+        return cls.from_text(plain, read("model.txt"))
 
     @classmethod
     def from_text(cls, plain: Mapping[str, Any], text: str) -> BoostedModel:

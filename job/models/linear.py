@@ -18,7 +18,7 @@ from schemas.features import WORD_FEATURES
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Basis = Literal["value", "above", "equals"]
 
@@ -243,6 +243,15 @@ class LinearModel:
                 for term in self.terms
             ],
         }
+
+    def texts(self) -> dict[str, str]:
+        """Return the files beside `model.json`: none."""
+        return {}
+
+    @classmethod
+    def load(cls, plain: Mapping[str, Any], _read: Callable[[str], str]) -> LinearModel:
+        """Return the model of an artifact; see `job.models.kinds`."""
+        return cls.from_json(plain)
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> LinearModel:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import polars as pl
 
 from job.errors import ArtifactError
+from job.models.kinds import KINDS
 from job.models.linear import LinearModel, add_up
 from job.models.phrasebook import Phrasebook
 from job.models.usual import UsualRisk
@@ -30,14 +31,13 @@ from schemas.phrases import Number, Phrase, Theme, WordPhrase
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
-    from job.models.artifact import Model
+    from job.models.kinds import Model
 
 REASONS: Final = ("reason_1", "reason_2", "reason_3")
 RANKS: Final = ("rank_1", "rank_2", "rank_3")  # the places of the themes with the largest sums
 LEAST_FALL: Final = 0.02
 LEAST_DISTANCE: Final = 0.25
 SMALLEST_SHOWN: Final = 0.01  # of the customers
-SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 30 times the prediction; the linear model's contributions nothing more
 BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller ones are not faster
 FIRST, MEDIAN, NINTH = 1, 5, 9  # places among the deciles of the reference
 
@@ -128,8 +128,9 @@ class Explainer:
         return (Explainer, (self.model, self.usual))
 
     def count(self, customers: int) -> int:
-        """Return how many of so many customers are explained: all by a linear model, so many by a boosted one."""
-        return min(customers, SHAP_ROWS) if self.model.kind == "boosted" else customers
+        """Return how many of so many customers are explained: all, or as many as its kind of model can."""
+        most = KINDS[self.model.kind].most_explained
+        return customers if most is None else min(customers, most)
 
     def explain(self, features: pl.DataFrame, chosen: pl.Series | None = None) -> pl.DataFrame:
         """Return `reason_1` to `reason_3` of each row (String, in the rows' order), the strongest first.

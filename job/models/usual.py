@@ -15,7 +15,7 @@ from schemas.features import FEATURE_DTYPES, WORD_FEATURES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from job.models.artifact import Model
+    from job.models.kinds import Model
 
 Themes = dict[str, tuple[str, ...]]  # theme -> its features
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from job.errors import OutputError, Problem, SettingsError
 from job.features import INACTIVE_MONTH, NO_MINUTES_ROW, NO_PROFIT_ROW, NO_REVENUE_ROW
+from job.models.kinds import KINDS
 from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
 from job.report.drift import describe_drift
 from job.report.facts import FACTS_FORMAT
@@ -32,8 +33,7 @@ HIGH_INFLATION: Final = 10.0
 STRONG_PHI_K: Final = 0.7
 CLIENTS: Final = ("клиент", "клиента", "клиентов")
 MODELS: Final = {
-    "linear": "логистическая регрессия со сплайнами",
-    "boosted": "градиентный бустинг (LightGBM)",
+    **{name: kind.title for name, kind in KINDS.items()},
     "plain_logistic": "простая логистическая регрессия",
     "tree": "дерево решений",
     "neighbours": "метод ближайших соседей",

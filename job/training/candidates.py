@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from job.models.boosted import BoostedModel, matrix
-from job.models.linear import Calibration, LinearModel
+from job.models.linear import Calibration
 from job.training.splines import SplineSettings, fit_splines
 from schemas.features import NUMERIC_FEATURES
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import optuna
     import polars as pl
     from numpy.typing import NDArray
+
+    from job.models.kinds import Model
 
 Settings = dict[str, Any]
 Margins = Callable[["pl.DataFrame"], "NDArray[np.float64]"]
@@ -42,7 +44,7 @@ class Fitted:
     """
 
     margins: Margins
-    model: LinearModel | BoostedModel | None
+    model: Model | None
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ CHAMPION: Final = Candidate(
     {"knots": 3, "tail": 0.03, "single_penalty": 20.0, "category_penalty": 75.0, "product_penalty": 130.0},
     _fit_splines,
 )
-CHALLENGER: Final = Candidate(
+BOOSTED: Final = Candidate(
     "boosted",
     "LightGBM, extremely randomised",
     _search_boosted,
@@ -173,6 +175,7 @@ CHALLENGER: Final = Candidate(
     },
     _fit_boosted,
 )
+CHALLENGERS: Final = (BOOSTED,)  # one of which is deployed if it is better than the champion
 # Never deployed: the artifacts of some would hold customers' rows. They say whether the two above leave much behind.
 REFERENCES: Final = (
     Candidate(

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from job.models.boosted import BoostedModel
-    from job.models.linear import LinearModel
+    from job.models.kinds import Model
     from job.training.folds import Split
     from job.training.selection import Measured
 
@@ -52,7 +51,7 @@ def _shuffles(rows: pl.DataFrame, random: np.random.Generator) -> Iterator[tuple
             yield name, rows.with_columns(rows[name].gather(random.permutation(rows.height)).alias(name))
 
 
-def contribution_importance(model: LinearModel | BoostedModel, features: pl.DataFrame) -> dict[str, float]:
+def contribution_importance(model: Model, features: pl.DataFrame) -> dict[str, float]:
     """Return feature -> mean absolute contribution to the log-odds (SHAP values), the largest first."""
     means = model.contributions(features).select(pl.all().abs().mean()).row(0, named=True)
     return dict(sorted(means.items(), key=lambda item: -item[1]))

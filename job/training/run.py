@@ -17,10 +17,9 @@ from job.features import make_features, split_customers
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import Intake, accept_drop
 from job.models.artifact import Thresholds, load_artifact, prepare_folder, to_text, write_artifact
-from job.models.boosted import BoostedModel
 from job.models.training_rows import to_training_rows
 from job.training.calibration import assess
-from job.training.candidates import CHALLENGER, CHAMPION, REFERENCES, Candidate
+from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES, Candidate
 from job.training.card import Card, draw_card, write_card
 from job.training.folds import group_folds, twin_groups
 from job.training.gate import compare_with_artifact
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from job.models.linear import LinearModel
+    from job.models.kinds import Model
     from job.settings import Arrival, Limits, TrainSettings
 
 FINAL_FOLDS: Final = 5
@@ -133,7 +132,7 @@ def run_training(
     data = read_labelled(drop, limits=settings.limits, arrival=settings.arrival)
     findings, warnings = guard_against_leaks(data.customers, data.features, data.labels)
     measured = measure(
-        [CHAMPION, CHALLENGER, *(() if is_quick else REFERENCES)],
+        [CHAMPION, *CHALLENGERS, *(() if is_quick else REFERENCES)],
         data.features,
         data.labels,
         data.groups,
@@ -141,7 +140,9 @@ def run_training(
         workers=workers or os.cpu_count() or 1,
         progress=progress,
     )
-    champion, challenger = measured[:2]
+    champion, *others = measured
+    challenger = max(others[: len(CHALLENGERS)], key=lambda own: float(own.aucs.mean()))
+    measured = [champion, challenger, *(own for own in others if own is not challenger)]
     test_share = 1 / (protocol.folds - 1)
     decision = compare(challenger, champion, test_share=test_share)
     selected = challenger if decision.is_better else champion
@@ -186,7 +187,7 @@ def run_training(
         return Trained(card.table(), gate, is_written=False)
     files = {
         "model.json": to_text(model.to_json()),
-        **({"model.txt": model.to_text()} if isinstance(model, BoostedModel) else {}),
+        **model.texts(),
         "training_rows.json": to_text(to_training_rows(data.customers["id"], data.features, probability, seed=seed)),
         **write_card(card),
         **draw_card(card),
@@ -196,9 +197,7 @@ def run_training(
     return Trained(card.table(), gate, is_written=True)
 
 
-def fit_final(
-    candidate: Candidate, data: Labelled, protocol: Protocol
-) -> tuple[LinearModel | BoostedModel, dict[str, Any]]:
+def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> tuple[Model, dict[str, Any]]:
     """Tune on all customers, fit on all of them, calibrate on out-of-fold margins.
 
     Returns:

@@ -15,7 +15,7 @@ from job.models.boosted import BoostedModel, matrix, matrix_columns
 from job.models.forest import Forest
 from job.models.linear import Calibration
 from job.settings import Arrival, Limits
-from job.training.candidates import CHALLENGER, learn_caps
+from job.training.candidates import BOOSTED, learn_caps
 from job.training.run import Labelled, read_labelled
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 
@@ -27,8 +27,8 @@ def labelled(labelled_drop: Path, limits: Limits) -> Labelled:
 
 @pytest.fixture(scope="module")
 def model(labelled: Labelled) -> BoostedModel:
-    settings = {**CHALLENGER.first, "rounds": 20}
-    fitted = CHALLENGER.fit(labelled.features, labelled.labels, settings, 1).model
+    settings = {**BOOSTED.first, "rounds": 20}
+    fitted = BOOSTED.fit(labelled.features, labelled.labels, settings, 1).model
     assert isinstance(fitted, BoostedModel)
     return fitted.calibrated(Calibration(0.9, 0.1))
 

@@ -36,7 +36,7 @@ class Plain:
 
     weights: dict[str, float]
     intercept: float = 0.0
-    kind: str = "plain"
+    kind: str = "linear"
 
     @property
     def explained(self) -> tuple[str, ...]:

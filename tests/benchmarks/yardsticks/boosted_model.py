@@ -40,15 +40,13 @@ def draw_features(customers: int, seed: int) -> pl.DataFrame:
 
 
 def write_boosted_artifact(folder: Path, *, customers: int, seed: int) -> None:
-    from job.training.candidates import CHALLENGER  # noqa: PLC0415 - scikit-learn is not where the matrix is made
+    from job.training.candidates import BOOSTED  # noqa: PLC0415 - scikit-learn is not where the matrix is made
 
     activity = make_tables(customers=customers, seed=seed, labelled=True)[MARKET_FILE.name][
         MARKET_FILE.heading("activity").delivered
     ]
     labels = activity.replace_strict(ACTIVITY.values) == DECLINED
-    model = CHALLENGER.fit(
-        draw_features(customers, seed), labels.cast(pl.Int8).to_numpy(), CHALLENGER.first, seed
-    ).model
+    model = BOOSTED.fit(draw_features(customers, seed), labels.cast(pl.Int8).to_numpy(), BOOSTED.first, seed).model
     if not isinstance(model, BoostedModel):
         raise TypeError(f"the challenger is a {type(model).__name__}, not a boosted model")
     shipped = load_artifact(default_folder())
@@ -58,7 +56,7 @@ def write_boosted_artifact(folder: Path, *, customers: int, seed: int) -> None:
         "training_rows.json": to_text(shipped.training_rows),
     }
     facts = {key: value for key, value in shipped.manifest.items() if key not in ("format", "files")}
-    write_artifact(folder, files=files, facts={**facts, "kind": CHALLENGER.name, "title": CHALLENGER.title})
+    write_artifact(folder, files=files, facts={**facts, "kind": BOOSTED.name, "title": BOOSTED.title})
 
 
 def write_matrix(artifact: Path, path: Path, *, customers: int, seed: int) -> None:
