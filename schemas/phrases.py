@@ -78,6 +78,7 @@ CAMPAIGN_HEADINGS: Final = {
     "reason_1": "Причина 1",
     "reason_2": "Причина 2",
     "reason_3": "Причина 3",
+    "hint": "Что можно сделать",
 }
 SUMMARY_HEADINGS: Final = {
     "title": "Сегмент",

@@ -12,6 +12,7 @@ A reason is about a theme (revenue, visits, ...), of which a customer reads at m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -25,7 +26,7 @@ from job.models.linear import LinearModel, add_up
 from job.models.phrasebook import Phrasebook
 from job.models.usual import UsualRisk
 from job.rounding import with_one_zero
-from job.russian import noun, number, percent
+from job.russian import MINUS, noun, number, percent
 from schemas.features import CATEGORICAL_FEATURES, MEANINGS, NUMERIC_FEATURES, WORD_FEATURES
 from schemas.phrases import Number, Phrase, Theme, WordPhrase
 from schemas.vocabulary import UNKNOWN
@@ -293,6 +294,33 @@ def say(feature: str, value: float | str, usual: UsualNumber | UsualWord) -> str
         shown = f"{shown} {noun(amount, phrase.nouns, decimals=_DECIMALS[phrase.number])}"
     template = phrase.below if amount < usual.median else phrase.above
     return template.format(value=shown, median=_written(usual.median, phrase.number))
+
+
+@cache
+def theme_of(reason: str) -> str:
+    """Return what a reason is about: one of `Theme`. Raises ValueError for what is no reason."""
+    for name, meaning in MEANINGS.items():
+        if meaning.theme is not None and any(pattern.fullmatch(reason) for pattern in _patterns(name)):
+            return meaning.theme.value
+    raise ValueError(f"no reason: {reason}")
+
+
+@cache
+def _patterns(feature: str) -> tuple[re.Pattern[str], ...]:
+    """Return what the reasons with a feature look like."""
+    if feature in _WORDS:
+        templates, value = [_WORDS[feature].other], ".+"
+    else:
+        phrase = _PHRASES[feature]
+        templates, value = [phrase.below, phrase.above], rf"[{MINUS}+]?[0-9][0-9 ,]*(?: %)?"
+        if phrase.nouns is not None:
+            value = f"{value} (?:{'|'.join(map(re.escape, phrase.nouns))})"
+    blanks = {"value": f"(?:{value})", "median": ".+", "share": ".+"}
+    parts = [re.split(r"\{(\w+)\}", template) for template in templates]
+    return tuple(
+        re.compile("".join(blanks[part] if place % 2 else re.escape(part) for place, part in enumerate(own)))
+        for own in parts
+    )
 
 
 def usual_values(manifest: Mapping[str, Any]) -> dict[str, UsualNumber | UsualWord]:

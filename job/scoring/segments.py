@@ -14,7 +14,7 @@ import polars as pl
 
 from job.errors import Problem, SettingsError
 from job.scoring.conditions import CONDITION_COLUMNS, ConditionError, is_always_true, parse_condition
-from schemas.phrases import CHANNELS, ONSITE
+from schemas.phrases import CHANNELS, ONSITE, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,11 +81,13 @@ class Segmentation(NamedTuple):
         file: the name of the file.
         digest: SHA-256 of its bytes.
         segments: by priority; the last one takes every customer that is left.
+        hints: theme of a reason -> what can be done about it; of some themes or of none.
     """
 
     file: str
     digest: str
     segments: tuple[Segment, ...]
+    hints: Mapping[str, str]
 
     def assign(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.Series:
         """Return each customer's segment code (String, never null, in the rows' order).
@@ -159,10 +161,10 @@ def load_segmentation(path: Path | None = None) -> Segmentation:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError([Problem(path.name, "TOML", str(error))]) from error
     reader = _Reader(path.name)
-    segments = reader.segments(plain)
+    segments, hints = reader.segments(plain), reader.hints(plain.get("hints", {}))
     if reader.problems:
         raise SettingsError(reader.problems)
-    return Segmentation(path.name, hashlib.sha256(raw).hexdigest(), segments)
+    return Segmentation(path.name, hashlib.sha256(raw).hexdigest(), segments, hints)
 
 
 @dataclass
@@ -174,7 +176,7 @@ class _Reader:
 
     def segments(self, plain: Mapping[str, Any]) -> tuple[Segment, ...]:
         """Return the segments by priority. Whatever is wrong is in `problems`, and then they are of no use."""
-        self._keys("", plain, {"onsite_offer", "segment"})
+        self._keys("", plain, {"hints", "onsite_offer", "segment"})
         general = self._onsite("onsite_offer", plain.get("onsite_offer"))
         rows = plain.get("segment")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
@@ -183,6 +185,14 @@ class _Reader:
         segments = [self._segment(place, row, general) for place, row in enumerate(rows, start=1)]
         self._check_together([segment for segment in segments if segment is not None])
         return tuple(sorted((one for one in segments if one is not None), key=lambda segment: segment.priority))
+
+    def hints(self, value: object) -> dict[str, str]:
+        """Return theme -> hint, of the themes that have one."""
+        if not isinstance(value, dict):
+            self._add("hints", "a table of themes and texts", _shown(value))
+            return {}
+        self._keys("hints", value, {theme.value for theme in Theme})
+        return {theme: self._text(f"hints, {theme}", value[theme], LONGEST_TEXT) for theme in Theme if theme in value}
 
     def _segment(self, place: int, row: Mapping[str, Any], general: Offer | None) -> Segment | None:
         before = len(self.problems)

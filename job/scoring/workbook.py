@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from job.models.reasons import theme_of
 from job.scoring.spreadsheet import DECIMALS, russian_table
 from schemas.phrases import CAMPAIGN_HEADINGS, CHANNELS, SUMMARY_HEADINGS, SUMMARY_SHEET
 from schemas.scored import TREATMENT
@@ -33,6 +34,7 @@ _WIDTHS: Final = {
     "reason_1": 50,
     "reason_2": 50,
     "reason_3": 50,
+    "hint": 50,
 }
 _WIDTH: Final = 18
 _CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC)  # fixed: the same contacts give the same bytes
@@ -53,9 +55,16 @@ def list_contacts(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.Data
         .with_columns(
             (pl.col("decline_probability") * 100).round(1).alias("decline_percent"),
             pl.col("profit_at_risk").round(DECIMALS),
+            hints_of(contacts["reason_1"], segmentation.hints),
         )
         .select("segment", *CAMPAIGN_HEADINGS)
     )
+
+
+def hints_of(reasons: pl.Series, hints: Mapping[str, str]) -> pl.Series:
+    """Return what can be done about each reason: `hint` (String), null without a reason or a hint for its theme."""
+    known = {reason: hints.get(theme_of(reason)) for reason in reasons.drop_nulls().unique()}
+    return reasons.replace_strict(known, default=None, return_dtype=pl.String).alias("hint")
 
 
 def choose_contacts(scored: pl.DataFrame) -> pl.DataFrame:

@@ -14,8 +14,15 @@ from polars.testing import assert_frame_equal
 
 from job.errors import ArtifactError
 from job.models import reasons
-from job.models.reasons import Explainer, UsualNumber, UsualWord, rank_reasons, say, usual_values
-from schemas.features import CATEGORICAL_FEATURES, FEATURE_DTYPES, FEATURE_NAMES, MEANINGS, NUMERIC_FEATURES
+from job.models.reasons import Explainer, UsualNumber, UsualWord, rank_reasons, say, theme_of, usual_values
+from schemas.features import (
+    CATEGORICAL_FEATURES,
+    FEATURE_DTYPES,
+    FEATURE_NAMES,
+    MEANINGS,
+    NUMERIC_FEATURES,
+    WORD_FEATURES,
+)
 from schemas.phrases import Number, Phrase
 
 REFERENCE: dict[str, Any] = {
@@ -247,3 +254,19 @@ def test_an_artifact_without_reference_is_refused(manifest: dict[str, Any]) -> N
         "manifest.json: expected the reference of each feature, which reasons compare with; "
         "train the model again with this version of the job ("
     )
+
+
+@pytest.mark.parametrize("name", [name for name, meaning in MEANINGS.items() if meaning.theme is not None])
+def test_a_reason_tells_its_theme(name: str) -> None:
+    meaning = MEANINGS[name]
+    if isinstance(meaning.phrase, Phrase):
+        usual = [UsualNumber(median, median, median) for median in (0.05, 5.0, 5_180.3)]
+        said = {say(name, value, own) for own in usual for value in (-0.12, 0.0, 0.5, 1.0, 2.0, 2.5, 12.0, 106_862.2)}
+    else:
+        said = {say(name, word, UsualWord("", {word: 0.2})) for word in WORD_FEATURES[name].values}
+    assert {theme_of(text) for text in said} == {meaning.theme}
+
+
+def test_what_is_no_reason_has_no_theme() -> None:
+    with pytest.raises(ValueError, match=r"^no reason: всего 2 страницы за визит, обычно 8$"):
+        theme_of("всего 2 страницы за визит, обычно 8")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from job.errors import SettingsError
 from job.models.artifact import Thresholds
-from job.scoring.segments import Offer, load_segmentation
+from job.scoring.segments import DEFAULT_FILE, Offer, load_segmentation
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
-from schemas.phrases import CHANNELS
+from schemas.phrases import CHANNELS, Theme
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
@@ -235,4 +235,24 @@ def test_segments_that_nobody_reaches(tmp_path: Path) -> None:
     assert problems(tmp_path, GENERAL + segment("a", "true", 1) + REST) == [
         'own.toml, segment «a»: found condition = "true" at priority 1, '
         "expected it as the last by priority: no customer is left for the segments after it"
+    ]
+
+
+def test_hints_are_texts_by_theme(tmp_path: Path) -> None:
+    text = DEFAULT_FILE.read_text(encoding="utf-8")
+    assert set(load_segmentation().hints) == set(Theme)
+    path = tmp_path / "own.toml"
+    cut = text.index("[hints]"), text.index("[onsite_offer]")
+    path.write_text(text[: cut[0]] + text[cut[1] :], encoding="utf-8")
+    assert load_segmentation(path).hints == {}
+    path.write_text(text[: cut[0]] + '[hints]\nvisits = "Подборка"\n' + text[cut[1] :], encoding="utf-8")
+    assert load_segmentation(path).hints == {"visits": "Подборка"}
+    wrong = text[: cut[0]] + '[hints]\nprice = "Скидка"\nvisits = 1\n' + text[cut[1] :]
+    themes = "basket, category, contacts, minutes, promo, revenue, service, visits"
+    assert problems(tmp_path, wrong) == [
+        f"own.toml, hints: found price, expected one of the keys {themes}",
+        "own.toml, hints, visits: found 1, expected a text on one line of at most 500 characters",
+    ]
+    assert problems(tmp_path, 'hints = "нет"\n' + text[: cut[0]] + text[cut[1] :]) == [
+        "own.toml, hints: found нет, expected a table of themes and texts"
     ]

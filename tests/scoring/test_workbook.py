@@ -14,12 +14,14 @@ from job.scoring.manifest import count_segments, describe_segments
 from job.scoring.segments import load_segmentation
 from job.scoring.spreadsheet import RUSSIAN
 from job.scoring.tables import CsvTable
-from job.scoring.workbook import choose_contacts, contacts_table, list_contacts, write_workbook
+from job.scoring.workbook import choose_contacts, contacts_table, hints_of, list_contacts, write_workbook
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SEGMENTATION = load_segmentation()
+PAGES = "всего 2 страницы за визит, у половины клиентов 8 и больше"
+HINT = "Показать подборку по интересам: клиент мало что смотрит"
 SCORED = pl.DataFrame(
     {
         "id": [1, 2, 3, 4, 10**17],
@@ -28,8 +30,8 @@ SCORED = pl.DataFrame(
         "segment": ["top_risk", "top_risk", "high_risk_beauty", "rest", "top_risk"],
         "contact_allowed": [True] * 5,
         "campaign_group": ["treatment", "treatment", "treatment", "none", "treatment"],
-        "reason_1": ["=1+1", "всего 2 страницы за визит, обычно 8", None, None, None],
-        "reason_2": pl.Series([None] * 5, dtype=pl.String),
+        "reason_1": pl.Series([None, PAGES, None, None, None], dtype=pl.String),
+        "reason_2": ["=1+1", None, None, None, None],
         "reason_3": pl.Series([None] * 5, dtype=pl.String),
     }
 )
@@ -76,10 +78,11 @@ def test_contacts_are_the_treated_by_profit_at_risk() -> None:
 def test_campaign_csv(tmp_path: Path) -> None:
     write_contacts(listed(SCORED).slice(0, 3), tmp_path / "campaign.csv")
     assert (tmp_path / "campaign.csv").read_bytes().decode("utf-8-sig").split("\r\n") == [
-        "id;Сегмент;Предложение;Канал;Вероятность снижения, %;Прибыль под риском;Причина 1;Причина 2;Причина 3",
-        "2;Самый высокий риск;Промокод на следующую покупку;SMS;90,00;20,00;всего 2 страницы за визит, обычно 8;;",
-        "3;Красота и косметика, могут уйти;Лимитированные коллекции и новые бренды;письмо;91,00;20,00;;;",
-        "1;Самый высокий риск;Промокод на следующую покупку;SMS;98,80;10,01;'=1+1;;",
+        "id;Сегмент;Предложение;Канал;Вероятность снижения, %;Прибыль под риском;Причина 1;Причина 2;Причина 3;"
+        "Что можно сделать",
+        f"2;Самый высокий риск;Промокод на следующую покупку;SMS;90,00;20,00;{PAGES};;;{HINT}",
+        "3;Красота и косметика, могут уйти;Лимитированные коллекции и новые бренды;письмо;91,00;20,00;;;;",
+        "1;Самый высокий риск;Промокод на следующую покупку;SMS;98,80;10,01;;'=1+1;;",
         "",
     ]
 
@@ -93,6 +96,7 @@ def test_workbook_has_a_summary_and_a_sheet_per_segment_with_contacts(tmp_path: 
     assert [row[0] for row in sheets["Сводка"]] == ["'Сегмент'", *(f"'{row['title']}'" for row in segments)]
     assert [row[0] for row in sheets["Самый высокий риск"]] == ["'id'", "2", "1", f"'{10**17}'"]
     assert sheets["Самый высокий риск"][2][3:] == ["'SMS'", "98.8", "10.01", "'=1+1'"]
+    assert sheets["Самый высокий риск"][1][3:] == ["'SMS'", "90", "20", f"'{PAGES}'", f"'{HINT}'"]
 
 
 def test_the_same_contacts_give_the_same_bytes(tmp_path: Path) -> None:
@@ -132,3 +136,9 @@ def test_nobody_to_contact(tmp_path: Path) -> None:
     )
     assert (tmp_path / "campaign.csv").read_bytes().count(b"\r\n") == 1
     assert list(read_sheets(tmp_path / "c.xlsx")) == ["Сводка"]
+
+
+def test_a_theme_without_a_hint_has_none() -> None:
+    reasons = pl.Series("reason_1", [PAGES, None, "1 ошибка на сайте, у половины клиентов не больше 0", PAGES])
+    assert hints_of(reasons, {"visits": "Подборка"}).to_list() == ["Подборка", None, None, "Подборка"]
+    assert hints_of(reasons.clear(), {}).dtype == pl.String
