@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import getpass
 import inspect
 import json
 import os
@@ -110,8 +111,18 @@ class _Group(click.Group):
         return result
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - Click's signature
+    if value:
+        from job.models.artifact import default_folder, load_artifact  # noqa: PLC0415 - loaded when it is asked for
+
+        click.echo(f"retention, version {__version__}, model {load_artifact(default_folder()).digest[:12]}")
+        ctx.exit()
+
+
 @click.group(cls=_Group, context_settings=SETTINGS)
-@click.version_option(__version__, prog_name="retention")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show versions and exit."
+)
 def main() -> None:
     """Score a shop's customers for the risk of buying less, and publish segments with offers.
 
@@ -243,6 +254,12 @@ def _drop_option(command: Callable[..., None]) -> Callable[..., None]:
 @main.command(context_settings=SETTINGS)
 @_drop_option
 @click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
+@click.option(
+    "--artifacts",
+    type=PLACE,
+    metavar="DIR",
+    help="A model artifact, or a store of models whose champion scores; s3://..., too.  [default: the shipped one]",
+)
 @_with_settings(ScoreSettings)
 @click.option(
     "--engine",
@@ -271,6 +288,7 @@ def score(
     *,
     drop: Place,
     output: Place,
+    artifacts: Place | None,
     settings: ScoreSettings,
     engine: EngineName,
     spark_remote: str | None,
@@ -283,6 +301,7 @@ def score(
     """  # noqa: D301 - Click reads the character
     from job.report import missing_libraries  # noqa: PLC0415 - each command imports only what it needs
     from job.scoring.summary import summarise_run  # noqa: PLC0415
+    from job.storage.models import chosen_artifact  # noqa: PLC0415
     from job.storage.run import score_places  # noqa: PLC0415
 
     call: Invocation = ctx.find_root().obj
@@ -292,8 +311,10 @@ def score(
         settings = settings._replace(no_report=True)
     if (engine == "spark") != (spark_remote is not None):
         raise SettingsError("--engine spark and --spark-remote go together")
-    with _spark_executor(spark_remote) as executor:
-        published = score_places(drop, output, settings, executor=executor, progress=call.enter_stage)
+    with chosen_artifact(artifacts) as champion, _spark_executor(spark_remote) as executor:
+        published = score_places(
+            drop, output, settings, champion=champion, executor=executor, progress=call.enter_stage
+        )
     outcome = published.outcome
     call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
     result = {
@@ -374,14 +395,21 @@ def validate(
 
 @main.command(context_settings=SETTINGS)
 @_drop_option
-@click.option("--artifacts", type=FOLDER, required=True, metavar="DIR", help="Where the selected model is written.")
+@click.option("--artifacts", type=FOLDER, metavar="DIR", help="Where the selected model is written.")
+@click.option(
+    "--store",
+    type=PLACE,
+    metavar="STORE",
+    help="Instead of --artifacts: add it as a new version, if it beats the champion; s3://..., too.",
+)
 @_with_settings(TrainSettings)
 @click.pass_obj
 def train(
     call: Invocation,
     *,
     drop: Place,
-    artifacts: Path,
+    artifacts: Path | None,
+    store: Place | None,
     settings: TrainSettings,
 ) -> None:
     """Fit the candidates on a labelled drop, compare them, write the selected model.
@@ -389,23 +417,35 @@ def train(
     \b
     Example:
       retention train --input /data/labelled --artifacts /data/model
+      retention train --input /data/labelled --store /data/models
     """  # noqa: D301 - Click reads the character
-    from job.storage.run import delivered  # noqa: PLC0415
-    from job.training.run import run_training  # noqa: PLC0415
+    from job.storage.models import train_into, train_to  # noqa: PLC0415
 
-    with delivered(drop, settings.arrival) as delivery:
-        trained = run_training(
-            delivery.folder,
-            artifacts,
-            settings._replace(arrival=delivery.arrival),
-            progress=lambda line: _show_step(line, call.log),
-        )
-    click.echo(trained.table)
-    if trained.gate is not None:
-        click.echo(f"  Against {settings.champion}: {trained.gate.describe()}.")
-    click.echo(
-        f"  Written to {artifacts}." if trained.is_written else "  Not written: the artifact in use is not beaten."
-    )
+    if store is not None and settings.champion is not None:
+        raise SettingsError("--champion and --store do not go together: a store has its champion")
+
+    def progress(line: str) -> None:
+        _show_step(line, call.log)
+
+    if artifacts is not None and store is None:
+        trained = train_to(artifacts, drop, settings, progress)
+    elif store is not None and artifacts is None:
+        trained = train_into(store, drop, settings, progress)
+    else:
+        raise SettingsError("one of --artifacts DIR and --store STORE is needed")
+    lines = [trained.table]
+    if trained.verdict is not None:
+        lines.append(f"  Against {trained.against}: {trained.verdict}.")
+    lines.append(f"  {trained.told}")
+    result = {
+        "exit_code": EXIT_PUBLISHED,
+        "problems": [],
+        "written": trained.is_written,
+        "version": trained.version,
+        "reason": None if trained.is_written else trained.told,
+        "verdict": trained.verdict,
+    }
+    _answer(call, "\n".join(lines), result)
 
 
 @main.command(context_settings=SETTINGS)
@@ -568,6 +608,34 @@ def runs(call: Invocation, *, output: Place, acknowledge: str | None, note: str 
     with listed_output(output) as folder:
         listed = list_runs(folder)
     _answer(call, summarise_runs(listed), {"runs": listed})
+
+
+@main.command(context_settings=SETTINGS)
+@click.option("--store", type=PLACE, required=True, metavar="STORE", help="The store of models; s3://..., too.")
+@click.option("--promote", type=click.IntRange(1), metavar="N", help="Make version N the champion.")
+@click.option("--rollback", is_flag=True, help="Make the champion before this one the champion again.")
+@click.option("--note", metavar="TEXT", help="With --promote or --rollback: why; kept in the log.")
+@click.pass_obj
+def models(call: Invocation, *, store: Place, promote: int | None, rollback: bool, note: str | None) -> None:
+    """List the versions of the model, the newest first; or say which is the champion.
+
+    \b
+    Example:
+      retention models --store /data/models
+      retention models --store /data/models --promote 2 --note "labels of October"
+      retention models --store /data/models --rollback --note "too many complaints"
+    """  # noqa: D301 - Click reads the character
+    from job.storage.models import ModelStore, summarise_versions  # noqa: PLC0415
+
+    if promote is not None and rollback:
+        raise SettingsError("--promote and --rollback do not go together")
+    found, user = ModelStore(store), getpass.getuser()
+    if promote is not None:
+        found.promote(promote, user=user, note=note)
+    elif rollback:
+        found.roll_back(user=user, note=note)
+    versions = found.versions()
+    _answer(call, summarise_versions(versions), {"versions": versions})
 
 
 @main.command(context_settings=SETTINGS)

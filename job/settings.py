@@ -169,9 +169,6 @@ class DropSettings(NamedTuple):
 class ScoreSettings(NamedTuple):
     """What `score` lets a user choose, besides where the drop and the output are."""
 
-    artifacts: Annotated[
-        Path | None, Option("--artifacts", "The model artifact.  [default: the shipped one]", metavar="DIR")
-    ] = None
     segments_file: Annotated[
         Path | None, Option("--segments", "Segments and offers, TOML.  [default: the shipped]", metavar="FILE")
     ] = None

@@ -42,9 +42,13 @@ class _ModelFacts(TypedDict, total=False):
 
 
 class ModelUsed(_ModelFacts):
-    """The model that scored; of a model that training did not make, some facts are not known."""
+    """The model that scored; of a model that training did not make, some facts are not known.
+
+    `version` is its number in the store of models, None where it came from none.
+    """
 
     digest: str
+    version: int | None
     kind: str
     title: str
     thresholds: Thresholds

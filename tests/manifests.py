@@ -20,6 +20,7 @@ def make_manifest(**changes: Any) -> Manifest:
         "inputs": [],
         "model": {
             "digest": "0" * 64,
+            "version": None,
             "kind": "linear",
             "title": "linear",
             "thresholds": {"risk": 0.5, "profit": 4.0, "promo_share": 0.5},

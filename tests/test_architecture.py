@@ -40,7 +40,7 @@ ALLOWED = {
     "job.sample": {"schemas", "job.errors", "job.hashing"},
     "job.models": {"schemas", "job.errors", "job.hashing", "job.prefetch", "job.rounding", "job.russian"},
     "job.scoring": {"job.report", "job.process"},
-    "job.storage": {"job.scoring"},
+    "job.storage": {"job.scoring", "job.training"},
     "job.training": set(),
     "job.spark": {"job.scoring", "job.report"},
     "job.campaign": {"job.sample", "job.scoring"},

@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 
 from job import __version__
 from job.cli import main
+from job.models.artifact import default_folder, load_artifact
 from schemas.scored import SCORED_COLUMNS
 from tests.faults.processes import UNMOVED
 
@@ -59,7 +60,8 @@ def test_help_names_every_command_with_an_example() -> None:
 
 
 def test_version() -> None:
-    assert run("--version").stdout == f"retention, version {__version__}\n"
+    digest = load_artifact(default_folder()).digest
+    assert run("--version").stdout == f"retention, version {__version__}, model {digest[:12]}\n"
 
 
 @pytest.mark.parametrize("arguments", [["score"], ["score", "--input", "x"], ["nothing"], ["train", "--input", "x"]])

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
+SEAL: Final = "sha256"
+"""The entry of the manifest that holds the SHA-256 of all its others, and so of every file of the artifact."""
+
 CARD: Final = "card.md"
 
 
@@ -90,6 +93,7 @@ def write_artifact(folder: Path, *, files: Mapping[str, str], facts: Mapping[str
         **facts,
         "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(files.items())},
     }
+    manifest[SEAL] = seal_manifest(manifest)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         old = _files_of(folder)
@@ -101,6 +105,11 @@ def write_artifact(folder: Path, *, files: Mapping[str, str], facts: Mapping[str
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
+def seal_manifest(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all that a manifest says but for the seal itself."""
+    return hashlib.sha256(to_text({key: manifest[key] for key in manifest if key != SEAL}).encode()).hexdigest()
 
 
 def prepare_folder(folder: Path) -> None:
@@ -131,6 +140,10 @@ def load_artifact(folder: Path) -> Artifact:
         expected = f"format {FORMAT}; use the version of the job that trained it"
         raise ArtifactError([Problem(str(folder / MANIFEST), expected, f"format {manifest['format']}")])
     problems = _verify_files(folder, manifest)
+    sealed = seal_manifest(manifest)
+    if manifest.get(SEAL) != sealed:
+        found = str(manifest.get(SEAL, "none"))
+        problems.append(Problem(str(folder / MANIFEST), f"the SHA-256 {sealed} of what it says (altered)", found))
     if problems:
         raise ArtifactError(problems)
     try:
@@ -161,7 +174,8 @@ def load_artifact(folder: Path) -> Artifact:
 
 def _digest(manifest: Mapping[str, Any]) -> str:
     files = {name: digest for name, digest in manifest["files"].items() if name != CARD}
-    return hashlib.sha256(to_text({**manifest, "files": files}).encode()).hexdigest()
+    told = {key: manifest[key] for key in manifest if key != SEAL}
+    return hashlib.sha256(to_text({**told, "files": files}).encode()).hexdigest()
 
 
 def _read_model(folder: Path, kind: str) -> Model:

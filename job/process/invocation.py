@@ -203,6 +203,8 @@ def describe_counts(manifest: Mapping[str, Any] | None) -> dict[str, Any]:
     drift = manifest.get("drift")
     return {
         "run_id": manifest["run_id"],
+        "model": manifest["model"]["digest"],
+        "model_version": manifest["model"]["version"],
         **counts,
         "contacts": manifest["campaign"]["contacts"],
         "warnings": len(manifest["warnings"]),

@@ -157,7 +157,14 @@ def describe_run(call: Call, manifest: Mapping[str, Any]) -> list[Sample]:
     lines = [
         _sample("retention_last_success_timestamp_seconds", call.ended),
         _sample("retention_published_timestamp_seconds", _seconds(manifest["finished"])),
-        _sample("retention_run_info", 1, run_id=manifest["run_id"], version=manifest["product"]["version"]),
+        _sample(
+            "retention_run_info",
+            1,
+            run_id=manifest["run_id"],
+            version=manifest["product"]["version"],
+            model=manifest["model"]["digest"],
+            model_version=str(manifest["model"]["version"] or ""),
+        ),
         *(
             _sample("retention_stage_duration_seconds", seconds, stage=stage)
             for stage, seconds in manifest["seconds"].items()

@@ -27,11 +27,17 @@ if TYPE_CHECKING:
 STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its standard errors is no chance
 
 
-def describe_model(artifact: Artifact) -> ModelUsed:
-    """Return what a run says of the model that it used."""
+def describe_model(artifact: Artifact, version: int | None = None) -> ModelUsed:
+    """Return what a run says of the model that it used.
+
+    Args:
+        artifact: the model.
+        version: its number in the store that it came from, if it came from one.
+    """
     facts = artifact.manifest
     used: ModelUsed = {
         "digest": artifact.digest,
+        "version": version,
         "kind": facts["kind"],
         "title": facts["title"],
         "thresholds": facts["thresholds"],

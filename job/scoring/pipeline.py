@@ -102,6 +102,8 @@ def run_scoring(
     output: Path,
     settings: ScoreSettings,
     *,
+    artifacts: Path | None = None,
+    model_version: int | None = None,
     drop_name: str | None = None,
     executor: Executor | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -113,6 +115,8 @@ def run_scoring(
         output: where runs are published.
         settings: what the user chose. Without `no_report`, drawing `report.html` needs the extra `report`; the facts
             that it tells are gathered anyway.
+        artifacts: the folder of the model artifact; None is the shipped one.
+        model_version: its number in the store that it came from.
         drop_name: what the manifest calls the drop; None is its path.
         executor: who maps the steps; None is this process. The results, and the run's name, are the same.
         progress: called with the name of each stage as it begins.
@@ -125,7 +129,7 @@ def run_scoring(
     executor = LocalExecutor() if executor is None else executor
     check_limits(*settings.drift)
     with watch.stage("model"):
-        setup = load_setup(settings.artifacts or default_folder(), settings.segments_file, settings.campaign)
+        setup = load_setup(artifacts or default_folder(), settings.segments_file, settings.campaign)
         artifact, segmentation = setup.artifact, setup.segmentation
     with watch.stage("wait"):
         known = read_published_inputs(output) if settings.require_new else {}
@@ -175,7 +179,7 @@ def run_scoring(
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "drop": drop_name or str(drop),
                 "inputs": intake.files,
-                "model": describe_model(artifact),
+                "model": describe_model(artifact, model_version),
                 "settings": shown,
                 "customers": count_customers(intake, scored=customers, excluded=scored.counts.excluded),
                 "rows": count_rows(intake, scored.counts.fates),

@@ -8,7 +8,7 @@ import tempfile
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from job.errors import Problem, SettingsError
 from job.scoring.known import read_published_inputs, refuse_published
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from job.intake.drop import Refuse
     from job.scoring.known import Digests
     from job.settings import Arrival, ScoreSettings
+    from job.storage.models import Champion
 
 Place = Path | Address
 
@@ -91,6 +92,7 @@ def score_places(
     output: Place,
     settings: ScoreSettings,
     *,
+    champion: Champion | None = None,
     executor: Executor | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Publication:
@@ -101,6 +103,7 @@ def score_places(
         output: where runs are published.
         settings: what the user chose. Copies of objects and runs to be sent wait in the system's folder for such where
             the output is in object storage and no scratch folder is named.
+        champion: the model; None is the shipped one.
         executor: as for `run_scoring`.
         progress: as for `run_scoring`.
 
@@ -111,6 +114,9 @@ def score_places(
     if isinstance(drop, Address):
         progress("fetch")
     beside = settings.scratch or (output if isinstance(output, Path) else None)
+    common: dict[str, Any] = {"executor": executor, "progress": progress}
+    if champion is not None:
+        common |= {"artifacts": champion.folder, "model_version": champion.version}
     known: dict[Digests, str] = {}
     if settings.require_new and isinstance(drop, Address):
         with listed_output(output, is_new=True) as listed:
@@ -118,9 +124,7 @@ def score_places(
     with delivered(drop, settings.arrival, scratch=beside, refuse=partial(refuse_published, known)) as delivery:
         settings = settings._replace(arrival=delivery.arrival)
         if isinstance(output, Path):
-            outcome = run_scoring(
-                delivery.folder, output, settings, drop_name=delivery.name, executor=executor, progress=progress
-            )
+            outcome = run_scoring(delivery.folder, output, settings, drop_name=delivery.name, **common)
             return Publication(outcome, str(outcome.folder), str(output / LATEST))
         with (
             as_storage_output_error(),
@@ -132,9 +136,7 @@ def score_places(
             with as_output_error(mirror):
                 mirror_runs(bucket, mirror)
             settings = settings._replace(scratch=settings.scratch or folder)
-            outcome = run_scoring(
-                delivery.folder, mirror, settings, drop_name=delivery.name, executor=executor, progress=progress
-            )
+            outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
             progress("send")
             send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
             place = output / RUNS / outcome.folder.name

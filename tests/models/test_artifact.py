@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ from job.errors import ArtifactError, OutputError
 from job.models.artifact import (
     CARD,
     MANIFEST,
+    SEAL,
     Artifact,
     default_folder,
     load_artifact,
     prepare_folder,
+    seal_manifest,
     to_text,
     write_artifact,
 )
@@ -34,8 +37,9 @@ def refusal(folder: Path) -> list[str]:
 
 
 def change(folder: Path, **values: object) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    (folder / MANIFEST).write_text(to_text({**manifest, **values}))
+    """Change what the manifest says, and its seal with it, as another version of the job would."""
+    manifest = {**json.loads((folder / MANIFEST).read_text()), **values}
+    (folder / MANIFEST).write_text(to_text({**manifest, SEAL: seal_manifest(manifest)}))
 
 
 def test_the_shipped_artifact_loads(artifact: Artifact) -> None:
@@ -110,11 +114,32 @@ def test_write_replaces_and_removes_what_is_no_longer_there(tmp_path: Path) -> N
     write_artifact(tmp_path, files={"model.json": "1", "model.txt": "2"}, facts={"kind": "boosted"})
     write_artifact(tmp_path, files={"model.json": "3"}, facts={"kind": "linear"})
     assert sorted(path.name for path in tmp_path.iterdir()) == [MANIFEST, "model.json"]
-    assert json.loads((tmp_path / MANIFEST).read_text()) == {
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    assert manifest.pop("sha256") == seal_manifest(manifest)
+    assert manifest == {
         "format": 1,
         "kind": "linear",
         "files": {"model.json": "4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce"},
     }
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r'"risk": [0-9.]+', '"risk": 0.1'),
+        ('"seed": 2', '"seed": 3'),
+        ('"sha256": "', '"sha256": "0'),
+        ('"sha256"', '"sha257"'),
+    ],
+)
+def test_a_manifest_that_was_edited_by_hand_is_altered(old: str, new: str, folder: Path) -> None:
+    text = (folder / MANIFEST).read_text()
+    changed = re.sub(old, new, text, count=1)
+    assert changed != text
+    (folder / MANIFEST).write_text(changed)
+    (problem,) = refusal(folder)
+    assert problem.startswith(f"{folder / MANIFEST}: ")
+    assert problem.endswith(" of what it says (altered)")
 
 
 def test_the_digest_does_not_depend_on_the_card_for_people(folder: Path) -> None:

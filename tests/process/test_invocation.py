@@ -51,6 +51,7 @@ def test_the_last_line_has_the_counts(small_drop: Path, tmp_path: Path) -> None:
         "command": "score",
         "exit_code": 0,
         "run_id": run_id,
+        "model": manifest["model"]["digest"],
         "customers_in": 300,
         "customers_scored": 300,
         "customers_excluded": 0,

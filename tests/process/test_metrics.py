@@ -28,6 +28,7 @@ DRIFT = {
 MANIFEST: dict[str, Any] = {
     "run_id": "9f86d081884c7d65",
     "product": {"version": "0.1.0"},
+    "model": {"digest": "abc", "version": 3},
     "finished": "2027-01-15T08:00:00+00:00",
     "seconds": {"intake": 0.5, "score": 0.25},
     "customers": {"in": 14, "scored": 10, "excluded": 1, "rejected": 3},
@@ -77,7 +78,10 @@ def test_a_run_is_told_of(tmp_path: Path) -> None:
         ("retention_peak_memory_bytes", ()): 123_456_789,
         ("retention_last_success_timestamp_seconds", ()): 1_800_000_000.5,
         ("retention_published_timestamp_seconds", ()): 1_800_000_000,
-        ("retention_run_info", (("run_id", "9f86d081884c7d65"), ("version", "0.1.0"))): 1,
+        (
+            "retention_run_info",
+            (("model", "abc"), ("model_version", "3"), ("run_id", "9f86d081884c7d65"), ("version", "0.1.0")),
+        ): 1,
         ("retention_stage_duration_seconds", (("stage", "intake"),)): 0.5,
         ("retention_stage_duration_seconds", (("stage", "score"),)): 0.25,
         ("retention_customers", (("fate", "scored"),)): 10,

@@ -26,7 +26,7 @@ def test_the_json_schema_is_one() -> None:
     assert SCHEMA["properties"]["settings"]["properties"]["campaign"]["properties"]["budget"] == {
         "anyOf": [{"type": "number"}, {"type": "null"}]
     }
-    assert SCHEMA["properties"]["model"]["required"] == ["digest", "kind", "thresholds", "title"]
+    assert SCHEMA["properties"]["model"]["required"] == ["digest", "kind", "thresholds", "title", "version"]
 
 
 def test_a_run_writes_what_the_schema_says(small_drop: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from job.models.artifact import Artifact
 from job.scoring.pipeline import run_scoring
 from job.settings import Campaign
 from job.spark.executor import SparkExecutor
@@ -41,11 +40,11 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[obstore.store.ObjectStore
 
 
 def test_a_run_from_and_to_a_store(
-    tmp_path: Path, parted: Path, sail: Server, artifact: Artifact, store: obstore.store.ObjectStore
+    tmp_path: Path, parted: Path, sail: Server, store: obstore.store.ObjectStore
 ) -> None:
     for path in parted.rglob("*.csv"):
         obstore.put(store, f"drop/{path.relative_to(parted)}", path)
-    settings = ScoreSettings(artifacts=artifact.folder, campaign=Campaign("c", 0.1), no_report=True)
+    settings = ScoreSettings(campaign=Campaign("c", 0.1), no_report=True)
     local = run_scoring(parted, tmp_path / "local", settings)
     cluster = Cluster(sail.remote)
     executor = SparkExecutor(cluster)

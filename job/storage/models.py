@@ -1,0 +1,366 @@
+"""The model's way to production: numbered versions, one of which is the champion, and a log of who decided that.
+
+    STORE/versions/N/       an artifact, never written over
+    STORE/log/000001.json   what happened, one file an event, never written over
+
+Which version is the champion follows from the log alone: a promotion puts a version on top, a rollback takes it off
+again. Two who write at once cannot both make the same event; the second reads what the first did, and decides again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
+
+from job.errors import ArtifactError, OutputError, Problem, SettingsError, reason_of
+from job.models.artifact import load_artifact
+from job.storage.bucket import StorageError
+from job.storage.objects import BucketObjects, FolderObjects
+from job.storage.run import delivered
+from job.text_table import align
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from job.settings import TrainSettings
+    from job.storage.objects import Objects
+    from job.storage.run import Place
+    from job.training.run import Trained
+
+VERSIONS: Final = "versions"
+LOG: Final = "log"
+ATTEMPTS: Final = 20
+FORMAT: Final = 1
+
+NOT_BEATEN: Final = "Not written: the artifact in use is not beaten."
+WRITTEN: Final = "written"
+PROMOTED: Final = "promoted"
+ROLLED_BACK: Final = "rolled back"
+
+
+class Event(TypedDict):
+    """An entry of the log. `verdict` is the gate's, of a version that was written."""
+
+    format: int
+    at: str
+    user: str
+    action: str
+    version: int
+    digest: str
+    verdict: str | None
+    note: str | None
+
+
+class Version(TypedDict):
+    """A version of the model."""
+
+    version: int
+    written: str
+    digest: str
+    title: str
+    customers: int
+    roc_auc: float
+    low: float
+    high: float
+    verdict: str | None
+    is_champion: bool
+    promoted: str | None
+    by: str | None
+    note: str | None
+
+
+class Champion(NamedTuple):
+    """The version that scores.
+
+    Args:
+        version: its number; None where a folder with one artifact was given instead of a store.
+        folder: its artifact.
+    """
+
+    version: int | None
+    folder: Path
+
+
+class ModelStore:
+    """A store of models. Every method raises ArtifactError where it cannot be read, OutputError where not written.
+
+    Args:
+        place: a folder, or an address in object storage.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._objects: Objects = FolderObjects(place) if isinstance(place, Path) else BucketObjects(place)
+
+    def events(self) -> list[Event]:
+        """Return the log, the oldest event first; nothing where there is no store yet."""
+        with self._reading():
+            raw = [self._objects.read(f"{LOG}/{name}") for name in self._objects.names(LOG)]
+            try:
+                events: list[Event] = [json.loads(content) for content in raw if content is not None]
+                strangers = [event["at"] for event in events if event["format"] != FORMAT]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ArtifactError(f"{self.place}/{LOG}: altered: {reason_of(error)}") from error
+        if strangers:
+            raise ArtifactError(f"{self.place}/{LOG}: not of format {FORMAT}, the one of this version: {strangers[0]}")
+        return events
+
+    def versions(self) -> list[Version]:
+        """Return the versions, the newest first."""
+        events = self.events()
+        champions = _champions(events)
+        return [
+            self._describe(event, events, is_champion=bool(champions) and champions[-1] == event["version"])
+            for event in reversed(events)
+            if event["action"] == WRITTEN
+        ]
+
+    def add(self, artifact: Path, *, user: str, verdict: str | None) -> int:
+        """Add an artifact as a new version, and return its number. It is not the champion yet."""
+        digest = load_artifact(artifact).digest
+        files = {path.name: path.read_bytes() for path in sorted(artifact.iterdir()) if path.is_file()}
+        with self._writing():
+            taken = [int(name.partition("/")[0]) for name in self._objects.names(VERSIONS)]
+            number = max(taken, default=0) + 1
+            while not self._objects.create(f"{VERSIONS}/{number}/manifest.json", files["manifest.json"]):
+                number += 1
+            for name, content in files.items():
+                self._objects.create(f"{VERSIONS}/{number}/{name}", content)
+        self._append(lambda _: _event(WRITTEN, number, digest, user=user, verdict=verdict))
+        return number
+
+    def promote(self, version: int, *, user: str, note: str | None) -> None:
+        """Make a version the champion. Raises SettingsError if there is none of this number, or it is it already."""
+
+        def promotion(events: Sequence[Event]) -> Event:
+            written = {event["version"]: event["digest"] for event in events if event["action"] == WRITTEN}
+            if version not in written:
+                known = ", ".join(map(str, written)) or "none yet"
+                raise SettingsError([Problem("--promote", f"a version of {self.place}: {known}", str(version))])
+            if _champions(events)[-1:] == [version]:
+                raise SettingsError([Problem("--promote", "a version that is not the champion already", str(version))])
+            return _event(PROMOTED, version, written[version], user=user, note=note)
+
+        with self._fetched(version):  # whoever promotes learns now if it is not whole
+            self._append(promotion)
+
+    def roll_back(self, *, user: str, note: str | None) -> int:
+        """Make the champion before this one the champion again, and return its number. Raises SettingsError."""
+
+        def rollback(events: Sequence[Event]) -> Event:
+            champions = _champions(events)
+            if len(champions) <= 1:
+                raise SettingsError([Problem("--rollback", f"a champion of {self.place} before this one", "none")])
+            digests = {event["version"]: event["digest"] for event in events}
+            return _event(ROLLED_BACK, champions[-2], digests[champions[-2]], user=user, note=note)
+
+        return self._append(rollback)["version"]
+
+    @contextlib.contextmanager
+    def champion(self) -> Iterator[Champion]:
+        """Give the champion, verified; a copy of one in object storage is gone when the block ends.
+
+        Raises:
+            ArtifactError: there is none, or it is not what was promoted.
+        """
+        champions = _champions(self.events())
+        if not champions:
+            raise ArtifactError(f"{self.place}: no version is the champion: retention models --store ... --promote N")
+        with self._fetched(champions[-1]) as folder:
+            yield Champion(champions[-1], folder)
+
+    @contextlib.contextmanager
+    def _fetched(self, version: int) -> Iterator[Path]:
+        digests = {event["version"]: event["digest"] for event in self.events()}
+        with contextlib.ExitStack() as stack:
+            if isinstance(self.place, Path):
+                folder = self.place / VERSIONS / str(version)
+            else:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="retention-model-")))
+                with self._reading():
+                    for name in self._objects.names(f"{VERSIONS}/{version}"):
+                        content = self._objects.read(f"{VERSIONS}/{version}/{name}")
+                        (folder / Path(name).name).write_bytes(content or b"")
+            if version in digests:
+                found = load_artifact(folder).digest
+                if found != digests[version]:
+                    raise ArtifactError(
+                        [Problem(f"{self.place}/{VERSIONS}/{version}", f"the model {digests[version]}", found)]
+                    )
+            yield folder
+
+    def _append(self, decide: Callable[[Sequence[Event]], Event]) -> Event:
+        for _ in range(ATTEMPTS):
+            events = self.events()
+            event = decide(events)
+            text = json.dumps(event, ensure_ascii=False, indent=1) + "\n"
+            with self._writing():
+                if self._objects.create(f"{LOG}/{len(events) + 1:06d}.json", text.encode()):
+                    return event
+        raise OutputError(f"{self.place}/{LOG}: cannot be written: others write to it all the time")
+
+    def _describe(self, event: Event, events: Sequence[Event], *, is_champion: bool) -> Version:
+        with self._reading():
+            raw = self._objects.read(f"{VERSIONS}/{event['version']}/manifest.json")
+        try:
+            manifest = json.loads(raw or b"")
+            facts = manifest["title"], manifest["trained_on"]["customers"], manifest["roc_auc"]
+        except (ValueError, KeyError, TypeError) as error:
+            place = f"{self.place}/{VERSIONS}/{event['version']}/manifest.json"
+            raise ArtifactError(f"{place}: altered: {reason_of(error)}") from error
+        chosen = [other for other in events if other["version"] == event["version"] and other["action"] != WRITTEN]
+        return {
+            "version": event["version"],
+            "written": event["at"],
+            "digest": event["digest"],
+            "title": facts[0],
+            "customers": facts[1],
+            "roc_auc": facts[2]["mean"],
+            "low": facts[2]["low"],
+            "high": facts[2]["high"],
+            "verdict": event["verdict"],
+            "is_champion": is_champion,
+            "promoted": chosen[-1]["at"] if chosen else None,
+            "by": chosen[-1]["user"] if chosen else None,
+            "note": chosen[-1]["note"] if chosen else None,
+        }
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, StorageError) as error:
+            reason = error.reason if isinstance(error, StorageError) else reason_of(error)
+            raise ArtifactError(f"{self.place}: no models can be read here: {reason}") from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, StorageError) as error:
+            reason = error.reason if isinstance(error, StorageError) else reason_of(error)
+            raise OutputError(f"{self.place}: cannot be written: {reason}") from error
+
+
+class Training(NamedTuple):
+    """What a training came to, wherever its model went.
+
+    Args:
+        table: the comparison of the candidates, for a person.
+        verdict: of the gate, in words; None where there was nothing to beat.
+        against: what had to be beaten.
+        is_written: whether the model was written.
+        version: its number in the store.
+        told: what became of it, in words.
+    """
+
+    table: str
+    verdict: str | None
+    against: str | None
+    is_written: bool
+    version: int | None
+    told: str
+
+
+def train_to(artifacts: Path, drop: Place, settings: TrainSettings, progress: Callable[[str], None]) -> Training:
+    """Train on a drop and write the selected model to a folder. Raises as `run_training`."""
+    trained = _train(drop, artifacts, settings, progress)
+    told = f"Written to {artifacts}." if trained.is_written else NOT_BEATEN
+    verdict = None if trained.gate is None else trained.gate.describe()
+    against = None if trained.gate is None else str(settings.champion)
+    return Training(trained.table, verdict, against, trained.is_written, None, told)
+
+
+def train_into(place: Place, drop: Place, settings: TrainSettings, progress: Callable[[str], None]) -> Training:
+    """Train on a drop and add the selected model to a store, if it beats the champion. Raises as `run_training`."""
+    store = ModelStore(place)
+    with contextlib.ExitStack() as stack:
+        champion = stack.enter_context(store.champion()) if _champions(store.events()) else None
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="retention-model-")))
+        settings = settings._replace(champion=None if champion is None else champion.folder)
+        trained = _train(drop, folder, settings, progress)
+        verdict = None if trained.gate is None else trained.gate.describe()
+        against = None if champion is None else f"version {champion.version}"
+        if not trained.is_written:
+            return Training(trained.table, verdict, against, is_written=False, version=None, told=NOT_BEATEN)
+        number = store.add(folder, user=getpass.getuser(), verdict=verdict)
+    told = f"Written to {place} as version {number}; it scores once it is promoted: --promote {number}."
+    return Training(trained.table, verdict, against, is_written=True, version=number, told=told)
+
+
+def _train(drop: Place, folder: Path, settings: TrainSettings, progress: Callable[[str], None]) -> Trained:
+    from job.training.run import run_training  # noqa: PLC0415 - an extra
+
+    with delivered(drop, settings.arrival) as delivery:
+        return run_training(delivery.folder, folder, settings._replace(arrival=delivery.arrival), progress=progress)
+
+
+@contextlib.contextmanager
+def chosen_artifact(place: Place | None) -> Iterator[Champion | None]:
+    """Give the artifact to score with: the champion of a store, or the one that a folder holds; None for None.
+
+    Raises:
+        ArtifactError: see `ModelStore.champion`.
+    """
+    if place is None:
+        yield None
+    elif isinstance(place, Path) and not (place / LOG).is_dir():
+        yield Champion(None, place)
+    else:
+        with ModelStore(place).champion() as champion:
+            yield champion
+
+
+def summarise_versions(versions: Sequence[Version]) -> str:
+    """Return the versions as a table for a person; `*` marks the champion."""
+    if not versions:
+        return "No versions."
+    return "\n".join(
+        align(
+            ("", "version", "written", "customers", "ROC-AUC", "model", "digest", "promoted", "by", "note", "gate"),
+            [
+                (
+                    "*" if row["is_champion"] else "",
+                    str(row["version"]),
+                    row["written"],
+                    f"{row['customers']:,}",
+                    f"{row['roc_auc']:.3f} ({row['low']:.3f} to {row['high']:.3f})",
+                    row["title"],
+                    row["digest"][:12],
+                    *(row[key] or "-" for key in ("promoted", "by", "note", "verdict")),
+                )
+                for row in versions
+            ],
+        )
+    )
+
+
+def _champions(events: Sequence[Event]) -> list[int]:
+    """Return the champions that are not rolled back, the one in charge last."""
+    champions: list[int] = []
+    for event in events:
+        if event["action"] == PROMOTED:
+            champions.append(event["version"])
+        elif event["action"] == ROLLED_BACK and champions:
+            champions.pop()
+    return champions
+
+
+def _event(
+    action: str, version: int, digest: str, *, user: str, verdict: str | None = None, note: str | None = None
+) -> Event:
+    return {
+        "format": FORMAT,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "user": user,
+        "action": action,
+        "version": version,
+        "digest": digest,
+        "verdict": verdict,
+        "note": note,
+    }

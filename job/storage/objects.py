@@ -1,0 +1,90 @@
+"""Small named contents in a folder or in object storage, each of which can be made but never replaced."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from job.storage.bucket import Bucket, ChangedObjectError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from job.storage.address import Address
+
+
+class Objects(Protocol):
+    """Contents by name; names have slashes."""
+
+    def names(self, below: str) -> list[str]:
+        """Return the names below a name, each without it, in order."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return a content, None if there is none."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Make a content that is not there; return False if it is there, and leave it."""
+
+
+class FolderObjects:
+    """Files below a folder. Every method raises OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self, below: str) -> list[str]:
+        """See `Objects`."""
+        root = self._folder / below
+        return sorted(
+            path.relative_to(root).as_posix()
+            for path in root.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+
+    def read(self, name: str) -> bytes | None:
+        """See `Objects`."""
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def create(self, name: str, content: bytes) -> bool:
+        """See `Objects`; whoever reads sees all of it or nothing."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+        try:
+            with beside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(beside, path)
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink(missing_ok=True)
+        return True
+
+
+class BucketObjects:
+    """Objects below an address. Every method raises StorageError."""
+
+    def __init__(self, address: Address) -> None:
+        self._bucket = Bucket(address)
+
+    def names(self, below: str) -> list[str]:
+        """See `Objects`."""
+        return [name.removeprefix(f"{below}/") for name in self._bucket.entries(below)]
+
+    def read(self, name: str) -> bytes | None:
+        """See `Objects`."""
+        found = self._bucket.read(name)
+        return None if found is None else found[0]
+
+    def create(self, name: str, content: bytes) -> bool:
+        """See `Objects`."""
+        try:
+            self._bucket.write(name, content, anew=True)
+        except ChangedObjectError:
+            return False
+        return True
