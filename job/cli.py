@@ -587,17 +587,22 @@ def report(*, run: Place) -> None:
 
 @main.command(context_settings=SETTINGS)
 @click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
+@click.option("--compare", nargs=2, metavar="ID ID", help="Say why the second run has other contacts than the first.")
 @click.option("--acknowledge", metavar="ID", help="Say that a person has looked at this run: no more exit code 8.")
 @click.option("--note", metavar="TEXT", help="With --acknowledge: what that person says of it.")
 @click.pass_obj
-def runs(call: Invocation, *, output: Place, acknowledge: str | None, note: str | None) -> None:
-    """List the published runs, the newest first; or say that a person has looked at one.
+def runs(
+    call: Invocation, *, output: Place, compare: tuple[str, str] | None, acknowledge: str | None, note: str | None
+) -> None:
+    """List the published runs, the newest first; or compare two; or say that a person has looked at one.
 
     \b
     Example:
       retention runs --output /data/out
+      retention runs --output /data/out --compare 4de12568a03998e3 9f86d081884c7d65
       retention runs --output /data/out --acknowledge 9f86d081884c7d65 --note "autumn sale"
     """  # noqa: D301 - Click reads the character
+    from job.scoring.compare import compare_runs, read_run, summarise_comparison  # noqa: PLC0415
     from job.scoring.runs import list_runs, summarise_runs  # noqa: PLC0415
     from job.storage.run import acknowledge_at, listed_output  # noqa: PLC0415
 
@@ -606,6 +611,10 @@ def runs(call: Invocation, *, output: Place, acknowledge: str | None, note: str 
         _answer(call, f"Run {acknowledge}: a person has looked.", {"acknowledged": acknowledge, "note": note})
         return
     with listed_output(output) as folder:
+        if compare is not None:
+            comparison = compare_runs(*(read_run(folder, run_id) for run_id in compare))
+            _answer(call, summarise_comparison(comparison), comparison)
+            return
         listed = list_runs(folder)
     _answer(call, summarise_runs(listed), {"runs": listed})
 

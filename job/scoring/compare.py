@@ -1,0 +1,222 @@
+"""Why are there fewer contacts? Two runs side by side, from their manifests alone.
+
+Contacts are a product, segment by segment: customers delivered, the share not rejected, not excluded, in the segment,
+with consent, planned (worth it, and within the budget), and not held back. The change of the sum is split into one part
+for each factor by the logarithmic mean Divisia index (Ang, Energy Policy 33, 2005, method LMDI-I): the parts add up to
+the change, and do not depend on the order of the factors.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from job.errors import Problem, SettingsError
+from job.rounding import rounded
+from job.scoring.publish import MANIFEST, RUNS, SUCCESS
+from job.text_table import align
+from schemas.manifest import parse_manifest
+from schemas.scored import CONTROL, TREATMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from schemas.manifest import Manifest, SegmentRow
+
+FACTORS: Final = {
+    "customers": "customers delivered",
+    "accepted": "not rejected",
+    "kept": "not excluded",
+    "segments": "in which segment",
+    "consent": "with consent",
+    "planned": "worth a contact, within the budget",
+    "sent": "not held back as the control group",
+}
+_COUNTS: Final = ("customers", "contact_allowed", TREATMENT, CONTROL)
+_ALMOST_NOTHING: Final = 1e-12  # in place of 0, of which there is no logarithm
+
+
+def read_run(output: Path, run_id: str) -> Manifest:
+    """Return the manifest of a published run. Raises SettingsError if there is none, or none that can be read."""
+    run = output / RUNS / run_id
+    try:
+        if "/" in run_id or not (run / SUCCESS).is_file():
+            raise SettingsError([Problem("--compare", f"the name of a run of {output}", run_id)])
+        return parse_manifest((run / MANIFEST).read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsError([Problem("--compare", "a run whose manifest can be read", f"{run_id}: {error}")]) from error
+
+
+def compare_runs(before: Manifest, now: Manifest) -> dict[str, Any]:
+    """Return what differs between two runs, as plain JSON values.
+
+    `contacts`: before, now. `factors`: what explains the change of contacts, the largest part first. `segments`: the
+    largest change of contacts first. `files`: those that differ. `settings`, `model`: each entry that differs.
+    """
+    segments = _by_name(before["segments"], now["segments"])
+    files = {
+        name: {
+            "is_same": _digest(before, name) == _digest(now, name),
+            **{
+                fate: [dict(each["rows"].get(name) or {}).get(fate) for each in (before, now)]
+                for fate in ("rows_in", "repaired", "rejected", "excluded")
+            },
+        }
+        for name in dict.fromkeys([*before["rows"], *now["rows"]])
+    }
+    return {
+        "before": before["run_id"],
+        "now": now["run_id"],
+        "contacts": [before["campaign"]["contacts"], now["campaign"]["contacts"]],
+        "factors": sorted(_factors(before, now), key=lambda factor: -abs(factor["contacts"])),
+        "segments": sorted(
+            (
+                {
+                    "segment": name,
+                    **{key: [0 if row is None else row[key] for row in pair] for key in _COUNTS},
+                }
+                for name, pair in segments.items()
+            ),
+            key=lambda row: -abs(row[TREATMENT][1] - row[TREATMENT][0]),
+        ),
+        "files": {name: file for name, file in files.items() if not file["is_same"]},
+        "excluded_by_reason": _pairs(before["customers"]["excluded_by_reason"], now["customers"]["excluded_by_reason"]),
+        "settings": _pairs(_flat(before["settings"]), _flat(now["settings"])),
+        "model": _pairs(_flat(before["model"]), _flat(now["model"])),
+    }
+
+
+def summarise_comparison(comparison: Mapping[str, Any]) -> str:
+    """Return what `compare_runs` found, for a person."""
+    old, new = comparison["contacts"]
+    lines = [
+        f"Contacts: {old:,} in run {comparison['before']}, {new:,} in run {comparison['now']} ({new - old:+,})",
+        "",
+    ]
+    lines += align(
+        ("contacts", "explained by", "before", "now"),
+        [
+            (f"{factor['contacts']:+,.0f}", FACTORS[factor["factor"]], _shown(factor["before"]), _shown(factor["now"]))
+            for factor in comparison["factors"]
+        ],
+    )
+    lines += ["", "Segments, the largest change of contacts first"]
+    lines += align(
+        ("segment", "customers", "", "consent", "", "contacts", "", "control", ""),
+        [
+            (
+                row["segment"],
+                *(f"{count:,}" for key in ("customers", "contact_allowed", TREATMENT, CONTROL) for count in row[key]),
+            )
+            for row in comparison["segments"]
+        ],
+    )
+    if comparison["files"]:
+        lines += ["", "Files that differ"]
+        lines += align(
+            ("file", "rows", "", "repaired", "", "rejected", "", "excluded", ""),
+            [
+                (
+                    name,
+                    *(
+                        "-" if count is None else f"{count:,}"
+                        for fate in ("rows_in", "repaired", "rejected", "excluded")
+                        for count in file[fate]
+                    ),
+                )
+                for name, file in comparison["files"].items()
+            ],
+        )
+    for title, key in (("Excluded", "excluded_by_reason"), ("Settings", "settings"), ("Model", "model")):
+        if comparison[key]:
+            lines += ["", f"{title} that differ" if key == "settings" else title]
+            lines += [f"    {name}: {pair[0]} -> {pair[1]}" for name, pair in comparison[key].items()]
+    return "\n".join(lines)
+
+
+def _factors(before: Manifest, now: Manifest) -> list[dict[str, Any]]:
+    parts = dict.fromkeys(FACTORS, 0.0)
+    for pair in _by_name(before["segments"], now["segments"]).values():
+        old, new = (_chain(each, row) for each, row in zip((before, now), pair, strict=True))
+        weight = _logarithmic_mean(math.prod(old.values()), math.prod(new.values()))
+        for factor in FACTORS:
+            parts[factor] += weight * math.log(new[factor] / old[factor])
+    totals = [_totals(each) for each in (before, now)]
+    return [
+        {
+            "factor": factor,
+            "contacts": rounded(part),
+            "before": rounded(totals[0].get(factor)),
+            "now": rounded(totals[1].get(factor)),
+        }
+        for factor, part in parts.items()
+    ]
+
+
+def _chain(manifest: Manifest, row: SegmentRow | None) -> dict[str, float]:
+    """Return the factors whose product is the contacts of a segment."""
+    customers = manifest["customers"]
+    size, consent, treated, held = (
+        (0, 0, 0, 0) if row is None else (row["customers"], row["contact_allowed"], row["treatment"], row["control"])
+    )
+    accepted = customers["in"] - customers["rejected"]
+    chain = (
+        customers["in"],
+        accepted / max(customers["in"], 1),
+        customers["scored"] / max(accepted, 1),
+        size / max(customers["scored"], 1),
+        consent / max(size, 1),
+        (treated + held) / max(consent, 1),
+        treated / max(treated + held, 1),
+    )
+    return {factor: max(value, _ALMOST_NOTHING) for factor, value in zip(FACTORS, chain, strict=True)}
+
+
+def _totals(manifest: Manifest) -> dict[str, float]:
+    """Return the factors over all segments; which segment has no total."""
+    rows, customers = manifest["segments"], manifest["customers"]
+    consent, treated, held = (sum(row[key] for row in rows) for key in ("contact_allowed", "treatment", "control"))
+    accepted = customers["in"] - customers["rejected"]
+    return {
+        "customers": float(customers["in"]),
+        "accepted": accepted / max(customers["in"], 1),
+        "kept": customers["scored"] / max(accepted, 1),
+        "consent": consent / max(customers["scored"], 1),
+        "planned": (treated + held) / max(consent, 1),
+        "sent": treated / max(treated + held, 1),
+    }
+
+
+def _logarithmic_mean(one: float, other: float) -> float:
+    if math.isclose(one, other, rel_tol=1e-12):
+        return one
+    return (other - one) / math.log(other / one)
+
+
+def _by_name(before: list[SegmentRow], now: list[SegmentRow]) -> dict[str, tuple[SegmentRow | None, SegmentRow | None]]:
+    old, new = ({row["segment"]: row for row in rows} for rows in (before, now))
+    return {name: (old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new])}
+
+
+def _digest(manifest: Manifest, file: str) -> list[str]:
+    return [each["sha256"] for each in manifest["inputs"] if each["file"] == file]
+
+
+def _flat(plain: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in plain.items():
+        flat |= _flat(value, f"{within}{key}.") if isinstance(value, dict) else {f"{within}{key}": value}
+    return flat
+
+
+def _pairs(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return each entry that differs, before and now."""
+    names = dict.fromkeys([*before, *now])
+    return {name: [before.get(name), now.get(name)] for name in names if before.get(name) != now.get(name)}
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value > 1 else f"{value:.1%}"
