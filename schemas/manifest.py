@@ -153,6 +153,106 @@ class Output(TypedDict):
     sha256: str
 
 
+class _Bins(TypedDict, total=False):
+    words: list[str]
+    edges: list[float]
+    higher: float | None
+
+
+class Distribution(_Bins):
+    """A feature or the score, here and in training: shares per bin, of a word (`words`) or of a number (`edges`).
+
+    `psi` beyond `chance` is no chance. `higher` is the probability that a customer here has more than one of training.
+    """
+
+    feature: str
+    psi: float
+    chance: float
+    severity: str
+    shares: list[float]
+    reference_shares: list[float]
+
+
+class _OfFeature(TypedDict, total=False):
+    feature: str
+
+
+class Part(_OfFeature):
+    """The customers without a value, or those not scored, here and in training."""
+
+    share: float
+    reference_share: float
+    psi: float
+    chance: float
+    severity: str
+
+
+class _FindingFacts(TypedDict, total=False):
+    feature: str
+    word: str
+    psi: float
+    chance: float
+    higher: float | None
+    share: float
+    reference_share: float
+
+
+class Finding(_FindingFacts):
+    """What a person should know: `distribution`, `score`, `missing`, `not_scored`, `word_gone` or `word_new`."""
+
+    kind: str
+    severity: str
+
+
+class Compared(TypedDict):
+    """Customers here and in training."""
+
+    here: int
+    training: int
+
+
+class Limits(TypedDict):
+    """PSI from which a difference is a warning, and from which a person must look."""
+
+    warn: float
+    stop: float
+
+
+class Interval(TypedDict):
+    """A measured share with its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Estimated(TypedDict):
+    """The ROC-AUC estimated without labels, here and in training, and as it was measured there."""
+
+    estimate: float
+    low: float
+    high: float
+    training_estimate: float
+    training: Interval | None
+
+
+class Drift(TypedDict):
+    """How the customers differ from those of training; see `job.scoring.drift.judge_drift`."""
+
+    severity: str
+    findings: list[Finding]
+    customers: Compared
+    settings: Limits
+    checks: int
+    alarm_rate: float
+    twins: float
+    features: list[Distribution]
+    score: Distribution
+    missing: list[Part]
+    not_scored: Part
+    roc_auc: Estimated | None
+
+
 class Manifest(TypedDict):
     """A run. `inputs` says of each file how it is written; `facts` is what the page draws; `drift` may be unknown.
 
@@ -177,7 +277,7 @@ class Manifest(TypedDict):
     campaign: CampaignOutcome
     reasons: Explained
     facts: dict[str, Any]
-    drift: dict[str, Any] | None
+    drift: Drift | None
     changes: list[Change]
     look: list[str]
     seconds: dict[str, float]

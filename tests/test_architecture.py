@@ -23,7 +23,7 @@ ALLOWED = {
     "job.executor": {"job.errors", "job.prefetch"},
     "job.russian": set(),
     "job.settings": {"job.errors"},
-    "job.process": {"job.errors"},
+    "job.process": {"schemas", "job.errors"},
     "job.intake": {
         "schemas",
         "job.errors",

@@ -18,10 +18,11 @@ from job.process import supervisor
 from job.process.logs import Log, describe_traceback, forward_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from job.process.logs import LogFormat, LogLevel
     from job.process.supervisor import Ending
+    from schemas.manifest import Manifest
 
 OUT_OF_MEMORY: Final = "out of memory: the job needs more than it was given"
 
@@ -54,7 +55,7 @@ class Invocation:
     metrics_file: Path | None = None
     output: str | None = None
     log: Log = field(default_factory=lambda: Log(is_quiet=True))
-    manifest: Mapping[str, Any] | None = None
+    manifest: Manifest | None = None
     is_repeat: bool = False
     as_json: bool = False
     is_quiet: bool = False
@@ -183,24 +184,16 @@ def close_for(ending: Ending) -> int:
     return exit_code
 
 
-def describe_counts(manifest: Mapping[str, Any] | None) -> dict[str, Any]:
+def describe_counts(manifest: Manifest | None) -> dict[str, Any]:
     """Return what the last line of the log says of a run: its name and sums, none of a customer."""
     if manifest is None:
         return {}
     rows = manifest["rows"].values()
     counts = {f"customers_{fate}": manifest["customers"][fate] for fate in ("in", "scored", "excluded", "rejected")}
-    counts |= {
-        f"rows_{told}": sum(row[fate] for row in rows)
-        for told, fate in (
-            ("in", "rows_in"),
-            ("scored", "scored"),
-            ("excluded", "excluded"),
-            ("rejected", "rejected"),
-            ("dropped", "dropped"),
-            ("repaired", "repaired"),
-        )
-    }
-    drift = manifest.get("drift")
+    counts["rows_in"] = sum(row["rows_in"] for row in rows)
+    for fate in ("scored", "excluded", "rejected", "dropped", "repaired"):
+        counts[f"rows_{fate}"] = sum(row[fate] for row in rows)
+    drift = manifest["drift"]
     return {
         "run_id": manifest["run_id"],
         "model": manifest["model"]["digest"],

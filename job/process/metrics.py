@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.errors import EXIT_LOOK, EXIT_PUBLISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from prometheus_client.metrics_core import Metric
+
+    from schemas.manifest import Drift, Manifest
 
 SUCCESSES: Final = (EXIT_PUBLISHED, EXIT_LOOK)
 SEVERITIES: Final = {"none": 0, "warn": 1, "stop": 2}
@@ -95,7 +97,7 @@ def write_running(path: Path, output: str, started: float) -> None:
     _write(path, output, [*describe_start(started, is_running=True), *before])
 
 
-def write_metrics(path: Path, output: str | None, call: Call, manifest: Mapping[str, Any] | None) -> None:
+def write_metrics(path: Path, output: str | None, call: Call, manifest: Manifest | None) -> None:
     """Write the file beside its place and rename it, readable for all.
 
     Args:
@@ -147,7 +149,7 @@ def describe_call(call: Call) -> list[Sample]:
     ]
 
 
-def describe_run(call: Call, manifest: Mapping[str, Any]) -> list[Sample]:
+def describe_run(call: Call, manifest: Manifest) -> list[Sample]:
     """Return what is known of a published run."""
     segments, customers = manifest["segments"], manifest["customers"]
     repaired: dict[tuple[str, str], int] = {}
@@ -182,7 +184,7 @@ def describe_run(call: Call, manifest: Mapping[str, Any]) -> list[Sample]:
         _sample("retention_contacts", manifest["campaign"]["contacts"]),
     ]
     if customers["scored"]:
-        total = math.fsum(row["mean_risk"] * row["customers"] for row in segments if row["customers"])
+        total = math.fsum((row["mean_risk"] or 0.0) * row["customers"] for row in segments)
         lines.append(_sample("retention_mean_decline_probability", total / customers["scored"]))
     lines.extend(_sample("retention_segment_share", row["share"], segment=row["segment"]) for row in segments)
     lines.append(_sample("retention_looks", len(manifest["look"])))
@@ -191,10 +193,10 @@ def describe_run(call: Call, manifest: Mapping[str, Any]) -> list[Sample]:
         for row in manifest["changes"]
         if row["change"] is not None
     )
-    return [*lines, *_describe_drift(manifest.get("drift"))]
+    return [*lines, *_describe_drift(manifest["drift"])]
 
 
-def _describe_drift(drift: Mapping[str, Any] | None) -> list[Sample]:
+def _describe_drift(drift: Drift | None) -> list[Sample]:
     """Return what is known of drift; none for a run of a version or a model without it."""
     if not drift:
         return []
@@ -210,7 +212,7 @@ def _describe_drift(drift: Mapping[str, Any] | None) -> list[Sample]:
         *(_sample("retention_drift_psi", row["psi"], feature=row["feature"]) for row in compared),
         *(_sample("retention_drift_chance", row["chance"], feature=row["feature"]) for row in compared),
     ]
-    if drift.get("roc_auc"):
+    if drift["roc_auc"] is not None:
         lines.append(_sample("retention_estimated_roc_auc", drift["roc_auc"]["estimate"]))
     return lines
 

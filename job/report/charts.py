@@ -22,6 +22,8 @@ from schemas.features import title_of, word_title
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from schemas.manifest import Drift
+
 BLUE: Final = "#0072B2"
 RED: Final = "#D55E00"
 LIGHT_BLUE: Final = "#56B4E9"
@@ -67,9 +69,7 @@ Rows = list[dict[str, Any]]
 Drawn = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart
 
 
-def draw_charts(
-    facts: Mapping[str, Any], titles: Mapping[str, str], *, drift: Mapping[str, Any] | None = None
-) -> dict[str, str]:
+def draw_charts(facts: Mapping[str, Any], titles: Mapping[str, str], *, drift: Drift | None = None) -> dict[str, str]:
     """Return the page's charts (name -> SVG element, with a description for screen readers).
 
     Args:
@@ -84,9 +84,7 @@ def draw_charts(
         }
 
 
-def _charts(
-    facts: Mapping[str, Any], titles: Mapping[str, str], drift: Mapping[str, Any] | None
-) -> dict[str, tuple[Drawn, str]]:
+def _charts(facts: Mapping[str, Any], titles: Mapping[str, str], drift: Drift | None) -> dict[str, tuple[Drawn, str]]:
     """Return each chart with what it shows."""
     charts: dict[str, tuple[Drawn, str]] = {
         "bubbles": (segment_bubbles(facts), "Сегменты: средний риск, прибыль под риском и число клиентов"),
@@ -362,7 +360,7 @@ def _shades(rows: Rows, x: alt.X, y: alt.Y, color: alt.Color, *, size: int = 11)
     return alt.layer(cells, text)
 
 
-def drift_bars(drift: Mapping[str, Any]) -> Drawn:
+def drift_bars(drift: Drift) -> Drawn:
     """Return the stability index of the features and of the score that differ most, with what chance could do."""
     compared = sorted([*drift["features"], drift["score"]], key=lambda row: (-row["psi"], row["feature"]))
     rows = [
@@ -378,7 +376,7 @@ def drift_bars(drift: Mapping[str, Any]) -> Drawn:
         }
         for place, row in enumerate(compared[:SHOWN_FEATURES])
     ]
-    top = 1.25 * max(drift["settings"]["warn"], *(row["end"] for row in rows))
+    top = 1.25 * max(drift["settings"]["warn"], *(max(row["psi"], row["chance"]) for row in compared[:SHOWN_FEATURES]))
     scale = alt.Scale(domain=[0, top])
     base = alt.Chart(_data(rows)).encode(alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0)))
     chance = base.mark_tick(color=INK, height=13, thickness=1.5, yOffset=7).encode(

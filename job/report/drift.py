@@ -11,13 +11,15 @@ from schemas.features import title_of, word_title
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from schemas.manifest import Drift, Finding
+
 MIDDLE: Final = 0.5
 SCORE_TITLE: Final = "Оценка риска"
 CHECKS: Final = ("проверки", "проверок", "проверок")
 SIGNS: Final = ("признака", "признаков", "признаков")
 
 
-def describe_drift(drift: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def describe_drift(drift: Drift | None) -> dict[str, Any] | None:
     """Return the drift of a run in words and numbers, None if the run does not tell it.
 
     Args:
@@ -63,7 +65,7 @@ def describe_drift(drift: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _say(row: Mapping[str, Any]) -> str:
+def _say(row: Finding) -> str:
     """Return a finding as a phrase that begins with a capital letter and has no full stop."""
     if row["kind"] == "not_scored":
         return (
@@ -85,8 +87,9 @@ def _say(row: Mapping[str, Any]) -> str:
             "при обучении его не было ни у кого"
         )
     way = ""
-    if row.get("higher") is not None:
-        way = f" {'выше' if row['higher'] > MIDDLE else 'ниже'}, чем при обучении,"
+    higher = row.get("higher")
+    if higher is not None:
+        way = f" {'выше' if higher > MIDDLE else 'ниже'}, чем при обучении,"
     return f"{title}:{way} PSI {_index(row['psi'])} (случайно бывает до {_index(row['chance'])})"
 
 

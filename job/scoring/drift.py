@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from job.models.reference import Bins, Reference
+    from schemas.manifest import Drift, Finding
 
 WARN: Final = DriftLimits().warn
 STOP: Final = DriftLimits().stop
@@ -89,7 +90,7 @@ def judge_drift(
     warn: float = WARN,
     stop: float = STOP,
     measured: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Drift:
     """Return what has drifted, as plain JSON values.
 
     Args:
@@ -141,7 +142,7 @@ def judge_drift(
     ]
     findings = [row for row in findings if row["severity"] != SEVERITIES[0]]
     findings.sort(key=lambda row: (-SEVERITIES.index(row["severity"]), -row.get("psi", 0.0)))  # else as they were
-    plain: dict[str, Any] = rounded(
+    plain: Drift = rounded(
         {
             "severity": findings[0]["severity"] if findings else SEVERITIES[0],
             "findings": findings,
@@ -160,12 +161,12 @@ def judge_drift(
     return plain
 
 
-def tell_findings(drift: Mapping[str, Any]) -> list[str]:
+def tell_findings(drift: Drift) -> list[str]:
     """Return one line for each finding of `judge_drift`, the worst first."""
     return [f"drift, {row['severity']}: {_tell(row, drift)}" for row in drift["findings"]]
 
 
-def summarise_drift(drift: Mapping[str, Any]) -> str:
+def summarise_drift(drift: Drift) -> str:
     """Return one line: how many findings of how many checks, and the estimate of the ROC-AUC."""
     worst = {name: sum(row["severity"] == name for row in drift["findings"]) for name in reversed(SEVERITIES[1:])}
     said = (
@@ -363,12 +364,12 @@ def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: row[key] for key in ("feature", "psi", "chance", "higher", "severity") if key in row}
 
 
-def _tell(row: Mapping[str, Any], drift: Mapping[str, Any]) -> str:
+def _tell(row: Finding, drift: Drift) -> str:
     if row["kind"] == "word_gone":
         return f"{row['feature']}: nobody has {row['word']}, {row['reference_share']:.1%} of the training customers had"
     if row["kind"] == "word_new":
         return f"{row['feature']}: {row['share']:.1%} have {row['word']}, none of the training customers had"
-    limit = drift["settings"][row["severity"]]
+    limit = drift["settings"]["stop" if row["severity"] == SEVERITIES[2] else "warn"]
     measure = f"PSI {row['psi']:.3f} against training, expected below {limit:g} (by chance up to {row['chance']:.3f})"
     if row["kind"] == "missing":
         shares = f"{row['share']:.1%} have no known value, {row['reference_share']:.1%} in training"
@@ -378,8 +379,9 @@ def _tell(row: Mapping[str, Any], drift: Mapping[str, Any]) -> str:
             f"{row['share']:.1%} of the customers cannot be scored, {row['reference_share']:.1%} in training; {measure}"
         )
     way = ""
-    if row.get("higher") is not None:
-        way = ", higher" if row["higher"] > HALF else ", lower"
+    higher = row.get("higher")
+    if higher is not None:
+        way = ", higher" if higher > HALF else ", lower"
     return f"{row['feature']}: {measure}{way}"
 
 

@@ -48,7 +48,7 @@ from job.scoring.run import cut_ranks, finish_ranges, score_drop
 from job.scoring.verify import is_whole
 from job.scoring.workbook import list_contacts, write_workbook
 from job.spill import SpillSpace
-from schemas.manifest import FORMAT, Manifest, Repair, Settings, manifest_text, parse_manifest
+from schemas.manifest import FORMAT, Drift, Manifest, Repair, Settings, manifest_text, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -243,9 +243,7 @@ def describe_settings(settings: ScoreSettings, segmentation: Segmentation) -> Se
     }
 
 
-def _judge_drift(
-    counts: FinishedCounts, setup: Setup, delivered: int, limits: tuple[float, float]
-) -> dict[str, Any] | None:
+def _judge_drift(counts: FinishedCounts, setup: Setup, delivered: int, limits: tuple[float, float]) -> Drift | None:
     if setup.reference is None or counts.drift is None:
         return None
     warn, stop = limits

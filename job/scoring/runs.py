@@ -59,15 +59,16 @@ def summarise_runs(runs: Sequence[dict[str, Any]]) -> str:
 def _describe(run: Path) -> dict[str, Any]:
     try:
         manifest = parse_manifest((run / MANIFEST).read_bytes())
-        drift = manifest["drift"] or {}
+        drift = manifest["drift"]
+        estimated = drift and drift["roc_auc"]
         return {
             "finished": manifest["finished"],
             "customers": manifest["customers"]["in"],
             "scored": manifest["customers"]["scored"],
             "contacts": manifest["campaign"]["contacts"],
             "model": manifest["model"]["title"],
-            "drift": drift.get("severity"),
-            "estimated_roc_auc": (drift.get("roc_auc") or {}).get("estimate"),
+            "drift": drift and drift["severity"],
+            "estimated_roc_auc": estimated and estimated["estimate"],
         }
     except (FileNotFoundError, ValueError):
         told = ("finished", "customers", "scored", "contacts", "model", "drift", "estimated_roc_auc")

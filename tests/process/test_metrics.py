@@ -148,7 +148,7 @@ def test_a_run_that_a_person_must_look_at_is_a_success(tmp_path: Path) -> None:
 def test_a_run_without_drift_and_without_anybody(tmp_path: Path) -> None:
     path = tmp_path / "retention.prom"
     manifest = copy.deepcopy(MANIFEST)
-    del manifest["drift"]
+    manifest["drift"] = None
     manifest["customers"]["scored"] = 0
     write_metrics(path, OUT, OK, manifest)
     names = {name for name, _ in read(path)}

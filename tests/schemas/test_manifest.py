@@ -48,6 +48,7 @@ def test_what_tests_make_by_hand_is_one_too() -> None:
         {"rows": {"a": {"rows_in": 1.5}}},
         {"warnings": [1]},
         {"drift": []},
+        {"drift": {"severity": "none"}},
         {"unheard": 1},
         {"campaign": {**make_manifest()["campaign"], "spent": None}},
     ],
