@@ -11,10 +11,12 @@ import pytest
 from job.features import make_features, split_customers
 from job.intake.drop import find_files
 from job.intake.reconcile import accept_drop
-from job.models.reasons import LEAST_DISTANCE, LEAST_FALL, REASONS, say, usual_values
+from job.models.reasons import LEAST_DISTANCE, LEAST_FALL, REASONS, Explainer, say, usual_values
 from job.sample import write_drop
 from job.scoring.pipeline import run_scoring
-from job.settings import Limits, ScoreSettings
+from job.settings import Arrival, Limits, ScoreSettings
+from job.training.candidates import BOOSTED
+from job.training.run import read_labelled
 from schemas.features import FEATURE_DTYPES, MEANINGS
 from schemas.phrases import Number, Phrase, Theme
 
@@ -22,30 +24,42 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.models.artifact import Artifact
+    from job.models.kinds import Model
 
 THEMES = {theme: [name for name, meaning in MEANINGS.items() if meaning.theme is theme] for theme in Theme}
 
 
-def check_reasons(drop: Path, output: Path, artifact: Artifact) -> int:
+def check_run(drop: Path, output: Path, artifact: Artifact) -> int:
     """Check all reasons of a run of a drop; return how many there are."""
     outcome = run_scoring(drop, output, ScoreSettings(no_report=True))
     scored = pl.read_parquet(outcome.folder / "scored.parquet")
-    features = make_features(split_customers(accept_drop(find_files(drop), labelled=False, limits=Limits()).tables)[0])
+    tables = accept_drop(find_files(drop), labelled=False, limits=Limits()).tables
+    features = make_features(split_customers(tables)[0])
     assert scored.height == features.height
     is_high = scored["decline_probability"] >= artifact.thresholds.risk
     assert scored.filter(~is_high).select(REASONS).null_count().row(0) == (scored.height - is_high.sum(),) * 3
+    return check_reasons(features.filter(is_high), scored.filter(is_high).select(REASONS), artifact.model, artifact)
 
+
+def check_reasons(features: pl.DataFrame, reasons: pl.DataFrame, model: Model, artifact: Artifact) -> int:
+    """Check the reasons of customers; return how many there are.
+
+    Args:
+        features: of the customers.
+        reasons: in the same order.
+        model: which gave them.
+        artifact: what is usual.
+    """
     reference = artifact.manifest["reference"]
     usual = usual_values(artifact.manifest)
     median = {name: told["quantiles"][5] for name, told in reference["numeric"].items()}
     frequent = {name: max(shares, key=shares.__getitem__) for name, shares in reference["words"].items()}
-    features, scored = features.filter(is_high), scored.filter(is_high)
-    contributions = artifact.model.contributions(features)
-    risk = artifact.model.probabilities(features)
+    contributions = model.contributions(features)
+    risk = model.probabilities(features)
     material = {}
     for theme, names in THEMES.items():
         values = [pl.lit({**median, **frequent}[name], FEATURE_DTYPES[name]).alias(name) for name in names]
-        material[theme] = risk - artifact.model.probabilities(features.with_columns(values))
+        material[theme] = risk - model.probabilities(features.with_columns(values))
     sums = {theme: contributions.select(pl.sum_horizontal(names)).to_series() for theme, names in THEMES.items()}
 
     def is_different(name: str, value: float | str) -> bool:
@@ -63,7 +77,7 @@ def check_reasons(drop: Path, output: Path, artifact: Artifact) -> int:
     for row, (customer, added) in enumerate(
         zip(features.iter_rows(named=True), contributions.iter_rows(named=True), strict=True)
     ):
-        texts = [text for text in scored.select(REASONS).row(row) if text is not None]
+        texts = [text for text in reasons.row(row) if text is not None]
         possible = {
             say(name, customer[name], usual[name]): (theme, name)
             for theme, names in THEMES.items()
@@ -79,12 +93,12 @@ def check_reasons(drop: Path, output: Path, artifact: Artifact) -> int:
             assert sums[theme][row] > 0
             assert added[name] == max(added[other] for own, other in possible.values() if own is theme)
         assert all(sums[first][row] >= sums[second][row] - 1e-9 for first, second in pairwise(themes))
-        reasons = {
+        possible_themes = {
             theme
             for theme, name in possible.values()
             if added[name] > 0 and material[theme][row] >= LEAST_FALL + 1e-9 and sums[theme][row] > 1e-9
         }
-        assert len(themes) >= min(3, len(reasons))
+        assert len(themes) >= min(3, len(possible_themes))
         assert all("обычно" not in text and "большинств" not in text for text in texts)
         count += len(texts)
     return count
@@ -94,8 +108,16 @@ def check_reasons(drop: Path, output: Path, artifact: Artifact) -> int:
 def test_all_reasons_of_a_sample(tmp_path: Path, artifact: Artifact, seed: int) -> None:
     drop = tmp_path / "drop"
     write_drop(drop, customers=1000, seed=seed, labelled=False, clean=True)
-    assert check_reasons(drop, tmp_path / "out", artifact) > 500
+    assert check_run(drop, tmp_path / "out", artifact) > 500
 
 
 def test_all_reasons_of_the_real_export(real_export: Path, tmp_path: Path, artifact: Artifact) -> None:
-    assert check_reasons(real_export, tmp_path / "out", artifact) > 1000
+    assert check_run(real_export, tmp_path / "out", artifact) > 1000
+
+
+def test_all_reasons_of_trees(labelled_drop: Path, artifact: Artifact, limits: Limits) -> None:
+    labelled = read_labelled(labelled_drop, limits=limits, arrival=Arrival())
+    model = BOOSTED.fit(labelled.features, labelled.labels, {**BOOSTED.first, "rounds": 60}, 1).model
+    assert model is not None
+    reasons = Explainer(model, usual_values(artifact.manifest)).explain(labelled.features)
+    assert check_reasons(labelled.features, reasons, model, artifact) > 200
