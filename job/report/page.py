@@ -32,6 +32,8 @@ KEPT_SHARES: Final = (0.05, 0.1, 0.2)
 HIGH_INFLATION: Final = 10.0
 STRONG_PHI_K: Final = 0.7
 CLIENTS: Final = ("клиент", "клиента", "клиентов")
+OF_CLIENTS: Final = ("клиента", "клиентов", "клиентов")  # у 1 клиента, у 2 клиентов
+ON_CLIENTS: Final = ("клиенте", "клиентах", "клиентах")  # на 1 клиенте, на 2 клиентах
 MODELS: Final = {
     **{name: kind.title for name, kind in KINDS.items()},
     "plain_logistic": "простая логистическая регрессия",
@@ -162,6 +164,8 @@ def _template() -> jinja2.Template:
         compact=compact,
         day=day,
         customers=lambda value: count(value, *CLIENTS),
+        of_customers=lambda value: count(value, *OF_CLIENTS),
+        on_customers=lambda value: count(value, *ON_CLIENTS),
     )
     return environment.get_template("page.html")
 

@@ -97,10 +97,22 @@ def test_an_artifact_without_card_is_told(manifest: dict[str, Any]) -> None:
     assert "Карточки модели в артефакте нет." in text
 
 
+@pytest.mark.parametrize(
+    ("high", "said"),
+    [(1, "У 1 клиента риск высокий"), (492, "У 492 клиентов риск высокий"), (501, "У 501 клиента риск высокий")],
+)
+def test_nouns_agree_with_their_numbers(manifest: dict[str, Any], high: int, said: str) -> None:
+    changed = copy.deepcopy(manifest)
+    changed["facts"]["risk"]["high"] = high
+    text = Tags(build_page(changed)).text.replace("\u00a0", " ")
+    assert said in text
+    assert "Обучена на 1 297 клиентах" in text
+
+
 def test_a_sample_is_told(manifest: dict[str, Any]) -> None:
     sampled = copy.deepcopy(manifest)
     sampled["facts"]["sample"] = {"customers": 100_000, "seed": 7}
-    assert "по случайной выборке из 100\u00a0000 клиентов (зерно 7)" in Tags(build_page(sampled)).text
+    assert "по случайной выборке из 100\u00a0000\u00a0клиентов (зерно 7)" in Tags(build_page(sampled)).text
 
 
 def test_warnings_stand_before_everything_else(manifest: dict[str, Any]) -> None:
