@@ -200,6 +200,8 @@ def _jump(against: str) -> Phrase:
         Number.CHANGE,
         f"падение выручки {against}: {{value}}, у половины клиентов {{median}} и больше",
         f"резкий рост выручки {against}: {{value}}; после таких скачков покупают меньше",
+        rise=f"выручка {against}: {{value}}, у половины клиентов {{median}} и больше",
+        fall=f"выручка {against}: {{value}}, у половины клиентов не больше {{median}}",
     )
 
 

@@ -39,12 +39,27 @@ class Phrase(NamedTuple):
         below: said of a value clearly below the median; `{value}` stands with its noun, `{median}` without.
         above: said of a value clearly above it.
         nouns: what is counted: 1 страница, 2 страницы, 5 страниц; none where the number stands alone.
+        rise: of a change: said instead of `below` of a value that is no fall.
+        fall: of a change: said instead of `above` of a value that is no rise.
     """
 
     number: Number
     below: str
     above: str
     nouns: tuple[str, str, str] | None = None
+    rise: str = ""
+    fall: str = ""
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """All that may be said."""
+        return tuple(text for text in (self.below, self.above, self.rise, self.fall) if text)
+
+    def template(self, value: float, median: float) -> str:
+        """Return what is said of a value."""
+        if value < median:
+            return self.rise if self.rise and value >= 0 else self.below
+        return self.fall if self.fall and value <= 0 else self.above
 
 
 class WordPhrase(NamedTuple):

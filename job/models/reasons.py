@@ -292,8 +292,7 @@ def say(feature: str, value: float | str, usual: UsualNumber | UsualWord) -> str
     shown = _written(amount, phrase.number)
     if phrase.nouns is not None:
         shown = f"{shown} {noun(amount, phrase.nouns, decimals=_DECIMALS[phrase.number])}"
-    template = phrase.below if amount < usual.median else phrase.above
-    return template.format(value=shown, median=_written(usual.median, phrase.number))
+    return phrase.template(amount, usual.median).format(value=shown, median=_written(usual.median, phrase.number))
 
 
 @cache
@@ -308,11 +307,12 @@ def theme_of(reason: str) -> str:
 @cache
 def _patterns(feature: str) -> tuple[re.Pattern[str], ...]:
     """Return what the reasons with a feature look like."""
+    templates: tuple[str, ...]
     if feature in _WORDS:
-        templates, value = [_WORDS[feature].other], ".+"
+        templates, value = (_WORDS[feature].other,), ".+"
     else:
         phrase = _PHRASES[feature]
-        templates, value = [phrase.below, phrase.above], rf"[{MINUS}+]?[0-9][0-9 ,]*(?: %)?"
+        templates, value = phrase.templates, rf"[{MINUS}+]?[0-9][0-9 ,]*(?: %)?"
         if phrase.nouns is not None:
             value = f"{value} (?:{'|'.join(map(re.escape, phrase.nouns))})"
     blanks = {"value": f"(?:{value})", "median": ".+", "share": ".+"}

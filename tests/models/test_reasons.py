@@ -117,6 +117,18 @@ def found(model: Plain, features: pl.DataFrame) -> list[list[str]]:
             0.03,
             "резкий рост выручки к прошлому месяцу: +52 %; после таких скачков покупают меньше",
         ),
+        (
+            "revenue_change",
+            0.02,
+            0.4,
+            "выручка к прошлому месяцу: +2 %, у половины клиентов +40 % и больше",
+        ),
+        (
+            "revenue_change",
+            -0.05,
+            -0.3,
+            "выручка к прошлому месяцу: −5 %, у половины клиентов не больше −30 %",
+        ),
         ("promo_share", 0.89, 0.24, "доля покупок по акциям высокая: 89 %, у половины клиентов не больше 24 %"),
         ("service_errors", 1.0, 4.0, "всего 1 ошибка на сайте, у половины клиентов 4 и больше"),
     ],
@@ -139,8 +151,7 @@ def test_words_in_words(word: str, share: float, text: str) -> None:
 def test_nothing_is_called_usual() -> None:
     for name, meaning in MEANINGS.items():
         if isinstance(meaning.phrase, Phrase):
-            texts = (meaning.phrase.below, meaning.phrase.above)
-            assert all("{value}" in text and "обычно" not in text for text in texts), name
+            assert all("{value}" in text and "обычно" not in text for text in meaning.phrase.templates), name
         else:
             assert "{value}" in meaning.phrase.other
 
@@ -260,7 +271,7 @@ def test_an_artifact_without_reference_is_refused(manifest: dict[str, Any]) -> N
 def test_a_reason_tells_its_theme(name: str) -> None:
     meaning = MEANINGS[name]
     if isinstance(meaning.phrase, Phrase):
-        usual = [UsualNumber(median, median, median) for median in (0.05, 5.0, 5_180.3)]
+        usual = [UsualNumber(median, median, median) for median in (-0.3, 0.05, 5.0, 5_180.3)]
         said = {say(name, value, own) for own in usual for value in (-0.12, 0.0, 0.5, 1.0, 2.0, 2.5, 12.0, 106_862.2)}
     else:
         said = {say(name, word, UsualWord("", {word: 0.2})) for word in WORD_FEATURES[name].values}
