@@ -18,6 +18,10 @@ COLLECTED_EVERY: Final = 200_000  # new objects: libraries and a small run make 
 def run() -> None:
     """Run the command and leave with its exit code."""
     ending = supervise(_command)
+    if "lease" in ending.notes:
+        from job.storage.lease import release_for  # noqa: PLC0415 - only for accidents
+
+        release_for(ending.notes["lease"])
     if ending.exit_code is None:
         from job.process.invocation import close_for  # noqa: PLC0415 - only for accidents
 

@@ -40,7 +40,7 @@ ALLOWED = {
     "job.sample": {"schemas", "job.errors", "job.hashing"},
     "job.models": {"schemas", "job.errors", "job.hashing", "job.prefetch", "job.rounding", "job.russian"},
     "job.scoring": {"job.report", "job.process"},
-    "job.storage": {"job.scoring", "job.training"},
+    "job.storage": {"job.scoring", "job.training", "job.process"},
     "job.training": set(),
     "job.spark": {"job.scoring", "job.report"},
     "job.campaign": {"job.sample", "job.scoring"},
@@ -55,7 +55,7 @@ ALLOWED = {
         "job.sample",
         "job.process",
     },
-    "job.__main__": {"job.cli", "job.process"},
+    "job.__main__": {"job.cli", "job.process", "job.storage"},
 }
 BELOW = {
     "schemas",

@@ -192,13 +192,13 @@ def wait_for_files(
     before: dict[str, Stamp | None] | None = None
     asked = _ask_once(refuse)
     while True:
-        refresh()
+        trouble = _trouble_of(refresh)
         seen, now = _snapshot(folder), clock()
         if seen != before:
             before, changed_at = seen, now
         final = now - changed_at >= settle or arrival.wait_minutes <= 0
         try:
-            files = find_files(folder)
+            files = _find_unless(trouble, folder)
             obstacle = _obstacle(folder, files, arrival, seen if final else None) or asked(seen, files)
             if obstacle is None:
                 return files
@@ -215,6 +215,20 @@ def wait_for_files(
             logger.info("waiting for the drop: %s", "; ".join(waiting_for))
             next_log += LOG_EVERY_SECONDS
         sleep(min(POLL_SECONDS, deadline - now))
+
+
+def _trouble_of(refresh: Callable[[], None]) -> DropIncompleteError | None:
+    try:
+        refresh()
+    except DropIncompleteError as error:
+        return error
+    return None
+
+
+def _find_unless(trouble: DropIncompleteError | None, folder: Path) -> dict[str, TableFile]:
+    if trouble is not None:
+        raise trouble
+    return find_files(folder)
 
 
 def _obstacle(

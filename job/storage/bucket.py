@@ -6,10 +6,11 @@ store has trouble or the line breaks, for a minute at most.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import os
 import re
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 16 << 20  # asked for, or sent, at a time
 PIECES_AT_ONCE: Final = 2
 MOST_PIECES: Final = 9_000  # S3 takes 10,000 for one object
-RETRIES: Final = 6
+RETRIES: Final = 60  # the time is what ends them
 RETRY_SECONDS: Final = 60
+FIRST_PAUSE_SECONDS: Final = 0.5  # before the second try; longer and longer from then on, with jitter
+LONGEST_PAUSE_SECONDS: Final = 5.0
+PROBE_RETRIES: Final = 1  # of the first write on a condition: who does not know conditions says so each time
 REQUEST_SECONDS: Final = 120
 
 _ENDPOINTS: Final = (
@@ -43,7 +47,11 @@ _MISSING_ACCOUNT: Final = "Account must be specified"
 _DENIED: Final = frozenset({"401", "403"})
 _NOT_FOUND: Final = "404"
 _WRONG_REQUESTS: Final = "4"
+NOT_IMPLEMENTED: Final = "501"
 _NO_ANSWER: Final = re.compile("error sending request|HTTP error")
+
+
+logger = logging.getLogger(__name__)
 
 
 class StorageError(Exception):
@@ -89,6 +97,8 @@ class Bucket:
 
     Args:
         address: of the objects.
+        request_seconds: how long one request may take.
+        is_hasty: a request that fails is repeated once, not for a minute.
 
     Every method raises StorageError when the store refuses or does not answer.
 
@@ -96,7 +106,7 @@ class Bucket:
         SettingsError: the library is not installed.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, request_seconds: float = REQUEST_SECONDS, is_hasty: bool = False) -> None:
         try:
             import obstore  # noqa: PLC0415 - an extra
             from obstore.store import from_url  # noqa: PLC0415
@@ -106,12 +116,26 @@ class Bucket:
         self.address = address
         self._client = obstore
         is_plain = any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS)
-        with self._told(""):
-            self._store: Any = from_url(
+        self._knows_conditions: bool | None = None
+
+        def connect(retries: int, request_seconds: float) -> Any:  # noqa: ANN401 - the library's
+            return from_url(
                 address.bucket,
-                client_options={"allow_http": is_plain, "timeout": timedelta(seconds=REQUEST_SECONDS)},
-                retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+                client_options={"allow_http": is_plain, "timeout": timedelta(seconds=request_seconds)},
+                retry_config={
+                    "max_retries": retries,
+                    "retry_timeout": timedelta(seconds=RETRY_SECONDS),
+                    "backoff": {
+                        "init_backoff": timedelta(seconds=FIRST_PAUSE_SECONDS),
+                        "max_backoff": timedelta(seconds=LONGEST_PAUSE_SECONDS),
+                        "base": 2,
+                    },
+                },
             )
+
+        with self._told(""):
+            self._probing = connect(PROBE_RETRIES, request_seconds)
+            self._store = self._probing if is_hasty else connect(RETRIES, request_seconds)
 
     def entries(self, below: str = "") -> dict[str, Entry]:
         """Return name -> entry of all objects under the address, or of those below a name, by name."""
@@ -163,6 +187,9 @@ class Bucket:
     def write(self, name: str, content: bytes, *, instead_of: Entry | None = None, anew: bool = False) -> Entry:
         """Write a small object in one step; return an entry that stands for it.
 
+        A store that knows no conditions is asked first whether they hold, and told of in the log: two who write at the
+        same moment are not kept apart there.
+
         Args:
             name: of the object.
             content: of the object.
@@ -176,9 +203,38 @@ class Bucket:
         if instead_of is not None:
             told = {"e_tag": instead_of.e_tag, "version": instead_of.version}
             mode = {key: value for key, value in told.items() if value is not None}
+        if mode != "overwrite" and self._knows_conditions is None:
+            self._learn_conditions(name)
+        if mode != "overwrite" and self._knows_conditions is False:
+            found = self.read(name)
+            if (found is not None) if anew else (found is None or found[1].e_tag != mode.get("e_tag")):
+                raise ChangedObjectError(name)
+            mode = "overwrite"
         with self._told(name, missing="bucket"):
             answer = self._client.put(self._store, self._key(name), content, mode=mode, use_multipart=False)
         return Entry(name, len(content), datetime.now(UTC), answer["e_tag"], answer["version"])
+
+    def _learn_conditions(self, name: str) -> None:
+        """Learn whether the store knows conditions, by a small object beside this one that is removed again.
+
+        Some refuse a write on a condition, others write whatever the condition. A store that has trouble tells nothing:
+        the write itself, which is repeated, finds out.
+        """
+        probe = f"{name}.{os.urandom(4).hex()}"
+        try:
+            for _ in range(2):  # the second must be refused
+                with self._told(probe, missing="bucket"):
+                    self._client.put(self._probing, self._key(probe), b"", mode="create", use_multipart=False)
+            self._knows_conditions = False
+        except ChangedObjectError:
+            self._knows_conditions = True
+        except StorageError as error:
+            if NOT_IMPLEMENTED in error.reason:
+                self._knows_conditions = False
+        if self._knows_conditions is False:
+            logger.warning("%s: the store has no conditional writes: nothing keeps two runs apart", self.address)
+        with contextlib.suppress(StorageError):  # who cannot be asked cannot hold it
+            self.remove([probe])
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects, one after the other; those that are gone already do not matter."""
@@ -210,7 +266,7 @@ class Bucket:
         name = str(meta["path"]).removeprefix(self.address.prefix).removeprefix("/")
         return Entry(name, int(meta["size"]), meta["last_modified"], meta["e_tag"], meta["version"])
 
-    @contextmanager
+    @contextlib.contextmanager
     def _told(self, name: str, *, missing: str = "object") -> Iterator[None]:
         """Turn what the library raises into a StorageError; FileNotFoundError only where a bucket is meant."""
         place = self.address / name if name else self.address

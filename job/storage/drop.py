@@ -63,6 +63,15 @@ class Copy:
             else:
                 return
 
+    def refresh_or_tell(self) -> None:
+        """Do as `refresh`, but let a store that has trouble be waited for like a file that is missing."""
+        try:
+            self.refresh()
+        except StorageError as error:
+            if not error.is_passing:
+                raise
+            raise DropIncompleteError(f"{error.place}: cannot be read: {error.reason}") from error
+
     def check_unchanged(self) -> None:
         """Raise DropIncompleteError if the store holds other objects than the folder."""
         listed = self._list()
@@ -111,7 +120,7 @@ def drop_at_hand(  # noqa: D417 - the others are those of `wait_for_files`
     """
     with naming_objects(address, folder), as_drop_error():
         copy = Copy(address, folder)
-        wait_for_files(folder, arrival, refresh=copy.refresh, refuse=refuse, clock=clock, sleep=sleep)
+        wait_for_files(folder, arrival, refresh=copy.refresh_or_tell, refuse=refuse, clock=clock, sleep=sleep)
         copy.check_unchanged()
         yield folder
 

@@ -18,16 +18,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from job.errors import OutputBusyError
-from job.storage.bucket import ChangedObjectError, Entry, StorageError
+from job.process import supervisor
+from job.storage.address import Address
+from job.storage.bucket import Bucket, ChangedObjectError, Entry, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from job.storage.bucket import Bucket
-
 LEASE: Final = ".lock"
 LEASE_SECONDS: Final = 120.0
 RENEW_SECONDS: Final = 30.0
+RELEASE_SECONDS: Final = 1.0  # who is told to stop has 5
+NOTE: Final = "lease"
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class Lease:
         self._bucket = bucket
         self._now = now
         self._clock = clock
-        self._token = os.urandom(8).hex()
+        self.token = os.urandom(8).hex()
         self._held: Entry | None = None
         self._renewed = 0.0
         self._writing = threading.Lock()
@@ -65,7 +67,6 @@ class Lease:
         """
         try:
             self._write(anew=True)
-            self._probe()
         except ChangedObjectError:
             found = self._bucket.read(LEASE)
             if found is not None and not self._may_take(*found):
@@ -106,25 +107,17 @@ class Lease:
 
     def _write(self, *, instead_of: Entry | None = None, anew: bool = False) -> None:
         asked = self._clock()
-        self._held = self._bucket.write(LEASE, _content(self._token), instead_of=instead_of, anew=anew)
+        self._held = self._bucket.write(LEASE, _content(self.token), instead_of=instead_of, anew=anew)
         self._renewed = asked
-
-    def _probe(self) -> None:
-        """Warn if the store writes an object that must be new a second time: it knows no conditions."""
-        try:
-            self._held = self._bucket.write(LEASE, _content(self._token), anew=True)
-        except ChangedObjectError:
-            return
-        logger.warning("%s: the store has no conditional writes: nothing keeps two runs apart", self._bucket.address)
 
     def _adopt(self) -> None:
         """Learn whether a write was ours, whose answer was lost; else the output is lost."""
         found = self._bucket.read(LEASE)
-        self._held = found[1] if found and _holder(found[0]) == self._token else None
+        self._held = found[1] if found and _holder(found[0]) == self.token else None
 
     def _may_take(self, content: bytes, entry: Entry) -> bool:
         holder = _holder(content)
-        return holder in (None, self._token) or (self._now() - entry.modified).total_seconds() > LEASE_SECONDS
+        return holder in (None, self.token) or (self._now() - entry.modified).total_seconds() > LEASE_SECONDS
 
     def _busy(self) -> OutputBusyError:
         return OutputBusyError(f"{self._bucket.address}: another run holds the output")
@@ -140,6 +133,7 @@ def leased(bucket: Bucket) -> Iterator[Lease]:
     """
     lease = Lease(bucket)
     lease.acquire()
+    supervisor.note(NOTE, json.dumps([*bucket.address, lease.token]))
     ended = threading.Event()
 
     def keep() -> None:
@@ -154,6 +148,23 @@ def leased(bucket: Bucket) -> Iterator[Lease]:
         ended.set()
         keeper.join()
         lease.release()
+        supervisor.note(NOTE, None)
+
+
+def release_for(note: str) -> None:
+    """Release the lease of a process that was ended: otherwise the next run waits until it is old.
+
+    Args:
+        note: what that process noted under `NOTE`.
+    """
+    *address, token = json.loads(note)
+    try:
+        bucket = Bucket(Address(*address), request_seconds=RELEASE_SECONDS, is_hasty=True)
+        found = bucket.read(LEASE)
+        if found is not None and _holder(found[0]) == token:
+            bucket.write(LEASE, _content(None), instead_of=found[1])
+    except (ChangedObjectError, StorageError) as error:
+        logger.warning("the output's lock could not be released: %s", error)
 
 
 def _content(holder: str | None) -> bytes:

@@ -12,7 +12,7 @@ from job.storage import bucket as bucket_module
 from job.storage.address import Address
 from job.storage.drop import Copy, drop_at_hand
 from tests.storage.conftest import SHOP, put_folder
-from tests.storage.server import Server
+from tests.storage.server import Fault, Server
 
 DROP = Address(SHOP, "in")
 
@@ -108,3 +108,30 @@ def test_errors_of_the_block_name_objects(store: Any, small_drop: Path, tmp_path
     ):
         raise DropError([f"{folder}: bad", "something else"])
     assert caught.value.problems == ("s3://shop/in: bad", "something else")
+
+
+def test_a_store_that_has_trouble_is_waited_for(
+    store: Any, server: Server, small_drop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also longer than a request is repeated: the wait goes on."""
+    put_folder(store, small_drop, "in")
+    server.faults.append(Fault("GET", "^/shop", "503 Slow Down", "SlowDown"))
+    ticks = [0.0]
+
+    def sleep(seconds: float) -> None:
+        ticks[0] += seconds
+        if ticks[0] > 100:
+            server.faults.clear()
+
+    monkeypatch.setattr("job.storage.bucket.RETRIES", 0)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    with drop_at_hand(DROP, copy, arrival=Arrival(5, 10), clock=lambda: ticks[0], sleep=sleep) as folder:
+        assert {path.name for path in folder.iterdir()} == {path.name for path in small_drop.iterdir()}
+    assert 100 < ticks[0] < 120
+    server.faults.append(Fault("GET", "^/shop", "503 Slow Down", "SlowDown"))
+    with (
+        pytest.raises(DropIncompleteError, match=r"cannot be read: the store has trouble \(503 SlowDown\)"),
+        drop_at_hand(DROP, tmp_path, arrival=Arrival()),
+    ):
+        pass

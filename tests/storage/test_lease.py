@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from job.errors import OutputBusyError
 from job.storage.address import Address
 from job.storage.bucket import Bucket
-from job.storage.lease import LEASE, LEASE_SECONDS, Lease, leased
-from tests.storage.conftest import SHOP, content
+from job.storage.lease import LEASE, LEASE_SECONDS, Lease, leased, release_for
+from tests.faults.processes import BOUND, scoring, start, wait_for_stage
+from tests.storage.conftest import SHOP, content, names
 from tests.storage.server import Fault, Server
 
 BUSY = "s3://shop/out: another run holds the output"
@@ -90,11 +92,52 @@ def test_a_lock_that_nobody_understands_is_held(bucket: Bucket) -> None:
         Lease(bucket).acquire()
 
 
-def test_a_store_without_conditions_is_told(
+TOLD = "s3://shop/out: the store has no conditional writes: nothing keeps two runs apart"
+
+
+def test_a_store_that_ignores_conditions_is_told_of_and_works(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write = bucket.write
-    monkeypatch.setattr(bucket, "write", lambda name, content, **_: write(name, content))
-    with caplog.at_level(logging.WARNING):
-        Lease(bucket).acquire()
-    assert caplog.messages == ["s3://shop/out: the store has no conditional writes: nothing keeps two runs apart"]
+    put = bucket._client.put
+    monkeypatch.setattr(
+        bucket._client, "put", lambda *arguments, **options: put(*arguments, **{**options, "mode": "overwrite"})
+    )
+    with caplog.at_level(logging.WARNING), leased(bucket) as lease:
+        lease.renew()
+        lease.check()
+        with pytest.raises(OutputBusyError, match=BUSY):
+            Lease(bucket).acquire()
+    assert caplog.messages == [TOLD]
+
+
+def test_a_store_that_refuses_conditions_is_told_of_and_works(
+    bucket: Bucket, server: Server, store: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults.append(Fault("PUT", r"\.lock\.[0-9a-f]{8}$", "501 Not Implemented", "NotImplemented"))
+    with caplog.at_level(logging.WARNING), leased(bucket) as lease:
+        lease.renew()
+        lease.check()
+        with pytest.raises(OutputBusyError, match=BUSY):
+            Lease(bucket).acquire()
+    assert caplog.messages == [TOLD]
+    assert names(store, "out") == [LEASE]
+
+
+def test_a_process_that_was_ended_holds_nothing_for_long(bucket: Bucket, store: Any) -> None:
+    lease = Lease(bucket)
+    lease.acquire()
+    release_for(json.dumps([SHOP, "out", "of another process"]))
+    assert json.loads(content(store, f"out/{LEASE}")) == {"holder": lease.token}
+    release_for(json.dumps([SHOP, "out", lease.token]))
+    assert json.loads(content(store, f"out/{LEASE}")) == {"holder": None}
+
+
+def test_sigterm_releases_the_output(small_drop: Path, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    process = start(*scoring(small_drop, Path("out"), "--log-format", "json")[:3], "--output", f"{SHOP}/out")
+    wait_for_stage(process, "intake")
+    assert json.loads(content(store, f"out/{LEASE}"))["holder"]
+    process.terminate()
+    process.communicate(timeout=BOUND)
+    assert process.returncode == 143
+    assert json.loads(content(store, f"out/{LEASE}")) == {"holder": None}
