@@ -19,14 +19,14 @@ from job.report.association import phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
 from job.spill import compacted
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
-from schemas.vocabulary import DECLINED, UNKNOWN
+from schemas.vocabulary import DECLINED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from job.models.artifact import Artifact, Thresholds
 
-FACTS_FORMAT: Final = 1
+FACTS_FORMAT: Final = 2
 SAMPLE: Final = 25_000
 SEED: Final = 20260701
 HASH_BINS: Final = 4096  # of the hash by which customers are sampled
@@ -255,11 +255,9 @@ def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
     )
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in names]
     moves = _rank_correlations(part.select(numbers), contributions.select(numbers))
-    words = [feature.name for feature in CATEGORICAL_FEATURES if feature.name in names]
     return {
         "overall": dict(sorted(overall.items(), key=lambda item: (-item[1], item[0]))),
         "direction": {name: _direction(moves.get(name, 0.0)) for name in names},
-        "words": {name: _by_word(part[name], contributions[name]) for name in words},
         "segments": {row.pop("segment"): row for row in by_segment.iter_rows(named=True)},
     }
 
@@ -277,13 +275,6 @@ def _direction(correlation: float) -> str | None:
     if abs(correlation) < MONOTONE:
         return None
     return "more" if correlation > 0 else "less"
-
-
-def _by_word(words: pl.Series, contribution: pl.Series) -> dict[str, float]:
-    """Return each word's mean contribution, the one that raises risk most first."""
-    frame = pl.DataFrame({"word": words, "contribution": contribution}).filter(pl.col("word") != UNKNOWN)
-    means = frame.group_by("word").agg(pl.col("contribution").mean())
-    return dict(means.sort("contribution", "word", descending=[True, False]).iter_rows())
 
 
 def correlate(part: pl.DataFrame) -> dict[str, Any]:
@@ -351,17 +342,20 @@ def _distributions(part: pl.DataFrame, thresholds: Thresholds) -> dict[str, Any]
     """Return each feature's distribution in two groups: by label if most labels are known, else by high and low risk.
 
     Numbers: shares in bins of equal width between the 1st and the 99th percentile (what is beyond counts in the last
-    bin), and medians. Words: share of each.
+    bin), and medians. Words: share of each in both groups, and `rate` of the customers who have it: the observed share
+    of declines by label, else the mean probability; `base_rate` is that of all.
     """
     by_label = "activity" in part.columns and part["activity"].null_count() * 2 < part.height
     is_first = pl.col("activity") == DECLINED if by_label else pl.col(RISK) >= thresholds.risk
     known = part.filter(pl.col("activity").is_not_null()) if by_label else part
     groups = [known.filter(is_first), known.filter(~is_first)]
+    rated = known.with_columns((is_first.cast(pl.Float64) if by_label else pl.col(RISK)).alias("rate"))
     words = [
         {
             "feature": feature.name,
             "word": word,
             "shares": [_mean(group[feature.name] == word) or 0.0 for group in groups],
+            "rate": _mean(rated.filter(pl.col(feature.name) == word)["rate"]),
             "first_share": _mean(known.filter(pl.col(feature.name) == word).select(is_first.alias("own"))["own"]),
         }
         for feature in CATEGORICAL_FEATURES
@@ -369,6 +363,7 @@ def _distributions(part: pl.DataFrame, thresholds: Thresholds) -> dict[str, Any]
     ]
     return {
         "by": "label" if by_label else "risk",
+        "base_rate": _mean(rated["rate"]),
         "customers": [group.height for group in groups],
         "numbers": _number_shares(groups, known),
         "words": words,

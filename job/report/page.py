@@ -236,16 +236,20 @@ def _worth(manifest: Manifest) -> dict[str, Any]:
 
 
 def _drivers(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the leading features in words, and what each word of a category does."""
+    """Return the leading features in words, and the words with the highest and the lowest rate of declines."""
     drivers = facts["drivers"]
     moves = {"more": "чем больше, тем риск выше", "less": "чем меньше, тем риск выше", None: "зависит от значения"}
     first = [(title_of(name), moves[drivers["direction"][name]]) for name in list(drivers["overall"])[:3]]
+    rates: dict[str, list[tuple[float, str]]] = {}
+    for row in facts["distributions"]["words"]:
+        if row["rate"] is not None and row["feature"] in list(drivers["overall"])[:SHOWN_FEATURES]:
+            rates.setdefault(row["feature"], []).append((row["rate"], word_title(row["word"])))
     words = [
-        (title_of(name), word_title(next(iter(own))), word_title(list(own)[-1]))
-        for name, own in drivers["words"].items()
-        if len(own) > 1 and name in list(drivers["overall"])[:SHOWN_FEATURES]
+        (title_of(name), *((word, percent(rate)) for rate, word in (max(own), min(own))))
+        for name, own in rates.items()
+        if len(own) > 1
     ]
-    return {"first": first, "words": words}
+    return {"first": first, "words": words, "base_rate": percent(facts["distributions"]["base_rate"] or 0.0)}
 
 
 def _quality(manifest: Manifest) -> dict[str, Any]:

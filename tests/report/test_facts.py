@@ -115,6 +115,23 @@ def test_few_pages_are_said_to_raise_the_risk(facts: dict[str, Any]) -> None:
     assert facts["drivers"]["direction"]["favourite_category"] is None
 
 
+def test_words_are_rated_by_what_was_observed(
+    scored: Scored, labels: pl.DataFrame, artifact: Artifact, facts: dict[str, Any]
+) -> None:
+    """By the share of declines where labels are known, else by the mean probability; never by contributions."""
+    prepared, frame = scored
+    rows = pl.concat([prepared.features, frame.select("id", "decline_probability")], how="horizontal")
+    customers = prepared.customers.join(labels, on="id", how="left", maintain_order="left")
+    with_labels = gather_facts(prepared.features, customers, frame, artifact=artifact)["distributions"]
+    rows = rows.join(labels, on="id", how="left", maintain_order="left")
+    assert facts["distributions"]["base_rate"] == pytest.approx(rows["decline_probability"].mean())
+    assert with_labels["base_rate"] == pytest.approx((rows["activity"] == "declined").mean())
+    for word, observed in zip(facts["distributions"]["words"], with_labels["words"], strict=True):
+        own = rows.filter(pl.col(word["feature"]) == word["word"])
+        assert word["rate"] == pytest.approx(own["decline_probability"].mean())
+        assert observed["rate"] == pytest.approx((own["activity"] == "declined").mean())
+
+
 def test_of_many_customers_a_sample_is_compared_and_all_are_counted(scored: Scored, artifact: Artifact) -> None:
     prepared, frame = scored
     facts = gather_facts(prepared.features, prepared.customers, frame, artifact=artifact, sample=100)

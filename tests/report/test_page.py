@@ -13,7 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from job.cli import main
+from job.report.facts import FACTS_FORMAT
+from job.report.formats import percent
 from job.report.page import build_page, write_report
+from schemas.features import word_title
 from tests.manifests import make_manifest
 
 CHARTS = 14  # and one of drift, if the run tells it
@@ -95,6 +98,18 @@ def test_an_artifact_without_card_is_told(manifest: dict[str, Any]) -> None:
     bare["facts"]["card"] = None
     text = Tags(build_page(bare)).text
     assert "Карточки модели в артефакте нет." in text
+
+
+def test_the_words_of_a_category_are_told_with_their_rates(manifest: dict[str, Any]) -> None:
+    distributions = manifest["facts"]["distributions"]
+    rows = [row for row in distributions["words"] if row["feature"] == "favourite_category"]
+    highest, lowest = (pick(rows, key=lambda row: row["rate"]) for pick in (max, min))
+    said = (
+        f"Любимая категория: средний риск больше всего у «{word_title(highest['word'])}» — {percent(highest['rate'])}, "
+        f"меньше всего у «{word_title(lowest['word'])}» — {percent(lowest['rate'])}; "
+        f"у всех — {percent(distributions['base_rate'])}."
+    )
+    assert said in Tags(build_page(manifest)).text
 
 
 @pytest.mark.parametrize(
@@ -179,11 +194,11 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
         ("{}", "format None, not 1, the one of this version, expected a run of this version; score the drop again"),
         (
             json.dumps(make_manifest()),
-            "no facts, expected facts of format 1; score the drop again with this version",
+            "no facts, expected facts of format 2; score the drop again with this version",
         ),
         (
             json.dumps(make_manifest(facts={"format": 0})),
-            "format 0, expected facts of format 1; score the drop again with this version",
+            "format 0, expected facts of format 2; score the drop again with this version",
         ),
     ],
 )
@@ -221,7 +236,7 @@ def test_scoring_without_the_libraries_says_so_and_goes_on(
         "report.html is left out: not installed: altair; pip install 'oneclick-retention[report]'",
     )
     assert not (tmp_path / "latest" / "report.html").exists()
-    assert json.loads((tmp_path / "latest" / "manifest.json").read_text())["facts"]["format"] == 1
+    assert json.loads((tmp_path / "latest" / "manifest.json").read_text())["facts"]["format"] == FACTS_FORMAT
 
 
 def test_no_report_leaves_the_page_out(small_drop: Path, tmp_path: Path) -> None:
