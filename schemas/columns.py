@@ -178,9 +178,9 @@ def _up_to(limit: int, what: str) -> tuple[Rule, ...]:
     return (Rule("is not negative", low=0), Rule(f"is at most {limit:,} ({what})", high=limit))
 
 
-def _counted(what: str, nouns: tuple[str, str, str]) -> Phrase:
+def _counted(what: str, nouns: tuple[str, str, str], number: Number = Number.COUNT) -> Phrase:
     return Phrase(
-        Number.COUNT,
+        number,
         f"всего {{value}} {what}, у половины клиентов {{median}} и больше",
         f"{{value}} {what}, у половины клиентов не больше {{median}}",
         nouns,
@@ -240,7 +240,7 @@ MARKET_FILE: Final = Table(
             rules=_up_to(10_000, "contacts in a month"),
             feature=Meaning(
                 "Контакты за 6 месяцев, среднее",
-                _counted("с магазином в месяц за полгода", _CONTACTS),
+                _counted("с магазином в месяц за полгода", _CONTACTS, Number.MEAN),
                 "contacts a month",
                 Theme.CONTACTS,
             ),

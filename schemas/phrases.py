@@ -12,10 +12,16 @@ from typing import Final, NamedTuple
 class Number(StrEnum):
     """How a number is written."""
 
-    COUNT = "count"  # 8; 2,5
+    COUNT = "count"  # 8
+    MEAN = "mean"  # 2,5
     MONEY = "money"  # 4 972
     SHARE = "share"  # 89 %
     CHANGE = "change"  # −12 %
+
+    @property
+    def decimals(self) -> int:
+        """How many decimals of the value as delivered are shown."""
+        return {Number.MEAN: 1, Number.SHARE: 2, Number.CHANGE: 2}.get(self, 0)
 
 
 class Theme(StrEnum):

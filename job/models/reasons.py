@@ -42,7 +42,6 @@ SMALLEST_SHOWN: Final = 0.01  # of the customers
 BATCH_ROWS: Final = 200_000  # keeps the contributions in some 100 MB; smaller ones are not faster
 FIRST, MEDIAN, NINTH = 1, 5, 9  # places among the deciles of the reference
 
-_DECIMALS: Final = {Number.COUNT: 1, Number.MONEY: 0, Number.SHARE: 2, Number.CHANGE: 2}  # of the value as delivered
 _THEMES: Final = {theme: tuple(name for name, meaning in MEANINGS.items() if meaning.theme is theme) for theme in Theme}
 _PHRASES: Final = {name: meaning.phrase for name, meaning in MEANINGS.items() if isinstance(meaning.phrase, Phrase)}
 _WORDS: Final = {name: meaning.phrase for name, meaning in MEANINGS.items() if isinstance(meaning.phrase, WordPhrase)}
@@ -65,7 +64,7 @@ class UsualNumber(NamedTuple):
     def of(cls, deciles: tuple[float, ...], kind: Number) -> UsualNumber:
         """Return it from the deciles (0, 0.1 ... 1)."""
         first, median, ninth = deciles[FIRST], deciles[MEDIAN], deciles[NINTH]
-        least = 10.0 ** -_DECIMALS[kind]  # what is not written differently is not different
+        least = 10.0**-kind.decimals  # what is not written differently is not different
         if kind is Number.CHANGE:
             return cls(median, min(first, median - least, -least), max(ninth, median + least, least))
         distance = max(LEAST_DISTANCE * (ninth - first), least)
@@ -117,7 +116,7 @@ class Explainer:
     @cached_property
     def _decimals(self) -> pl.Series:
         """How many decimals are shown of each feature's values; none of a word, which stands there by its place."""
-        shown = [0 if name in WORD_FEATURES else _DECIMALS[_PHRASES[name].number] for name in self._names]
+        shown = [0 if name in WORD_FEATURES else _PHRASES[name].number.decimals for name in self._names]
         return pl.Series(shown, dtype=pl.UInt8)
 
     @cached_property
@@ -271,7 +270,9 @@ def _ranking_steps(names: tuple[str, ...]) -> list[list[pl.Expr]]:
 
 def _shown(value: pl.Expr, decimals: pl.Expr) -> pl.Expr:
     """Return the value that is put into words: rounded as it is written."""
-    rounded = pl.coalesce(pl.when(decimals == most).then(value.round(most)) for most in set(_DECIMALS.values()))
+    rounded = pl.coalesce(
+        pl.when(decimals == most).then(value.round(most)) for most in {kind.decimals for kind in Number}
+    )
     return with_one_zero(rounded)
 
 
@@ -291,7 +292,7 @@ def say(feature: str, value: float | str, usual: UsualNumber | UsualWord) -> str
     phrase, amount = _PHRASES[feature], float(value)
     shown = _written(amount, phrase.number)
     if phrase.nouns is not None:
-        shown = f"{shown} {noun(amount, phrase.nouns, decimals=_DECIMALS[phrase.number])}"
+        shown = f"{shown} {noun(amount, phrase.nouns, decimals=phrase.number.decimals)}"
     return phrase.template(amount, usual.median).format(value=shown, median=_written(usual.median, phrase.number))
 
 
@@ -362,9 +363,8 @@ def _at_least_one(share: float) -> str:
 
 
 def _written(value: float, kind: Number) -> str:
-    decimals = _DECIMALS[kind]
     if kind is Number.SHARE:
         return percent(value)
     if kind is Number.CHANGE:
         return percent(value, signed=True)
-    return number(value, decimals=decimals)
+    return number(value, decimals=kind.decimals)

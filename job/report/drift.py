@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from job.models.reference import SCORE
 from job.report.formats import compact, count, fixed, number, percent
-from schemas.features import title_of, word_title
+from schemas.features import MEANINGS, title_of, word_title
+from schemas.phrases import Phrase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +103,10 @@ def _index(value: float) -> str:
 
 
 def _median(row: Mapping[str, Any], shares: str) -> str:
-    """Return the median of a number as far as its bins tell: linear inside a bin, a bound in an outer one."""
+    """Return the median of a number as far as its bins tell: linear inside a bin, a bound in an outer one.
+
+    It is rounded as the number is delivered: half of the customers have 4 contacts, not 4,01.
+    """
     edges: Sequence[float] = row.get("edges", [])
     below = 0.0
     for place, share in enumerate(row[shares]):
@@ -114,6 +118,8 @@ def _median(row: Mapping[str, Any], shares: str) -> str:
             if place == len(edges):
                 return f"от {compact(edges[-1])}"
             low, high = edges[place - 1], edges[place]
-            return compact(low + (high - low) * (MIDDLE - below) / share)
+            median = low + (high - low) * (MIDDLE - below) / share
+            phrase = MEANINGS[row["feature"]].phrase if row["feature"] in MEANINGS else None
+            return compact(round(median, phrase.number.decimals) if isinstance(phrase, Phrase) else median)
         below += share
     return "—"

@@ -159,7 +159,8 @@ def test_nothing_is_called_usual() -> None:
 def test_what_is_far_from_usual() -> None:
     deciles = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
     assert UsualNumber.of(deciles, Number.COUNT) == (5.0, 3.0, 7.0)
-    assert UsualNumber.of((4.0,) * 11, Number.COUNT) == (4.0, 3.9, 4.1)
+    assert UsualNumber.of((4.0,) * 11, Number.COUNT) == (4.0, 3.0, 5.0)
+    assert UsualNumber.of((4.0,) * 11, Number.MEAN) == (4.0, 3.9, 4.1)
     changes = tuple(decile / 20 - 0.2 for decile in deciles)
     assert UsualNumber.of(changes, Number.CHANGE) == pytest.approx((0.05, -0.15, 0.25))
     assert UsualNumber.of((0.5,) * 11, Number.CHANGE) == pytest.approx((0.5, -0.01, 0.51))

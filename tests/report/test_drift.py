@@ -110,6 +110,8 @@ def test_medians_are_those_of_the_bins(artifact: Artifact, counts: pl.DataFrame)
     assert len(rows) == 18
     assert rows["Дней с регистрации"] == ("Дней с регистрации", False, "607", "607", "0,00", "0,06")
     assert rows["Тип сервиса"][2:4] == ("—", "—")
+    assert rows["Контакты, текущий месяц"][2:4] == ("4", "4")  # a value that occurs
+    assert rows["Контакты за 6 месяцев, среднее"][2:4] == ("4,2", "4,2")
     days = counts.filter(pl.col("feature") != "registered_days")
     for place, said in ((0, "до 250"), (9, "от 942")):
         one = pl.DataFrame([("registered_days", place, 1_297)], schema=counts.schema, orient="row")
