@@ -33,8 +33,11 @@ def number(value: float, *, decimals: int = 0, signed: bool = False) -> str:
 
 
 def percent(share: float, *, decimals: int = 0, signed: bool = False) -> str:
-    """Return a share as a percentage: 0.385 -> «39 %»."""
-    return f"{number(share * 100, decimals=decimals, signed=signed)}{NO_BREAK_SPACE}%"
+    """Return a share as a percentage: 0.385 -> «39 %». Almost all is not all: 0.997 -> «больше 99 %»."""
+    text = number(share * 100, decimals=decimals, signed=signed)
+    if share < 1 and not signed and text == number(100):
+        text = f"больше {number(100 - 10**-decimals, decimals=decimals)}"
+    return f"{text}{NO_BREAK_SPACE}%"
 
 
 def fixed(value: float, decimals: int) -> str:

@@ -27,6 +27,10 @@ def test_compact(amount: float, text: str) -> None:
 def test_numbers_are_never_broken_between_lines() -> None:
     assert number(1234567) == f"1{N}234{N}567"
     assert percent(0.386) == f"39{N}%"
+    assert percent(0.9949) == f"99{N}%"
+    assert percent(0.9951) == f"больше 99{N}%"
+    assert percent(0.99999, decimals=1) == f"больше 99,9{N}%"
+    assert percent(1) == f"100{N}%"
     assert percent(-0.125, decimals=1) == f"−12,5{N}%"
 
 
