@@ -459,7 +459,9 @@ def check_pod(engine: Engine, report: Report, work: Path) -> None:
     out = open_folder(work / "pod")
     kustomize = ["kubectl", "kustomize", str(ROOT / "deploy/kubernetes/example")]
     rendered = subprocess.run(kustomize, check=True, capture_output=True, text=True).stdout
-    pod = pod_of(rendered, {"drop": work / "drop", "out": out}, f"{IMAGE}:test")
+    pod = pod_of(
+        rendered, {"drop": work / "drop", "out": out, "metrics": open_folder(work / "pod-metrics")}, f"{IMAGE}:test"
+    )
     file = work / "pod.json"
     file.write_text(json.dumps(pod), encoding="utf-8")
     settings = {item["name"]: item["value"] for item in pod["spec"]["containers"][0]["env"]}

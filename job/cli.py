@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
@@ -20,7 +21,7 @@ from job import __version__
 from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, ArtifactError, JobError, Problem, SettingsError
 from job.process import logs
 from job.process.invocation import Invocation
-from job.settings import DropSettings, EngineName, LiftSettings, Option, ScoreSettings, TrainSettings
+from job.settings import DropSettings, EngineName, LiftSettings, Option, ScoreSettings, TrainSettings, name_month
 from schemas.results import RESULT_FORMAT
 
 if TYPE_CHECKING:
@@ -305,6 +306,7 @@ def score(
     from job.storage.run import score_places  # noqa: PLC0415
 
     call: Invocation = ctx.find_root().obj
+    settings = settings._replace(campaign=name_month(settings.campaign, datetime.now(UTC).date()))
     missing = [] if settings.no_report else missing_libraries()
     if missing:
         click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)

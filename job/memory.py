@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, NamedTuple
 
 MIB: Final = 1 << 20
@@ -10,6 +11,52 @@ LEAST_LIMIT: Final = 384 * MIB
 RUN_BYTES: Final = 32 * MIB
 ROWS_OF_CUSTOMER: Final = 7  # one of market_file and money, three months of revenue, two of minutes
 BASE: Final = 272 * MIB  # of the process with its libraries, and what a Parquet row group takes, whatever the drop
+
+
+GROUP_SHARE: Final = 0.75  # of a control group's memory: it holds the process that watches, and files in memory, too
+UNLIMITED: Final = 1 << 60  # what version 1 of control groups says where nothing is set, about
+
+
+def choose_limit(mib: int | None) -> int:
+    """Return how many bytes the process may take.
+
+    Args:
+        mib: what was asked for; None is most of what the control group allows, or the default where it allows all.
+    """
+    if mib is not None:
+        return mib * MIB
+    allowed = group_limit()
+    return DEFAULT_LIMIT if allowed is None else max(LEAST_LIMIT, int(allowed * GROUP_SHARE))
+
+
+def group_limit(root: Path = Path("/sys/fs/cgroup"), member: Path = Path("/proc/self/cgroup")) -> int | None:
+    """Return the memory that the control groups of this process allow, in bytes; None without a limit, or without any.
+
+    Args:
+        root: where control groups are mounted.
+        member: the groups of a process, one line each: number, controllers, path.
+    """
+    limits = []
+    for line in _text_of(member).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        top, file = (root, "memory.max") if not controllers else (root / "memory", "memory.limit_in_bytes")
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            text = _text_of(folder / file).strip()
+            if text.isdigit() and int(text) < UNLIMITED:
+                limits.append(int(text))
+            if folder == top:
+                break
+    return min(limits, default=None)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""
 
 
 class MemoryPlan(NamedTuple):

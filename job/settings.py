@@ -7,11 +7,14 @@ takes it, or its group, from there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - the command line asks for the types
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 from job.errors import Problem, SettingsError
+
+if TYPE_CHECKING:
+    from datetime import date
 
 HIGHEST_BUDGET: Final = 1e12
 LONGEST_NAME: Final = 100
@@ -97,7 +100,7 @@ class Campaign:
         str,
         Option(
             "--campaign",
-            "The same name holds the same customers back; give each campaign its own.",
+            "The same name holds the same customers back; give each campaign its own. {month} in it is this month.",
             metavar="NAME",
         ),
     ] = "default"
@@ -132,6 +135,11 @@ class Campaign:
             problems.append(Problem("--budget", f"a number from 0 to {HIGHEST_BUDGET:,.0f}", str(self.budget)))
         if problems:
             raise SettingsError(problems)
+
+
+def name_month(campaign: Campaign, today: date) -> Campaign:
+    """Return a campaign in whose name `{month}` is the month of a day, such as 2026-11: a schedule cannot write it."""
+    return replace(campaign, name=campaign.name.replace("{month}", f"{today:%Y-%m}"))
 
 
 class DriftLimits(NamedTuple):
@@ -189,9 +197,15 @@ class ScoreSettings(NamedTuple):
         bool, Option("--no-report", "Do not draw report.html; `retention report` can do it later.")
     ] = False
     memory_mib: Annotated[
-        int,
-        Option("--memory-limit", "Memory that the job may take; larger drops wait on disk.", metavar="MIB", low=384),
-    ] = 1024
+        int | None,
+        Option(
+            "--memory-limit",
+            "Memory that the job may take; larger drops wait on disk.  [default: three quarters of what the control "
+            "group allows, else 1024]",
+            metavar="MIB",
+            low=384,
+        ),
+    ] = None
     scratch: Annotated[
         Path | None,
         Option("--scratch", "Where larger drops, and copies of objects, wait.  [default: OUT]", metavar="DIR"),

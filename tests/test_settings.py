@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -20,6 +22,7 @@ from job.settings import (
     Option,
     ScoreSettings,
     TrainSettings,
+    name_month,
 )
 
 RECORDS = [
@@ -71,3 +74,9 @@ def test_what_is_given_arrives_in_its_group(monkeypatch: pytest.MonkeyPatch) -> 
         no_report=True,
         scratch=Path("/s"),
     )
+
+
+def test_a_schedule_can_name_the_month(monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = Campaign(name="spring-{month}", budget=5.0)
+    assert name_month(campaign, date(2026, 3, 31)) == Campaign(name="spring-2026-03", budget=5.0)
+    assert re.fullmatch(r"m-20\d\d-[01]\d", parsed(monkeypatch, "--campaign", "m-{month}").campaign.name)

@@ -15,7 +15,7 @@ from job import __version__
 from job.executor import LocalExecutor
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import read_drop
-from job.memory import MIB, plan_memory
+from job.memory import choose_limit, plan_memory
 from job.models.artifact import default_folder
 from job.report.facts import describe_facts
 from job.scoring.campaign import describe_campaign
@@ -135,7 +135,7 @@ def run_scoring(
         known = read_published_inputs(output) if settings.require_new else {}
         found = wait_for_files(drop, settings.arrival, refuse=partial(refuse_published, known))
         files = {name: file.absolute() for name, file in found.items()}
-    memory = plan_memory(settings.memory_mib * MIB)
+    memory = plan_memory(choose_limit(settings.memory_mib))
     with locked_output(output), scratch_folder(settings.scratch or output) as waiting:
         spill = waiting.absolute()
         space = SpillSpace(spill, 0 if executor.is_remote else memory.kept_bytes, memory.run_bytes)

@@ -19,7 +19,7 @@ from deploy.image_test import USER, pod_of
 from job import cli, errors
 
 ROOT = Path(__file__).parents[2]
-KUSTOMIZATIONS = ("base", "example", "spark")
+KUSTOMIZATIONS = ("base", "example", "storage", "training", "spark")
 # The oldest in which everything used here is stable (podReplacementPolicy), and what the package knows as the newest.
 VERSIONS = ("1.34", kubernetes_validate.latest_version())
 EXECUTOR = "spark.kubernetes.executor"
@@ -39,7 +39,10 @@ def documents(name: str) -> list[dict[str, Any]]:
 
 
 def cron_job(name: str) -> dict[str, Any]:
-    (found,) = (item for item in documents(name) if item["kind"] == "CronJob")
+    """Return the CronJob that scores."""
+    (found,) = (
+        item for item in documents(name) if item["kind"] == "CronJob" and item["metadata"]["name"] == "retention"
+    )
     return found
 
 
@@ -68,7 +71,7 @@ def amount(quantity: str) -> float:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("name", KUSTOMIZATIONS)
 def test_every_document_fits_its_schema_strictly(name: str, version: str) -> None:
-    kinds = {"base": 4, "example": 5, "spark": 13}
+    kinds = {"base": 5, "example": 6, "storage": 4, "training": 8, "spark": 13}
     assert len(documents(name)) == kinds[name]
     for document in documents(name):
         kubernetes_validate.validate(document, version, strict=True)
@@ -120,7 +123,7 @@ def test_runs_neither_overlap_nor_last_for_ever(name: str) -> None:
     assert {spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]} == {3}
     assert job["backoffLimit"] > 0
     wait = float(environment(name)["RETENTION_WAIT"]) * 60
-    assert job["activeDeadlineSeconds"] >= 2 * wait, "a second try needs its time, too"
+    assert job["activeDeadlineSeconds"] >= (1 + job["backoffLimit"]) * wait, "each try needs its time"
     assert "ttlSecondsAfterFinished" not in job, "the history limits keep what on-call looks at"
     assert len(cron_job(name)["metadata"]["name"]) <= 52, "11 characters are added for a Job"
 
@@ -181,7 +184,10 @@ def test_the_drop_is_read_only_and_scratch_is_on_disk(name: str) -> None:
     assert used == claims
     paths = {mount["mountPath"] for mount in mounts.values()}
     told = environment(name)
-    assert paths == {told[key] for key in ("RETENTION_INPUT", "RETENTION_OUTPUT", "RETENTION_SCRATCH")}
+    metrics = Path(told["RETENTION_METRICS"])
+    folders = {told[key] for key in ("RETENTION_INPUT", "RETENTION_OUTPUT", "RETENTION_SCRATCH")}
+    assert paths == {*folders, str(metrics.parent)}
+    assert str(metrics.parent) not in folders, "the output's trouble would silence it"
     assert told["TMPDIR"] == told["RETENTION_SCRATCH"]
 
 
@@ -196,6 +202,7 @@ def test_requests_are_within_limits(name: str) -> None:
 @pytest.mark.parametrize("name", KUSTOMIZATIONS)
 def test_every_setting_is_an_option_of_score(name: str) -> None:
     options = {option.envvar for option in cli.score.params}
+    assert environment(name)["RETENTION_REQUIRE_NEW"] == "1"
     assert {variable for variable in environment(name) if variable.startswith("RETENTION_")} <= options
     assert container(name)["args"] == ["score"]
 
@@ -210,6 +217,36 @@ def test_the_job_reaches_no_network() -> None:
     (policy,) = (item for item in documents("example") if item["kind"] == "NetworkPolicy")
     labels = job_of("example")["template"]["metadata"]["labels"]
     assert policy["spec"] == {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_the_job_reaches_dns_and_the_store_and_nothing_else() -> None:
+    (policy,) = (item for item in documents("storage") if item["kind"] == "NetworkPolicy")
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy["spec"]
+    ports = [[(port["protocol"], port["port"]) for port in rule["ports"]] for rule in policy["spec"]["egress"]]
+    assert ports == [[("UDP", 53), ("TCP", 53)], [("TCP", 443)]]
+    assert {mount["mountPath"] for mount in container("storage")["volumeMounts"]} == {"/metrics", "/scratch"}
+    assert environment("storage")["RETENTION_OUTPUT"].startswith("s3://")
+
+
+def test_the_store_of_models_is_written_by_training_and_read_by_scoring() -> None:
+    (training,) = (item for item in documents("training") if item["metadata"]["name"] == "retention-train")
+    spec = training["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (train,) = spec["containers"]
+    told = {item["name"]: item["value"] for item in train["env"]}
+    assert {name for name in told if name.startswith("RETENTION_")} <= {option.envvar for option in cli.train.params}
+    assert (train["args"], told["RETENTION_STORE"]) == (["train"], environment("training")["RETENTION_ARTIFACTS"])
+    assert (spec["securityContext"]["runAsUser"], train["securityContext"]["readOnlyRootFilesystem"]) == (USER, True)
+    mounts = {mount["name"]: mount for mount in container("training")["volumeMounts"]}
+    assert (mounts["models"]["mountPath"], mounts["models"]["readOnly"]) == ("/models", True)
+    claims = {
+        item["metadata"]["name"]: item["spec"]
+        for item in documents("training")
+        if item["kind"] == "PersistentVolumeClaim"
+    }
+    assert claims["retention-models"]["accessModes"] == ["ReadWriteMany"]
+    for volume in (*spec["volumes"], *pod("training")["volumes"]):
+        assert "emptyDir" in volume or volume["persistentVolumeClaim"]["claimName"] in claims
 
 
 def only(kind: str, name: str | None = None) -> dict[str, Any]:
@@ -292,7 +329,7 @@ def test_the_example_s_namespace_enforces_the_standard() -> None:
 
 
 def test_the_pod_template_becomes_a_pod_with_folders_for_claims(tmp_path: Path) -> None:
-    folders = {"drop": tmp_path / "drop", "out": tmp_path / "out"}
+    folders = {name: tmp_path / name for name in ("drop", "out", "metrics")}
     made = pod_of(rendered("example"), folders, "image:test")
     kubernetes_validate.validate(made, VERSIONS[0], strict=True)
     volumes = {volume["name"]: volume for volume in made["spec"]["volumes"]}
