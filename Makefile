@@ -10,7 +10,7 @@ DEMO := demo
 .DEFAULT_GOAL := help
 # Installing compiles no module; this lets the first process that imports one keep it for the next.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-thorough spark-test spark-java-test bench image image-test lint format lock clean
+.PHONY: help demo test test-thorough spark-test spark-java-test bench image image-test fresh-test lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ format: $(VENV)/development ## Format the code
 lock: $(VENV)/development ## Pin the newest allowed versions in requirements/
 	./requirements/lock.sh $(BIN)/uv
 
+fresh-test: ## Make bare Debians with debootstrap (as root) and run both commands of the README there; DEBIAN="bookworm trixie"
+	@deploy/fresh_test.sh $(DEBIAN)
+
 clean: ## Remove the environment, caches and the demo
 	rm -rf $(VENV) $(SPARK) $(SPARK_JAVA) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -69,12 +72,15 @@ $(SPARK)/complete $(SPARK_JAVA)/complete: .venv-%/complete: requirements/%-test.
 $(VENV)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@mkdir -p $(VENV) || { echo "The environment is made in this folder, which cannot be written" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "The venv module is needed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
 # Sets of requirements are states of one environment; each holds scoring, development holds all.
 $(VENV)/scoring $(VENV)/report $(VENV)/training $(VENV)/development: $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/python
+	@case $* in training|development) $(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2> /dev/null \
+		|| { echo "OpenMP's runtime is needed; on Debian and Ubuntu: apt-get install libgomp1" >&2; exit 1; } ;; esac
 	@echo "Installing the $* requirements into $(VENV)" >&2
 	@$(INSTALL) $(BIN)/python --require-hashes --requirement requirements/build.txt --requirement requirements/$*.txt
 	@$(INSTALL) $(BIN)/python --no-build-isolation --no-deps --editable .

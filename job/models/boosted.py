@@ -131,6 +131,9 @@ class BoostedModel:
             raise ArtifactError(
                 f"the boosted model needs LightGBM (pip install 'oneclick-retention[boosted]'): {error}"
             ) from error
+        except OSError as error:
+            needed = "on Debian and Ubuntu: apt-get install libgomp1"
+            raise ArtifactError(f"LightGBM needs a system library ({needed}): {error}") from error
         columns = [expression.meta.output_name() for expression in matrix_columns()]
         if plain["columns"] != columns:
             raise ArtifactError(f"model.json: the boosted model was trained on other columns: {plain['columns']}")

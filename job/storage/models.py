@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from job.storage.objects import Objects
     from job.storage.run import Place
     from job.training.run import Trained
+    from schemas.results import Version
 
 VERSIONS: Final = "versions"
 LOG: Final = "log"
@@ -53,24 +54,6 @@ class Event(TypedDict):
     version: int
     digest: str
     verdict: str | None
-    note: str | None
-
-
-class Version(TypedDict):
-    """A version of the model."""
-
-    version: int
-    written: str
-    digest: str
-    title: str
-    customers: int
-    roc_auc: float
-    low: float
-    high: float
-    verdict: str | None
-    is_champion: bool
-    promoted: str | None
-    by: str | None
     note: str | None
 
 
@@ -294,8 +277,14 @@ def train_into(place: Place, drop: Place, settings: TrainSettings, progress: Cal
 
 
 def _train(drop: Place, folder: Path, settings: TrainSettings, progress: Callable[[str], None]) -> Trained:
-    from job.training.run import run_training  # noqa: PLC0415 - an extra
-
+    try:
+        from job.training.run import run_training  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        needed = "pip install 'oneclick-retention[training]', or the image that trains"
+        raise ArtifactError(f"training needs {error.name}, which is not installed here: {needed}") from error
+    except OSError as error:  # a shared library
+        needed = "on Debian and Ubuntu: apt-get install libgomp1"
+        raise ArtifactError(f"training needs a system library ({needed}): {error}") from error
     with delivered(drop, settings.arrival) as delivery:
         return run_training(delivery.folder, folder, settings._replace(arrival=delivery.arrival), progress=progress)
 

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Do the README's two commands work on a machine that has nothing but what it names? fresh_test.sh [SUITE...] makes bare
+# Debians with debootstrap, installs that, copies the committed files, and runs `make demo` and `make test` as a user.
+# Needs root and debootstrap. MIRROR is where Debian is; pip's configuration and the authorities of this machine go along,
+# as do folders that it reads packages from (FOLDERS).
+set -eu
+cd "$(dirname "$0")/.."
+mirror=${MIRROR:-http://deb.debian.org/debian}
+commands=${COMMANDS:-"demo test"}
+named=$(sed -n 's/^.*apt-get install \([a-z0-9 -]*\)`.*$/\1/p' README.md | head -n 1)
+[ -n "$named" ] || { echo "README.md names no packages to install" >&2; exit 1; }
+[ $# -gt 0 ] || set -- bookworm trixie
+for suite in "$@"; do
+    root=$(mktemp -d "${TMPDIR:-/tmp}/fresh-$suite.XXXXXX")
+    trap 'for folder in ${FOLDERS:-} /proc; do umount "$root$folder" 2> /dev/null || true; done; rm -rf "$root"' EXIT
+    echo "Debian $suite with $named" >&2
+    debootstrap --variant=minbase --include="$(echo "$named" | tr ' ' ',')" "$suite" "$root" "$mirror" > "$root.log" \
+        || { tail -n 5 "$root.log" >&2; exit 1; }
+    rm -f "$root.log"
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+    for file in /etc/pip.conf /etc/xdg/pip/pip.conf /etc/xdg/pip/constraints.txt /etc/ssl/certs/ca-certificates.crt; do
+        if [ -e "$file" ]; then
+            mkdir -p "$root$(dirname "$file")"
+            cp -L "$file" "$root$file"
+        fi
+    done
+    for folder in ${FOLDERS:-}; do
+        mkdir -p "$root$folder"
+        mount --bind "$folder" "$root$folder"
+    done
+    mount -t proc proc "$root/proc"
+    chroot "$root" useradd --create-home newcomer
+    mkdir "$root/home/newcomer/project"
+    git archive HEAD | tar -x -C "$root/home/newcomer/project"
+    chroot "$root" chown -R newcomer /home/newcomer
+    for command in $commands; do
+        chroot "$root" su newcomer -c "cd ~/project && make $command" || { echo "make $command failed on $suite" >&2; exit 1; }
+    done
+    for folder in ${FOLDERS:-} /proc; do umount "$root$folder"; done
+    rm -rf "$root"
+    trap - EXIT
+    echo "Debian $suite: make $commands" >&2
+done
