@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -37,6 +37,17 @@ _WIDTHS: Final = {
     "hint": 50,
 }
 _WIDTH: Final = 18
+_NUMBERS: Final = {
+    "decline_percent": "0.0",
+    "mean_risk": "0.0",
+    "profit_at_risk": "#,##0.00",
+    "cost": "#,##0.00",
+    "customers": "#,##0",
+    "treatment": "#,##0",
+    "control": "#,##0",
+}
+"""Column -> how its numbers are shown; Excel writes them as the reader's country does."""
+_A4: Final = 9  # Excel's number of the paper
 _CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC)  # fixed: the same contacts give the same bytes
 
 
@@ -96,14 +107,36 @@ def write_workbook(contacts: pl.DataFrame, segments: Sequence[Mapping[str, Any]]
     titles: set[str] = set()
     with xlsxwriter.Workbook(str(path), {"constant_memory": True}) as workbook:
         workbook.set_properties({"created": _CREATED})
-        bold = workbook.add_format({"bold": True, "text_wrap": True, "valign": "top"})
+        formats = _Formats.of(workbook)
         summary = [_channel_named(row) for row in segments]
-        _write_sheet(workbook, _sheet_title(SUMMARY_SHEET, titles), SUMMARY_HEADINGS, summary, bold)
+        _write_sheet(workbook, _sheet_title(SUMMARY_SHEET, titles), SUMMARY_HEADINGS, summary, formats)
         for segment in segments:
             own = contacts.filter(pl.col("segment") == segment["segment"])
             for start in range(0, own.height, SHEET_ROWS):
                 rows = own.slice(start, SHEET_ROWS).iter_rows(named=True)
-                _write_sheet(workbook, _sheet_title(str(segment["title"]), titles), CAMPAIGN_HEADINGS, rows, bold)
+                _write_sheet(workbook, _sheet_title(str(segment["title"]), titles), CAMPAIGN_HEADINGS, rows, formats)
+
+
+class _Formats(NamedTuple):
+    """How cells look. Args: heading: of the first row; text: wrapped; numbers: column -> of its numbers."""
+
+    heading: Format
+    text: Format
+    numbers: dict[str, Format]
+
+    @classmethod
+    def of(cls, workbook: Workbook) -> _Formats:
+        """Return the formats of a workbook."""
+        wrapped = {"text_wrap": True, "valign": "top"}
+        numbers = {
+            shown: workbook.add_format({"valign": "top", "num_format": shown})
+            for shown in sorted(set(_NUMBERS.values()))
+        }
+        return cls(
+            workbook.add_format({**wrapped, "bold": True}),
+            workbook.add_format(wrapped),
+            {name: numbers[code] for name, code in _NUMBERS.items()},
+        )
 
 
 def _channel_named(segment: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,20 +155,27 @@ def _write_sheet(
     title: str,
     headings: Mapping[str, str],
     rows: Sequence[Mapping[str, Any]] | Iterator[Mapping[str, Any]],
-    bold: Format,
+    formats: _Formats,
 ) -> None:
+    """Write a sheet: headings that stay in sight and on every printed page, a filter, one page in width."""
     sheet = workbook.add_worksheet(title)
     sheet.freeze_panes(1, 0)
+    sheet.repeat_rows(0)
+    sheet.set_landscape()
+    sheet.set_paper(_A4)
+    sheet.fit_to_pages(1, 0)
+    line = 0
     for place, (name, heading) in enumerate(headings.items()):
         sheet.set_column(place, place, _WIDTHS.get(name, _WIDTH))
-        sheet.write_string(0, place, heading, bold)
+        sheet.write_string(0, place, heading, formats.heading)
     for line, row in enumerate(rows, start=1):
         for place, name in enumerate(headings):
             value = row[name]
             if isinstance(value, str) or (isinstance(value, int) and value >= EXACT_DIGITS):
-                sheet.write_string(line, place, str(value))
+                sheet.write_string(line, place, str(value), formats.text)
             elif value is not None:
-                sheet.write_number(line, place, value)
+                sheet.write_number(line, place, value, formats.numbers.get(name, formats.text))
+    sheet.autofilter(0, 0, line, len(headings) - 1)
 
 
 def _sheet_title(title: str, used: set[str]) -> str:

@@ -142,3 +142,27 @@ def test_a_theme_without_a_hint_has_none() -> None:
     reasons = pl.Series("reason_1", [PAGES, None, "1 ошибка на сайте, у половины клиентов не больше 0", PAGES])
     assert hints_of(reasons, {"visits": "Подборка"}).to_list() == ["Подборка", None, None, "Подборка"]
     assert hints_of(reasons.clear(), {}).dtype == pl.String
+
+
+def test_sheets_are_filtered_and_printed_one_page_wide_with_their_headings(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.xlsx"
+    write_workbook(listed(SCORED), describe_segments(count_segments(SCORED), SEGMENTATION), path)
+    with zipfile.ZipFile(path) as archive:
+        book = ET.fromstring(archive.read("xl/workbook.xml"))  # noqa: S314 - our own file
+        names = {(name.attrib["name"], name.text) for name in book.iter(f"{MAIN}definedName")}
+        assert ("_xlnm.Print_Titles", "'Самый высокий риск'!$1:$1") in names
+        sheet = ET.fromstring(archive.read("xl/worksheets/sheet2.xml"))  # noqa: S314 - our own file
+        styles = ET.fromstring(archive.read("xl/styles.xml"))  # noqa: S314 - our own file
+    [filtered] = sheet.iter(f"{MAIN}autoFilter")
+    assert filtered.attrib["ref"] == "A1:J4"
+    [setup] = sheet.iter(f"{MAIN}pageSetup")
+    assert (setup.attrib["orientation"], setup.attrib["fitToHeight"], setup.attrib["paperSize"]) == (
+        "landscape",
+        "0",
+        "9",
+    )
+    codes = {own.attrib["numFmtId"]: own.attrib["formatCode"] for own in styles.iter(f"{MAIN}numFmt")}
+    formats = [cell.attrib for cell in styles.find(f"{MAIN}cellXfs") or []]
+    cells = {cell.attrib["r"]: cell.attrib.get("s", "0") for cell in sheet.iter(f"{MAIN}c")}
+    shown = {cell: codes[formats[int(cells[cell])]["numFmtId"]] for cell in ("E2", "F2")}
+    assert shown == {"E2": "0.0", "F2": "#,##0.00"}
