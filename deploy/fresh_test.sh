@@ -12,6 +12,7 @@ named=$(sed -n 's/^.*apt-get install \([a-z0-9 -]*\)`.*$/\1/p' README.md | head 
 [ $# -gt 0 ] || set -- bookworm trixie
 for suite in "$@"; do
     root=$(mktemp -d "${TMPDIR:-/tmp}/fresh-$suite.XXXXXX")
+    chmod 755 "$root"
     trap 'for folder in ${FOLDERS:-} /proc; do umount "$root$folder" 2> /dev/null || true; done; rm -rf "$root"' EXIT
     echo "Debian $suite with $named" >&2
     debootstrap --variant=minbase --include="$(echo "$named" | tr ' ' ',')" "$suite" "$root" "$mirror" > "$root.log" \

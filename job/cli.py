@@ -74,6 +74,8 @@ class _Command(click.Command):
         call: Invocation = ctx.find_root().obj
         if "output" in ctx.params:
             call.output = str(ctx.params["output"])
+        if ctx.params.get("dry_run"):
+            call.metrics_file = None  # nothing happens that monitoring would have to know
         call.begin(str(self.name))
         return super().invoke(ctx)
 
@@ -301,6 +303,7 @@ def score(
       retention score --input /data/drop --output /data/out
     """  # noqa: D301 - Click reads the character
     from job.report import missing_libraries  # noqa: PLC0415 - each command imports only what it needs
+    from job.scoring.compare import summarise_comparison  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
     from job.storage.models import chosen_artifact  # noqa: PLC0415
     from job.storage.run import score_places  # noqa: PLC0415
@@ -326,10 +329,14 @@ def score(
         "run": published.place,
         "is_new": outcome.is_new,
         "look": list(outcome.look),
+        "is_dry_run": settings.dry_run,
+        "changes": published.changes,
     }
     text = f"Nothing to do: the same drop was published before, as {published.place}"
     if outcome.is_new:
         text = summarise_run(outcome.manifest, latest=published.shown_at)
+        if published.changes is not None:
+            text += f"\n\nAgainst `latest`\n{summarise_comparison(published.changes)}"
     elif outcome.replaced is not None:
         text += f"; `latest` names it again, it named {outcome.replaced}"
     _answer(call, text, result)

@@ -225,6 +225,10 @@ class ScoreSettings(NamedTuple):
         bool,
         Option("--require-new", "Not a drop that OUT has published already: exit code 6, with --wait after waiting."),
     ] = False
+    dry_run: Annotated[
+        bool,
+        Option("--dry-run", "Do all but publish: say what would be contacted, and what would change against `latest`."),
+    ] = False
     force: Annotated[
         bool, Option("--force", "Make a new run, ID-2, ID-3, ..., also if the same was published before.")
     ] = False

@@ -20,12 +20,17 @@ class Failure(TypedDict):
 
 
 class ScoreResult(Failure):
-    """`score`: `run` is where the run is; `look` says why a person must look, with exit code 8."""
+    """`score`: `run` is where the run is; `look` says why a person must look, with exit code 8.
+
+    `changes` is what a dry run would change against `latest`, as `runs --compare` has it.
+    """
 
     run_id: str
     run: str
     is_new: bool
     look: list[str]
+    is_dry_run: bool
+    changes: dict[str, Any] | None
 
 
 class ValidateResult(Failure):

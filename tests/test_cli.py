@@ -156,6 +156,8 @@ def test_json_has_a_format_and_the_exit_code(small_drop: Path, tmp_path: Path) -
         "run": str(folder),
         "is_new": True,
         "look": [],
+        "is_dry_run": False,
+        "changes": None,
     }
     again = json.loads(score(small_drop, tmp_path / "out", "--json").stdout)
     assert again == {**plain, "is_new": False}

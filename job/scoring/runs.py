@@ -48,12 +48,19 @@ def summarise_runs(runs: Sequence[dict[str, Any]]) -> str:
                 *("-" if run[key] is None else f"{run[key]:,}" for key in ("customers", "scored", "contacts")),
                 "-" if run["estimated_roc_auc"] is None else f"{run['estimated_roc_auc']:.3f}",
                 run["drift"] or "-",
-                run["model"] or "-",
+                _name_model(run),
             )
             for run in runs
         ],
     )
     return "\n".join(lines)
+
+
+def _name_model(run: dict[str, Any]) -> str:
+    if run["model"] is None:
+        return "-"
+    version = "" if run["model_version"] is None else f"version {run['model_version']}, "
+    return f"{run['model']} ({version}{run['model_digest'][:12]})"
 
 
 def _describe(run: Path) -> dict[str, Any]:
@@ -67,9 +74,11 @@ def _describe(run: Path) -> dict[str, Any]:
             "scored": manifest["customers"]["scored"],
             "contacts": manifest["campaign"]["contacts"],
             "model": manifest["model"]["title"],
+            "model_version": manifest["model"]["version"],
+            "model_digest": manifest["model"]["digest"],
             "drift": drift and drift["severity"],
             "estimated_roc_auc": estimated and estimated["estimate"],
         }
     except (FileNotFoundError, ValueError):
-        told = ("finished", "customers", "scored", "contacts", "model", "drift", "estimated_roc_auc")
-        return dict.fromkeys(told)
+        told = ("finished", "customers", "scored", "contacts", "model", "model_version", "model_digest")
+        return dict.fromkeys((*told, "drift", "estimated_roc_auc"))

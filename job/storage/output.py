@@ -14,13 +14,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from job.errors import OutputError
 from job.scoring.look import ACKNOWLEDGED
-from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS
+from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS, published_runs
 from job.storage.bucket import ChangedObjectError, StorageError
 from schemas.manifest import parse_manifest
 
@@ -86,6 +87,25 @@ def mirror_runs(bucket: Bucket, folder: Path) -> None:
     latest = read_latest(bucket)
     if latest is not None:
         (folder / LATEST).symlink_to(Path(RUNS) / latest)
+
+
+def mirror_folder(output: Path, folder: Path) -> None:
+    """Make such a mirror of an output that is a folder; of one that is not there, an empty one. Raises OSError."""
+    (folder / RUNS).mkdir(parents=True)
+    for run in published_runs(output):
+        for path in run.rglob("*"):
+            copy = folder / RUNS / run.name / path.relative_to(run)
+            if path.is_file():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                if path.name in (MANIFEST, SUCCESS):
+                    copy.write_bytes(path.read_bytes())
+                else:
+                    with copy.open("wb") as placeholder:
+                        placeholder.truncate(path.stat().st_size)
+    if (output / ACKNOWLEDGED).is_dir():
+        shutil.copytree(output / ACKNOWLEDGED, folder / ACKNOWLEDGED)
+    if (output / LATEST).is_symlink():
+        (folder / LATEST).symlink_to(Path(RUNS) / (output / LATEST).resolve().name)
 
 
 def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None) -> None:

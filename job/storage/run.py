@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from job.errors import Problem, SettingsError
+from job.scoring.compare import compare_runs
 from job.scoring.known import read_published_inputs, refuse_published
 from job.scoring.look import ACKNOWLEDGED, acknowledge_run, describe_acknowledgement
+from job.scoring.manifest import read_previous
 from job.scoring.pipeline import Outcome, run_scoring
 from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS, as_output_error, scratch_folder
 from job.scoring.verify import Verification, verify_output
@@ -20,7 +22,14 @@ from job.storage.address import Address
 from job.storage.bucket import Bucket, StorageError
 from job.storage.drop import drop_at_hand
 from job.storage.lease import leased
-from job.storage.output import as_storage_output_error, mirror_runs, read_latest, remove_dead_runs, send_changes
+from job.storage.output import (
+    as_storage_output_error,
+    mirror_folder,
+    mirror_runs,
+    read_latest,
+    remove_dead_runs,
+    send_changes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,11 +64,14 @@ class Publication(NamedTuple):
         outcome: what the run came to.
         place: where the run is.
         shown_at: where its readers find it.
+        changes: of a dry run, what would differ from the run that `latest` names; see `compare_runs`. None if that is
+            none, or if nothing would be done.
     """
 
     outcome: Outcome
     place: str
     shown_at: str
+    changes: dict[str, Any] | None = None
 
 
 @contextlib.contextmanager
@@ -113,7 +125,7 @@ def score_places(
     """
     if isinstance(drop, Address):
         progress("fetch")
-    beside = settings.scratch or (output if isinstance(output, Path) else None)
+    beside = settings.scratch or (output if isinstance(output, Path) and not settings.dry_run else None)
     common: dict[str, Any] = {"executor": executor, "progress": progress}
     if champion is not None:
         common |= {"artifacts": champion.folder, "model_version": champion.version}
@@ -123,6 +135,8 @@ def score_places(
             known = read_published_inputs(listed)
     with delivered(drop, settings.arrival, scratch=beside, refuse=partial(refuse_published, known)) as delivery:
         settings = settings._replace(arrival=delivery.arrival)
+        if settings.dry_run:
+            return _try_scoring(delivery, output, settings, common)
         if isinstance(output, Path):
             outcome = run_scoring(delivery.folder, output, settings, drop_name=delivery.name, **common)
             return Publication(outcome, str(outcome.folder), str(output / LATEST))
@@ -141,6 +155,24 @@ def score_places(
             send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
             place = output / RUNS / outcome.folder.name
             return Publication(outcome, str(place), str(place))
+
+
+def _try_scoring(delivery: Delivery, output: Place, settings: ScoreSettings, common: dict[str, Any]) -> Publication:
+    """Score a drop into a copy of what the output knows of its runs, which is gone afterwards."""
+    with scratch_folder(settings.scratch or _temporary()) as folder:
+        mirror = folder / "output"
+        if isinstance(output, Path):
+            with as_output_error(mirror):
+                mirror_folder(output, mirror)
+        else:
+            with as_storage_output_error(), as_output_error(mirror):
+                mirror_runs(Bucket(output), mirror)
+        settings = settings._replace(scratch=settings.scratch or folder)
+        previous = read_previous(mirror)
+        outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
+        changes = compare_runs(previous, outcome.manifest) if previous is not None and outcome.is_new else None
+        place = str(output / RUNS / outcome.folder.name)
+        return Publication(outcome, place, "none: this was a dry run, nothing is published", changes)
 
 
 @contextlib.contextmanager

@@ -105,6 +105,35 @@ def test_require_ready_needs_the_marker(months: tuple[Path, Path], tmp_path: Pat
     assert score(drop, tmp_path / "out", "--require-ready").exit_code == 0
 
 
+def contents(folder: Path) -> dict[Path, tuple[bytes, int]]:
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(months: tuple[Path, Path], tmp_path: Path) -> None:
+    june, july = months
+    output, metrics = tmp_path / "out", tmp_path / "retention.prom"
+    first = score(june, output, "--dry-run", "--metrics", metrics)
+    assert (first.exit_code, first.stdout.splitlines()[-1]) == (
+        0,
+        "  Files: none: this was a dry run, nothing is published",
+    )
+    assert list(tmp_path.iterdir()) == []
+    score(june, output)
+    before, latest = contents(output), (output / "latest").resolve().name
+    second = score(july, output, "--dry-run")
+    assert second.exit_code == 8
+    assert f"customers: 200, 400 in the run before, {latest} (--max-change)" in second.stderr
+    assert "Against `latest`\nContacts: " in second.stdout
+    plain = json.loads(score(july, output, "--dry-run", "--json").stdout)
+    assert (plain["is_dry_run"], plain["changes"]["before"]) == (True, latest)
+    again = score(june, output, "--dry-run")
+    assert again.exit_code == 0
+    run = output / "runs" / latest
+    assert again.stdout == f"Nothing to do: the same drop was published before, as {run}\n"
+    assert contents(output) == before
+    assert score(july, output, "--max-change", 9).exit_code == 0
+
+
 def test_verify_as_a_user_calls_it(months: tuple[Path, Path], tmp_path: Path) -> None:
     score(months[0], tmp_path)
     result = call("verify", "--output", tmp_path)

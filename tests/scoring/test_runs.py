@@ -17,7 +17,7 @@ def publish(output: Path, run_id: str, **more: Any) -> None:
         finished="2026-07-01T04:00:00+00:00",
         customers={"in": 1300, "scored": 1297},
         campaign={"contacts": 600},
-        model={"title": "logistic regression"},
+        model={"title": "logistic regression", "digest": "0123456789abcdef", "version": 3 if run_id == "aaa" else None},
         **more,
     )
     with locked_output(output), staged_run(output, run_id) as staged:
@@ -36,6 +36,8 @@ def test_runs_are_listed_the_newest_first(tmp_path: Path) -> None:
             "scored": 1297,
             "contacts": 600,
             "model": "logistic regression",
+            "model_version": 3,
+            "model_digest": "0123456789abcdef",
             "drift": None,
             "estimated_roc_auc": None,
         },
@@ -47,14 +49,18 @@ def test_runs_are_listed_the_newest_first(tmp_path: Path) -> None:
             "scored": 1297,
             "contacts": 600,
             "model": "logistic regression",
+            "model_version": None,
+            "model_digest": "0123456789abcdef",
             "drift": "stop",
             "estimated_roc_auc": 0.8612,
         },
     ]
     assert summarise_runs(list_runs(tmp_path)).splitlines() == [
         "       run  finished                   customers  scored  contacts  ROC-AUC  drift  model",
-        "    *  aaa  2026-07-01T04:00:00+00:00      1,300   1,297       600  -        -      logistic regression",
-        "       bbb  2026-07-01T04:00:00+00:00      1,300   1,297       600  0.861    stop   logistic regression",
+        "    *  aaa  2026-07-01T04:00:00+00:00      1,300   1,297       600  -        -      "
+        "logistic regression (version 3, 0123456789ab)",
+        "       bbb  2026-07-01T04:00:00+00:00      1,300   1,297       600  0.861    stop   "
+        "logistic regression (0123456789ab)",
     ]
 
 
