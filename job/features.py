@@ -22,6 +22,13 @@ INACTIVE_MONTH: Final = "not active for three months: a month without revenue"
 NO_REVENUE_ROW: Final = "no accepted revenue row for a month"
 NO_MINUTES_ROW: Final = "no accepted minutes row for a month"
 NO_PROFIT_ROW: Final = "no accepted profit row"
+EXCLUSIONS: Final = {
+    INACTIVE_MONTH: "не были активны все три месяца: есть месяц без выручки",
+    NO_REVENUE_ROW: "нет пригодной строки выручки за один из месяцев",
+    NO_MINUTES_ROW: "нет пригодной строки минут за один из месяцев",
+    NO_PROFIT_ROW: "нет пригодной строки прибыли",
+}
+"""Reason -> as people read it."""
 
 
 def join_tables(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -113,3 +113,15 @@ SUMMARY_HEADINGS: Final = {
     "cost": "Стоимость рассылки",
 }
 SUMMARY_SHEET: Final = "Сводка"
+CONTROL_SHEET: Final = "Контрольная группа"
+ONSITE_SHEET: Final = "Показать на сайте"
+EXCLUDED_SHEET: Final = "Не оценены"
+CONTROL_HEADINGS: Final = {
+    "id": "id",
+    "segment_title": "Сегмент",
+    "decline_percent": "Вероятность снижения, %",
+    "note": "Что делать",
+}
+ONSITE_HEADINGS: Final = {"id": "id", "segment_title": "Сегмент", "offer_text": "Показать на сайте"}
+EXCLUDED_HEADINGS: Final = {"id": "id", "reason": "Почему не оценён"}
+DO_NOT_CONTACT: Final = "Не писать: с этими клиентами сравнят тех, кому написали"

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from job.errors import OutputError, Problem, SettingsError
-from job.features import INACTIVE_MONTH, NO_MINUTES_ROW, NO_PROFIT_ROW, NO_REVENUE_ROW
+from job.features import EXCLUSIONS
 from job.models.kinds import KINDS
 from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
 from job.report.drift import describe_drift
@@ -44,12 +44,6 @@ MODELS: Final = {
     "extra_trees": "сверхслучайные деревья",
 }
 REPAIRS: Final = {"file": "Файл", "column": "Столбец", "from": "Было", "to": "Стало", "rows": "Строк"}
-EXCLUSIONS: Final = {
-    INACTIVE_MONTH: "не были активны все три месяца: есть месяц без выручки",
-    NO_REVENUE_ROW: "нет пригодной строки выручки за один из месяцев",
-    NO_MINUTES_ROW: "нет пригодной строки минут за один из месяцев",
-    NO_PROFIT_ROW: "нет пригодной строки прибыли",
-}
 
 
 def write_report(run_folder: Path) -> Path:

@@ -46,7 +46,7 @@ from job.scoring.publish import (
 from job.scoring.ranges import load_setup
 from job.scoring.run import cut_ranks, finish_ranges, score_drop
 from job.scoring.verify import is_whole
-from job.scoring.workbook import list_contacts, write_workbook
+from job.scoring.workbook import list_contacts, list_others, write_workbook
 from job.spill import SpillSpace
 from schemas.manifest import FORMAT, Drift, Manifest, Repair, Settings, manifest_text, parse_manifest
 
@@ -167,7 +167,12 @@ def run_scoring(
                     limit=settings.segment_change,
                 )
                 if settings.campaign_format == "xlsx":
-                    write_workbook(list_contacts(written.contacts.read(), segmentation), segments, staged / WORKBOOK)
+                    write_workbook(
+                        list_contacts(written.contacts.read(), segmentation),
+                        segments,
+                        staged / WORKBOOK,
+                        list_others(staged, segmentation),
+                    )
             with watch.stage("facts"):
                 facts = describe_facts(counts.facts, artifact)
                 drift = _judge_drift(counts, setup, intake.customers_in, settings.drift)

@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
+from job.features import EXCLUSIONS
 from job.models.reasons import theme_of
 from job.scoring.spreadsheet import DECIMALS, russian_table
-from schemas.phrases import CAMPAIGN_HEADINGS, CHANNELS, SUMMARY_HEADINGS, SUMMARY_SHEET
-from schemas.scored import TREATMENT
+from schemas.phrases import (
+    CAMPAIGN_HEADINGS,
+    CHANNELS,
+    CONTROL_HEADINGS,
+    CONTROL_SHEET,
+    DO_NOT_CONTACT,
+    EXCLUDED_HEADINGS,
+    EXCLUDED_SHEET,
+    ONSITE_HEADINGS,
+    ONSITE_SHEET,
+    SUMMARY_HEADINGS,
+    SUMMARY_SHEET,
+)
+from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +48,8 @@ _WIDTHS: Final = {
     "reason_2": 50,
     "reason_3": 50,
     "hint": 50,
+    "note": 60,
+    "reason": 60,
 }
 _WIDTH: Final = 18
 _NUMBERS: Final = {
@@ -92,8 +107,52 @@ def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:
     return russian_table(contacts, CAMPAIGN_HEADINGS)
 
 
-def write_workbook(contacts: pl.DataFrame, segments: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write `campaign.xlsx`: a summary, then one sheet per segment that has contacts.
+class Sheet(NamedTuple):
+    """A sheet of customers who are not contacted. Args: title; headings: column -> its heading; rows."""
+
+    title: str
+    headings: Mapping[str, str]
+    rows: pl.DataFrame
+
+
+def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
+    """Return the sheets of those who are not contacted: control group, offers on the site, and who was not scored.
+
+    Args:
+        folder: of the run, with `scored.parquet` and `excluded.csv`.
+        segmentation: where titles and offers stand.
+    """
+    titles = {segment.code: segment.title for segment in segmentation.segments}
+    offers = {
+        offer.code: offer.text
+        for segment in segmentation.segments
+        for offer in (segment.offer, segment.onsite_offer)
+        if not offer.is_message
+    }
+    scored = pl.scan_parquet(folder / "scored.parquet")
+    title = pl.col("segment").cast(pl.String).replace_strict(titles).alias("segment_title")
+    control = scored.filter(pl.col("campaign_group") == CONTROL).select(
+        "id",
+        title,
+        (pl.col("decline_probability") * 100).round(1).alias("decline_percent"),
+        pl.lit(DO_NOT_CONTACT).alias("note"),
+    )
+    offer = pl.col("offer").cast(pl.String)
+    onsite = scored.filter((pl.col("campaign_group") == NOT_IN_CAMPAIGN) & offer.is_in(list(offers))).select(
+        "id", title, offer.replace_strict(offers).alias("offer_text")
+    )
+    excluded = pl.read_csv(folder / "excluded.csv", schema_overrides={"id": pl.Int64, "reason": pl.String})
+    return [
+        Sheet(CONTROL_SHEET, CONTROL_HEADINGS, control.collect(engine="in-memory").sort("id")),
+        Sheet(ONSITE_SHEET, ONSITE_HEADINGS, onsite.collect(engine="in-memory").sort("id")),
+        Sheet(EXCLUDED_SHEET, EXCLUDED_HEADINGS, excluded.with_columns(pl.col("reason").replace(EXCLUSIONS))),
+    ]
+
+
+def write_workbook(
+    contacts: pl.DataFrame, segments: Sequence[Mapping[str, Any]], path: Path, others: Sequence[Sheet] = ()
+) -> None:
+    """Write `campaign.xlsx`: a summary, one sheet per segment that has contacts, then those who are not contacted.
 
     Text is written as text and never runs. The same contacts give the same bytes.
 
@@ -101,6 +160,7 @@ def write_workbook(contacts: pl.DataFrame, segments: Sequence[Mapping[str, Any]]
         contacts: of `list_contacts`.
         segments: the segments as the manifest has them, in the order of the sheets.
         path: of the file.
+        others: of `list_others`; those without a row are left out.
     """
     import xlsxwriter  # noqa: PLC0415 - only this format needs it
 
@@ -115,6 +175,10 @@ def write_workbook(contacts: pl.DataFrame, segments: Sequence[Mapping[str, Any]]
             for start in range(0, own.height, SHEET_ROWS):
                 rows = own.slice(start, SHEET_ROWS).iter_rows(named=True)
                 _write_sheet(workbook, _sheet_title(str(segment["title"]), titles), CAMPAIGN_HEADINGS, rows, formats)
+        for sheet in others:
+            for start in range(0, sheet.rows.height, SHEET_ROWS):
+                rows = sheet.rows.slice(start, SHEET_ROWS).iter_rows(named=True)
+                _write_sheet(workbook, _sheet_title(sheet.title, titles), sheet.headings, rows, formats)
 
 
 class _Formats(NamedTuple):

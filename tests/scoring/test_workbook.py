@@ -9,12 +9,14 @@ from xml.etree import ElementTree as ET
 import polars as pl
 import pytest
 
+from job.features import INACTIVE_MONTH
 from job.scoring import workbook
 from job.scoring.manifest import count_segments, describe_segments
 from job.scoring.segments import load_segmentation
 from job.scoring.spreadsheet import RUSSIAN
 from job.scoring.tables import CsvTable
-from job.scoring.workbook import choose_contacts, contacts_table, hints_of, list_contacts, write_workbook
+from job.scoring.workbook import choose_contacts, contacts_table, hints_of, list_contacts, list_others, write_workbook
+from schemas.scored import SCORED_DTYPES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,3 +168,32 @@ def test_sheets_are_filtered_and_printed_one_page_wide_with_their_headings(tmp_p
     cells = {cell.attrib["r"]: cell.attrib.get("s", "0") for cell in sheet.iter(f"{MAIN}c")}
     shown = {cell: codes[formats[int(cells[cell])]["numFmtId"]] for cell in ("E2", "F2")}
     assert shown == {"E2": "0.0", "F2": "#,##0.00"}
+
+
+def test_who_is_not_contacted_has_sheets_too(tmp_path: Path) -> None:
+    row = dict.fromkeys(SCORED_DTYPES, None) | {"segment": "top_risk", "decline_probability": 0.98765}
+    rows = [
+        {**row, "id": 1, "offer": "promo", "campaign_group": "control"},
+        {**row, "id": 2, "offer": "promo", "campaign_group": "treatment"},
+        {**row, "id": 3, "offer": "onsite_promo", "campaign_group": "none"},
+        {**row, "id": 4, "offer": "promo", "campaign_group": "none"},
+    ]
+    pl.DataFrame(rows, schema=SCORED_DTYPES).write_parquet(tmp_path / "scored.parquet")
+    (tmp_path / "excluded.csv").write_text(f"id,reason\n7,{INACTIVE_MONTH}\n", encoding="utf-8")
+    path = tmp_path / "campaign.xlsx"
+    others = list_others(tmp_path, SEGMENTATION)
+    write_workbook(listed(SCORED), describe_segments(count_segments(SCORED), SEGMENTATION), path, others)
+    sheets = read_sheets(path)
+    assert list(sheets)[-3:] == ["Контрольная группа", "Показать на сайте", "Не оценены"]
+    assert sheets["Контрольная группа"] == [
+        ["'id'", "'Сегмент'", "'Вероятность снижения, %'", "'Что делать'"],
+        ["1", "'Самый высокий риск'", "98.8", "'Не писать: с этими клиентами сравнят тех, кому написали'"],
+    ]
+    assert sheets["Показать на сайте"] == [
+        ["'id'", "'Сегмент'", "'Показать на сайте'"],
+        ["3", "'Самый высокий риск'", "'Промокод на следующую покупку в личном кабинете'"],
+    ]
+    assert sheets["Не оценены"] == [
+        ["'id'", "'Почему не оценён'"],
+        ["7", "'не были активны все три месяца: есть месяц без выручки'"],
+    ]
