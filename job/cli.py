@@ -74,8 +74,10 @@ class _Command(click.Command):
         call: Invocation = ctx.find_root().obj
         if "output" in ctx.params:
             call.output = str(ctx.params["output"])
+        if "drop" in ctx.params:
+            call.drop = str(ctx.params["drop"])
         if ctx.params.get("dry_run"):
-            call.metrics_file = None  # nothing happens that monitoring would have to know
+            call.metrics_file = call.lineage_file = None  # nothing happens that anybody would have to know
         call.begin(str(self.name))
         return super().invoke(ctx)
 
@@ -236,10 +238,19 @@ def _parameter(option: Option) -> str:
     return option.flag.removeprefix("--").replace("-", "_")
 
 
-def _set_metrics_file(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+def _set_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Set where a call tells monitoring, or of its lineage, before anything can go wrong."""
     if value is not None and not value.parent.is_dir():
-        raise SettingsError([Problem("--metrics", "a file in a folder that is there", str(value))])
-    ctx.find_root().obj.metrics_file = value
+        raise SettingsError([Problem(param.opts[0], "a file in a folder that is there", str(value))])
+    if value is not None and param.name == "lineage" and not _has_lineage():
+        raise SettingsError("--lineage needs OpenLineage's library: pip install 'oneclick-retention[lineage]'")
+    setattr(ctx.find_root().obj, f"{param.name}_file", value)
+
+
+def _has_lineage() -> bool:
+    from job.process.lineage import is_installed  # noqa: PLC0415 - for whoever asks for it
+
+    return is_installed()
 
 
 def _drop_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -282,8 +293,17 @@ def _drop_option(command: Callable[..., None]) -> Callable[..., None]:
     metavar="FILE",
     is_eager=True,
     expose_value=False,
-    callback=_set_metrics_file,
+    callback=_set_file,
     help="Also tell Prometheus (node exporter's textfile), whatever the exit code.",
+)
+@click.option(
+    "--lineage",
+    type=FOLDER,
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_set_file,
+    help="Also tell what was read and written, as events of OpenLineage, one a line.",
 )
 @click.pass_context
 def score(

@@ -16,6 +16,7 @@ compile --constraint requirements/development.txt --extra training --output-file
 compile --constraint requirements/development.txt --extra boosted --output-file requirements/boosted.txt pyproject.toml
 compile --constraint requirements/development.txt --output-file requirements/scoring.txt pyproject.toml
 compile --constraint requirements/development.txt --extra report --output-file requirements/report.txt pyproject.toml
+compile --constraint requirements/development.txt --extra lineage --output-file requirements/lineage.txt pyproject.toml
 compile --constraint requirements/development.txt --extra storage --output-file requirements/storage.txt pyproject.toml
 compile --constraint requirements/development.txt --extra spark-test --output-file requirements/spark-test.txt pyproject.toml
 compile --constraint requirements/spark-test.txt --extra spark --output-file requirements/spark.txt pyproject.toml

@@ -39,6 +39,8 @@ class Invocation:
         command: `score`, `train`, ...; empty until it is known.
         metrics_file: where `score` tells monitoring.
         output: where `score` publishes; None until it is known.
+        lineage_file: where `score` tells what it read and wrote.
+        drop: what `score` reads; None until it is known.
         log: where events go.
         manifest: of the run that was published, or found published.
         is_repeat: it was found published.
@@ -54,6 +56,8 @@ class Invocation:
     command: str = ""
     metrics_file: Path | None = None
     output: str | None = None
+    lineage_file: Path | None = None
+    drop: str | None = None
     log: Log = field(default_factory=lambda: Log(is_quiet=True))
     manifest: Manifest | None = None
     is_repeat: bool = False
@@ -77,8 +81,13 @@ class Invocation:
         if self.metrics_file is not None:
             from job.process.metrics import write_running  # noqa: PLC0415 - for whoever asks for it
 
-            with self._telling_of_metrics(self.metrics_file):
+            with self._telling_of(self.metrics_file, "metrics"):
                 write_running(self.metrics_file, self.output or "", self.started_at)
+        if self.lineage_file is not None:
+            from job.process.lineage import write_start  # noqa: PLC0415 - for whoever asks for it
+
+            with self._telling_of(self.lineage_file, "lineage"):
+                write_start(self.lineage_file, drop=self.drop or "", output=self.output or "", started=self.started_at)
         self.log.write("started", command=command, version=__version__)
 
     def set_log(self, *, command: str, form: LogFormat | None = None, level: LogLevel | None = None) -> None:
@@ -100,8 +109,9 @@ class Invocation:
 
     def remember(self) -> None:
         """Let whoever watches this process know what to close if it dies."""
-        metrics_file = None if self.metrics_file is None else str(self.metrics_file.absolute())
-        plain = [self.command, metrics_file, self.output, self.log.form, self.log.level, self.started, self.started_at]
+        files = [None if path is None else str(path.absolute()) for path in (self.metrics_file, self.lineage_file)]
+        places = [self.drop, self.output]
+        plain = [self.command, *files, *places, self.log.form, self.log.level, self.started, self.started_at]
         supervisor.note(_NOTE, json.dumps(plain))
 
     def explain_defect(self, error: BaseException) -> str:
@@ -126,6 +136,8 @@ class Invocation:
         peak = peak_memory()
         if self.metrics_file is not None:
             self._write_metrics(self.metrics_file, exit_code, seconds, peak)
+        if self.lineage_file is not None:
+            self._write_lineage(self.lineage_file, exit_code)
         self.log.write(
             "finished",
             level=_LEVELS.get(exit_code, logging.ERROR),
@@ -142,20 +154,34 @@ class Invocation:
         if self.is_process:
             forward_to(None)
 
+    def _write_lineage(self, path: Path, exit_code: int) -> None:
+        from job.process.lineage import write_end  # noqa: PLC0415 - for whoever asks for it
+
+        with self._telling_of(path, "lineage"):
+            write_end(
+                path,
+                drop=self.drop or "",
+                output=self.output or "",
+                started=self.started_at,
+                ended=time.time(),
+                exit_code=exit_code,
+                manifest=self.manifest,
+            )
+
     def _write_metrics(self, path: Path, exit_code: int, seconds: float, peak: int) -> None:
         from job.process.metrics import Call, write_metrics  # noqa: PLC0415 - for whoever asks for it
 
         call = Call(self.started_at, time.time(), exit_code, seconds, peak)
-        with self._telling_of_metrics(path):
+        with self._telling_of(path, "metrics"):
             write_metrics(path, self.output, call, self.manifest)
 
     @contextmanager
-    def _telling_of_metrics(self, path: Path) -> Iterator[None]:
-        """Say that metrics cannot be written; that undoes no run."""
+    def _telling_of(self, path: Path, what: str) -> Iterator[None]:
+        """Say that metrics or lineage cannot be written; that undoes no run."""
         try:
             yield
         except OSError as error:
-            print(f"{path}: the metrics cannot be written: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+            print(f"{path}: the {what} cannot be written: {error.strerror or error}", file=sys.stderr)  # noqa: T201
 
 
 def close_for(ending: Ending) -> int:
@@ -164,10 +190,11 @@ def close_for(ending: Ending) -> int:
     name = ending.signal.name
     call = Invocation(is_process=True)
     if _NOTE in ending.notes:
-        call.command, metrics_file, call.output, form, level, call.started, call.started_at = json.loads(
-            ending.notes[_NOTE]
+        plain = json.loads(ending.notes[_NOTE])
+        call.command, metrics_file, lineage_file, call.drop, call.output, form, level, call.started, call.started_at = (
+            plain
         )
-        call.metrics_file = Path(metrics_file) if metrics_file else None
+        call.metrics_file, call.lineage_file = (Path(path) if path else None for path in (metrics_file, lineage_file))
         call.log = Log(form, level)
     if ending.is_stopped:
         line, exit_code = f"stopped by {name}", supervisor.SIGNALLED + ending.signal

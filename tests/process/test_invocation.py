@@ -156,7 +156,7 @@ def test_a_call_whose_process_died_is_closed(
     number: str, *, is_stopped: bool, code: int, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     metrics = tmp_path / "retention.prom"
-    note = json.dumps(["score", str(metrics), "/out", "json", "info", 0.0, 1.0])
+    note = json.dumps(["score", str(metrics), None, "/drop", "/out", "json", "info", 0.0, 1.0])
     assert close_for(Ending(None, signal.Signals[number], is_stopped=is_stopped, notes={"call": note})) == code
     lines, log = split(capsys.readouterr().err)
     assert lines == [line]
