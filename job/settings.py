@@ -211,6 +211,15 @@ class ScoreSettings(NamedTuple):
         Option("--scratch", "Where larger drops, and copies of objects, wait.  [default: OUT]", metavar="DIR"),
     ] = None
     drift: DriftLimits = DriftLimits()
+    month_level: Annotated[
+        str | None,
+        Option(
+            "--month-level",
+            "Revenue of half of the customers this month, last month and the month before, which all revenue is "
+            "compared with; or `training`.  [default: found in the drop]",
+            metavar="A,B,C",
+        ),
+    ] = None
     max_change: Annotated[
         float,
         Option(

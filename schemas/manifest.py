@@ -73,6 +73,7 @@ class Settings(TypedDict):
     format: str
     drift: list[float]
     max_change: float
+    month_level: str | None
 
 
 Customers = TypedDict(
@@ -134,6 +135,22 @@ class Explained(TypedDict):
     """Customers who have reasons, or could have them."""
 
     explained: int
+
+
+class MonthLevel(TypedDict):
+    """A month's revenue of half of the customers, here and in training."""
+
+    period: str
+    level: float
+    training: float
+    ratio: float
+
+
+class RevenueLevels(TypedDict):
+    """At which levels of revenue the drop was scored. `source`: `drop`, `training` or `option`."""
+
+    source: str
+    months: list[MonthLevel]
 
 
 class Change(TypedDict):
@@ -278,6 +295,7 @@ class Manifest(TypedDict):
     reasons: Explained
     facts: dict[str, Any]
     drift: Drift | None
+    levels: RevenueLevels
     changes: list[Change]
     look: list[str]
     seconds: dict[str, float]

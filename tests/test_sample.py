@@ -21,10 +21,11 @@ from job.features import feature_columns
 from job.hashing import splitmix64
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import accept_drop
+from job.levels import find_levels
 from job.models.reference import read_reference
 from job.sample import FAULTS, FIRST_ID, Fault, make_tables, plan_faults, soil, write_drop
 from job.scoring.drift import WARN, count_drift, judge_drift, tell_findings
-from job.scoring.score import find_probability, prepare
+from job.scoring.score import prepare, score_customers
 from job.settings import Arrival, Limits
 from schemas.checks import check
 from schemas.columns import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Table
@@ -268,8 +269,9 @@ def test_the_job_sees_no_drift_in_a_sample(
     prepared = prepare(intake.tables)
     reference = read_reference(artifact.manifest)
     assert reference is not None
-    scores = find_probability(prepared, artifact)["decline_probability"]
-    counts = count_drift(prepared.features, scores, reference)
+    levels = find_levels(intake.levels, artifact.levels, None)
+    scores = score_customers(prepared, artifact, levels)["decline_probability"]
+    counts = count_drift(levels.at_training(prepared.features), scores, reference)
     drift = judge_drift(counts, reference, delivered=intake.customers_in)
     assert tell_findings(drift) == []
     assert drift["severity"] == "none"

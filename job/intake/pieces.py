@@ -21,6 +21,7 @@ from job.intake.counts import RowCounts
 from job.intake.lines import BLOCK_BYTES, ByteBlocks, LineBlocks, whole_lines
 from job.intake.plain import LINE_END, judge_typed, parse_batch, parse_block
 from job.intake.validate import REJECTED_SCHEMA
+from job.levels import LevelCounts
 from job.prefetch import prefetched
 from job.spill import SortedRuns, SpillSpace, compacted
 
@@ -46,12 +47,14 @@ class PieceRead(NamedTuple):
         accepted: `accepted_schema`, by `id`.
         keys: of rejected rows whose id could be read, `key_schema`, by `id`.
         rejected: one row per row and broken rule (`REJECTED_SCHEMA`), by `row`.
+        levels: how often each revenue occurs in its accepted rows; nothing of other tables.
     """
 
     counts: RowCounts
     accepted: SortedRuns
     keys: SortedRuns
     rejected: SortedRuns
+    levels: LevelCounts
 
 
 def read_piece(task: tuple[FilePlan, Piece], *, space: SpillSpace, memory: MemoryPlan) -> PieceRead:
@@ -75,7 +78,8 @@ def read_piece(task: tuple[FilePlan, Piece], *, space: SpillSpace, memory: Memor
         plan.file.check_unchanged()  # if somebody still writes it, that is what is wrong
         raise
     plan.file.check_unchanged()
-    return PieceRead(reader.counts, reader.accepted.ended(), reader.keys.ended(), reader.rejected.ended())
+    rows = (reader.accepted.ended(), reader.keys.ended(), reader.rejected.ended())
+    return PieceRead(reader.counts, *rows, reader.levels)
 
 
 class _Reader:
@@ -87,6 +91,7 @@ class _Reader:
         self._headings = 0
         self._held: list[pl.DataFrame] = []
         self.counts = RowCounts()
+        self.levels = LevelCounts()
         self.accepted = SortedRuns(space, accepted_schema(plan), "id")
         self.keys = SortedRuns(space, key_schema(plan.file.table), "id")
         self.rejected = SortedRuns(space, REJECTED_SCHEMA, "row")
@@ -148,9 +153,14 @@ class _Reader:
     def _take_plain(self, typed: pl.DataFrame, rows: pl.Series, odd: pl.Series | None = None) -> pl.Series | None:
         """Accept the plain rows; return where the others are, None if there are none."""
         plain = judge_typed(typed, rows, self._plan, self._spellings, odd=odd)
-        self.accepted.append(plain.accepted)
+        self._accept(plain.accepted)
         self.counts += plain.counts
         return plain.doubtful
+
+    def _accept(self, rows: pl.DataFrame) -> None:
+        self.accepted.append(rows)
+        if "revenue" in rows.columns and rows.height:
+            self.levels += LevelCounts.of(rows)
 
     def _hold_lines(self, texts: list[str], lines: LineBlocks) -> None:
         if texts:
@@ -177,7 +187,7 @@ class _Reader:
     def _judge(self, fields: pl.DataFrame) -> None:
         if fields.height:
             judged = judge_fields(fields, self._plan, self._spellings)
-            self.accepted.append(judged.accepted)
+            self._accept(judged.accepted)
             self.keys.append(judged.keys)
             self.rejected.append(judged.rejected)
             self.counts += judged.counts

@@ -21,6 +21,7 @@ from job.intake.parquet import ParquetProbe
 from job.intake.pieces import PieceRead, read_piece
 from job.intake.plan import FilePlan, plan_file, plan_pieces
 from job.intake.validate import REJECTED_SCHEMA, concat_rejected, reject_rows
+from job.levels import LevelCounts
 from job.memory import MemoryPlan
 from job.spill import SortedRuns, SpillSpace, cut_ranges
 from schemas.columns import MARKET_FILE, TABLES, Table
@@ -67,6 +68,7 @@ class FileRead(NamedTuple):
         accepted: see `PieceRead`; of all pieces.
         keys: the same.
         rejected: the same.
+        levels: the same.
     """
 
     plan: FilePlan
@@ -74,6 +76,7 @@ class FileRead(NamedTuple):
     accepted: SortedRuns
     keys: SortedRuns
     rejected: SortedRuns
+    levels: LevelCounts
 
     @property
     def open_end(self) -> int | None:
@@ -187,6 +190,12 @@ class DropRead(NamedTuple):
         """What the manifest says of each file."""
         return [file.describe() for table in self.tables.values() for file in table.files]
 
+    @property
+    def levels(self) -> LevelCounts:
+        """How often each revenue occurs in each month."""
+        files = (file for table in self.tables.values() for file in table.files)
+        return sum((file.levels for file in files), LevelCounts())
+
     def bounds(self, rows: int) -> list[tuple[Bound, Bound]]:
         """Return ranges of ids, each with about so many rows of the four tables; see `cut_ranges`."""
         files = [file for table in self.tables.values() for file in table.files]
@@ -209,6 +218,7 @@ class Intake(NamedTuple):
         customers_in: distinct customers in `market_file`; a rejected row whose id cannot be read counts as one.
         customers_rejected: those of them without an accepted row there.
         warnings: one line each, for a person.
+        levels: how often each revenue occurs in each month.
         tables: table -> its accepted rows in ASCII, by `row`, the number in its file; empty where nobody holds them.
     """
 
@@ -219,6 +229,7 @@ class Intake(NamedTuple):
     customers_in: int
     customers_rejected: int
     warnings: tuple[str, ...]
+    levels: LevelCounts
     tables: Mapping[str, pl.DataFrame] = {}
 
     @property
@@ -387,7 +398,10 @@ def _join_file(
         pieces.append(outcome)
         counts += outcome.counts.shifted(counts.lines)
     assert plan is not None and pieces  # noqa: PT018, S101 - else there was an error
-    accepted, keys, rejected = (SortedRuns(space, runs.schema, runs.key) for runs in pieces[0][1:])
+    first = pieces[0]
+    accepted, keys, rejected = (
+        SortedRuns(space, runs.schema, runs.key) for runs in (first.accepted, first.keys, first.rejected)
+    )
     lines = 0
     for piece in pieces:
         accepted.extend(piece.accepted, shift=lines)
@@ -398,7 +412,8 @@ def _join_file(
         found = "a line that breaks off, without a line end"
         expected = "a whole last line (the file seems cut)"
         raise DropError([Problem(file.name, expected, found, row=counts.lines)])
-    return FileRead(plan._replace(pieces=()), counts, accepted, keys, rejected)
+    levels = sum((piece.levels for piece in pieces), LevelCounts())
+    return FileRead(plan._replace(pieces=()), counts, accepted, keys, rejected, levels)
 
 
 def _shifted(defect: str | Problem, rows: int) -> str | Problem:
@@ -490,6 +505,7 @@ def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
             for file in files
             if file.open_end is not None
         ),
+        levels=drop.levels,
     )
 
 

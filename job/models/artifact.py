@@ -18,6 +18,7 @@ import model_artifacts
 from job.errors import ArtifactError, OutputError, Problem
 from job.models.kinds import KINDS
 from schemas.features import FEATURE_NAMES
+from schemas.vocabulary import PERIODS_OF_REVENUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ SEAL: Final = "sha256"
 """The entry of the manifest that holds the SHA-256 of all its others, and so of every file of the artifact."""
 
 CARD: Final = "card.md"
+SEEN: Final = "seen.json"
 
 
 class Thresholds(NamedTuple):
@@ -56,7 +58,9 @@ class Artifact(NamedTuple):
         manifest: the manifest's content.
         model: the selected model.
         thresholds: what counts as high.
-        training_rows: the customers that the model has seen; see `job.models.training_rows`.
+        seen: the customers that the model has seen; see `job.models.seen`.
+        fold_models: the models of the folds, in their order: each has not seen the customers of its fold.
+        levels: month -> the level of its revenue in training; see `job.levels`.
     """
 
     folder: Path
@@ -64,7 +68,9 @@ class Artifact(NamedTuple):
     manifest: dict[str, Any]
     model: Model
     thresholds: Thresholds
-    training_rows: dict[str, Any]
+    seen: dict[str, Any]
+    fold_models: tuple[Model, ...]
+    levels: dict[str, float]
 
 
 def default_folder() -> Path:
@@ -159,7 +165,11 @@ def load_artifact(folder: Path) -> Artifact:
             )
         thresholds = Thresholds(**manifest["thresholds"])
         model = _read_model(folder, str(manifest["kind"]))
-        training_rows = json.loads((folder / "training_rows.json").read_text(encoding="utf-8"))
+        seen = json.loads((folder / SEEN).read_text(encoding="utf-8"))
+        fold_models = tuple(
+            _read_model(folder, str(manifest["kind"]), fold_prefix(fold)) for fold in range(len(seen["folds"]))
+        )
+        levels = {period: float(manifest["levels"][period]) for period in PERIODS_OF_REVENUE}
     except ModuleNotFoundError as error:
         raise ArtifactError(
             f"{folder}: a boosted model needs {error.name}, which is not installed here: "
@@ -169,7 +179,7 @@ def load_artifact(folder: Path) -> Artifact:
         raise ArtifactError(
             f"{folder}: not made by this version of the job: {type(error).__name__}: {error}"
         ) from error
-    return Artifact(folder, _digest(manifest), manifest, model, thresholds, training_rows)
+    return Artifact(folder, _digest(manifest), manifest, model, thresholds, seen, fold_models, levels)
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
@@ -178,11 +188,22 @@ def _digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(to_text({**told, "files": files}).encode()).hexdigest()
 
 
-def _read_model(folder: Path, kind: str) -> Model:
+def _read_model(folder: Path, kind: str, prefix: str = "") -> Model:
     if kind not in KINDS:
         raise ValueError(f"unknown kind of model {kind!r}")
-    plain = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    return KINDS[kind].load(plain, lambda name: (folder / name).read_text(encoding="utf-8"))
+    plain = json.loads((folder / f"{prefix}model.json").read_text(encoding="utf-8"))
+    return KINDS[kind].load(plain, lambda name: (folder / f"{prefix}{name}").read_text(encoding="utf-8"))
+
+
+def fold_prefix(fold: int) -> str:
+    """Return how the names of the files of a fold's model begin."""
+    return f"fold_{fold + 1}_"
+
+
+def model_files(model: Model, prefix: str = "") -> dict[str, str]:
+    """Return the files of a model: name -> text."""
+    texts = {"model.json": to_text(model.to_json()), **model.texts()}
+    return {f"{prefix}{name}": text for name, text in texts.items()}
 
 
 def _files_of(folder: Path) -> set[str]:

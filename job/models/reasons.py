@@ -32,6 +32,7 @@ from schemas.phrases import Number, Phrase, Theme, WordPhrase
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
+    from job.levels import Levels
     from job.models.kinds import Model
 
 REASONS: Final = ("reason_1", "reason_2", "reason_3")
@@ -88,10 +89,12 @@ class Explainer:
     Args:
         model: the model that scored the customers.
         usual: of each feature.
+        levels: of the drop: revenue is told as it was delivered, and compared with this drop's; None: of training.
     """
 
     model: Model
     usual: Usual
+    levels: Levels | None = None
 
     @cached_property
     def themes(self) -> dict[str, tuple[str, ...]]:
@@ -123,9 +126,20 @@ class Explainer:
     def _phrasebook(self) -> Phrasebook:
         return Phrasebook(self._decimals.to_list(), self._say)
 
-    def __reduce__(self) -> tuple[type[Explainer], tuple[Model, Usual]]:
+    def __reduce__(self) -> tuple[type[Explainer], tuple[Model, Usual, Levels | None]]:
         """Let it be sent to another process, which puts into words by itself."""
-        return (Explainer, (self.model, self.usual))
+        return (Explainer, (self.model, self.usual, self.levels))
+
+    def _as_delivered(self, features: pl.DataFrame) -> pl.DataFrame:
+        return features if self.levels is None else self.levels.as_delivered(features)
+
+    @cached_property
+    def _compared(self) -> Usual:
+        """What values are compared with, in words: medians at the levels of the drop."""
+        numbers = {name: usual for name, usual in self.usual.items() if isinstance(usual, UsualNumber)}
+        medians = self._as_delivered(pl.DataFrame([{name: usual.median for name, usual in numbers.items()}]))
+        shown = medians.row(0, named=True)
+        return {**self.usual, **{name: usual._replace(median=shown[name]) for name, usual in numbers.items()}}
 
     def count(self, customers: int) -> int:
         """Return how many of so many customers are explained: all, or as many as its kind of model can."""
@@ -138,7 +152,7 @@ class Explainer:
         Null where there are fewer than three; see the module's docstring.
 
         Args:
-            features: the feature frame (`FEATURES`).
+            features: the feature frame (`FEATURES`), revenue at the level of training.
             chosen: the rows to explain (Boolean), all others have no reasons; None explains all.
         """
         if not self.themes:
@@ -199,7 +213,7 @@ class Explainer:
 
     def _explain_all(self, features: pl.DataFrame) -> pl.DataFrame:
         batches = [
-            self._put_into_words(batch, self.find(batch))
+            self._put_into_words(self._as_delivered(batch), self.find(batch))
             for start in range(0, features.height, BATCH_ROWS)
             for batch in [features.slice(start, BATCH_ROWS)]
         ]
@@ -223,7 +237,7 @@ class Explainer:
     def _say(self, place: int, value: float) -> str:
         feature = self._names[place]
         words = WORD_FEATURES.get(feature)
-        return say(feature, value if words is None else words.words[int(value)], self.usual[feature])
+        return say(feature, value if words is None else words.words[int(value)], self._compared[feature])
 
 
 def _probability(model: Model, features: pl.DataFrame, contributions: pl.DataFrame) -> pl.Series:

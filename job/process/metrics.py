@@ -47,6 +47,8 @@ OF_THE_RUN: Final = {
     "retention_segment_share": "Share of the scored customers in each segment.",
     "retention_change_ratio": "Change of a figure since the run before, as a share of that.",
     "retention_looks": "Reasons why a person must look at that run, whether or not one did.",
+    "retention_revenue_level_ratio": "Revenue of half of the customers in each month, against training.",
+    "retention_customers_in_training": "Scored customers whose answer the model knew: scored by one that did not.",
     "retention_drift_severity": "Worst finding of drift: 0 none, 1 warn, 2 stop.",
     "retention_drift_findings": "Findings of drift by severity.",
     "retention_drift_psi": "Population stability index of each feature and of the score against training.",
@@ -193,6 +195,12 @@ def describe_run(call: Call, manifest: Manifest) -> list[Sample]:
         for row in manifest["changes"]
         if row["change"] is not None
     )
+    lines.extend(
+        _sample("retention_revenue_level_ratio", month["ratio"], period=month["period"])
+        for month in manifest["levels"]["months"]
+    )
+    if "risk" in manifest["facts"]:
+        lines.append(_sample("retention_customers_in_training", manifest["facts"]["risk"]["in_training"]))
     return [*lines, *_describe_drift(manifest["drift"])]
 
 

@@ -8,13 +8,19 @@ from job.models.reference import SCORE
 from job.report.formats import compact, count, fixed, number, percent
 from schemas.features import MEANINGS, title_of, word_title
 from schemas.phrases import Phrase
+from schemas.vocabulary import CURRENT_MONTH, MONTH_BEFORE_PREVIOUS, PREVIOUS_MONTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from schemas.manifest import Drift, Finding
+    from schemas.manifest import Drift, Finding, RevenueLevels
 
 MIDDLE: Final = 0.5
+MONTH_TITLES: Final = {
+    CURRENT_MONTH: "этот месяц",
+    PREVIOUS_MONTH: "прошлый",
+    MONTH_BEFORE_PREVIOUS: "позапрошлый",
+}
 SCORE_TITLE: Final = "Оценка риска"
 CHECKS: Final = ("проверки", "проверок", "проверок")
 SIGNS: Final = ("признака", "признаков", "признаков")
@@ -64,6 +70,17 @@ def describe_drift(drift: Drift | None) -> dict[str, Any] | None:
             "measured": fixed(auc["training"]["mean"], 3) if auc["training"] else None,
         },
     }
+
+
+def describe_levels(levels: RevenueLevels) -> str:
+    """Return what the page says of each month's revenue against training, as a sentence."""
+    if levels["source"] == "training":
+        return "Выручка сравнивается с уровнем обучения: свой уровень для этой выгрузки не определён."
+    months = ", ".join(
+        f"{MONTH_TITLES[month['period']]} {percent(month['ratio'] - 1, signed=True)}" for month in levels["months"]
+    )
+    how = "задан вручную" if levels["source"] == "option" else "столько или больше тратит половина клиентов"
+    return f"Уровень выручки к обучению: {months} ({how}). Сезон и цены на оценку риска не влияют."
 
 
 def _say(row: Finding) -> str:

@@ -15,7 +15,7 @@ from job.errors import OutputError, Problem, SettingsError
 from job.features import EXCLUSIONS
 from job.models.kinds import KINDS
 from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
-from job.report.drift import describe_drift
+from job.report.drift import describe_drift, describe_levels
 from job.report.facts import FACTS_FORMAT
 from job.report.formats import compact, count, day, fixed, number, percent, significant
 from schemas.features import title_of, word_title
@@ -121,6 +121,7 @@ def build_page(manifest: Manifest) -> str:
         worth=_worth(manifest),
         drivers=_drivers(facts),
         drift=describe_drift(manifest["drift"]),
+        levels=describe_levels(manifest["levels"]),
         quality=_quality(manifest),
         card=_card(facts),
         correlations=_strongest(facts["correlations"]),

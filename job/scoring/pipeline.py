@@ -15,6 +15,7 @@ from job import __version__
 from job.executor import LocalExecutor
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import read_drop
+from job.levels import find_levels, parse_levels
 from job.memory import choose_limit, plan_memory
 from job.models.artifact import default_folder
 from job.report.facts import describe_facts
@@ -127,7 +128,7 @@ def run_scoring(
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
     executor = LocalExecutor() if executor is None else executor
-    check_limits(*settings.drift)
+    check_settings(settings)
     with watch.stage("model"):
         setup = load_setup(artifacts or default_folder(), settings.segments_file, settings.campaign)
         artifact, segmentation = setup.artifact, setup.segmentation
@@ -142,6 +143,7 @@ def run_scoring(
         executor.check_paths([*(file.path for file in files.values()), spill])
         with watch.stage("intake"):
             drop_read = read_drop(files, labelled=False, executor=executor, space=space, memory=memory)
+            setup = setup.at(find_levels(drop_read.levels, artifact.levels, settings.month_level))
         shown = describe_settings(settings, segmentation)
         name = name_run(drop_read.files, artifact, shown)
         run_id = name_anew(output, name) if settings.force else name
@@ -149,17 +151,16 @@ def run_scoring(
         if is_whole(folder):
             return show_published(output, run_id, settings.keep_runs)
         with watch.stage("score"):
-            scored = score_drop(drop_read, artifact, settings.limits, executor=executor, space=space, memory=memory)
+            scored = score_drop(drop_read, setup, settings.limits, executor=executor, space=space, memory=memory)
         intake, customers = scored.intake, scored.counts.scored
         with watch.stage("cut"):
             finish = cut_ranks(scored, setup, executor=executor, space=space)
         with staged_run(output, run_id) as staged:
             with watch.stage("write"):
                 written = finish_ranges(staged, scored, finish, executor=executor, memory=memory)
-                counts = written.counts
                 previous = read_previous(output)
                 previous_segments, previous_customers = previous_shares(previous, segmentation.digest)
-                segments = describe_segments(counts.segments, segmentation, previous=previous_segments)
+                segments = describe_segments(written.counts.segments, segmentation, previous=previous_segments)
                 shifts = segment_warnings(
                     segments,
                     customers=customers,
@@ -174,8 +175,8 @@ def run_scoring(
                         list_others(staged, segmentation),
                     )
             with watch.stage("facts"):
-                facts = describe_facts(counts.facts, artifact)
-                drift = _judge_drift(counts, setup, intake.customers_in, settings.drift)
+                facts = describe_facts(written.counts.facts, artifact)
+                drift = _judge_drift(written.counts, setup, intake.customers_in, settings.drift)
             manifest: Manifest = {
                 "format": FORMAT,
                 "run_id": run_id,
@@ -192,16 +193,17 @@ def run_scoring(
                 "warnings": [*intake.warnings, *shifts],
                 "segments_file": segmentation.file,
                 "segments": segments,
-                "campaign": describe_campaign(counts.segments, segmentation, settings.campaign),
+                "campaign": describe_campaign(written.counts.segments, segmentation, settings.campaign),
                 "reasons": {"explained": setup.explainer.count(int(scored.counts.by_priority["rows"].sum()))},
                 "facts": facts,
                 "drift": drift,
+                "levels": setup.levels.describe(),
                 "changes": [],
                 "look": [],
                 "seconds": {},
                 "outputs": {},
             }
-            add_findings(manifest, previous, settings.max_change)
+            add_findings(manifest, previous, settings.max_change, setup.levels.findings())
             if not settings.no_report:
                 with watch.stage("report"):
                     write_page(staged, manifest)
@@ -211,14 +213,21 @@ def run_scoring(
     return Outcome(folder, manifest, is_new=True, look=tuple(manifest["look"]))
 
 
-def add_findings(manifest: Manifest, previous: Manifest | None, max_change: float) -> None:
+def check_settings(settings: ScoreSettings) -> None:
+    """Raise SettingsError for settings that do not go together, or cannot be understood."""
+    check_limits(*settings.drift)
+    if settings.month_level is not None:
+        parse_levels(settings.month_level)
+
+
+def add_findings(manifest: Manifest, previous: Manifest | None, max_change: float, levels: Sequence[str]) -> None:
     """Add to a manifest what differs from the run before and from training, and why a person must look."""
     manifest["changes"] = describe_changes(manifest, previous, max_change)
     changed = tell_changes(manifest["changes"], previous["run_id"] if previous else "")
     drift = manifest["drift"]
     drifted = tell_findings(drift) if drift else []
-    manifest["warnings"] += [*changed, *drifted]
-    manifest["look"] = [*changed, *(drifted if drift and drift["severity"] == "stop" else ())]
+    manifest["warnings"] += [*changed, *levels, *drifted]
+    manifest["look"] = [*changed, *levels, *(drifted if drift and drift["severity"] == "stop" else ())]
 
 
 def show_published(output: Path, run_id: str, keep_runs: int | None) -> Outcome:
@@ -245,6 +254,7 @@ def describe_settings(settings: ScoreSettings, segmentation: Segmentation) -> Se
         "format": settings.campaign_format,
         "drift": list(settings.drift),
         "max_change": settings.max_change,
+        "month_level": settings.month_level,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -14,6 +15,7 @@ import polars as pl
 from job.features import make_features, split_range
 from job.intake.counts import add_counts
 from job.intake.reconcile import DropCounts, reconcile_range
+from job.levels import TRAINING, Levels
 from job.models.artifact import load_artifact
 from job.models.reasons import REASONS, Explainer, usual_values
 from job.models.reference import read_reference
@@ -23,7 +25,7 @@ from job.scoring.cutoffs import EXPLAIN_PRIORITY, RISK_ORDER, Cutoffs, order_by_
 from job.scoring.drift import add_counts as add_drift
 from job.scoring.drift import count_drift
 from job.scoring.manifest import add_segments, count_segments
-from job.scoring.score import Prepared, complete, describe_scores, find_probability, place_customers
+from job.scoring.score import Prepared, complete, describe_scores, place_customers, score_customers
 from job.scoring.segments import load_segmentation
 from job.scoring.selection import add_histograms, count_bins, order_bin
 from job.scoring.tables import ParquetTable
@@ -55,6 +57,7 @@ class Setup(NamedTuple):
         segmentation: the segments and their offers.
         campaign: its name, control share and budget.
         reference: the training customers; None where the artifact does not say.
+        levels: of each month's revenue.
     """
 
     artifact: Artifact
@@ -62,6 +65,11 @@ class Setup(NamedTuple):
     segmentation: Segmentation
     campaign: Campaign
     reference: Reference | None
+    levels: Levels
+
+    def at(self, levels: Levels) -> Setup:
+        """Return the same for a drop with these levels."""
+        return self._replace(levels=levels, explainer=replace(self.explainer, levels=levels))
 
 
 def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) -> Setup:
@@ -79,7 +87,8 @@ def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) 
     segmentation = load_segmentation(segments_file)
     artifact = load_artifact(artifacts)
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
-    return Setup(artifact, explainer, segmentation, campaign, read_reference(artifact.manifest))
+    levels = Levels(artifact.levels, artifact.levels, TRAINING)
+    return Setup(artifact, explainer, segmentation, campaign, read_reference(artifact.manifest), levels)
 
 
 class RangeCounts(NamedTuple):
@@ -123,7 +132,7 @@ class ScoredRange(NamedTuple):
     """The customers of a range of ids, scored.
 
     Args:
-        customers: those that are, joined, with the columns of `find_probability`; by `id`.
+        customers: those that are, joined, with the columns of `score_customers`; by `id`.
         order: their `RISK_ORDER`; by `id`.
         excluded: the others (`EXCLUDED_SCHEMA`); by `id`.
         rejected: table -> rejections that only showed between rows; see `Reconciled.rejected`.
@@ -137,19 +146,21 @@ class ScoredRange(NamedTuple):
     counts: RangeCounts
 
 
-def score_range(bounds: tuple[Bound, Bound], *, drop: DropRead, artifact: Artifact, space: SpillSpace) -> ScoredRange:
+def score_range(bounds: tuple[Bound, Bound], *, drop: DropRead, setup: Setup, space: SpillSpace) -> ScoredRange:
     """Reconcile and score a range of ids.
 
     Args:
         bounds: of the range.
         drop: the drop.
-        artifact: the model.
+        setup: what with.
         space: where the customers wait.
     """
     reconciled = reconcile_range(drop, bounds)
     customers, excluded = split_range(reconciled.tables)
     prepared = Prepared(customers, make_features(customers), excluded)
-    scored = pl.concat([customers.drop("row"), find_probability(prepared, artifact)], how="horizontal")
+    scored = pl.concat(
+        [customers.drop("row"), score_customers(prepared, setup.artifact, setup.levels)], how="horizontal"
+    )
     scores = describe_scores(scored)
     order = order_by_risk(scores)
     gone = excluded["id"].implode()
@@ -163,7 +174,7 @@ def score_range(bounds: tuple[Bound, Bound], *, drop: DropRead, artifact: Artifa
         fates,
         scored.height,
         count_bins(order),
-        count_bins(order_by_priority(scores, artifact.thresholds.risk)),
+        count_bins(order_by_priority(scores, setup.artifact.thresholds.risk)),
         sample_bins(scores["id"]).value_counts(name="rows").cast({"rows": pl.Int64}),
     )
     return ScoredRange(
@@ -287,13 +298,14 @@ def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
 
 def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.DataFrame, FinishedCounts]:
     """Return the output frame of scored customers, and what is counted of it."""
-    artifact, explainer, segmentation, campaign, reference = finish.setup
+    artifact, explainer, segmentation, campaign, reference, levels = finish.setup
     features = make_features(customers)
     scores = describe_scores(customers)
     is_chosen = pl.col("decline_probability") >= artifact.thresholds.risk
     if finish.last_explained is not None:
         is_chosen &= ~finish.last_explained.is_before(-EXPLAIN_PRIORITY)
-    reasons = explainer.explain(features, scores.select(is_chosen).to_series())
+    known = levels.at_training(features)
+    reasons = explainer.explain(known, scores.select(is_chosen).to_series())
     scored = complete(
         scores,
         features,
@@ -303,7 +315,7 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
         segmentation=segmentation,
         campaign=campaign,
     )
-    drift = None if reference is None else count_drift(features, scored["decline_probability"], reference)
+    drift = None if reference is None else count_drift(known, scored["decline_probability"], reference)
     facts = count_facts(features, customers, scored, artifact.thresholds, hash_bin=finish.hash_bin)
     return scored, FinishedCounts(count_segments(scored), drift, facts)
 

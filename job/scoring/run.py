@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from job.executor import Executor
     from job.intake.reconcile import DropRead, Intake
     from job.memory import MemoryPlan
-    from job.models.artifact import Artifact
     from job.scoring.ranges import FinishedRange, Setup
     from job.scoring.segments import Segmentation
     from job.settings import Limits
@@ -76,13 +75,13 @@ class ScoredDrop(NamedTuple):
 
 
 def score_drop(
-    drop: DropRead, artifact: Artifact, limits: Limits, *, executor: Executor, space: SpillSpace, memory: MemoryPlan
+    drop: DropRead, setup: Setup, limits: Limits, *, executor: Executor, space: SpillSpace, memory: MemoryPlan
 ) -> ScoredDrop:
     """Reconcile and score a drop that was read.
 
     Args:
         drop: of `read_drop`.
-        artifact: the model.
+        setup: what with.
         limits: how much of the drop may be wrong.
         executor: who scores the ranges.
         space: where the customers wait.
@@ -98,7 +97,7 @@ def score_drop(
         raise AssertionError("a drop was refused for its rows and then accepted")
     excluded = SortedRuns(space, EXCLUDED_SCHEMA, "id")
     customers, orders, parts = [], [], []
-    score = partial(score_range, drop=drop, artifact=artifact, space=space)
+    score = partial(score_range, drop=drop, setup=setup, space=space)
     for part in executor.map(score, drop.bounds(memory.range_rows)):
         keep_rejections(drop, part.rejected)
         excluded.extend(part.excluded)

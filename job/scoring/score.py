@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from job.features import make_features, split_range
-from job.models.training_rows import seen_probability
+from job.models.seen import find_probability
 from job.scoring.campaign import plan_contacts
 from schemas.scored import MONEY_DECIMALS, PROBABILITY_DECIMALS, PROFIT_MONTHS, SCORED_COLUMNS, check_scored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from job.levels import Levels
     from job.models.artifact import Artifact, Thresholds
     from job.scoring.cutoffs import Cutoffs
     from job.scoring.segments import Segmentation
@@ -40,14 +41,14 @@ def prepare(tables: Mapping[str, pl.DataFrame]) -> Prepared:
     return Prepared(customers, make_features(customers), excluded)
 
 
-def find_probability(prepared: Prepared, artifact: Artifact) -> pl.DataFrame:
-    """Return `decline_probability` (out-of-fold if the model has seen the customer) and `in_training` of each customer.
+def score_customers(prepared: Prepared, artifact: Artifact, levels: Levels) -> pl.DataFrame:
+    """Return `decline_probability` and `in_training` of each customer; see `job.models.seen`.
 
-    The probability is rounded: what is decided with is what is published. It depends on nobody else.
+    The probability is rounded: what is decided with is what is published. It depends on nobody else but by the levels.
     """
-    seen = seen_probability(prepared.customers["id"], prepared.features, artifact.training_rows)
-    probability = seen.fill_null(artifact.model.probabilities(prepared.features)).round(PROBABILITY_DECIMALS)
-    return pl.DataFrame([probability.alias("decline_probability"), seen.is_not_null().alias("in_training")])
+    features = levels.at_training(prepared.features)
+    scored = find_probability(artifact, prepared.customers["id"], features)
+    return scored.with_columns(pl.col("decline_probability").round(PROBABILITY_DECIMALS))
 
 
 def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:
@@ -56,7 +57,7 @@ def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:
     Columns: `id`, `decline_probability`, `in_training`, `monthly_profit`, `profit_at_risk`, `contact_allowed`.
 
     Args:
-        customers: joined, with the columns of `find_probability`.
+        customers: joined, with the columns of `score_customers`.
     """
     profit_at_risk = pl.col("decline_probability") * pl.col("monthly_profit") * PROFIT_MONTHS
     return customers.select(

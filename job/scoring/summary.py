@@ -9,7 +9,7 @@ from job.text_table import align
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
-    from schemas.manifest import CampaignOutcome, Manifest, ModelUsed
+    from schemas.manifest import CampaignOutcome, Manifest, ModelUsed, RevenueLevels
 
 
 def summarise_run(manifest: Manifest, *, latest: str) -> str:
@@ -58,11 +58,23 @@ def summarise_run(manifest: Manifest, *, latest: str) -> str:
         "",
         f"  Campaign: {describe_campaign(manifest['campaign'])}",
         f"  Model: {describe_quality(manifest['model'])}",
+        f"  Revenue: {describe_levels(manifest['levels'])}",
         *([f"  Drift: {summarise_drift(manifest['drift'])}"] if manifest["drift"] else []),
         *(f"  Note: {warning}" for warning in manifest["warnings"]),
         f"  Files: {latest}",
     ]
     return "\n".join(lines)
+
+
+def describe_levels(levels: RevenueLevels) -> str:
+    """Return one line: at which level each month's revenue is, against training."""
+    if levels["source"] == "training":
+        return (
+            "taken at the level of training: the drop has too few customers to know its own, or --month-level says so"
+        )
+    months = ", ".join(f"{month['period'].replace('_', ' ')} {month['ratio'] - 1:+.0%}" for month in levels["months"])
+    how = "as --month-level says" if levels["source"] == "option" else "half of the customers"
+    return f"{months} against training ({how}); customers are compared at that level"
 
 
 def describe_campaign(campaign: CampaignOutcome) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from job.training.intervals import AucInterval
     from job.training.leaks import LeakFinding
     from job.training.selection import Comparison, Measured, Protocol
+
+
+LEAST_LABELS: Final = 2  # of each kind: a variance needs two
+SURPRISE: Final = 0.1  # who declined with less had looked like one who stays
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Card:
                     "low": interval.low,
                     "high": interval.high,
                     "fold_sd": float(own.aucs.std(ddof=1)),
-                    "brier": float(np.mean((own.out_of_fold(self.customers) - self.labels) ** 2)),
+                    "brier": own.brier(self.labels),
                     "fit_seconds": float(np.median([split.fit_seconds for split in own.splits])),
                     "score_seconds": float(np.median([split.score_seconds for split in own.splits])),
                 }
@@ -76,21 +80,28 @@ class Card:
         return sorted(rows, key=lambda row: -row["roc_auc"])
 
     def groups(self) -> list[dict[str, Any]]:
-        """Return how each category and service type fares: ROC-AUC, mean probability against truth, share flagged."""
+        """Return how each category and service type fares: ROC-AUC, mean probability against truth, share flagged.
+
+        Without ROC-AUC where fewer than two customers declined, or fewer than two did not; nothing of a word that
+        nobody has.
+        """
         rows = []
         for feature in CATEGORICAL_FEATURES:
             for word in feature.values:
                 own = (self.features[feature.name] == word).to_numpy()
                 truth, probability = self.labels[own], self.probability[own]
-                interval = delong_interval(probability, truth)
+                if not len(truth):
+                    continue
+                has_interval = LEAST_LABELS <= truth.sum() <= len(truth) - LEAST_LABELS
+                interval = delong_interval(probability, truth) if has_interval else None
                 rows.append(
                     {
                         "feature": feature.name,
                         "word": word,
                         "customers": int(own.sum()),
-                        "roc_auc": interval.auc,
-                        "low": interval.low,
-                        "high": interval.high,
+                        "roc_auc": interval and interval.auc,
+                        "low": interval and interval.low,
+                        "high": interval and interval.high,
                         "mean_probability": float(probability.mean()),
                         "declined": float(truth.mean()),
                         "brier": float(np.mean((probability - truth) ** 2)),
@@ -98,6 +109,14 @@ class Card:
                     }
                 )
         return rows
+
+    def missed(self) -> dict[str, float]:
+        """Return the shares of those who declined that had been given less than the threshold, and less than 10 %."""
+        declined = self.probability[self.labels == 1]
+        return {
+            "below_threshold": float((declined < self.thresholds.risk).mean()),
+            "below_a_tenth": float((declined < SURPRISE).mean()),
+        }
 
     def table(self) -> str:
         """Return the comparison as text for a terminal."""
@@ -155,6 +174,7 @@ class Card:
             "permutation_importance": dict(self.permutation),
             "contribution_importance": dict(self.contribution),
             "groups": self.groups(),
+            "missed": self.missed(),
             "settings": dict(self.settings),
             "thresholds": self.thresholds._asdict(),
             "features": list(FEATURE_NAMES),
@@ -189,8 +209,11 @@ def _markdown(card: Card) -> str:
         (
             row["word"],
             f"{row['customers']:,}",
-            f"{row['roc_auc']:.3f}",
-            f"{row['low']:.3f} to {row['high']:.3f}",
+            *(
+                ("too few", "-")
+                if row["roc_auc"] is None
+                else (f"{row['roc_auc']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}")
+            ),
             f"{row['mean_probability']:.0%}",
             f"{row['declined']:.0%}",
             f"{row['brier']:.3f}",
@@ -243,9 +266,9 @@ The champion against the others:
 
 {others}
 
-Out-of-fold ROC-AUC of the selected model, each customer's mean over the repeats: {card.delong.auc:.4f} (DeLong's 95 %
-interval {card.delong.low:.4f} to {card.delong.high:.4f}). It is higher than the mean above because it averages
-{card.protocol.repeats} models.
+Out-of-fold ROC-AUC over all customers, each by the one model of the first repeat that had not seen them:
+{card.delong.auc:.4f} (DeLong's 95 % interval {card.delong.low:.4f} to {card.delong.high:.4f}). All figures below are of
+these probabilities, so of single models, as the deployed one is; Brier scores above are means over the splits.
 
 ## Calibration
 
@@ -271,9 +294,15 @@ Out-of-fold. Flagged: at or above the risk threshold.
 
 ## Thresholds
 
-- Risk is high from {card.thresholds.risk:.3f}: the out-of-fold probability with the largest Youden's J.
+- Risk is high from {card.thresholds.risk:.3f}: riskier than the average customer, the share of those who declined.
 - Profit is high from {card.thresholds.profit:g}: the median of these customers.
 - The share of promotions is high from {card.thresholds.promo_share:g}: half of the purchases.
+
+## What it cannot see
+
+Of those who declined, {card.missed()["below_threshold"]:.0%} had been given less than the threshold, and
+{card.missed()["below_a_tenth"]:.0%} less than 10 %: they look like those who stay. The list of customers at high risk
+is not the list of all who will decline.
 
 ## Caveats
 

@@ -16,12 +16,22 @@ from job.errors import DropError
 from job.features import make_features, split_customers
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import Intake, accept_drop
-from job.models.artifact import Thresholds, load_artifact, prepare_folder, to_text, write_artifact
-from job.models.training_rows import to_training_rows
+from job.levels import Levels
+from job.models.artifact import (
+    SEEN,
+    Thresholds,
+    fold_prefix,
+    load_artifact,
+    model_files,
+    prepare_folder,
+    to_text,
+    write_artifact,
+)
+from job.models.seen import describe_seen
 from job.training.calibration import assess
 from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES, Candidate
 from job.training.card import Card, draw_card, write_card
-from job.training.folds import group_folds, twin_groups
+from job.training.folds import group_folds, repeated_group_folds, twin_groups
 from job.training.gate import compare_with_artifact
 from job.training.importance import contribution_importance, permutation_importance
 from job.training.intervals import delong_interval
@@ -32,13 +42,15 @@ from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from job.models.kinds import Model
     from job.settings import Arrival, Limits, TrainSettings
+    from job.training.folds import Split
+    from job.training.selection import Measured
 
 FINAL_FOLDS: Final = 5
 PROMO_SHARE: Final = 0.5  # more than half of the purchases in promotions
@@ -57,6 +69,7 @@ class Labelled:
         labels: 1 for a customer who declined.
         groups: of near twins.
         intake: what became of the drop.
+        levels: month -> the level of its revenue.
     """
 
     customers: pl.DataFrame
@@ -64,6 +77,7 @@ class Labelled:
     labels: NDArray[np.int8]
     groups: NDArray[np.int64]
     intake: Intake
+    levels: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,9 @@ def read_labelled(drop: Path, *, limits: Limits, arrival: Arrival) -> Labelled:
             f"expected at least {SMALLEST} and {SMALLEST_LABEL}"
         )
     features = make_features(customers)
-    return Labelled(customers, features, labels, twin_groups(features), intake)
+    levels = intake.levels.medians(fewest=1)
+    assert levels is not None  # noqa: S101 - who is scored has revenue in each month
+    return Labelled(customers, features, labels, twin_groups(features), intake, levels)
 
 
 def run_training(
@@ -150,14 +166,20 @@ def run_training(
         None
         if reigning is None
         else compare_with_artifact(
-            selected, reigning, data.customers["id"], data.features, data.labels, test_share=test_share
+            selected,
+            reigning,
+            data.customers["id"],
+            Levels(data.levels, reigning.levels).at_training(data.features),
+            data.labels,
+            test_share=test_share,
         )
     )
     progress(f"fitting {selected.candidate.title} on all customers")
     with threadpool_limits(limits=1):
         model, hyperparameters = fit_final(selected.candidate, data, protocol)
-    probability = selected.out_of_fold(len(data.labels))
-    thresholds = learn_thresholds(probability, data)
+        folds = fit_folds(selected, data, protocol)
+    probability = folds.probability
+    thresholds = learn_thresholds(data)
     shown = list(group_folds(data.labels, data.groups, folds=protocol.folds, seed=protocol.seed))
     card = Card(
         drop_name=drop.name,
@@ -186,15 +208,62 @@ def run_training(
     if gate is not None and not gate.is_better:
         return Trained(card.table(), gate, is_written=False)
     files = {
-        "model.json": to_text(model.to_json()),
-        **model.texts(),
-        "training_rows.json": to_text(to_training_rows(data.customers["id"], data.features, probability, seed=seed)),
+        **model_files(model),
+        **folds.files(data.customers["id"], seed),
         **write_card(card),
         **draw_card(card),
     }
     reference = describe_reference(data.features, probability, data.groups, delivered=data.intake.customers_in)
-    write_artifact(artifacts, files=files, facts=_facts(card, seed, reference))
+    write_artifact(artifacts, files=files, facts=_facts(card, seed, reference, data.levels))
     return Trained(card.table(), gate, is_written=True)
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The models of the first repeat's folds. Rows are those of the labelled drop.
+
+    Args:
+        models: of each fold; it has not seen the fold's test rows.
+        fold: of each row: the one whose test row it is.
+        probability: of each row, by the model of its fold.
+    """
+
+    models: tuple[Model, ...]
+    fold: NDArray[np.int64]
+    probability: NDArray[np.float64]
+
+    def files(self, ids: pl.Series, seed: int) -> dict[str, str]:
+        """Return the artifact's files: the models, and who was in which fold."""
+        files = {SEEN: to_text(describe_seen(ids, self.fold.tolist(), seed=seed))}
+        for fold, model in enumerate(self.models):
+            files |= model_files(model, fold_prefix(fold))
+        return files
+
+
+def fit_folds(selected: Measured, data: Labelled, protocol: Protocol) -> Folds:
+    """Fit the models of the first repeat's folds again, as they were measured."""
+    repeat = repeated_group_folds(data.labels, data.groups, folds=protocol.folds, repeats=1, seed=protocol.seed)
+    folds, probability = np.zeros(len(data.labels), dtype=np.int64), np.zeros(len(data.labels))
+    models = []
+    for fold, (split, result) in enumerate(zip(repeat, selected.splits, strict=False)):
+        if not np.array_equal(split.test, result.test):
+            raise AssertionError(f"fold {fold} is not the one that was measured")
+        model = fit_split(selected.candidate, data, protocol, split, result.settings)
+        folds[split.test], probability[split.test] = fold, model.probabilities(data.features[split.test]).to_numpy()
+        models.append(model)
+    return Folds(tuple(models), folds, probability)
+
+
+def fit_split(
+    candidate: Candidate, data: Labelled, protocol: Protocol, split: Split, settings: Mapping[str, Any]
+) -> Model:
+    """Return the calibrated model that was measured on a split: fitted and calibrated without its test rows."""
+    inner = list(group_folds(data.labels, data.groups, folds=protocol.inner_folds, seed=split.seed, rows=split.train))
+    calibration = calibrate(candidate, data.features, data.labels, inner, dict(settings), seed=split.seed)
+    model = candidate.fit(data.features[split.train], data.labels[split.train], dict(settings), split.seed).model
+    if model is None:
+        raise AssertionError(f"{candidate.name} is a reference and cannot be deployed")
+    return model.calibrated(calibration)
 
 
 def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> tuple[Model, dict[str, Any]]:
@@ -212,26 +281,21 @@ def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> tuple
     return model.calibrated(calibration), settings
 
 
-def learn_thresholds(probability: NDArray[np.float64], data: Labelled) -> Thresholds:
+def learn_thresholds(data: Labelled) -> Thresholds:
     """Return what counts as high.
 
-    Risk: the out-of-fold probability with the largest Youden's J (sensitivity + specificity - 1; Cancer 3, 1950).
-    Profit: the median of the customers. Promotions: more than half of the purchases.
+    Risk: riskier than the average customer, the share of those who declined; for calibrated probabilities Youden's J
+    (sensitivity + specificity - 1; Cancer 3, 1950) is largest there. Profit: the median of the customers. Promotions:
+    more than half of the purchases.
     """
     return Thresholds(
-        risk=_youden(probability, data.labels),
+        risk=float(data.labels.mean()),
         profit=float(np.median(data.customers["monthly_profit"].to_numpy())),
         promo_share=PROMO_SHARE,
     )
 
 
-def _youden(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
-    order = np.argsort(-probability, kind="stable")
-    gained = np.cumsum(labels[order]) / labels.sum() - np.cumsum(1 - labels[order]) / (1 - labels).sum()
-    return float(probability[order[int(np.argmax(gained))]])
-
-
-def _facts(card: Card, seed: int, reference: dict[str, Any]) -> dict[str, Any]:
+def _facts(card: Card, seed: int, reference: dict[str, Any], levels: Mapping[str, float]) -> dict[str, Any]:
     """Return what the artifact's manifest says besides its files: all that is needed to make it again."""
     return {
         "product_version": __version__,
@@ -254,6 +318,7 @@ def _facts(card: Card, seed: int, reference: dict[str, Any]) -> dict[str, Any]:
         "features": list(FEATURE_NAMES),
         "words": {"service_type": SERVICE_TYPE.names, "favourite_category": CATEGORY.names},
         "thresholds": card.thresholds._asdict(),
+        "levels": dict(levels),
         "reference": reference,
         "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
     }

@@ -97,14 +97,9 @@ class Measured:
         """ROC-AUC on each split."""
         return np.array([split.auc for split in self.splits])
 
-    def out_of_fold(self, rows: int) -> NDArray[np.float64]:
-        """Return each row's mean probability over the splits in which it was a test row."""
-        total = np.zeros(rows)
-        count = np.zeros(rows)
-        for split in self.splits:
-            total[split.test] += split.probability
-            count[split.test] += 1
-        return total / count
+    def brier(self, labels: NDArray[np.int8]) -> float:
+        """Return the mean Brier score over the splits: that of single models, as the deployed one is."""
+        return float(np.mean([np.mean((split.probability - labels[split.test]) ** 2) for split in self.splits]))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import math
+from random import Random
 from typing import Any
 
 import polars as pl
@@ -86,8 +87,21 @@ def test_the_estimate_is_that_over_all_pairs(steps: list[int]) -> None:
     assert found[0] == pytest.approx(over_all_pairs([step / STEPS for step in steps]), abs=1e-9)
 
 
+def training_scores(artifact: Artifact) -> list[float]:
+    """Return scores like those of the training customers: as many in each bin, drawn within it."""
+    reference = read_reference(artifact.manifest)
+    assert reference is not None
+    edges = [0.0, *(edge / STEPS for edge in reference.score.edges), 1.0]
+    draw = Random(5)  # noqa: S311 - no secret
+    return [
+        draw.uniform(low, high)
+        for low, high, count in zip(edges, edges[1:], reference.score.counts, strict=False)
+        for _ in range(count)
+    ]
+
+
 def test_rounding_scores_to_steps_costs_the_estimate_nothing_to_speak_of(artifact: Artifact) -> None:
-    scores = list(artifact.training_rows["probability"].values())[::4]
+    scores = training_scores(artifact)[::4]
     found = estimate_roc_auc(dict(count_scores(pl.Series(scores)).select("bin", "rows").iter_rows()))
     assert found is not None
     assert found[0] == pytest.approx(over_all_pairs(scores), abs=1e-5)
@@ -104,7 +118,7 @@ def test_useless_scores_are_estimated_so() -> None:
 
 def test_the_error_is_that_of_the_sample(artifact: Artifact) -> None:
     """Resamples of the scores scatter as much as the standard error says."""
-    scores = pl.Series(artifact.training_rows["probability"].values())
+    scores = pl.Series(training_scores(artifact))
     estimates = []
     for seed in range(300):
         sample = scores.sample(300, with_replacement=True, seed=seed)

@@ -44,6 +44,8 @@ MANIFEST: dict[str, Any] = {
         {"segment": "empty", "share": 0.0, "customers": 0, "mean_risk": None},
     ],
     "drift": DRIFT,
+    "levels": {"source": "drop", "months": [{"period": "current_month", "level": 6.5, "training": 5.0, "ratio": 1.3}]},
+    "facts": {"risk": {"in_training": 5}},
     "changes": [
         {"measure": "customers", "before": 20.0, "now": 14.0, "change": -0.3, "is_beyond": False},
         {"measure": "contacts", "before": 0.0, "now": 7.0, "change": None, "is_beyond": True},
@@ -99,6 +101,8 @@ def test_a_run_is_told_of(tmp_path: Path) -> None:
         ("retention_segment_share", (("segment", "empty"),)): 0,
         ("retention_change_ratio", (("measure", "customers"),)): -0.3,
         ("retention_looks", ()): 1,
+        ("retention_revenue_level_ratio", (("period", "current_month"),)): 1.3,
+        ("retention_customers_in_training", ()): 5,
         ("retention_drift_severity", ()): 1,
         ("retention_drift_findings", (("severity", "warn"),)): 1,
         ("retention_drift_findings", (("severity", "stop"),)): 0,

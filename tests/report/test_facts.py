@@ -10,10 +10,11 @@ from sklearn.metrics import roc_auc_score
 
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import accept_drop
+from job.levels import Levels
 from job.models.reasons import Explainer, usual_values
 from job.report.facts import HASH_BINS, SAMPLE, correlate, count_facts, describe_facts, inflate
 from job.scoring.cutoffs import Cutoffs, last_ranks, order_by_risk
-from job.scoring.score import Prepared, complete, describe_scores, find_probability, prepare
+from job.scoring.score import Prepared, complete, describe_scores, prepare, score_customers
 from job.scoring.segments import load_segmentation
 from job.scoring.selection import add_bins, count_bins, find_places
 from job.settings import Arrival, Campaign, Limits
@@ -44,7 +45,12 @@ def gather_facts(
 def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
     files = wait_for_files(labelled_drop, Arrival())
     prepared = prepare(accept_drop(files, labelled=False, limits=Limits()).tables)
-    scores = describe_scores(pl.concat([prepared.customers, find_probability(prepared, artifact)], how="horizontal"))
+    scores = describe_scores(
+        pl.concat(
+            [prepared.customers, score_customers(prepared, artifact, Levels(artifact.levels, artifact.levels))],
+            how="horizontal",
+        )
+    )
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     ordered = order_by_risk(scores)
     deciles = find_places(add_bins([count_bins(ordered)]), last_ranks(scores.height), lambda _: ordered)

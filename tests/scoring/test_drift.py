@@ -15,7 +15,7 @@ from scipy import stats
 
 from job.models.artifact import Artifact
 from job.models.reference import COUNTS_SCHEMA, Reference, read_reference
-from job.models.training_rows import seen_probability
+from job.models.seen import find_probability
 from job.sample import write_drop
 from job.scoring.drift import (
     FALSE_ALARM,
@@ -119,7 +119,7 @@ def test_no_alarm_on_resamples_of_the_real_training_customers(
     real_export: Path, artifact: Artifact, customers: int
 ) -> None:
     data = read_labelled(real_export, limits=Limits(), arrival=Arrival())
-    scores = seen_probability(data.customers["id"], data.features, artifact.training_rows)
+    scores = find_probability(artifact, data.customers["id"], data.features)["decline_probability"]
     real = Population(data.features, scores, data.groups, seed=3)
     shipped = read_reference(artifact.manifest)
     assert shipped is not None

@@ -11,6 +11,7 @@ import pytest
 from job.features import make_features, split_customers
 from job.intake.drop import find_files
 from job.intake.reconcile import accept_drop
+from job.levels import Levels
 from job.models.reasons import LEAST_DISTANCE, LEAST_FALL, REASONS, Explainer, say, usual_values
 from job.sample import write_drop
 from job.scoring.pipeline import run_scoring
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from job.models.artifact import Artifact
     from job.models.kinds import Model
+    from schemas.manifest import Manifest
 
 THEMES = {theme: [name for name, meaning in MEANINGS.items() if meaning.theme is theme] for theme in Theme}
 
@@ -34,24 +36,41 @@ def check_run(drop: Path, output: Path, artifact: Artifact) -> int:
     outcome = run_scoring(drop, output, ScoreSettings(no_report=True))
     scored = pl.read_parquet(outcome.folder / "scored.parquet")
     tables = accept_drop(find_files(drop), labelled=False, limits=Limits()).tables
-    features = make_features(split_customers(tables)[0])
+    levels = levels_of(outcome.manifest)
+    features = levels.at_training(make_features(split_customers(tables)[0]))
     assert scored.height == features.height
     is_high = scored["decline_probability"] >= artifact.thresholds.risk
     assert scored.filter(~is_high).select(REASONS).null_count().row(0) == (scored.height - is_high.sum(),) * 3
-    return check_reasons(features.filter(is_high), scored.filter(is_high).select(REASONS), artifact.model, artifact)
+    reasons = scored.filter(is_high).select(REASONS)
+    return check_reasons(features.filter(is_high), reasons, levels, artifact.model, artifact)
 
 
-def check_reasons(features: pl.DataFrame, reasons: pl.DataFrame, model: Model, artifact: Artifact) -> int:
+def levels_of(manifest: Manifest) -> Levels:
+    """Return the levels that a run was scored at."""
+    months = manifest["levels"]["months"]
+    return Levels(
+        {month["period"]: month["level"] for month in months}, {month["period"]: month["training"] for month in months}
+    )
+
+
+def check_reasons(
+    features: pl.DataFrame, reasons: pl.DataFrame, levels: Levels, model: Model, artifact: Artifact
+) -> int:
     """Check the reasons of customers; return how many there are.
 
     Args:
         features: of the customers.
         reasons: in the same order.
+        levels: at which revenue was delivered; the features are at those of training.
         model: which gave them.
         artifact: what is usual.
     """
     reference = artifact.manifest["reference"]
     usual = usual_values(artifact.manifest)
+    here = {name: told["quantiles"][5] for name, told in artifact.manifest["reference"]["numeric"].items()}
+    here = levels.as_delivered(pl.DataFrame([here])).row(0, named=True)
+    compared = {name: known._replace(median=here[name]) if name in here else known for name, known in usual.items()}
+    delivered = levels.as_delivered(features)
     median = {name: told["quantiles"][5] for name, told in reference["numeric"].items()}
     frequent = {name: max(shares, key=shares.__getitem__) for name, shares in reference["words"].items()}
     contributions = model.contributions(features)
@@ -74,12 +93,12 @@ def check_reasons(features: pl.DataFrame, reasons: pl.DataFrame, model: Model, a
         return abs(value - deciles[5]) >= LEAST_DISTANCE * (deciles[9] - deciles[1]) - 1e-9
 
     count = 0
-    for row, (customer, added) in enumerate(
-        zip(features.iter_rows(named=True), contributions.iter_rows(named=True), strict=True)
+    for row, (customer, shown, added) in enumerate(
+        zip(*(each.iter_rows(named=True) for each in (features, delivered, contributions)), strict=True)
     ):
         texts = [text for text in reasons.row(row) if text is not None]
         possible = {
-            say(name, customer[name], usual[name]): (theme, name)
+            say(name, shown[name], compared[name]): (theme, name)
             for theme, names in THEMES.items()
             for name in names
             if is_different(name, customer[name])
@@ -120,4 +139,5 @@ def test_all_reasons_of_trees(labelled_drop: Path, artifact: Artifact, limits: L
     model = BOOSTED.fit(labelled.features, labelled.labels, {**BOOSTED.first, "rounds": 60}, 1).model
     assert model is not None
     reasons = Explainer(model, usual_values(artifact.manifest)).explain(labelled.features)
-    assert check_reasons(labelled.features, reasons, model, artifact) > 200
+    levels = Levels(artifact.levels, artifact.levels)
+    assert check_reasons(labelled.features, reasons, levels, model, artifact) > 200

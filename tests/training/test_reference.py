@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from job.models.artifact import Artifact
 from job.models.reference import read_reference
-from job.models.training_rows import seen_probability
+from job.models.seen import find_probability
 from job.settings import Arrival, Limits
 from job.training.reference import cut, describe_reference
 from job.training.run import Labelled, read_labelled
@@ -77,6 +77,6 @@ def test_the_shipped_reference_is_what_training_writes_of_the_export(
     real_export: Path, artifact: Artifact, limits: Limits
 ) -> None:
     data = read_labelled(real_export, limits=limits, arrival=Arrival())
-    probability = seen_probability(data.customers["id"], data.features, artifact.training_rows)
+    probability = find_probability(artifact, data.customers["id"], data.features)["decline_probability"]
     told = describe_reference(data.features, probability.to_numpy(), data.groups, delivered=data.intake.customers_in)
     assert told == artifact.manifest["reference"]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from job.errors import ArtifactError, DropError
-from job.features import make_features
 from job.models.artifact import default_folder, load_artifact
-from job.models.training_rows import seen_probability
+from job.models.seen import find_probability
 from job.sample import write_drop
 from job.settings import TrainSettings
 from job.training import run
@@ -26,7 +26,8 @@ FILES = {
     "manifest.json",
     "model.json",
     "reliability.svg",
-    "training_rows.json",
+    "seen.json",
+    *(f"fold_{fold}_model.json" for fold in range(1, 4)),
 }
 
 
@@ -70,12 +71,26 @@ def test_the_card_says_that_it_was_quick_and_names_the_groups(artifacts: Path) -
     assert set(card["permutation_importance"]) == set(card["features"])
 
 
-def test_training_customers_get_their_out_of_fold_probability(artifacts: Path, labelled: Labelled) -> None:
-    artifact = load_artifact(artifacts)
-    seen = seen_probability(labelled.customers["id"], make_features(labelled.customers), artifact.training_rows)
-    assert seen.null_count() == 0
-    fitted = artifact.model.probabilities(labelled.features)
-    assert (seen - fitted).abs().max() > 0.01
+def test_training_customers_get_the_probability_of_a_model_that_had_not_seen_them(
+    artifacts: Path, labelled: Labelled
+) -> None:
+    """Whatever has changed of them since."""
+    artifact, ids = load_artifact(artifacts), labelled.customers["id"]
+    older = labelled.features.with_columns(registered_days=pl.col("registered_days") + 1)
+    for features in (labelled.features, older):
+        found = find_probability(artifact, ids, features)
+        assert found["in_training"].all()
+        unseen, seen = (
+            roc_auc_score(labelled.labels, scores)
+            for scores in (found["decline_probability"], artifact.model.probabilities(features))
+        )
+        assert unseen < seen
+    card = json.loads((artifacts / "card.json").read_text())
+    scores = find_probability(artifact, ids, labelled.features)["decline_probability"]
+    assert roc_auc_score(labelled.labels, scores) == pytest.approx(card["roc_auc_out_of_fold_delong"]["auc"], abs=1e-12)
+    assert card["calibration"]["brier"] == pytest.approx(((scores - labelled.labels) ** 2).mean(), abs=1e-12)
+    declined = scores.filter(labelled.labels == 1)
+    assert card["missed"]["below_a_tenth"] == pytest.approx((declined < 0.1).mean())
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_rows_and_the_processes(
@@ -87,7 +102,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_rows_and_the_p
         heading, *lines = path.read_bytes().split(b"\r\n")[:-1]
         (drop / path.name).write_bytes(b"\r\n".join([heading, *reversed(lines), b""]))
     run_training(drop, tmp_path / "again", TrainSettings(seed=3, is_quick=True), workers=1)
-    for name in ("model.json", "training_rows.json", "reliability.svg", "importance.svg"):
+    for name in ("model.json", "seen.json", "fold_3_model.json", "reliability.svg", "importance.svg"):
         assert (tmp_path / "again" / name).read_bytes() == (artifacts / name).read_bytes(), name
 
 

@@ -70,12 +70,12 @@ def test_a_comparison_says_when_it_is_within_the_noise() -> None:
     )
 
 
-def test_out_of_fold_is_the_mean_over_the_repeats() -> None:
+def test_brier_is_the_mean_over_the_splits() -> None:
     def result(test: list[int], probability: list[float]) -> SplitResult:
         return SplitResult(np.array(test), 0.5, np.array(probability), {}, 0.0, 0.0)
 
     measured = Measured(WEAK, (result([0], [0.2]), result([1], [0.4]), result([0, 1], [0.4, 0.8])))
-    assert measured.out_of_fold(2) == pytest.approx([0.3, 0.6])
+    assert measured.brier(np.array([0, 1], dtype=np.int8)) == pytest.approx((0.04 + 0.36 + (0.16 + 0.04) / 2) / 3)
 
 
 def test_a_true_gain_wins() -> None:
@@ -107,7 +107,7 @@ def test_results_do_not_depend_on_the_number_of_workers() -> None:
     one = measure([STRONG], frame, labels, groups, QUICK)[0]
     two = measure([STRONG], frame, labels, groups, QUICK, workers=2)[0]
     assert one.aucs.tolist() == two.aucs.tolist()
-    assert one.out_of_fold(200).tolist() == two.out_of_fold(200).tolist()
+    assert one.brier(labels) == two.brier(labels)
 
 
 def test_progress_names_each_step() -> None:

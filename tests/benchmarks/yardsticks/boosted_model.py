@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from job.models.artifact import default_folder, load_artifact, to_text, write_artifact
+from job.models.artifact import SEEN, default_folder, load_artifact, model_files, to_text, write_artifact
 from job.models.boosted import BoostedModel, matrix
+from job.models.seen import describe_seen
 from job.sample import draw_customers, make_tables
 from schemas.columns import MARKET_FILE
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
@@ -51,9 +52,8 @@ def write_boosted_artifact(folder: Path, *, customers: int, seed: int) -> None:
         raise TypeError(f"the challenger is a {type(model).__name__}, not a boosted model")
     shipped = load_artifact(default_folder())
     files = {
-        "model.json": to_text(model.to_json()),
-        "model.txt": model.to_text(),
-        "training_rows.json": to_text(shipped.training_rows),
+        **model_files(model),
+        SEEN: to_text(describe_seen(pl.Series([], dtype=pl.Int64), [], seed=seed)),
     }
     facts = {key: value for key, value in shipped.manifest.items() if key not in ("format", "files")}
     write_artifact(folder, files=files, facts={**facts, "kind": BOOSTED.name, "title": BOOSTED.title})

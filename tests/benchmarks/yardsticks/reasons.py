@@ -16,21 +16,23 @@ from pathlib import Path
 
 from job.intake.drop import find_files
 from job.intake.reconcile import read_drop, reconcile_all
+from job.levels import Levels
 from job.memory import MemoryPlan
 from job.models.artifact import default_folder, load_artifact
 from job.models.reasons import Explainer, usual_values
-from job.scoring.score import find_probability, prepare
+from job.scoring.score import prepare, score_customers
 
 
 def main(drop: Path) -> None:
     artifact = load_artifact(default_folder())
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     seconds = {"score": 0.0, "reasons": 0.0}
+    levels = Levels(artifact.levels, artifact.levels)
     memory = MemoryPlan()
     for part in reconcile_all(read_drop(find_files(drop), labelled=False, memory=memory), rows=memory.range_rows):
         start = time.perf_counter()
         prepared = prepare(part.tables)
-        find_probability(prepared, artifact)
+        score_customers(prepared, artifact, levels)
         seconds["score"] += time.perf_counter() - start
         features = prepared.features
         start = time.perf_counter()
