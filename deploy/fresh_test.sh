@@ -1,11 +1,10 @@
 #!/bin/sh
 # Do the README's two commands work on a machine that has nothing but what it names? fresh_test.sh [SUITE...] makes bare
 # Debians with debootstrap, installs that, copies the committed files, and runs `make demo` and `make test` as a user.
-# Needs root and debootstrap. MIRROR is where Debian is; pip's configuration and the authorities of this machine go along,
-# as do folders that it reads packages from (FOLDERS).
+# Needs root and debootstrap. MIRROR is where Debian is, if it is not where debootstrap looks. What pip's configuration and
+# the authorities of this machine say goes along, as do folders that packages are read from (FOLDERS).
 set -eu
 cd "$(dirname "$0")/.."
-mirror=${MIRROR:-http://deb.debian.org/debian}
 commands=${COMMANDS:-"demo test"}
 named=$(sed -n 's/^.*apt-get install \([a-z0-9 -]*\)`.*$/\1/p' README.md | head -n 1)
 [ -n "$named" ] || { echo "README.md names no packages to install" >&2; exit 1; }
@@ -15,7 +14,7 @@ for suite in "$@"; do
     chmod 755 "$root"
     trap 'for folder in ${FOLDERS:-} /proc; do umount "$root$folder" 2> /dev/null || true; done; rm -rf "$root"' EXIT
     echo "Debian $suite with $named" >&2
-    debootstrap --variant=minbase --include="$(echo "$named" | tr ' ' ',')" "$suite" "$root" "$mirror" > "$root.log" \
+    debootstrap --variant=minbase --include="$(echo "$named" | tr ' ' ',')" "$suite" "$root" ${MIRROR:-} > "$root.log" \
         || { tail -n 5 "$root.log" >&2; exit 1; }
     rm -f "$root.log"
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
