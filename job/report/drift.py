@@ -77,7 +77,8 @@ def describe_levels(levels: RevenueLevels) -> str:
     if levels["source"] == "training":
         return "Выручка сравнивается с уровнем обучения: свой уровень для этой выгрузки не определён."
     months = ", ".join(
-        f"{MONTH_TITLES[month['period']]} {percent(month['ratio'] - 1, signed=True)}" for month in levels["months"]
+        f"{MONTH_TITLES[month['period']]} {percent(round(month['ratio'] - 1, 2) or 0.0, signed=True)}"
+        for month in levels["months"]
     )
     how = "задан вручную" if levels["source"] == "option" else "столько или больше тратит половина клиентов"
     return f"Уровень выручки к обучению: {months} ({how}). Сезон и цены на оценку риска не влияют."

@@ -72,7 +72,8 @@ def describe_levels(levels: RevenueLevels) -> str:
         return (
             "taken at the level of training: the drop has too few customers to know its own, or --month-level says so"
         )
-    months = ", ".join(f"{month['period'].replace('_', ' ')} {month['ratio'] - 1:+.0%}" for month in levels["months"])
+    changes = {month["period"].replace("_", " "): round(month["ratio"] - 1, 2) or 0.0 for month in levels["months"]}
+    months = ", ".join(f"{period} {change:+.0%}" for period, change in changes.items())
     how = "as --month-level says" if levels["source"] == "option" else "half of the customers"
     return f"{months} against training ({how}); customers are compared at that level"
 
