@@ -497,7 +497,9 @@ def train(
     metavar="E",
     help="With --outcome-of: treatment lowers the probability of a decline by this share.  [default: 0]",
 )
+@click.pass_obj
 def sample(
+    call: Invocation,
     *,
     out_dir: Path,
     customers: int | None,
@@ -547,7 +549,7 @@ def sample(
     else:
         raise SettingsError("one of --customers N and --outcome-of RUN is needed")
     tables = ", ".join(f"{table} {count:,} rows" for table, count in rows.items())
-    click.echo(f"Wrote a synthetic drop to {out_dir}: {tables}")
+    _answer(call, f"Wrote a synthetic drop to {out_dir}: {tables}", {"drop": str(out_dir), "rows": rows})
 
 
 @main.command(context_settings=SETTINGS)
@@ -587,12 +589,14 @@ def lift(
             settings._replace(arrival=delivery.arrival),
             progress=call.enter_stage,
         )
-    click.echo(summarise_lift(published.lift, run_id=published.run_id, folder=published.folder))
+    text = summarise_lift(published.lift, run_id=published.run_id, folder=published.folder)
+    _answer(call, text, {"folder": str(published.folder), "lift": published.described})
 
 
 @main.command(context_settings=SETTINGS)
 @click.option("--run", type=PLACE, required=True, metavar="DIR", help="A published run: OUT/runs/ID.")
-def report(*, run: Place) -> None:
+@click.pass_obj
+def report(call: Invocation, *, run: Place) -> None:
     """Draw report.html of a published run again, from its manifest alone.
 
     \b
@@ -611,7 +615,7 @@ def report(*, run: Place) -> None:
         written = write_report(folder)
         if not isinstance(run, Path):
             send_report(run, folder, [written.name, "manifest.json"])
-    click.echo(f"Wrote {run / written.name}")
+    _answer(call, f"Wrote {run / written.name}", {"page": str(run / written.name)})
 
 
 @main.command(context_settings=SETTINGS)

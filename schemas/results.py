@@ -124,6 +124,29 @@ class ModelsResult(TypedDict):
     versions: list[Version]
 
 
+class SampleResult(TypedDict):
+    """`sample`: the rows of each table."""
+
+    format: int
+    drop: str
+    rows: dict[str, int]
+
+
+class ReportResult(TypedDict):
+    """`report`: where the page is."""
+
+    format: int
+    page: str
+
+
+class LiftResult(TypedDict):
+    """`lift`: where the comparison is, and what `lift.json` says."""
+
+    format: int
+    folder: str
+    lift: dict[str, Any]
+
+
 class _Finished(TypedDict):
     event: str
     level: str
@@ -169,6 +192,9 @@ RESULTS: Final[dict[str, type]] = {
     "runs-acknowledge": Acknowledgement,
     "runs-compare": Comparison,
     "models": ModelsResult,
+    "sample": SampleResult,
+    "report": ReportResult,
+    "lift": LiftResult,
     "log-finished": Finished,
 }
 """Name of the schema in `docs/schemas/` -> its type."""

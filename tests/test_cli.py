@@ -141,6 +141,7 @@ def test_quiet_prints_problems_only(small_drop: Path, tmp_path: Path) -> None:
     assert score(small_drop, tmp_path / "out", "--quiet").output == ""
     assert score(small_drop, tmp_path / "out", "-q", "--log-format", "json").output == ""
     assert run("runs", "--output", tmp_path / "out", "-q").output == ""
+    assert run("sample", "--customers", 10, "--seed", 1, tmp_path / "drop", "-q").output == ""
     result = score(tmp_path / "out", tmp_path / "out", "-q")
     assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (6, "", 4)
 

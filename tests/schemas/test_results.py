@@ -61,6 +61,9 @@ def test_every_answer_is_what_its_schema_says(small_drop: Path, labelled_drop: P
     check("runs-compare", call("runs", "--output", output, "--compare", *runs))
     check("runs-acknowledge", call("runs", "--output", output, "--acknowledge", runs[0]))
     check("verify", call("verify", "--output", output))
+    check("report", call("report", "--run", output / "latest"))
+    check("sample", call("sample", "--outcome-of", output / "latest", "--seed", 1, tmp_path / "outcome"))
+    check("lift", call("lift", "--run", output / "latest", "--outcome", tmp_path / "outcome"))
     store = tmp_path / "models"
     trained = call("train", "--input", labelled_drop, "--store", store, "--quick")
     assert check("train", trained)["written"]
