@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import model_artifacts
 from job.errors import ArtifactError, OutputError, Problem
+from job.models.content import check_levels, check_numbers, check_seen, check_thresholds, read_file, read_json
 from job.models.kinds import KINDS
 from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import PERIODS_OF_REVENUE
@@ -135,7 +136,7 @@ def load_artifact(folder: Path) -> Artifact:
         ArtifactError: it is missing, altered, or made by an incompatible version; every problem is named.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = read_json(folder / MANIFEST)
     except OSError as error:
         raise ArtifactError(f"{folder / MANIFEST}: no model artifact can be read here: {error.strerror}") from error
     except ValueError as error:
@@ -163,19 +164,22 @@ def load_artifact(folder: Path) -> Artifact:
                     )
                 ]
             )
+        check_thresholds(manifest["thresholds"])
         thresholds = Thresholds(**manifest["thresholds"])
         model = _read_model(folder, str(manifest["kind"]))
-        seen = json.loads((folder / SEEN).read_text(encoding="utf-8"))
+        seen = read_json(folder / SEEN)
+        check_seen(seen)
         fold_models = tuple(
             _read_model(folder, str(manifest["kind"]), fold_prefix(fold)) for fold in range(len(seen["folds"]))
         )
-        levels = {period: float(manifest["levels"][period]) for period in PERIODS_OF_REVENUE}
+        levels = {period: manifest["levels"][period] for period in PERIODS_OF_REVENUE}
+        check_levels(levels)
     except ModuleNotFoundError as error:
         raise ArtifactError(
             f"{folder}: a boosted model needs {error.name}, which is not installed here: "
             "pip install 'oneclick-retention[boosted]', or an image built with these requirements"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"{folder}: not made by this version of the job: {type(error).__name__}: {error}"
         ) from error
@@ -191,8 +195,10 @@ def _digest(manifest: Mapping[str, Any]) -> str:
 def _read_model(folder: Path, kind: str, prefix: str = "") -> Model:
     if kind not in KINDS:
         raise ValueError(f"unknown kind of model {kind!r}")
-    plain = json.loads((folder / f"{prefix}model.json").read_text(encoding="utf-8"))
-    return KINDS[kind].load(plain, lambda name: (folder / f"{prefix}{name}").read_text(encoding="utf-8"))
+    name = f"{prefix}model.json"
+    plain = read_json(folder / name)
+    check_numbers(plain, name)
+    return KINDS[kind].load(plain, lambda name: read_file(folder / f"{prefix}{name}").decode())
 
 
 def fold_prefix(fold: int) -> str:
@@ -220,11 +226,11 @@ def _verify_files(folder: Path, manifest: Mapping[str, Any]) -> list[str | Probl
         return [f"{folder / MANIFEST}: altered: it does not list the model's files"]
     problems: list[str | Problem] = []
     for name, expected in files.items():
-        if Path(name).name != name:
+        if Path(name).name != name or "\0" in name:
             problems.append(Problem(str(folder / MANIFEST), "names of files in its own folder", name))
             continue
         try:
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            found = hashlib.sha256(read_file(folder / name)).hexdigest()
         except OSError as error:
             problems.append(f"{folder / name}: missing or unreadable: {error.strerror}")
             continue

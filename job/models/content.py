@@ -1,0 +1,87 @@
+"""What an artifact says, checked where its hashes are right: whoever writes the folder writes them, too.
+
+Files are read whole, up to a bound, and never through a pipe, which would wait for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LARGEST_FILE: Final = 256 * 1024**2  # bytes; a boosted model of 1,300 customers has 3 MB
+LARGEST_NUMBER: Final = 1e12  # of a model: sums of its products stay finite
+LARGEST_HASH: Final = 2**64
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes. Raises OSError where it is no file, too large, or cannot be read."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "not a regular file")
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise OSError(0, f"larger than {LARGEST_FILE >> 20} MiB")
+    return content
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - what it is depends on who wrote it
+    """Return what a JSON file holds. Raises OSError or ValueError: NaN, infinities and deep nesting are refused."""
+    try:
+        return json.loads(read_file(path), parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def check_numbers(plain: object, name: str) -> None:
+    """Refuse a model whose numbers are not finite or huge. Raises ValueError."""
+    waiting = [plain]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            raise ValueError(f"{name}: a number beyond {LARGEST_NUMBER:g}")
+
+
+def check_thresholds(thresholds: Mapping[str, float]) -> None:
+    """Refuse thresholds that are no numbers, or no shares where shares are meant. Raises ValueError."""
+    for name, value in thresholds.items():
+        low, high = (-math.inf, math.inf) if name == "profit" else (0, 1)
+        if not _is_number(value) or not low <= value <= high:
+            raise ValueError(f"threshold {name}: {str(value)[:40]!r}")
+
+
+def check_levels(levels: Mapping[str, float]) -> None:
+    """Refuse levels of revenue that are not positive numbers. Raises ValueError."""
+    for month, level in levels.items():
+        if not _is_number(level) or level <= 0:
+            raise ValueError(f"level of {month}: {str(level)[:40]!r}")
+
+
+def check_seen(seen: object) -> None:
+    """Refuse what does not name training customers by folds, see `job.models.seen`. Raises TypeError or ValueError."""
+    if not isinstance(seen, dict) or not isinstance(seen.get("folds"), list):
+        raise TypeError("customers of training: no folds")
+    int(str(seen.get("salt"))[:32].ljust(32, "x"), 16)
+    for fold in seen["folds"]:
+        if not isinstance(fold, list) or not all(type(number) is int and 0 <= number < LARGEST_HASH for number in fold):
+            raise ValueError("customers of training: a fold is not a list of hashes")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
