@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from job.features import make_features, split_range
+from job.features import make_features
 from job.intake.counts import add_counts
 from job.intake.reconcile import DropCounts, reconcile_range
 from job.levels import TRAINING, Levels
@@ -25,7 +25,7 @@ from job.scoring.cutoffs import EXPLAIN_PRIORITY, RISK_ORDER, Cutoffs, order_by_
 from job.scoring.drift import add_counts as add_drift
 from job.scoring.drift import count_drift
 from job.scoring.manifest import add_segments, count_segments
-from job.scoring.score import Prepared, complete, describe_scores, place_customers, score_customers
+from job.scoring.score import complete, describe_scores, place_customers, prepare, score_customers
 from job.scoring.segments import load_segmentation
 from job.scoring.selection import add_histograms, count_bins, order_bin
 from job.scoring.tables import ParquetTable
@@ -156,8 +156,8 @@ def score_range(bounds: tuple[Bound, Bound], *, drop: DropRead, setup: Setup, sp
         space: where the customers wait.
     """
     reconciled = reconcile_range(drop, bounds)
-    customers, excluded = split_range(reconciled.tables)
-    prepared = Prepared(customers, make_features(customers), excluded)
+    prepared = prepare(reconciled.tables)
+    customers, excluded = prepared.customers, prepared.excluded
     scored = pl.concat(
         [customers.drop("row"), score_customers(prepared, setup.artifact, setup.levels)], how="horizontal"
     )

@@ -79,9 +79,9 @@ def place_customers(
     segmentation: Segmentation,
 ) -> pl.DataFrame:
     """Return the scores with `risk_decile` and `segment`. Arguments are those of `complete`; only deciles are cut."""
-    told = scores.with_columns(cutoffs.risk_decile())
-    segment = segmentation.assign(pl.concat([features, told], how="horizontal"), thresholds)
-    return told.with_columns(segment)
+    ranked = scores.with_columns(cutoffs.risk_decile())
+    segment = segmentation.assign(pl.concat([features, ranked], how="horizontal"), thresholds)
+    return ranked.with_columns(segment)
 
 
 def complete(

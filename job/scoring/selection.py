@@ -61,16 +61,16 @@ def find_places(bins: pl.DataFrame, ranks: Sequence[int], fetch: Fetch) -> tuple
         ranks: ascending.
         fetch: gives all rows (`order`, `id`) of some bins, in any order.
     """
-    own = [int(bins["rows_before"].search_sorted(rank, side="right")) - 1 for rank in ranks]
-    wanted = sorted({bins["bin"][place] for place in own})
+    holders = [bins.row(int(bins["rows_before"].search_sorted(rank, side="right")) - 1, named=True) for rank in ranks]
+    wanted = sorted({holder["bin"] for holder in holders})
     rows = _in_order(fetch(wanted)).with_columns(order_bin())
     by_bin = {number: rows.filter(pl.col("bin") == number) for number in wanted}
     places = []
-    for rank, place in zip(ranks, own, strict=True):
-        part = by_bin[bins["bin"][place]]
-        if part.height != bins["rows"][place]:
-            raise AssertionError(f"{part.height} rows in a bin of {bins['rows'][place]}")
-        places.append(Place(*part.select("order", "id").row(rank - bins["rows_before"][place])))
+    for rank, holder in zip(ranks, holders, strict=True):
+        part = by_bin[holder["bin"]]
+        if part.height != holder["rows"]:
+            raise AssertionError(f"{part.height} rows in a bin of {holder['rows']}")
+        places.append(Place(*part.select("order", "id").row(rank - holder["rows_before"])))
     return tuple(places)
 
 

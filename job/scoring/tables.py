@@ -29,7 +29,7 @@ class CsvTable:
     Args:
         path: of the file.
         columns: an empty frame with the table's columns, for the headings.
-        russian: as a Russian Excel expects it; see `job.scoring.spreadsheet.RUSSIAN`.
+        style: arguments of `polars.DataFrame.write_csv`; see `job.scoring.spreadsheet.RUSSIAN`.
     """
 
     def __init__(self, path: Path, columns: pl.DataFrame, **style: Any) -> None:  # noqa: ANN401 - of write_csv
