@@ -137,9 +137,10 @@ def load_artifact(folder: Path) -> Artifact:
     """
     try:
         manifest = read_json(folder / MANIFEST)
+        to_text(manifest).encode()  # its seal is of such a text: nesting and halves of characters have a limit
     except OSError as error:
         raise ArtifactError(f"{folder / MANIFEST}: no model artifact can be read here: {error.strerror}") from error
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: altered: it is not JSON ({error})") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
         raise ArtifactError(f"{folder / MANIFEST}: altered: it does not name its format")

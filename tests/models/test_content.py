@@ -102,3 +102,14 @@ def test_pipes_are_not_waited_for(folder: Path, name: str) -> None:
     (folder / name).unlink()
     os.mkfifo(folder / name)
     assert refusal(folder).endswith("not a regular file")
+
+
+def test_a_manifest_with_half_a_character(folder: Path) -> None:
+    (folder / MANIFEST).write_text('{"format": 1, "a\\udcff": 1}')
+    assert refusal(folder).startswith(f"{folder / MANIFEST}: altered: it is not JSON (")
+
+
+def test_name_with_a_null(folder: Path) -> None:
+    files = json.loads((folder / MANIFEST).read_text())["files"]
+    forge_facts(folder, files={**files, "a\0b": "x"})
+    assert "expected names of files in its own folder" in refusal(folder)
