@@ -6,9 +6,11 @@ import os
 import re
 import signal
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from job.executor import attempt
 from job.spark.session import Cluster
 
 
@@ -56,18 +58,23 @@ def executor_of(process: int) -> int:
 
 @dataclass(frozen=True)
 class FatalCluster:
-    """A cluster on which one kind of work kills executors. Args: kind: of the work; else as for `Fatal`."""
+    """A cluster on which one step of a run kills executors. Args: step: the name of its function; else as `Fatal`."""
 
     cluster: Cluster
-    kind: type
+    step: str
     folder: Path
     kills: int
 
     def spread(self, work: Any, tasks: Any) -> Any:
-        return self.cluster.spread(self._fatal(work), tasks)
+        fatal = Fatal(work, self.folder, self.kills) if step_of(work) == self.step else work
+        return self.cluster.spread(fatal, tasks)
 
-    def shuffle(self, cut: Any, tasks: Any, work: Any, buckets: int) -> Any:
-        return self.cluster.shuffle(cut, tasks, self._fatal(work), buckets)
 
-    def _fatal(self, work: Any) -> Any:
-        return Fatal(work, self.folder, self.kills) if isinstance(work, self.kind) else work
+def step_of(work: Any) -> str:
+    """Return the name of the function that does some work, whatever catches its errors."""
+    while not hasattr(work, "__name__"):
+        if isinstance(work, partial):
+            work = work.args[0] if work.func is attempt else work.func
+        else:
+            work = work._function
+    return str(work.__name__)

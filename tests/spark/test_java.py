@@ -17,7 +17,6 @@ import pytest
 from job.errors import EngineError
 from job.scoring.pipeline import run_scoring
 from job.settings import Campaign, ScoreSettings
-from job.spark import work
 from job.spark.executor import SparkExecutor
 from job.spark.session import Cluster
 from tests.spark.conftest import ROOT, Server, assert_same_runs, end
@@ -130,12 +129,12 @@ def local(parted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("kind", [work.ReadPiece, work.DecideRange, work.FinishRange])
+@pytest.mark.parametrize("step", ["read_piece", "score_range", "finish_range"])
 def test_same_run_when_an_executor_is_killed(
-    tmp_path: Path, parted: Path, local: Path, cluster: Cluster, kind: type
+    tmp_path: Path, parted: Path, local: Path, cluster: Cluster, step: str
 ) -> None:
     (tmp_path / "killed").mkdir()
-    fatal: Any = FatalCluster(cluster, kind, tmp_path / "killed", kills=1)
+    fatal: Any = FatalCluster(cluster, step, tmp_path / "killed", kills=1)
     spark = run_scoring(parted, tmp_path / "spark", SETTINGS, executor=SparkExecutor(fatal))
     killed = (tmp_path / "killed" / "0").read_text(encoding="utf-8")
     assert not Path("/proc", killed).exists()
@@ -149,7 +148,7 @@ def test_no_run_when_every_executor_is_killed(
 ) -> None:
     """Spark tries a stage twice here; then the job ends, and the same call on the same endpoint makes the run."""
     (tmp_path / "killed").mkdir()
-    fatal: Any = FatalCluster(cluster, work.ReadPiece, tmp_path / "killed", kills=100)
+    fatal: Any = FatalCluster(cluster, "read_piece", tmp_path / "killed", kills=100)
     with pytest.raises(EngineError) as raised:
         run_scoring(parted, tmp_path / "out", SETTINGS, executor=SparkExecutor(fatal))
     (told,) = raised.value.problems
