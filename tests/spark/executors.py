@@ -73,8 +73,6 @@ class FatalCluster:
 def step_of(work: Any) -> str:
     """Return the name of the function that does some work, whatever catches its errors."""
     while not hasattr(work, "__name__"):
-        if isinstance(work, partial):
-            work = work.args[0] if work.func is attempt else work.func
-        else:
-            work = work._function
+        called = work.args[0] if isinstance(work, partial) and work.func is attempt else getattr(work, "func", None)
+        work = called or work._function
     return str(work.__name__)
