@@ -11,7 +11,7 @@ import polars as pl
 from job.models.artifact import CARD, to_text
 from job.text_table import align
 from job.training.intervals import delong_interval
-from job.training.selection import corrected_interval
+from job.training.selection import corrected_interval, describe_samples
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ def _markdown(card: Card) -> str:
     )
     inputs = "\n".join(f"- `{file['file']}`, SHA-256 `{file['sha256']}`" for file in card.inputs)
     warnings = "\n".join(f"- {warning}." for warning in card.warnings)
+    samples = describe_samples([own.candidate for own in card.measured], card.customers, card.protocol)
     importance = [
         (name, f"{loss:+.4f}", f"{card.contribution.get(name, 0.0):.3f}") for name, loss in card.permutation.items()
     ]
@@ -254,7 +255,7 @@ months, not for another shop without training anew.
 
 {card.protocol.describe().capitalize()}; seed {card.protocol.seed}. Near twins stay on one side of every split. Caps,
 knots, scaling, tuning and calibration are learned from the training rows of each split. Intervals are corrected for the
-overlap of the training sets (Nadeau and Bengio 2003).
+overlap of the training sets (Nadeau and Bengio 2003).{samples}
 
 ## Candidates
 

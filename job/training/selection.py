@@ -254,6 +254,24 @@ def calibrate(
     return fit_calibration(*out_of_fold_margins(candidate, features, labels, splits, settings, seed=seed))
 
 
+def rows_to_fit(candidate: Candidate, split: Split) -> NDArray[np.intp]:
+    """Return the training rows of a split, in order: all, or a sample of the candidate's `most_rows`."""
+    if candidate.most_rows is None or len(split.train) <= candidate.most_rows:
+        return split.train
+    random = np.random.default_rng(split.seed)
+    return np.sort(random.choice(split.train, candidate.most_rows, replace=False))
+
+
+def describe_samples(candidates: Sequence[Candidate], customers: int, protocol: Protocol) -> str:
+    """Return a sentence about candidates that see a sample of the training rows, nothing if all see all."""
+    train = customers * (protocol.folds - 1) // protocol.folds
+    sampled = [own for own in candidates if own.most_rows is not None and own.most_rows < train]
+    if not sampled:
+        return ""
+    names = ", ".join(f"{own.title} ({own.most_rows:,})" for own in sampled)
+    return f"\nTuned and fitted on a random sample of about {train:,} training rows: {names}."
+
+
 def _measure_split(
     candidate: Candidate,
     features: pl.DataFrame,
@@ -276,11 +294,12 @@ def _measure_candidate(
     protocol: Protocol,
     split: Split,
 ) -> SplitResult:
-    inner = list(group_folds(labels, groups, folds=protocol.inner_folds, seed=split.seed, rows=split.train))
+    train = rows_to_fit(candidate, split)
+    inner = list(group_folds(labels, groups, folds=protocol.inner_folds, seed=split.seed, rows=train))
     settings = tune(candidate, features, labels, inner, trials=protocol.trials, seed=split.seed)
     calibration = calibrate(candidate, features, labels, inner, settings, seed=split.seed)
     start = time.perf_counter()
-    fitted = candidate.fit(features[split.train], labels[split.train], settings, split.seed)
+    fitted = candidate.fit(features[train], labels[train], settings, split.seed)
     fitted_at = time.perf_counter()
     margins = fitted.margins(features[split.test])
     scored_at = time.perf_counter()

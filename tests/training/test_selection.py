@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from job.training.candidates import Candidate, Fitted
+from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES, Candidate, Fitted
 from job.training.folds import group_folds
 from job.training.selection import (
     Comparison,
@@ -14,7 +16,9 @@ from job.training.selection import (
     SplitResult,
     compare,
     corrected_interval,
+    describe_samples,
     measure,
+    rows_to_fit,
     tune,
 )
 
@@ -124,3 +128,40 @@ def test_tuning_tries_the_first_guess_and_keeps_the_best() -> None:
     assert tune(STRONG, frame, labels, splits, trials=1, seed=1) == {"C": 1.0}
     again = [tune(STRONG, frame, labels, splits, trials=5, seed=1) for _ in range(2)]
     assert again[0] == again[1]
+
+
+def test_a_reference_is_fitted_on_a_sample_of_many_rows_and_judged_on_all_test_rows() -> None:
+    frame, labels, groups = simulate(4, strength=2.0)
+    rows: list[int] = []
+
+    def fit(features: pl.DataFrame, labels: np.ndarray, settings: dict[str, float], seed: int) -> Fitted:
+        rows.append(features.height)
+        return STRONG.fit(features, labels, settings, seed)
+
+    sampled = replace(STRONG, fit=fit, most_rows=80)
+    (measured,) = measure([sampled], frame, labels, groups, QUICK)
+    assert max(rows) == 80
+    assert sum(len(split.test) for split in measured.splits) == QUICK.repeats * frame.height
+    assert measured.aucs.mean() > 0.7
+
+
+def test_rows_to_fit() -> None:
+    split = next(iter(group_folds(np.tile(np.array([0, 1], dtype=np.int8), 50), np.arange(100), folds=5, seed=3)))
+    sampled = rows_to_fit(replace(STRONG, most_rows=30), split)
+    assert (len(sampled), len(set(sampled) - set(split.train))) == (30, 0)
+    assert sampled.tolist() == sorted(set(sampled)) == rows_to_fit(replace(STRONG, most_rows=30), split).tolist()
+    for most in (None, 80, 5000):
+        assert rows_to_fit(replace(STRONG, most_rows=most), split) is split.train
+
+
+def test_only_references_are_sampled() -> None:
+    assert {candidate.most_rows for candidate in REFERENCES} == {5000}
+    assert {candidate.most_rows for candidate in (CHAMPION, *CHALLENGERS)} == {None}
+
+
+def test_a_sample_is_told_where_there_is_one() -> None:
+    candidates = (WEAK, replace(STRONG, most_rows=5000))
+    assert describe_samples(candidates, 6250, QUICK) == ""
+    assert describe_samples(candidates, 20_000, QUICK) == (
+        "\nTuned and fitted on a random sample of about 16,000 training rows: strong (5,000)."
+    )
