@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import model_artifacts
 from job.errors import ArtifactError, OutputError, Problem
+from job.files import replace_file
 from job.models.content import check_levels, check_numbers, check_seen, check_thresholds, read_file, read_json
 from job.models.kinds import KINDS
 from schemas.features import FEATURE_NAMES
@@ -105,9 +106,7 @@ def write_artifact(folder: Path, *, files: Mapping[str, str], facts: Mapping[str
         folder.mkdir(parents=True, exist_ok=True)
         old = _files_of(folder)
         for name, text in {**files, MANIFEST: to_text(manifest)}.items():
-            beside = folder / f".{name}.new"
-            beside.write_bytes(text.encode())
-            beside.replace(folder / name)
+            replace_file(folder / name, text.encode())
         for name in old - files.keys():
             (folder / name).unlink(missing_ok=True)
     except OSError as error:

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from job.errors import EXIT_LOOK, EXIT_PUBLISHED
+from job.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,9 +126,4 @@ def _dataset(kind: str, place: str, digest: str | None = None) -> Any:  # noqa: 
 def _write(path: Path, events: list[Any]) -> None:
     from openlineage.client.serde import Serde  # noqa: PLC0415 - an extra
 
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text("".join(f"{Serde.to_json(event)}\n" for event in events), encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(path, "".join(f"{Serde.to_json(event)}\n" for event in events).encode())

@@ -8,10 +8,10 @@ carry the name of the output: files of several outputs may lie in one folder. No
 from __future__ import annotations
 
 import math
-import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.errors import EXIT_LOOK, EXIT_PUBLISHED
+from job.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -235,12 +235,7 @@ def _write(path: Path, output: str, samples: list[Sample]) -> None:
 
     registry = CollectorRegistry()
     registry.register(Samples())
-    beside = path.with_name(f".{path.name}.{os.getpid()}")  # no *.prom: nobody reads it half written
-    try:
-        beside.write_bytes(generate_latest(registry))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(path, generate_latest(registry))
 
 
 def _families(samples: list[Sample], output: str) -> Iterator[Metric]:

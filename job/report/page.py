@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from markupsafe import Markup
 
 from job.errors import OutputError, Problem, SettingsError
 from job.features import EXCLUSIONS
+from job.files import replace_file
 from job.models.kinds import KINDS
 from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
 from job.report.drift import describe_drift, describe_levels
@@ -59,11 +59,11 @@ def write_report(run_folder: Path) -> Path:
     page = build_page(manifest).encode()
     described: Output = {"bytes": len(page), "sha256": hashlib.sha256(page).hexdigest()}
     try:
-        _replace(run_folder / REPORT, page)
+        replace_file(run_folder / REPORT, page)
         outputs = manifest["outputs"]
         if outputs.get(REPORT) != described:
             manifest["outputs"] = dict(sorted({**outputs, REPORT: described}.items()))
-            _replace(run_folder / MANIFEST, manifest_text(manifest).encode())
+            replace_file(run_folder / MANIFEST, manifest_text(manifest).encode())
     except OSError as error:
         raise OutputError(f"{run_folder / REPORT}: cannot be written: {error.strerror or error}") from error
     return run_folder / REPORT
@@ -87,15 +87,6 @@ def _read_manifest(run_folder: Path) -> Manifest:
         held = "no facts" if facts_format is None else f"format {facts_format}"
         raise SettingsError([Problem(str(path), expected, held)])
     return manifest
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(path)
 
 
 def build_page(manifest: Manifest) -> str:

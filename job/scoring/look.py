@@ -11,7 +11,8 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from job.errors import Problem, SettingsError
-from job.scoring.publish import RUNS, SUCCESS, as_output_error, write_beside
+from job.files import replace_file
+from job.scoring.publish import RUNS, SUCCESS, as_output_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,4 +45,4 @@ def acknowledge_run(output: Path, run_id: str, acknowledgement: Mapping[str, str
         raise SettingsError([Problem("--acknowledge", f"the name of a run of {output}", run_id)])
     with as_output_error(output):
         (output / ACKNOWLEDGED).mkdir(exist_ok=True)
-        write_beside(output / ACKNOWLEDGED / run_id, json.dumps(acknowledgement, ensure_ascii=False).encode() + b"\n")
+        replace_file(output / ACKNOWLEDGED / run_id, json.dumps(acknowledgement, ensure_ascii=False).encode() + b"\n")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.errors import SYSTEM_ERROR, OutputBusyError, OutputError, reason_of
+from job.files import flush, replace_link
 from job.process.supervisor import removed_if_killed
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def keep_newest(output: Path, keep: int | None, *, run_id: str) -> None:
             if folder.name not in kept:
                 away = folder.with_name(f"{REMOVED_PREFIX}{folder.name}")
                 folder.rename(away)
-                _flush(folder.parent)
+                flush(folder.parent)
                 _remove(away)
 
 
@@ -195,8 +196,8 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
             _flush_files(staged)
             number = 1 + max((_order(folder)[0] for folder in published_runs(output)), default=0)
             (staged / SUCCESS).write_text(f"{number}\n", encoding="ascii")
-            _flush(staged / SUCCESS)
-            _flush(staged)
+            flush(staged / SUCCESS)
+            flush(staged)
             broken = runs / f"{REMOVED_PREFIX}{run_id}-{os.urandom(4).hex()}"
             if os.path.lexists(runs / run_id):  # what is there is no whole run
                 (runs / run_id).rename(broken)
@@ -208,17 +209,13 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
             if is_gone and isinstance(error, OSError | pl.exceptions.PolarsError):
                 raise OutputError(f"{output}: cannot be written: the folder was removed during the run") from error
             raise
-        _flush(runs)
+        flush(runs)
         point_latest(output, run_id)
 
 
 def point_latest(output: Path, run_id: str) -> None:
     """Swap `latest` to a published run, in one step."""
-    beside = output / f".{LATEST}.new"
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(Path(RUNS) / run_id)
-    beside.replace(output / LATEST)
-    _flush(output)
+    replace_link(output / LATEST, Path(RUNS) / run_id)
 
 
 def show_again(output: Path, run_id: str) -> tuple[str, str | None]:
@@ -237,18 +234,6 @@ def show_again(output: Path, run_id: str) -> tuple[str, str | None]:
             return shown.name, None
         point_latest(output, run_id)
         return run_id, shown.name if is_run else None
-
-
-def write_beside(path: Path, content: bytes) -> None:
-    """Write a small file in one step. Raises OSError."""
-    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        beside.write_bytes(content)
-        _flush(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    _flush(path.parent)
 
 
 def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> dict[str, Output]:
@@ -319,12 +304,4 @@ def _remove(folder: Path) -> None:
 
 def _flush_files(folder: Path) -> None:
     for path in folder.rglob("*"):
-        _flush(path)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(path)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Protocol
 
+from job.files import create_file
 from job.storage.bucket import Bucket, ChangedObjectError
 
 if TYPE_CHECKING:
@@ -52,18 +52,7 @@ class FolderObjects:
         """See `Objects`; whoever reads sees all of it or nothing."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-        try:
-            with beside.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(beside, path)
-        except FileExistsError:
-            return False
-        finally:
-            beside.unlink(missing_ok=True)
-        return True
+        return create_file(path, content)
 
 
 class BucketObjects:
