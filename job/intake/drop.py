@@ -36,6 +36,8 @@ _ENDINGS: Final[dict[str, tuple[FileFormat, Compression | None]]] = {
     ".csv.zst": ("csv", "zstd"),
     ".parquet": ("parquet", None),
 }
+_LAKES: Final = {"_delta_log": "Delta Lake", ".hoodie": "Hudi", "metadata": "Iceberg"}
+"""What lies in the folder of a table format whose files, read one by one, bring deleted rows back."""
 _DIGEST: Final = "[0-9a-fA-F]{64}"
 _READY_LINE: Final = re.compile(
     rf"(?P<sha>{_DIGEST})\s+\*?(?:\./)?(?P<name_after>\S+)|(?P<name>\S+)\s+(?:(?P<size>[0-9]{{1,18}})|(?P<sha_after>{_DIGEST}))"
@@ -437,6 +439,10 @@ def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
         DropError: something among them cannot be such a file; all of them are named.
         DropIncompleteError: there is none.
     """
+    for name, title in _LAKES.items():
+        if (path / name).exists():
+            expected = "the table's rows as CSV or Parquet, exported (the files here may hold deleted and older rows)"
+            raise DropError([Problem(f"{path.name}/", expected, f"a {title} table ({name})")])
     parts: list[TableFile] = []
     problems: list[str | Problem] = []
     stamp = _folder_stamp(path)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SPACES: Final = " \t\u00a0\u2007\u2009\u202f\ufeff"
 MISSING: Final = ("", "-", "–", "—", "nan", "null", "none", "na", "n/a", "#n/a", "#н/д", "nat")
+EXACT_FLOATS: Final = 2**53  # below it, each whole number has a float of its own
 DOUBT_SHARE: Final = 0.05  # of the values with a decimal mark: a rarer mark is those rows' fault, not the file's
 
 _GROUP_SPACES: Final = " \u00a0\u2007\u2009\u202f"
@@ -106,8 +107,10 @@ def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
         readable = pl.when(plain.str.contains(number)).then(plain.str.replace(decimal_mark, ".", literal=True))
         return with_one_zero(readable.cast(pl.Float64, strict=False))
     digits = "[1-9][0-9]*" if kind is Kind.IDENTIFIER else "[0-9]+"
-    whole = rf"^([+-]?{digits})(?:{mark}0+)?$"
-    return plain.str.extract(whole).str.strip_prefix("+").cast(pl.Int64, strict=False)
+    whole = plain.str.extract(rf"^([+-]?{digits})(?:{mark}0+)?$").str.strip_prefix("+").cast(pl.Int64, strict=False)
+    # 5.0 was a float: beyond 2^53 it may have been another number before.
+    was_float = plain.str.contains(decimal_mark, literal=True)
+    return pl.when(~was_float | (whole.abs() < EXACT_FLOATS)).then(whole)
 
 
 def _count(values: pl.DataFrame) -> str:

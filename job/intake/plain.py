@@ -12,6 +12,7 @@ import polars as pl
 
 from job.intake.counts import RowCounts
 from job.intake.lines import LINE_LIMIT
+from job.intake.numbers import EXACT_FLOATS
 from job.rounding import with_one_zero
 from schemas.columns import DTYPES, Kind, accepted_dtype, keeps_rules
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from schemas.vocabulary import Words
 
 LINE_END: Final = b"\n"
-EXACT_FLOATS: Final = 2**53  # below it, each whole number has a float of its own
 _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
 

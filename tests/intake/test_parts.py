@@ -197,6 +197,18 @@ def test_what_is_no_part(parted: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "title"), [("_delta_log", "Delta Lake"), (".hoodie", "Hudi"), ("metadata", "Iceberg")]
+)
+def test_tables_of_lakes_are_refused_by_name(parted: Path, name: str, title: str) -> None:
+    """Their files hold deleted customers, too."""
+    (parted / "money" / name).mkdir()
+    assert refusal(parted, DropError) == (
+        f"money/: found a {title} table ({name}), "
+        "expected the table's rows as CSV or Parquet, exported (the files here may hold deleted and older rows)",
+    )
+
+
 def test_a_folder_without_files_is_not_complete(parted: Path) -> None:
     shutil.rmtree(parted / "money")
     (parted / "money" / "_temporary").mkdir(parents=True)

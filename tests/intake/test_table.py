@@ -204,3 +204,13 @@ def test_bad_input_costs_no_memory(tmp_path: Path, ending: str) -> None:
     *problem, megabytes = child.stdout.splitlines()
     assert problem == [f"{path.name}, row 2: found a longer one, expected at most 65,536 characters in a line"]
     assert int(megabytes) < 200
+
+
+@pytest.mark.parametrize("written", ["10000000009000012.0", "9007199254740992.0", "100 000 000 090 000 120,0"])
+def test_an_id_that_went_through_a_float_is_none_beyond_2_to_the_53(tmp_path: Path, written: str) -> None:
+    mark = "," if "," in written else "."
+    found = read(tmp_path, f"id;Прибыль\n{written};1{mark}5\n9007199254740991{mark}0;1{mark}5\n")
+    assert found.accepted["id"].to_list() == [9007199254740991]
+    assert [row[1:] for row in rejections(found)] == [
+        (written, "id", "is a whole number of at most 18 digits, without leading zeros", written)
+    ]
