@@ -13,7 +13,7 @@ from job.intake.counts import RowCounts, count_violations
 from job.intake.dialect import split_line
 from job.intake.numbers import SPACES, parse_number
 from job.intake.repair import name_words, repair_words
-from job.intake.validate import broken_rules
+from job.intake.validate import broken_rules, cut_value
 from schemas.columns import accepted_dtype, dtype_of
 
 if TYPE_CHECKING:
@@ -181,10 +181,10 @@ def _reject_lines(unfit: pl.DataFrame, dialect: Dialect, name: str) -> pl.DataFr
     return unfit.select(
         pl.lit(name).alias("file"),
         "row",
-        pl.col("fields").list.get(place, null_on_oob=True).str.strip_chars(SPACES).alias("id"),
+        cut_value(pl.col("fields").list.get(place, null_on_oob=True).str.strip_chars(SPACES)).alias("id"),
         pl.lit(None, dtype=pl.String).alias("column"),
         rule.alias("rule"),
-        pl.col("line").alias("value"),
+        cut_value(pl.col("line")).alias("value"),
     )
 
 

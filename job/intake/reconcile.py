@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from job.spill import Bound
 
 OVERLAP_LIMIT: Final = 0.5  # of the customers of market_file: a table with fewer is likely to be of another month
-SHOWN_CHARACTERS: Final = 40  # of a rejected value in a message; rejected.csv has it all
+SHOWN_CHARACTERS: Final = 40  # of a rejected value in a message; rejected.csv has more of it
 
 UNIQUE_RULE: Final = "occurs once, or always with the same values"
 ORPHAN_RULE: Final = "has an accepted row in market_file"

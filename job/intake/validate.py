@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 REJECTED_SCHEMA: Final = pl.Schema(
     {"file": pl.String, "row": pl.Int64, "id": pl.String, "column": pl.String, "rule": pl.String, "value": pl.String}
 )
+VALUE_CHARACTERS: Final = 500
+"""Of a value in a rejection; a longer one is cut, and says so: values may be as long as lines."""
+
 _KINDS: Final = {
     Kind.IDENTIFIER: f"is a whole number of at most {ID_DIGITS} digits, without leading zeros",
     Kind.WHOLE: "is a whole number",
@@ -73,8 +76,15 @@ def reject_rows(file: str, rows: pl.DataFrame, *, column: str, rule: str, value:
         pl.col("id").cast(pl.String),
         pl.lit(column).alias("column"),
         pl.lit(rule).alias("rule"),
-        value.cast(pl.String).alias("value"),
+        cut_value(value.cast(pl.String)).alias("value"),
     )
+
+
+def cut_value(value: pl.Expr) -> pl.Expr:
+    """Return texts as rejections show them: long ones are cut after `VALUE_CHARACTERS`, which is marked."""
+    length = value.str.len_chars()
+    cut = pl.concat_str(value.str.head(VALUE_CHARACTERS), pl.format("… ({} characters)", length))
+    return pl.when(length > VALUE_CHARACTERS).then(cut).otherwise(value)
 
 
 def concat_rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
@@ -98,10 +108,10 @@ def _explain(file: str, failures: pl.DataFrame, text: pl.DataFrame, table: Table
             rows.select(
                 pl.lit(file).alias("file"),
                 "row",
-                pl.col("shown_id").str.strip_chars(SPACES).alias("id"),
+                cut_value(pl.col("shown_id").str.strip_chars(SPACES)).alias("id"),
                 pl.lit(heading.delivered).alias("column"),
                 pl.when(pl.col("check") == "not_nullable").then(why_null).otherwise("check").alias("rule"),
-                "value",
+                cut_value(pl.col("value")).alias("value"),
             )
         )
     return pl.concat(parts).sort("row", maintain_order=True)

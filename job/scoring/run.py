@@ -263,7 +263,7 @@ def write_lists(
         hashes["campaign.csv"] = campaign.sha256
     with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:
         for others in scored.excluded.ranges(rows):
-            excluded.add(others)
+            excluded.add(without_formulas(others))
         hashes["excluded.csv"] = excluded.sha256
     rejections = scored.intake.rejections
     first = next(iter(rejections.values()))

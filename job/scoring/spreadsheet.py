@@ -20,16 +20,30 @@ RUSSIAN: Final[dict[str, Any]] = {
 }
 """What a Russian Excel expects of a CSV file."""
 
-_FORMULA: Final = r"^\s*[=+\-@|%]|^[\t\r\n]"
+_SIGNS: Final = (
+    r"[=+\-@%＝﹦＋﹢－﹣＠﹫％﹪]"  # also in full width and small forms: East Asian versions read them alike
+)
+_UNSEEN: Final = r"[\s\p{Cc}\p{Cf}\p{Z}\x{34F}\x{115F}\x{1160}\x{2800}\x{3164}\x{FFA0}\x{FE00}-\x{FE0F}\"]"
+_ENDS: Final = r"\t\n\x0B\x0C\r\x{85}\x{2028}\x{2029},;|｜"
+"""Behind these a cell may begin, whatever separator the reader of the file expects."""
+_BEFORE: Final = rf"(^|[{_ENDS}])([{_UNSEEN}--[{_ENDS}]]*"
+_FORMULA: Final = rf"{_BEFORE}{_SIGNS})"
+_PIPE: Final = rf"{_BEFORE}[|｜])"
+_EITHER: Final = rf"{_BEFORE}(?:{_SIGNS}|[|｜]))"
 _NUMBER: Final = r"^[+-]?[0-9]+([.,][0-9]+)?$"
 
 
 def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with an apostrophe before each text that a spreadsheet would run as a formula.
+    """Return the table with an apostrophe before whatever a spreadsheet would run as a formula.
 
-    Text that is a plain number may begin with its sign.
+    That is a text's beginning, and what stands behind a separator or line end in it: a reader that expects other
+    separators than the file has makes cells of it. Text that is a plain number may begin with its sign.
+
+    Source: OWASP, CSV Injection.
     """
-    return table.with_columns(_escaped(name) for name, dtype in table.schema.items() if dtype == pl.String)
+    texts = [column for column in table.get_columns() if column.dtype == pl.String]
+    doubtful = [column.name for column in texts if column.str.contains(_EITHER).any()]  # looking is faster
+    return table.with_columns(_escaped(name) for name in doubtful)
 
 
 def russian_table(table: pl.DataFrame, headings: Mapping[str, str]) -> pl.DataFrame:
@@ -43,6 +57,6 @@ def russian_table(table: pl.DataFrame, headings: Mapping[str, str]) -> pl.DataFr
 
 
 def _escaped(name: str) -> pl.Expr:
-    text = pl.col(name)
-    runs = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
-    return pl.when(runs).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).alias(name)
+    text, before = pl.col(name), "${1}'${2}"
+    escaped = text.str.replace_all(_PIPE, before).str.replace_all(_FORMULA, before)
+    return pl.when(text.str.contains(_NUMBER)).then(text).otherwise(escaped).alias(name)

@@ -16,10 +16,38 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+x", "-x", "@SUM(A1)", "\t=1", "\r=1", " =1", "-1+1", "+7 900", "|cmd", "%x", "-2,5,"]
+    "text",
+    [
+        "=1+1",
+        "+x",
+        "-x",
+        "@SUM(A1)",
+        " =1",
+        "-1+1",
+        "+7 900",
+        "|cmd",
+        "%x",
+        "-2,5,",
+        "＝1",
+        "－x",
+        "﹢x",
+        "＠x",
+        "\u200b=1",
+        "\ufeff\u00a0=1",
+        '"=1"',
+        '""=1',
+    ],
 )
 def test_formulas_are_escaped(text: str) -> None:
     assert_frame_equal(without_formulas(pl.DataFrame({"a": [text]})), pl.DataFrame({"a": [f"'{text}"]}))
+
+
+@pytest.mark.parametrize("end", [*";,|\t\r\n\v\f\x85\u2028\u2029", "x;", "1;2;", "\r\n", ";\n"])
+@pytest.mark.parametrize("unseen", ["", " ", "\u200b\u2060", '"', "\ufe0f"])
+@pytest.mark.parametrize("sign", "=+-@%|＝＋－＠")
+def test_formulas_are_escaped_behind_whatever_separates(end: str, unseen: str, sign: str) -> None:
+    shown = without_formulas(pl.DataFrame({"a": [f"x{end}{unseen}{sign}cmd|' /C calc'!A0"]})).item()
+    assert f"{end}'{unseen}{sign}cmd|' /C calc'!A0" in shown
 
 
 @pytest.mark.parametrize("text", ["-1", "+2,5", "-0.5", "12", "всего 2 страницы", "a=1", "", None])

@@ -1,0 +1,58 @@
+"""The command in a process of its own, bounded in time and memory, however hostile its input."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60  # after which a process that should have ended is a failure; no measure of anything
+MOST_BYTES = 3 << 30  # of memory of one process: this machine's are needed
+UNMOVED = ("--drift-warn", "1e6", "--drift-stop", "1e6")  # synthetic customers are not those of training
+
+
+class Result(NamedTuple):
+    """What became of a process: `peak` is what the largest of its tree took, in bytes."""
+
+    code: int
+    lines: list[str]
+    peak: int
+    output: str
+
+
+def retention(*arguments: object, seconds: float = SECONDS, **environment: str) -> Result:
+    """Run the command; its lines for people come without those of the log."""
+    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "job", *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        )
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+        signal.signal(signal.SIGALRM, lambda *_: os.killpg(process.pid, signal.SIGKILL))
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        _, status, used = os.wait4(process.pid, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        texts = []
+        for stream in (errors, output):
+            stream.seek(0)
+            texts.append(stream.read().decode())
+    assert process.returncode != -signal.SIGKILL, f"not done after {seconds} seconds: {texts[0]}"
+    lines = [line for line in texts[0].splitlines() if not line.startswith("{")]
+    return Result(process.returncode, lines, used.ru_maxrss * 1024, texts[1])
+
+
+def score(drop: Path, output: Path, *more: object) -> Result:
+    """Score a drop without a page, and without drift."""
+    return retention("score", "--input", drop, "--output", output, "--no-report", *UNMOVED, *more)
