@@ -24,6 +24,7 @@ ALLOWED = {
     "job.levels": {"schemas", "job.errors"},
     "job.russian": set(),
     "job.settings": {"job.errors"},
+    "job.statistics": set(),
     "job.files": set(),
     "job.process": {"schemas", "job.errors", "job.files"},
     "job.intake": {
@@ -79,6 +80,7 @@ BELOW = {
     "job.memory",
     "job.hashing",
     "job.rounding",
+    "job.statistics",
     "job.prefetch",
     "job.spill",
     "job.executor",

@@ -15,20 +15,16 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.campaign.statistics import (
-    Difference,
     brier_score,
     calibration_error,
     delong,
     detectable_difference,
-    detectable_fall,
-    holm,
     mean_difference,
     moments,
-    rate_difference,
-    wilson_interval,
 )
 from job.features import join_tables
 from job.models.linear import add_up
+from job.statistics import LEVEL, Difference, Stratum, holm, rate_difference, smallest_fall, wilson_interval
 from schemas.columns import MARKET_FILE
 from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 from schemas.vocabulary import DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
@@ -38,7 +34,6 @@ if TYPE_CHECKING:
 
     from job.intake.reconcile import Intake
 
-LEVEL: Final = 0.05
 RESAMPLES: Final = 1999
 UNLIKE_SCORE: Final = 3.0
 """Standard errors between the groups' means before the campaign, above which chance is a poor explanation."""
@@ -389,13 +384,23 @@ def _effect(part: pl.DataFrame, measure: str, *, seed: int, resamples: int, leve
     if measure == DECLINE:
         events, totals = (int(treated.sum()), int(control.sum())), (treated.len(), control.len())
         difference = rate_difference(events, totals)
-        detectable = detectable_fall(events[1] / totals[1], totals, level=level)
+        fall = smallest_fall([_stratum(part)], level=level)
+        detectable = None if fall is None else fall.points
     else:
         difference = mean_difference(treated, control, seed=seed, resamples=resamples)
         detectable = None
         if difference.low is not None:
             detectable = detectable_difference(moments(treated), moments(control), level=level)
     return _filled(effect, difference, detectable)
+
+
+def _stratum(part: pl.DataFrame) -> Stratum:
+    """Return the sizes of both groups and what the run knew of them; of the customers with a label."""
+    compared = part.filter(pl.col("declined").is_not_null(), pl.col("campaign_group") != NOT_IN_CAMPAIGN)
+    probability = pl.col("decline_probability")
+    rate, variance = compared.select(probability.mean(), (probability * (1 - probability)).mean().alias("v")).row(0)
+    treated = compared.filter(pl.col("campaign_group") == TREATMENT).height
+    return Stratum(treated, compared.height - treated, rate, variance)
 
 
 def _filled(effect: Effect, found: Difference, detectable: float | None) -> Effect:

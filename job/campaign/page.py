@@ -7,7 +7,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from job import russian
-from job.campaign.lift import CAP_LEVEL, CAPPED, DECLINE, LEVEL, MEASURES, PROFIT, RESAMPLES, REVENUE
+from job.campaign.lift import CAP_LEVEL, CAPPED, DECLINE, MEASURES, PROFIT, RESAMPLES, REVENUE
+from job.statistics import LEVEL
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from job import __version__
-from job.campaign.lift import LEVEL, RESAMPLES, Lift, match_outcome, measure_lift
+from job.campaign.lift import RESAMPLES, Lift, match_outcome, measure_lift
 from job.campaign.page import render_page
 from job.campaign.run import load_run, offer_costs, segment_titles
-from job.campaign.statistics import POWER
 from job.errors import DropError, OutputError, Problem, SettingsError
 from job.intake.drop import all_files, hash_file, wait_for_files
 from job.intake.reconcile import accept_drop
 from job.rounding import rounded
+from job.statistics import LEVEL, POWER
 from schemas.columns import MARKET_FILE
 from schemas.scored import PROFIT_MONTHS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from job.campaign.lift import CAP_LEVEL, CAPPED, DECLINE, MEASURES, MINUTES, PROFIT, REVENUE
-from job.campaign.statistics import POWER
+from job.statistics import POWER
 from job.text_table import align
 from schemas.scored import CAMPAIGN_GROUPS
 

@@ -9,11 +9,11 @@ import polars as pl
 
 from job.campaign.lift import DECLINE, MEASURES, PROFIT, Case, Group, Note, assess_model, match_outcome, measure_lift
 from job.campaign.outcome import simulate_outcome
-from job.campaign.statistics import rate_difference
 from job.intake.drop import find_files
 from job.intake.reconcile import accept_drop
 from job.sample import split_tables, write_pieces
 from job.settings import Limits
+from job.statistics import rate_difference
 from tests.campaign.runs import make_group, make_scored
 
 if TYPE_CHECKING:
