@@ -301,7 +301,7 @@ MARKET_FILE: Final = Table(
             "Неоплаченные_продукты_штук_квартал",
             "unpaid_items_quarter",
             Kind.WHOLE,
-            rules=_up_to(1_000_000, "items in a quarter"),
+            rules=_up_to(10_000, "items in a quarter"),
             feature=Meaning(
                 "Неоплаченные товары за квартал",
                 _counted("в корзине за квартал", ("неоплаченный товар", "неоплаченных товара", "неоплаченных товаров")),
@@ -313,7 +313,7 @@ MARKET_FILE: Final = Table(
             "Ошибка_сервиса",
             "service_errors",
             Kind.WHOLE,
-            rules=_up_to(1_000_000, "errors in a quarter"),
+            rules=_up_to(10_000, "errors in a quarter"),
             feature=Meaning(
                 "Ошибки сайта", _counted("на сайте", ("ошибка", "ошибки", "ошибок")), "errors", Theme.SERVICE
             ),
@@ -322,7 +322,7 @@ MARKET_FILE: Final = Table(
             "Страниц_за_визит",
             "pages_per_visit",
             Kind.WHOLE,
-            rules=_up_to(1_000_000, "pages in a visit"),
+            rules=_up_to(10_000, "pages in a visit"),
             feature=Meaning(
                 "Страниц за визит", _counted("за визит", ("страница", "страницы", "страниц")), "pages", Theme.VISITS
             ),

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
+from job.intake.characters import (
+    INVISIBLE,
+    SPACES,
+    has_invisible,
+    name_odd_character,
+    with_plain_minus,
+    without_invisible,
+)
 from job.intake.counts import RowCounts, count_violations
 from job.intake.dialect import split_line
-from job.intake.numbers import SPACES, parse_number
+from job.intake.numbers import parse_number
 from job.intake.repair import name_words, repair_words
 from job.intake.validate import broken_rules, cut_value
 from schemas.columns import accepted_dtype, dtype_of
@@ -132,8 +140,9 @@ def judge_fields(raw: pl.DataFrame, plan: FilePlan, spellings: Spellings) -> Jud
         spellings: of the words seen so far; what is learned of new ones is added.
     """
     text = raw.with_columns(pl.col(pl.String).str.strip_chars(SPACES))
-    counts = RowCounts(rows=raw.height)
-    columns, repaired = [], [pl.lit(value=False)]
+    text, counts, is_repaired = _with_plain_numbers(text, [one for one in plan.headings if one.words is None])
+    counts += RowCounts(rows=raw.height)
+    columns, repaired = [], [pl.lit(is_repaired)]
     for heading in plan.headings:
         if heading.words is None:
             mark = (plan.style.decimal_mark if heading.name in plan.texts else None) or "."
@@ -207,3 +216,27 @@ def _learn_words(values: pl.Series, heading: Column, words: Words, spelling: dic
     }
     unknown = sum(count for value, count in counts.items() if value not in spelling) if words.unknown_is_scored else 0
     return RowCounts(repairs=repairs, unknown_words={heading.delivered: unknown} if words.unknown_is_scored else {})
+
+
+def _with_plain_numbers(text: pl.DataFrame, headings: Sequence[Column]) -> tuple[pl.DataFrame, RowCounts, pl.Series]:
+    """Return rows whose numbers have plain minus signs and no invisible characters.
+
+    Args:
+        text: the rows, trimmed.
+        headings: of the columns of numbers.
+
+    Returns:
+        The rows, how many had which invisible character, and which had any.
+    """
+    repairs: dict[tuple[str, str, str], int] = {}
+    is_repaired = pl.repeat(value=False, n=text.height, dtype=pl.Boolean, eager=True)
+    for heading in headings:
+        values = text[heading.name]
+        is_odd = text.select(has_invisible(pl.col(heading.name)).fill_null(value=False)).to_series()
+        if is_odd.any():
+            is_repaired |= is_odd
+            for char in INVISIBLE:
+                if count := int(values.str.contains(char, literal=True).sum()):
+                    repairs[heading.delivered, str(name_odd_character(char)), ""] = count
+    plain = (with_plain_minus(without_invisible(pl.col(heading.name))) for heading in headings)
+    return text.with_columns(plain), RowCounts(repairs=repairs), is_repaired

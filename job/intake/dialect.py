@@ -11,9 +11,8 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.errors import DropError, Problem, shorten
+from job.intake.characters import SPACES, name_odd_character, plain_spelling, visible_spelling
 from job.intake.lines import LINE_LIMIT, undo_mojibake
-from job.intake.numbers import SPACES
-from job.intake.repair import plain_spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,12 +36,14 @@ class Dialect(NamedTuple):
         mojibake: what the codec gives is UTF-8 read as cp1251.
         separator: between fields.
         columns: the ASCII names of its columns, in the file's order. Columns without heading at the end do not count.
+        heading_repairs: of `repaired_headings`.
     """
 
     encoding: str
     mojibake: bool
     separator: str
     columns: tuple[str, ...]
+    heading_repairs: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_utf_8(self) -> bool:
@@ -64,13 +65,15 @@ def recognise_dialect(name: str, sample: bytes, table: Table, *, labelled: bool)
     """
     reading = _best_reading(name, sample, table)
     columns = match_headings(name, reading.headings, table, labelled=labelled)
-    return Dialect(reading.encoding, reading.mojibake, reading.separator, columns)
+    repairs = repaired_headings(reading.headings, columns, table)
+    return Dialect(reading.encoding, reading.mojibake, reading.separator, columns, repairs)
 
 
 def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled: bool) -> tuple[str, ...]:
     """Return the ASCII names of the headings, in the file's order.
 
-    Case, surrounding spaces, `_` for a space and `ё` for `е` do not matter. The label's heading may always be there.
+    Case, surrounding spaces, `_` for a space, `ё` for `е`, letters that look the same and characters that are not seen
+    do not matter. The label's heading may always be there.
 
     Raises:
         DropError: a heading is missing, unknown or there twice; all of them are named.
@@ -82,7 +85,7 @@ def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled
         Problem(
             name,
             "only the table's own headings",
-            "an unknown heading" if heading.strip(SPACES) else "an empty heading",
+            _describe_unknown(heading),
             column=shorten(heading.strip(SPACES), SHOWN_CHARACTERS),
         )
         for heading in unknown[:SHOWN_HEADINGS]
@@ -103,6 +106,27 @@ def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled
     if problems:
         raise DropError(problems)
     return tuple(found for found in names if found is not None)
+
+
+def _describe_unknown(heading: str) -> str:
+    if not heading.strip(SPACES):
+        return "an empty heading"
+    odd = name_odd_character(heading)
+    return "an unknown heading" if odd is None else f"an unknown heading, with {odd}"
+
+
+def repaired_headings(headings: Sequence[str], columns: Sequence[str], table: Table) -> tuple[tuple[str, str], ...]:
+    """Return the headings that only look like the table's own: as delivered, and the right spelling.
+
+    Args:
+        headings: as delivered.
+        columns: their ASCII names.
+        table: what they are of.
+    """
+    known = [
+        (found.strip(SPACES), table.heading(name).delivered) for found, name in zip(headings, columns, strict=True)
+    ]
+    return tuple((found, right) for found, right in known if visible_spelling(found) != visible_spelling(right))
 
 
 class _Reading(NamedTuple):

@@ -2,7 +2,8 @@ r"""Numbers as people and Excel write them become numbers.
 
 Understood: a decimal point or comma (one kind per file), spaces between groups of three digits (also the no-break and
 narrow ones), a sign, an exponent, `5.0` for a whole number. Everything else is not a number; `inf` is not one either.
-Digits are 0 to 9: `\d` would also match those of other scripts, which nothing can parse.
+Minus signs of print have become plain ones before: see `job.intake.characters`. Digits are 0 to 9: `\d` would also
+match those of other scripts, which nothing can parse.
 """
 
 from __future__ import annotations
@@ -13,19 +14,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import polars as pl
 
 from job.errors import DropError, Problem
+from job.intake.characters import WIDE_SPACES
 from job.rounding import with_one_zero
 from schemas.columns import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SPACES: Final = " \t\u00a0\u2007\u2009\u202f\ufeff"
 MISSING: Final = ("", "-", "–", "—", "nan", "null", "none", "na", "n/a", "#n/a", "#н/д", "nat")
 EXACT_FLOATS: Final = 2**53  # below it, each whole number has a float of its own
 DOUBT_SHARE: Final = 0.05  # of the values with a decimal mark: a rarer mark is those rows' fault, not the file's
 
-_GROUP_SPACES: Final = " \u00a0\u2007\u2009\u202f"
-_GROUPED: Final = rf"^[+-]?[1-9][0-9]{{0,2}}(?:[{_GROUP_SPACES}][0-9]{{3}})+(?:[.,][0-9]+)?$"
+_GROUPED: Final = rf"^[+-]?[1-9][0-9]{{0,2}}(?:[{WIDE_SPACES}][0-9]{{3}})+(?:[.,][0-9]+)?$"
 _EXPONENT: Final = "(?:[eE][+-]?[0-9]+)?"
 _MARKS: Final = (".", ",")
 
@@ -61,7 +61,7 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
     """
     text = pl.col("text")
     texts = pl.concat([column.alias("text").to_frame() for column in columns])
-    texts = texts.filter(text.str.contains_any([*_MARKS, *_GROUP_SPACES]))  # no other tells anything
+    texts = texts.filter(text.str.contains_any([*_MARKS, *WIDE_SPACES]))  # no other tells anything
     shown = texts.select(
         "text",
         text.str.contains(_GROUPED).alias("has_spaces"),
@@ -83,7 +83,7 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
 
 def _shows(mark: str) -> str:
     """Return the pattern of numbers that have a mark before their last digits."""
-    return rf"^[+-]?[0-9{_GROUP_SPACES}]*[0-9]{re.escape(mark)}[0-9]+{_EXPONENT}$"
+    return rf"^[+-]?[0-9{WIDE_SPACES}]*[0-9]{re.escape(mark)}[0-9]+{_EXPONENT}$"
 
 
 def _may_be_grouped_by(mark: str) -> str:
@@ -101,7 +101,7 @@ def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
     """
     mark = re.escape(decimal_mark)
     grouped = text.str.contains(_GROUPED)
-    plain = pl.when(grouped).then(text.str.replace_all(rf"[{_GROUP_SPACES}]", "")).otherwise(text)
+    plain = pl.when(grouped).then(text.str.replace_all(rf"[{WIDE_SPACES}]", "")).otherwise(text)
     if kind is Kind.NUMBER:
         number = rf"^[+-]?(?:[0-9]+(?:{mark}[0-9]*)?|{mark}[0-9]+){_EXPONENT}$"
         readable = pl.when(plain.str.contains(number)).then(plain.str.replace(decimal_mark, ".", literal=True))

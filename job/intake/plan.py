@@ -15,10 +15,11 @@ import polars as pl
 
 from job.errors import DropError
 from job.intake.careful import number_lines, split_fields
-from job.intake.dialect import SAMPLE_BYTES, Dialect, match_headings, recognise_dialect
+from job.intake.characters import with_plain_minus, without_invisible
+from job.intake.dialect import SAMPLE_BYTES, Dialect, match_headings, recognise_dialect, repaired_headings
 from job.intake.drop import TableFile, hash_file
 from job.intake.lines import ByteBlocks, LineBlocks, whole_lines
-from job.intake.numbers import SPACES, NumberStyle, recognise_style
+from job.intake.numbers import NumberStyle, recognise_style
 from job.intake.parquet import ParquetTable, open_parquet
 from job.prefetch import prefetched
 from schemas.columns import Kind
@@ -81,6 +82,15 @@ class FilePlan(NamedTuple):
         table = self.file.table
         is_extra = table.label is not None and not self.labelled and table.label in self.columns
         return table.heading(table.label) if is_extra and table.label else None
+
+    @property
+    def heading_repairs(self) -> dict[tuple[str, str, str], int]:
+        """(heading, as delivered, right spelling) -> 1, of headings that only look like the table's own."""
+        if self.parquet is not None:
+            repairs = repaired_headings(self.parquet.headings, self.columns, self.file.table)
+        else:
+            repairs = self.dialect.heading_repairs if self.dialect is not None else ()
+        return {(right, found, right): 1 for found, right in repairs}
 
     @property
     def texts(self) -> frozenset[str]:
@@ -204,7 +214,7 @@ def _learn_style(name: str, batches: Iterable[pl.DataFrame], *, may_group: str) 
     style = NumberStyle()
     for batch in batches:
         if batch.height:
-            columns = batch.select(pl.all().str.strip_chars(SPACES)).get_columns()
+            columns = batch.select(with_plain_minus(without_invisible(pl.all()))).get_columns()
             shown = recognise_style(name, columns, may_group=may_group)
             style = NumberStyle(shown.decimal_mark, style.thousands_spaces or shown.thousands_spaces)
         if style.decimal_mark is not None:

@@ -14,13 +14,14 @@ import polars as pl
 
 from job.errors import DropError, Problem, shorten
 from job.executor import LocalExecutor, attempt
+from job.intake.characters import name_odd_character
 from job.intake.counts import RowCounts, Rule, Violations, add_counts, add_violations, count_violations
 from job.intake.drop import all_files
 from job.intake.lines import name_line_ends
 from job.intake.parquet import ParquetProbe
 from job.intake.pieces import PieceRead, read_piece
 from job.intake.plan import FilePlan, plan_file, plan_pieces
-from job.intake.validate import REJECTED_SCHEMA, concat_rejected, reject_rows
+from job.intake.validate import GIVEN_RULE, REJECTED_SCHEMA, concat_rejected, reject_rows
 from job.levels import LevelCounts
 from job.memory import MemoryPlan
 from job.spill import SortedRuns, SpillSpace, cut_ranges
@@ -87,7 +88,8 @@ class FileRead(NamedTuple):
     @property
     def repairs(self) -> pl.DataFrame:
         """One row per repaired spelling (`REPAIRS_SCHEMA`)."""
-        rows = [(self.plan.file.name, *spelling, count) for spelling, count in sorted(self.counts.repairs.items())]
+        repairs = add_counts(self.counts.repairs, self.plan.heading_repairs)
+        rows = [(self.plan.file.name, *spelling, count) for spelling, count in sorted(repairs.items())]
         return pl.DataFrame(rows, schema=REPAIRS_SCHEMA, orient="row")
 
     def describe(self) -> dict[str, object]:
@@ -701,7 +703,8 @@ def _overlap(read: TableRead, counts: TableCounts, known: int, limits: Limits) -
     table = read.file.table
     needed = 1 - limits.rejected
     if counts.shared < needed * known:
-        hint = "; tables of different months?" if counts.shared < OVERLAP_LIMIT * known else ""
+        is_whole = read.counts.rejected <= limits.rejected * read.counts.rows
+        hint = "; tables of different months?" if is_whole and counts.shared < OVERLAP_LIMIT * known else ""
         found = f"rows for {_share(counts.shared, known, f'customers of {MARKET_FILE.name}')}"
         yield Problem(read.file.name, f"at least {needed:.1%} (--max-rejected{hint})", found, column="id")
     elif "period" in table.key:
@@ -738,13 +741,24 @@ def _too_many_rejected(read: TableRead, counts: TableCounts, limits: Limits) -> 
     rows, rows_in = read.counts.rejected + counts.contradicting, read.counts.rows
     if rows <= limits.rejected * rows_in:
         return
-    expected = f"at most {limits.rejected:.1%} of {rows_in:,} rows rejected (--max-rejected), not {rows:,}"
+    told = f"{rows:,} {'is' if rows == 1 else 'are'} rejected"
+    allowed = f"--max-rejected allows {int(limits.rejected * rows_in):,} of {rows_in:,} rows, and {told}"
     violations = {**read.counts.violations, **counts.violations}
     for (column, rule), broken in sorted(violations.items(), key=lambda item: item[1].first_row):
-        held = "nothing" if not broken.value else f"«{shorten(broken.value, SHOWN_CHARACTERS)}»"
-        found = f"{broken.rows:,} rows where it is not true that it «{rule}»; the first holds {held}"
+        found = _describe_value(broken.value)
+        if broken.rows > 1:
+            found += f" and {broken.rows - 1:,} more row{'s' if broken.rows > 2 else ''} like it"  # noqa: PLR2004
+        expected = "a value" if rule == GIVEN_RULE else f"a {'line' if column is None else 'value'} that {rule}"
         name, row = read.place(broken.first_row)
-        yield Problem(name, expected, found, row=row, column=column)
+        yield Problem(name, f"{expected}; {allowed}", found, row=row, column=column)
+
+
+def _describe_value(value: str | None) -> str:
+    """Return a rejected value for a message; a character in it that is not what it looks like is named."""
+    if not value:
+        return "nothing"
+    odd = name_odd_character(value)
+    return f"«{shorten(value, SHOWN_CHARACTERS)}»{f' (with {odd})' if odd else ''}"
 
 
 def _too_many_unknown(read: TableRead, limits: Limits) -> Iterator[Problem]:

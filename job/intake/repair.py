@@ -1,18 +1,18 @@
 """Words as delivered become the vocabulary's ASCII names; each misspelling that is repaired is counted.
 
 A word is repaired when it is a known misspelling, or when exactly one word of the vocabulary is near: equal but for
-case, spaces, `_`, `ё`/`е` or doubled letters, or one edit away (a letter more, less, other, or two swapped). Words
-shorter than five letters are never repaired by an edit: «да» and «на» are one edit apart, and consent is not guessed.
+case, spaces, `_`, `ё`/`е`, letters that look the same, invisible characters or doubled letters, or one edit away (a
+letter more, less, other, or two swapped). Words shorter than five letters are never repaired by an edit: «да» and «на»
+are one edit apart, and consent is not guessed.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from job.intake.numbers import SPACES
+from job.intake.characters import plain_spelling
 from schemas.vocabulary import UNKNOWN, Words
 
 if TYPE_CHECKING:
@@ -63,13 +63,6 @@ def nearest(value: str, vocabulary: tuple[str, ...]) -> str | None:
         if near:
             return near[0] if len(near) == 1 else None
     return None
-
-
-@lru_cache(maxsize=4096)
-def plain_spelling(text: str) -> str:
-    """Return text without what does not matter in headings and words: case, surrounding spaces, `_`, `ё`."""
-    words = re.sub(rf"[_{SPACES}]+", " ", unicodedata.normalize("NFC", text)).strip(" ")
-    return words.casefold().replace("ё", "е")
 
 
 def _same_but_for_case(value: str, word: str) -> bool:

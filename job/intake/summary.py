@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from job.intake.characters import name_odd_character
 from job.text_table import align
 from schemas.columns import TABLES
 
@@ -55,7 +56,10 @@ def summarise_intake(intake: Intake, excluded: Mapping[str, int]) -> str:
             "Repairs",
             *align(
                 ("file", "column", "from", "to", "rows"),
-                [[str(cell) for cell in row] for row in intake.repairs.iter_rows()],
+                [
+                    [file, column, _show_spelling(wrong), right, str(rows)]
+                    for file, column, wrong, right, rows in intake.repairs.iter_rows()
+                ],
             ),
         ]
     if intake.rejected.height:
@@ -86,6 +90,12 @@ def describe_intake(intake: Intake, excluded: Mapping[str, int]) -> dict[str, An
         "rejected": intake.rejected.to_dicts(),
         "warnings": list(intake.warnings),
     }
+
+
+def _show_spelling(word: str) -> str:
+    """Return a word that was repaired; what cannot be seen in it is named."""
+    odd = name_odd_character(word)
+    return f"{word} ({odd})" if odd else word
 
 
 def _file_row(name: str, account: Account, files: Sequence[Mapping[str, Any]]) -> list[str]:

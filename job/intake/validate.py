@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.intake.numbers import SPACES, is_missing
+from job.intake.characters import SPACES, without_invisible
+from job.intake.numbers import is_missing
 from schemas.columns import ID_DIGITS, Kind, Table, keeps_rules, words_rule
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _KINDS: Final = {
     Kind.WHOLE: "is a whole number",
     Kind.NUMBER: "is a number",
 }
+GIVEN_RULE: Final = "is given"
+FLOAT_RULE: Final = "is written out in digits, not as a float (beyond 2^53 one float stands for several ids)"
+_WAS_FLOAT: Final = rf"^[{SPACES}]*\+?[0-9][0-9{SPACES}]*(?:[.,][0-9]*|[.,]?[0-9]*[eE]\+?[0-9]+)[{SPACES}]*$"
 
 
 def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Table, *, labelled: bool) -> pl.DataFrame:
@@ -101,9 +105,11 @@ def _explain(file: str, failures: pl.DataFrame, text: pl.DataFrame, table: Table
         heading = table.heading(str(name))
         values = text.select("row", pl.col("id").alias("shown_id"), pl.col(heading.name).alias("value"))
         rows = values[of_column["index"].cast(pl.UInt32)].with_columns(of_column["check"])
-        readable = _KINDS[heading.kind] if heading.words is None else words_rule(heading.words)
-        missing = is_missing(pl.col("value").str.strip_chars(SPACES))
-        why_null = pl.when(missing).then(pl.lit("is given")).otherwise(pl.lit(readable))
+        readable = pl.lit(_KINDS[heading.kind] if heading.words is None else words_rule(heading.words))
+        if heading.kind is Kind.IDENTIFIER:
+            readable = pl.when(pl.col("value").str.contains(_WAS_FLOAT)).then(pl.lit(FLOAT_RULE)).otherwise(readable)
+        missing = is_missing(without_invisible(pl.col("value")))
+        why_null = pl.when(missing).then(pl.lit(GIVEN_RULE)).otherwise(readable)
         parts.append(
             rows.select(
                 pl.lit(file).alias("file"),

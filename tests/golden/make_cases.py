@@ -151,6 +151,66 @@ def _(folder: Path) -> None:
     write(folder, edit=edit)
 
 
+@case("look-alikes", "--max-rejected", "0.2")
+def _(folder: Path) -> None:
+    """Letters of other alphabets and characters that are not seen: in headings, words, ids and numbers."""
+
+    def edit(drop: Drop) -> None:
+        file, money, time, profit = (drop[name] for name in drop)
+        file[0][1] = "\u0422ип\u200b с\u0435рвис\u0430".replace("\u0430", "a")
+        file[0][11] = "Cтраниц_зa_визит"
+        time[0][2] = "мин\u00adут"
+        file[1][1:3] = ["cтaндaрт", "дa"]
+        file[2][2] = "Hет"
+        file[3][7] = "Кухонная по\u00adсуда"
+        file[4][0] = f"\u2060{file[4][0]}\u200b"
+        file[5][4] = "3\u200b"
+        profit[6][1] = "\u200e5.5"
+        money[7][1] = "\u200bтекущий_мecяц"
+        file[8][8] = "1О"
+        profit[9][1] = "5\u066b5"
+
+    write(folder, edit=edit)
+
+
+@case("minus-signs")
+def _(folder: Path) -> None:
+    def edit(drop: Drop) -> None:
+        minuses = ("-5", "\u22125.25", "\u20135", "\u20145", "\uff0d5", "- 5", "\u2212\u00a05", "\u2212 1\u202f234.5")
+        for row, written in zip(drop["money"][1:], minuses, strict=False):
+            row[1] = written
+
+    write(folder, edit=edit)
+
+
+@case("refused-odd-characters")
+def _(folder: Path) -> None:
+    """What cannot be repaired for certain is named with its code point."""
+
+    def edit(drop: Drop) -> None:
+        drop["market_file"][0][3] = "Маркeт_актив_7_мес"
+        drop["money"][0][1] = "Приб\u00a0ыль"
+
+    write(folder, edit=edit)
+    write_drop(
+        folder,
+        {"market_time": [[*row[:2], f"{row[2]}О"] if n else row for n, row in enumerate(make_drop(20)["market_time"])]},
+    )
+
+
+@case("refused-float-ids")
+def _(folder: Path) -> None:
+    """Through a spreadsheet, or through a float beyond 2^53."""
+
+    def edit(drop: Drop) -> None:
+        for row in drop["money"][1:]:
+            row[0] = f"{float(row[0]):.5E}"
+        for row in drop["market_time"][1:]:
+            row[0] = f"{float(row[0] * 10**11)}"
+
+    write(folder, edit=edit)
+
+
 @case("quarantine", "--max-rejected", "0.9")
 def _(folder: Path) -> None:
     """A row of each kind that cannot be used."""

@@ -75,7 +75,10 @@ def test_separator_in_doubt() -> None:
 def test_headings_are_all_named() -> None:
     assert refusal("id;Прбыль;\x1b[31m;;id\n".encode()) == (
         "money.csv, column «Прбыль»: found an unknown heading, expected only the table's own headings",
-        "money.csv, column «\\x1b[31m»: found an unknown heading, expected only the table's own headings",
+        (
+            "money.csv, column «\\x1b[31m»: found an unknown heading, with U+001B a control character, "
+            "expected only the table's own headings"
+        ),
         "money.csv, column «»: found an empty heading, expected only the table's own headings",
         "money.csv, column «Прибыль»: found none, expected a column with this heading",
         "money.csv, column «id»: found 2, expected one column with this heading",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_series_equal
 
-from job.intake.repair import SHORTEST_FOR_EDITS, name_words, nearest, plain_spelling, repair_words
+from job.intake.repair import SHORTEST_FOR_EDITS, name_words, nearest, repair_words
 from schemas.vocabulary import ACTIVITY, CATEGORY, CONSENT, MONTHS_OF_REVENUE, SERVICE_TYPE, Words
 
 ALL = (ACTIVITY, CATEGORY, CONSENT, MONTHS_OF_REVENUE, SERVICE_TYPE)
@@ -117,8 +117,3 @@ def test_unknown_categories_are_named_so() -> None:
     found = text.to_frame().select(name_words(pl.col("text"), spelling, CATEGORY)).to_series()
     expected = pl.Series("text", ["kitchenware", "unknown", "unknown", "unknown"], dtype=CATEGORY.dtype)
     assert_series_equal(found, expected)
-
-
-def test_plain_spelling() -> None:
-    assert plain_spelling(" Сре\u0301дний__Ёж \u00a0") == plain_spelling("сре\u0301дний_еж")
-    assert plain_spelling("и\u0306") == "й"

@@ -83,9 +83,9 @@ def test_a_good_row_passes(table: Table) -> None:
         ("market_file", "contacts_6_months", 10_001, "is at most 10,000 (contacts in a month)"),
         ("market_file", "contacts_current_month", 10_001, "is at most 10,000 (contacts in a month)"),
         ("market_file", "categories_per_visit", 10_001, "is at most 10,000 (categories in a visit)"),
-        ("market_file", "unpaid_items_quarter", 1_000_001, "is at most 1,000,000 (items in a quarter)"),
-        ("market_file", "service_errors", 1_000_001, "is at most 1,000,000 (errors in a quarter)"),
-        ("market_file", "pages_per_visit", 1_000_001, "is at most 1,000,000 (pages in a visit)"),
+        ("market_file", "unpaid_items_quarter", 10_001, "is at most 10,000 (items in a quarter)"),
+        ("market_file", "service_errors", 10_001, "is at most 10,000 (errors in a quarter)"),
+        ("market_file", "pages_per_visit", 10_001, "is at most 10,000 (pages in a visit)"),
         ("market_money", "revenue", 1e9 + 1, "is at most 1,000,000,000 (revenue of a month)"),
         ("market_money", "revenue", float("inf"), "is at most 1,000,000,000 (revenue of a month)"),
         ("market_time", "period", "unknown", "is one of: текущий_месяц, предыдущий_месяц"),
@@ -182,7 +182,7 @@ def test_the_records_are_checked_when_they_are_imported() -> None:
         Meaning("Страниц за визит")  # type: ignore[call-arg] - what is tested
     source = Path(columns.__file__).read_text(encoding="utf-8")
     with pytest.raises(ValueError, match=r"^pages_per_visit: a number has rules"):
-        forgotten = source.replace('rules=_up_to(1_000_000, "pages in a visit"),', "")
+        forgotten = source.replace('rules=_up_to(10_000, "pages in a visit"),', "")
         exec(forgotten, {"__name__": "schemas.columns"})  # noqa: S102 - the module as it would be
 
 
