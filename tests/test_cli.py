@@ -261,7 +261,7 @@ def test_too_many_bad_rows_refuse_the_drop(small_drop: Path, tmp_path: Path) -> 
     edit(drop / "money.csv", ",", "x", count=20)
     result = score(drop, tmp_path / "out")
     assert result.exit_code == 3
-    assert "at most 5.0% of 300 rows rejected (--max-rejected), not 20" in result.stderr
+    assert "--max-rejected allows 15 of 300 rows, and 20 are rejected" in result.stderr
     assert not (tmp_path / "out" / "latest").exists()
     assert score(drop, tmp_path / "out", "--max-rejected", "0.1").exit_code == 0
 

@@ -32,7 +32,7 @@ _LOOK_ALIKES: Final = str.maketrans(
 
 _ANY_INVISIBLE: Final = re.compile(f"[{INVISIBLE}]")
 _STRANGE: Final = f"{INVISIBLE}{SPACES}{MINUSES}\N{REPLACEMENT CHARACTER}"
-_EXPONENTS: Final = "eE"
+_LIKE_DIGITS: Final = "OoIl"  # of ASCII; other letters among digits can be seen
 
 
 def has_invisible(text: pl.Expr) -> pl.Expr:
@@ -78,7 +78,7 @@ def name_odd_character(text: str) -> str | None:
         alphabets = [unicodedata.name(char, "").partition(" ")[0] for char in word]
         usual = max(dict.fromkeys(alphabets), key=alphabets.count)
         for char, alphabet in zip(word, alphabets, strict=True):
-            is_strange_letter = char.isalpha() and (alphabet != usual or (is_number and char not in _EXPONENTS))
+            is_strange_letter = char.isalpha() and (alphabet != usual or (is_number and char in _LIKE_DIGITS))
             is_strange_sign = is_number or char in _STRANGE or char.isdigit() or not char.isprintable()
             if is_strange_letter or (is_strange_sign and not (char.isascii() and char.isprintable())):
                 return f"U+{ord(char):04X} {unicodedata.name(char, 'a control character')}"
