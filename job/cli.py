@@ -493,9 +493,23 @@ def train(
 )
 @click.option(
     "--effect",
-    type=click.FloatRange(-1, 1),
-    metavar="E",
-    help="With --outcome-of: treatment lowers the probability of a decline by this share.  [default: 0]",
+    "effects",
+    multiple=True,
+    metavar="[OFFER=]E",
+    help="With --outcome-of: contacts lower the probability of a decline by this share, those with an OFFER by its "
+    "own; several times.  [default: 0]",
+)
+@click.option(
+    "--months", type=click.IntRange(1), metavar="N", help="With --outcome-of: how much later it is.  [default: 3]"
+)
+@click.option(
+    "--season",
+    type=float,
+    metavar="FACTOR",
+    help="With --outcome-of: the newest month's revenue, against a usual month's.  [default: 1]",
+)
+@click.option(
+    "--unlabelled", is_flag=True, help="With --outcome-of: without the label; with --months 1 the next month's drop."
 )
 @click.pass_obj
 def sample(
@@ -509,7 +523,10 @@ def sample(
     table_format: str,
     shuffled: bool,
     outcome_of: Path | None,
-    effect: float | None,
+    effects: tuple[str, ...],
+    months: int | None,
+    season: float | None,
+    unlabelled: bool,
 ) -> None:
     """Write a synthetic drop to OUT_DIR, as dirty as real ones.
 
@@ -517,35 +534,36 @@ def sample(
     Example:
       retention sample --customers 5000 --seed 7 /tmp/drop
       retention sample --outcome-of /tmp/out/latest --effect 0.2 --seed 7 /tmp/outcome
+      retention sample --outcome-of /tmp/out/latest --months 1 --unlabelled --seed 7 /tmp/next
     """  # noqa: D301 - Click reads the character
     from job.sample import write_drop  # noqa: PLC0415
 
+    problems = []
     if outcome_of is not None and customers is not None:
-        raise SettingsError("--customers and --outcome-of do not go together: the run says who the customers are")
-    if outcome_of is None and effect is not None:
-        raise SettingsError("--effect needs --outcome-of RUN: it is the effect of that run's campaign")
+        problems.append("--customers and --outcome-of do not go together: the run says who the customers are")
+    if outcome_of is None:
+        later = {"--effect": effects, "--months": months, "--season": season, "--unlabelled": unlabelled}
+        wanted = [flag for flag, value in later.items() if value not in (None, (), False)]
+        problems += [f"{flag} needs --outcome-of RUN: it says what became of that run's customers" for flag in wanted]
+    if labelled and unlabelled:
+        problems.append("--labelled and --unlabelled do not go together")
+    if problems:
+        raise SettingsError(problems)
+    shape: dict[str, Any] = {"seed": seed, "clean": clean, "table_format": table_format, "shuffled": shuffled}
     if outcome_of is not None:
-        from job.campaign.outcome import write_outcome  # noqa: PLC0415
+        from job.campaign.outcome import MONTHS, write_outcome  # noqa: PLC0415
 
         rows = write_outcome(
             out_dir,
             run=outcome_of,
-            effect=effect or 0.0,
-            seed=seed,
-            clean=clean,
-            table_format=table_format,
-            shuffled=shuffled,
+            effects=effects,
+            months=MONTHS if months is None else months,
+            season=1.0 if season is None else season,
+            labelled=not unlabelled,
+            **shape,
         )
     elif customers is not None:
-        rows = write_drop(
-            out_dir,
-            customers=customers,
-            seed=seed,
-            labelled=labelled,
-            clean=clean,
-            table_format=table_format,
-            shuffled=shuffled,
-        )
+        rows = write_drop(out_dir, customers=customers, labelled=labelled, **shape)
     else:
         raise SettingsError("one of --customers N and --outcome-of RUN is needed")
     tables = ", ".join(f"{table} {count:,} rows" for table, count in rows.items())

@@ -286,22 +286,20 @@ def make_tables(*, customers: int, seed: int, labelled: bool) -> dict[str, pl.Da
     return _tables(0, customers, seed=seed, labelled=labelled)
 
 
-def draw_customers(*, customers: int, seed: int) -> pl.DataFrame:
+def draw_customers(ids: pl.Series, *, seed: int) -> pl.DataFrame:
     """Return all that `make_tables` draws, without the label: a row per customer, for `split_tables`.
 
     Args:
-        customers: 1 or more.
+        ids: Int64, from 0; a sample's own ids give what `make_tables` has of them under the same seed.
         seed: any whole number.
 
     Returns:
         The columns of the four tables by their ASCII name, with words as delivered; besides, `order_of_revenue` and
         `order_of_minutes` (UInt64, random).
-
-    Raises:
-        SettingsError: `customers` is out of range.
     """
-    _check_customers(customers)
-    return _customers(0, customers, seed=seed, labelled=False)
+    # Wraps below the first id: any number will do.
+    rows = ids.to_frame("id").select(row=pl.col("id").cast(pl.UInt64) - whole(FIRST_ID), id="id")
+    return _customers(rows, seed=seed, labelled=False)
 
 
 def plan_faults(*, customers: int, seed: int) -> pl.DataFrame:
@@ -327,7 +325,7 @@ def plan_faults(*, customers: int, seed: int) -> pl.DataFrame:
     drawn = pl.DataFrame(schema={"id": pl.Int64, "draw": pl.UInt64})
     for first in range(0, customers, _PIECE):
         piece = _rows(first, min(_PIECE, customers - first)).select(
-            id=_id_of_row(), draw=Draws(seed, pl.col("row")).bits("faults")
+            "id", draw=Draws(seed, pl.col("row")).bits("faults")
         )
         drawn = pl.concat([drawn, piece]).bottom_k(sum(counts), by="draw")
     return drawn.sort("draw", "id").select(
@@ -542,23 +540,19 @@ def _spelling(words: Words, name: str) -> str:
 
 
 def _rows(first: int, count: int) -> pl.DataFrame:
-    return pl.select(row=pl.int_range(first, first + count, dtype=pl.UInt64))
+    """Return `row` (UInt64) and `id` of customers number `first` to `first + count - 1`."""
+    row = pl.int_range(first, first + count, dtype=pl.UInt64)
+    return pl.select(row=row, id=row.cast(pl.Int64) + FIRST_ID)
 
 
-def _id_of_row() -> pl.Expr:
-    return pl.col("row").cast(pl.Int64) + FIRST_ID
-
-
-def _customers(first: int, count: int, *, seed: int, labelled: bool) -> pl.DataFrame:
-    """Return all that is drawn of customers number `first` to `first + count - 1`, a row each, by ASCII name.
+def _customers(rows: pl.DataFrame, *, seed: int, labelled: bool) -> pl.DataFrame:
+    """Return all that is drawn of customers (`row` and `id`), a row each, by ASCII name.
 
     Words are as delivered. Besides the tables' columns: `order_of_revenue`, `order_of_minutes` (UInt64, random).
     """
     draws = Draws(seed, pl.col("row"))
-    customers = (
-        _rows(first, count)
-        .with_columns(kind=_choice(draws.uniform("kind"), KIND_COUNTS))
-        .select("row", *_unlinked(draws), *_linked(draws), *_revenue(draws))
+    customers = rows.with_columns(kind=_choice(draws.uniform("kind"), KIND_COUNTS)).select(
+        "row", "id", *_unlinked(draws), *_linked(draws), *_revenue(draws)
     )
     return customers.with_columns(_label(draws).alias("activity")) if labelled else customers
 
@@ -569,7 +563,6 @@ def _unlinked(draws: Draws) -> list[pl.Expr]:
     days = _quantile(draws.uniform("registered_days"), REGISTERED_DAYS_QUANTILES)
     profit = PROFIT_MEAN + PROFIT_DEVIATION * draws.normal("monthly_profit")
     return [
-        _id_of_row().alias("id"),
         _choice(draws.uniform("consent"), consents).alias("consent"),
         contacts.alias("contacts_current_month"),
         _rounded(days, 0).cast(pl.Int64).alias("registered_days"),
@@ -648,7 +641,7 @@ def _word(words: Words, name: str) -> pl.Expr:
 
 
 def _tables(first: int, count: int, *, seed: int, labelled: bool) -> dict[str, pl.DataFrame]:
-    return split_tables(_customers(first, count, seed=seed, labelled=labelled), labelled=labelled)
+    return split_tables(_customers(_rows(first, count), seed=seed, labelled=labelled), labelled=labelled)
 
 
 def split_tables(customers: pl.DataFrame, *, labelled: bool) -> dict[str, pl.DataFrame]:

@@ -241,7 +241,7 @@ def test_revenue_of_the_months_is_linked_as_in_the_export(clean: dict[str, pl.Da
     ],
 )
 def test_changes_of_revenue_are_spread_as_in_the_export(change: str, expected: tuple[float, ...]) -> None:
-    customers = sample.draw_customers(customers=MANY, seed=1)
+    customers = sample.draw_customers(sample._rows(0, MANY)["id"], seed=1)
     changes = customers.select(
         column for column in feature_columns() if column.meta.output_name() == change
     ).to_series()
@@ -327,7 +327,7 @@ def test_declines_are_as_frequent_in_each_category_as_in_the_export(
 
 def test_the_stated_formula_ranks_declines_with_roc_auc_0_92() -> None:
     """Of all pairs of a decline and a level customer, the share that the formula ranks right (the Mann-Whitney U)."""
-    customers = sample._customers(0, MANY, seed=1, labelled=True)
+    customers = sample._customers(sample._rows(0, MANY), seed=1, labelled=True)
     score = sum(
         (coefficient * pl.col(name) for name, coefficient in sample.LABEL_COEFFICIENTS.items()), start=pl.lit(0.0)
     )

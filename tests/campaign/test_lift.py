@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from job.campaign.lift import DECLINE, MEASURES, PROFIT, Case, Group, Note, assess_model, match_outcome, measure_lift
-from job.campaign.outcome import simulate_outcome
+from job.campaign.outcome import Effects, simulate_outcome
 from job.intake.drop import find_files
 from job.intake.reconcile import accept_drop
 from job.sample import split_tables, write_pieces
@@ -158,7 +158,7 @@ def test_model_by_decile() -> None:
 
 def test_match_outcome_sorts_fates(tmp_path: Path) -> None:
     scored = make_scored(60)
-    outcome = simulate_outcome(scored, effect=0, seed=3)
+    outcome = simulate_outcome(scored, Effects(), seed=3)
     present = outcome.filter(pl.col("id").is_in([500, 501, 502, 503, *range(510, 560)]))
     tables = split_tables(present, labelled=True)
     pages = "Страниц_за_визит"
@@ -194,7 +194,7 @@ def simulated(*, effect: float, seed: int) -> list[pl.DataFrame]:
         pl.Series("decline_probability", [source.betavariate(0.6, 1.0) for _ in range(customers)]),
         pl.Series("campaign_group", ["treatment" if source.random() < 0.8 else "control" for _ in range(customers)]),
     )
-    outcome = simulate_outcome(scored, effect=effect, seed=seed).select(
+    outcome = simulate_outcome(scored, Effects(effect), seed=seed).select(
         "id", declined=pl.col("activity") == "Снизилась"
     )
     unknown = pl.lit(None, dtype=pl.Float64)

@@ -238,7 +238,13 @@ def test_outcome_without_labels(base: Path, tmp_path: Path) -> None:
         ),
         (
             ["--customers", "5", "--effect", "0.2"],
-            "--effect needs --outcome-of RUN: it is the effect of that run's campaign\n",
+            "--effect needs --outcome-of RUN: it says what became of that run's customers\n",
+        ),
+        (
+            ["--customers", "5", "--months", "1", "--unlabelled", "--labelled"],
+            "--months needs --outcome-of RUN: it says what became of that run's customers\n"
+            "--unlabelled needs --outcome-of RUN: it says what became of that run's customers\n"
+            "--labelled and --unlabelled do not go together\n",
         ),
         ([], "one of --customers N and --outcome-of RUN is needed\n"),
     ],

@@ -19,7 +19,7 @@ import polars as pl
 from job.models.artifact import SEEN, default_folder, load_artifact, model_files, to_text, write_artifact
 from job.models.boosted import BoostedModel, matrix
 from job.models.seen import describe_seen
-from job.sample import draw_customers, make_tables
+from job.sample import FIRST_ID, draw_customers, make_tables
 from schemas.columns import MARKET_FILE
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 from schemas.vocabulary import ACTIVITY, CATEGORY, DECLINED, SERVICE_TYPE
@@ -29,7 +29,7 @@ WORDS = {"service_type": SERVICE_TYPE, "favourite_category": CATEGORY}
 
 def draw_features(customers: int, seed: int) -> pl.DataFrame:
     """Return the feature frame of the synthetic customers of a clean drop with this seed."""
-    drawn = draw_customers(customers=customers, seed=seed).with_columns(
+    drawn = draw_customers(pl.int_range(FIRST_ID, FIRST_ID + customers, eager=True), seed=seed).with_columns(
         revenue_change=pl.col("revenue_current_month") / pl.col("revenue_previous_month") - 1,
         revenue_change_2_months=pl.col("revenue_current_month") / pl.col("revenue_month_before_previous") - 1,
         **{name: pl.col(name).replace_strict(words.values, return_dtype=words.dtype) for name, words in WORDS.items()},
