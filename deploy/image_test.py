@@ -483,9 +483,7 @@ def check_pod(engine: Engine, report: Report, work: Path) -> None:
         subprocess.run(
             [*engine.run, "kube", "down", str(file)], env=engine.environment, check=False, capture_output=True
         )
-    report.check(
-        "having published a workbook, as the overlay says", (out / "latest/campaign.xlsx").is_file(), expected=True
-    )
+    report.check("having published a workbook", (out / "latest/campaign.xlsx").is_file(), expected=True)
     hashes = [sha256(folder / "latest/scored.csv") for folder in (out, work / "outside-pod")]
     report.check("scored.csv has the same bytes", hashes[0], hashes[1])
 

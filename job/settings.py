@@ -191,8 +191,9 @@ class ScoreSettings(NamedTuple):
     ] = 1.5
     campaign: Campaign = Campaign()
     campaign_format: Annotated[
-        CampaignFormat, Option("--format", "xlsx also writes campaign.xlsx, one sheet per segment.")
-    ] = "csv"
+        CampaignFormat,
+        Option("--format", "csv leaves out campaign.xlsx, which is written for up to 100,000 contacts."),
+    ] = "xlsx"
     no_report: Annotated[
         bool, Option("--no-report", "Do not draw report.html; `retention report` can do it later.")
     ] = False

@@ -54,6 +54,21 @@ DTYPES: Final[dict[Kind, pl.DataType]] = {
 }
 """Kind -> dtype of its columns; those of words have the dtype of their words."""
 
+GIVEN: Final = Rule("is given", broken="не указано")
+AS_FLOAT: Final = Rule(
+    "is written out in digits, not as a float (beyond 2^53 one float stands for several ids)",
+    broken="записан как дробное число: за ним может стоять несколько id",
+)
+READABLE: Final = {
+    Kind.IDENTIFIER: Rule(
+        f"is a whole number of at most {ID_DIGITS} digits, without leading zeros",
+        broken=f"не целое число до {ID_DIGITS} цифр без нулей впереди",
+    ),
+    Kind.WHOLE: Rule("is a whole number", broken="не целое число"),
+    Kind.NUMBER: Rule("is a number", broken="не число"),
+}
+"""Kind -> what must be true of the text of a value; that of words is of their vocabulary."""
+
 
 class Meaning(NamedTuple):
     """What a feature means to people.
@@ -168,14 +183,22 @@ def words_rule(words: Words) -> str:
 
 
 def _all_rules(column: Column) -> tuple[Rule, ...]:
-    if column.words is None:
+    words = column.words
+    if words is None:
         return column.rules
-    allowed = (*column.words.names, UNKNOWN) if column.words.unknown_is_scored else tuple(column.words.names)
-    return (Rule(words_rule(column.words), words=allowed),)
+    allowed = (*words.names, UNKNOWN) if words.unknown_is_scored else tuple(words.names)
+    return (Rule(words_rule(words), words=allowed, broken=f"не из списка: {', '.join(words.values)}"),)
+
+
+def _spaced(limit: int) -> str:
+    return f"{limit:,}".replace(",", " ")
 
 
 def _up_to(limit: int, what: str) -> tuple[Rule, ...]:
-    return (Rule("is not negative", low=0), Rule(f"is at most {limit:,} ({what})", high=limit))
+    return (
+        Rule("is not negative", low=0, broken="меньше нуля"),
+        Rule(f"is at most {limit:,} ({what})", high=limit, broken=f"больше {_spaced(limit)}"),
+    )
 
 
 def _counted(what: str, nouns: tuple[str, str, str], number: Number = Number.COUNT) -> Phrase:
@@ -212,7 +235,14 @@ ID: Final = Column(
     "id",
     "id",
     Kind.IDENTIFIER,
-    rules=(Rule(f"is positive and has at most {ID_DIGITS} digits", 1, 10**ID_DIGITS - 1),),
+    rules=(
+        Rule(
+            f"is positive and has at most {ID_DIGITS} digits",
+            1,
+            10**ID_DIGITS - 1,
+            broken=f"не больше нуля или длиннее {ID_DIGITS} цифр",
+        ),
+    ),
 )
 
 MARKET_FILE: Final = Table(
@@ -268,7 +298,7 @@ MARKET_FILE: Final = Table(
             "Акционные_покупки",
             "promo_share",
             Kind.NUMBER,
-            rules=(Rule("is within 0..1", 0, 1),),
+            rules=(Rule("is within 0..1", 0, 1, broken="не от 0 до 1"),),
             feature=Meaning(
                 "Доля акционных покупок", _level("доля покупок по акциям", Number.SHARE), "share, 0..1", Theme.PROMO
             ),
@@ -357,7 +387,14 @@ MONEY: Final = Table(
             "Прибыль",
             "monthly_profit",
             Kind.NUMBER,
-            rules=(Rule(f"is within ±{MOST_MONEY:,} (profit of a month)", -MOST_MONEY, MOST_MONEY),),
+            rules=(
+                Rule(
+                    f"is within ±{MOST_MONEY:,} (profit of a month)",
+                    -MOST_MONEY,
+                    MOST_MONEY,
+                    broken=f"больше {_spaced(MOST_MONEY)} со знаком плюс или минус",
+                ),
+            ),
         ),
     ),
     key=("id",),
@@ -438,6 +475,8 @@ def check_column(column: Column) -> None:
         any(rule.low is not None for rule in column.rules) and any(rule.high is not None for rule in column.rules)
     ):
         raise ValueError(f"{column.name}: a number has rules with a lowest and a highest value")
+    if not all(rule.broken for rule in column.rules):
+        raise ValueError(f"{column.name}: each rule says in Russian what breaks it")
     if column.feature is not None:
         check_meaning(column.name, column.feature, is_word=column.words is not None)
 
@@ -449,6 +488,14 @@ def check_meaning(name: str, feature: Meaning, *, is_word: bool) -> None:
     if bool(feature.unit) == is_word:
         raise ValueError(f"{name}: a number has a unit, a word none")
 
+
+RULES: Final = (
+    GIVEN,
+    AS_FLOAT,
+    *READABLE.values(),
+    *(rule for table in TABLES.values() for column in table.headings for rule in _all_rules(column)),
+)
+"""Every rule about a single value of a drop."""
 
 for _table in TABLES.values():
     for _column in _table.headings:

@@ -22,12 +22,14 @@ class Rule(NamedTuple):
         low: the lowest value, if there is one.
         high: the highest value, if there is one.
         words: the only values, if the column holds words.
+        broken: what people read of a value that breaks it, in Russian; nothing where only the job itself could.
     """
 
     fact: str
     low: float | None = None
     high: float | None = None
     words: tuple[str, ...] | None = None
+    broken: str = ""
 
     def holds(self, column: pl.Expr) -> pl.Expr:
         """Return where the rule holds (Boolean, null where the value is). Without bounds and words: is finite."""

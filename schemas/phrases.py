@@ -89,39 +89,75 @@ CHANNELS: Final = {
 }
 """Channel -> its Russian name. All but `onsite` are messages and need the customer's consent."""
 
-CAMPAIGN_HEADINGS: Final = {
+CONTACT_HEADINGS: Final = {
+    "rank": "№",
     "id": "id",
     "segment_title": "Сегмент",
-    "offer_text": "Предложение",
-    "channel": "Канал",
-    "decline_percent": "Вероятность снижения, %",
+    "decline_probability": "Риск снижения",
+    "monthly_profit": "Прибыль за месяц",
     "profit_at_risk": "Прибыль под риском",
+    "offer_text": "Предложение",
+    "offer": "Код предложения",
+    "channel": "Канал",
+    "cost": "Цена контакта",
+    "contacts_current_month": "Контактов в этом месяце",
     "reason_1": "Причина 1",
     "reason_2": "Причина 2",
     "reason_3": "Причина 3",
     "hint": "Что можно сделать",
 }
+"""Of whom to contact: of `campaign.csv`, and without the segment of the workbook's sheets, each of one segment."""
+
 SUMMARY_HEADINGS: Final = {
     "title": "Сегмент",
     "offer_text": "Предложение",
+    "offer": "Код предложения",
     "channel": "Канал",
+    "cost_per_contact": "Цена контакта",
     "customers": "Клиентов",
-    "mean_risk": "Средняя вероятность снижения, %",
+    "mean_risk": "Средний риск",
     "profit_at_risk": "Прибыль под риском",
-    "treatment": "В рассылке",
+    "treatment": "Написать",
     "control": "В контрольной группе",
     "cost": "Стоимость рассылки",
 }
 SUMMARY_SHEET: Final = "Сводка"
+TOTAL: Final = "Всего"
 CONTROL_SHEET: Final = "Контрольная группа"
 ONSITE_SHEET: Final = "Показать на сайте"
 EXCLUDED_SHEET: Final = "Не оценены"
+REJECTED_SHEET: Final = "Отклонены"
 CONTROL_HEADINGS: Final = {
     "id": "id",
     "segment_title": "Сегмент",
-    "decline_percent": "Вероятность снижения, %",
+    "decline_probability": "Риск снижения",
     "note": "Что делать",
 }
-ONSITE_HEADINGS: Final = {"id": "id", "segment_title": "Сегмент", "offer_text": "Показать на сайте"}
+ONSITE_HEADINGS: Final = {
+    "id": "id",
+    "segment_title": "Сегмент",
+    "decline_probability": "Риск снижения",
+    "offer_text": "Показать на сайте",
+    "offer": "Код предложения",
+}
 EXCLUDED_HEADINGS: Final = {"id": "id", "reason": "Почему не оценён"}
+REJECTED_HEADINGS: Final = {
+    "file": "Файл",
+    "row": "Строка",
+    "id": "id",
+    "column": "Столбец",
+    "reason": "Почему отклонена",
+    "value": "Значение",
+}
 DO_NOT_CONTACT: Final = "Не писать: с этими клиентами сравнят тех, кому написали"
+TOO_MANY: Final = "Больше {rows} строк: их здесь нет, они в {file}"
+"""Of a sheet that would be too long for a person."""
+
+REJECTIONS: Final = {
+    r"has paired quotes": "в строке непарная кавычка",
+    r"is readable as (.+)": r"не читается в кодировке \1",
+    r"has (\d+) fields": r"полей в строке не \1",
+    r"occurs once, or always with the same values": "повторяется с другими значениями",
+    r"has an accepted row in market_file": "в market_file нет пригодной строки этого клиента",
+}
+"""Rule about a whole row, as a pattern -> what people read of a row that breaks it."""

@@ -76,6 +76,7 @@ def test_score_publishes_a_whole_run(small_drop: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in run_folder.iterdir()) == [
         "_SUCCESS",
         "campaign.csv",
+        "campaign.xlsx",
         "excluded.csv",
         "manifest.json",
         "rejected.csv",

@@ -21,11 +21,11 @@ from job.intake.lines import name_line_ends
 from job.intake.parquet import ParquetProbe
 from job.intake.pieces import PieceRead, read_piece
 from job.intake.plan import FilePlan, plan_file, plan_pieces
-from job.intake.validate import GIVEN_RULE, REJECTED_SCHEMA, concat_rejected, reject_rows
+from job.intake.validate import REJECTED_SCHEMA, concat_rejected, reject_rows
 from job.levels import LevelCounts
 from job.memory import MemoryPlan
 from job.spill import SortedRuns, SpillSpace, cut_ranges
-from schemas.columns import MARKET_FILE, TABLES, Table
+from schemas.columns import GIVEN, MARKET_FILE, TABLES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -748,7 +748,7 @@ def _too_many_rejected(read: TableRead, counts: TableCounts, limits: Limits) -> 
         found = _describe_value(broken.value)
         if broken.rows > 1:
             found += f" and {broken.rows - 1:,} more row{'s' if broken.rows > 2 else ''} like it"  # noqa: PLR2004
-        expected = "a value" if rule == GIVEN_RULE else f"a {'line' if column is None else 'value'} that {rule}"
+        expected = "a value" if rule == GIVEN.fact else f"a {'line' if column is None else 'value'} that {rule}"
         name, row = read.place(broken.first_row)
         yield Problem(name, f"{expected}; {allowed}", found, row=row, column=column)
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from job.intake.characters import SPACES, without_invisible
 from job.intake.numbers import is_missing
-from schemas.columns import ID_DIGITS, Kind, Table, keeps_rules, words_rule
+from schemas.columns import AS_FLOAT, GIVEN, READABLE, Kind, Table, keeps_rules, words_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,13 +22,6 @@ REJECTED_SCHEMA: Final = pl.Schema(
 VALUE_CHARACTERS: Final = 500
 """Of a value in a rejection; a longer one is cut, and says so: values may be as long as lines."""
 
-_KINDS: Final = {
-    Kind.IDENTIFIER: f"is a whole number of at most {ID_DIGITS} digits, without leading zeros",
-    Kind.WHOLE: "is a whole number",
-    Kind.NUMBER: "is a number",
-}
-GIVEN_RULE: Final = "is given"
-FLOAT_RULE: Final = "is written out in digits, not as a float (beyond 2^53 one float stands for several ids)"
 _WAS_FLOAT: Final = rf"^[{SPACES}]*\+?[0-9][0-9{SPACES}]*(?:[.,][0-9]*|[.,]?[0-9]*[eE]\+?[0-9]+)[{SPACES}]*$"
 
 
@@ -105,11 +98,12 @@ def _explain(file: str, failures: pl.DataFrame, text: pl.DataFrame, table: Table
         heading = table.heading(str(name))
         values = text.select("row", pl.col("id").alias("shown_id"), pl.col(heading.name).alias("value"))
         rows = values[of_column["index"].cast(pl.UInt32)].with_columns(of_column["check"])
-        readable = pl.lit(_KINDS[heading.kind] if heading.words is None else words_rule(heading.words))
+        readable = pl.lit(READABLE[heading.kind].fact if heading.words is None else words_rule(heading.words))
         if heading.kind is Kind.IDENTIFIER:
-            readable = pl.when(pl.col("value").str.contains(_WAS_FLOAT)).then(pl.lit(FLOAT_RULE)).otherwise(readable)
+            was_float = pl.col("value").str.contains(_WAS_FLOAT)
+            readable = pl.when(was_float).then(pl.lit(AS_FLOAT.fact)).otherwise(readable)
         missing = is_missing(without_invisible(pl.col("value")))
-        why_null = pl.when(missing).then(pl.lit(GIVEN_RULE)).otherwise(readable)
+        why_null = pl.when(missing).then(pl.lit(GIVEN.fact)).otherwise(readable)
         parts.append(
             rows.select(
                 pl.lit(file).alias("file"),

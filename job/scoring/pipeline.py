@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from job import __version__
 from job.executor import LocalExecutor
@@ -47,7 +47,7 @@ from job.scoring.publish import (
 from job.scoring.ranges import load_setup
 from job.scoring.run import cut_ranks, finish_ranges, score_drop
 from job.scoring.verify import is_whole
-from job.scoring.workbook import list_contacts, list_others, write_workbook
+from job.scoring.workbook import MOST_ROWS, write_workbook
 from job.spill import SpillSpace
 from schemas.manifest import FORMAT, Drift, Manifest, Repair, Settings, manifest_text, parse_manifest
 
@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     from job.scoring.ranges import FinishedCounts, Setup
     from job.scoring.segments import Segmentation
     from job.settings import ScoreSettings
-
-WORKBOOK: Final = "campaign.xlsx"
 
 
 class Outcome(NamedTuple):
@@ -167,13 +165,8 @@ def run_scoring(
                     previous_customers=previous_customers,
                     limit=settings.segment_change,
                 )
-                if settings.campaign_format == "xlsx":
-                    write_workbook(
-                        list_contacts(written.contacts.read(), segmentation),
-                        segments,
-                        staged / WORKBOOK,
-                        list_others(staged, segmentation),
-                    )
+                if settings.campaign_format == "xlsx" and written.contacts.height <= MOST_ROWS:
+                    write_workbook(staged, written.contacts.read(), segments, segmentation)
             with watch.stage("facts"):
                 facts = describe_facts(written.counts.facts, artifact)
                 drift = _judge_drift(written.counts, setup, intake.customers_in, settings.drift)

@@ -31,6 +31,7 @@ from job.scoring.selection import add_histograms, count_bins, order_bin
 from job.scoring.tables import ParquetTable
 from job.scoring.workbook import choose_contacts
 from job.spill import SortedRuns
+from schemas.columns import MARKET_FILE, accepted_dtype
 from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
     customers = waiting.read()
     scored, counts = complete_customers(customers, finish)
     contacts = contacts_runs(finish.space, finish.setup.segmentation)
-    contacts.append(choose_contacts(scored))
+    contacts.append(choose_contacts(scored, customers["contacts_current_month"]))
     text = io.BytesIO()
     scored.write_csv(text, include_header=False)
     if finish.folder is None:
@@ -333,4 +334,6 @@ def contacts_runs(space: SpillSpace, segmentation: Segmentation) -> SortedRuns:
     }
     stored: dict[str, pl.DataType] = {name: pl.Enum(values) for name, values in words.items()}
     stored |= dict.fromkeys(REASONS, pl.Categorical())
-    return SortedRuns(space, pl.Schema({"order": pl.Float64(), **SCORED_DTYPES}), "order", stored=stored)
+    month = MARKET_FILE.heading("contacts_current_month")
+    schema = pl.Schema({"order": pl.Float64(), **SCORED_DTYPES, month.name: accepted_dtype(month)})
+    return SortedRuns(space, schema, "order", stored=stored)

@@ -34,7 +34,7 @@ from job.scoring.ranges import (
 from job.scoring.selection import add_bins, find_last_affordable, find_places
 from job.scoring.spreadsheet import RUSSIAN, without_formulas
 from job.scoring.tables import CsvTable, ParquetTable, hash_file
-from job.scoring.workbook import contacts_table, list_contacts
+from job.scoring.workbook import contacts_table, list_contacts, rank_contacts
 from job.spill import SortedRuns
 from schemas.scored import SCORED_DTYPES
 
@@ -257,8 +257,10 @@ def write_lists(
     def table_of(listed: pl.DataFrame) -> pl.DataFrame:
         return contacts_table(list_contacts(listed, segmentation))
 
-    with CsvTable(folder / "campaign.csv", table_of(contacts.schema.to_frame()), **RUSSIAN) as campaign:
-        for text in mapped(lambda listed: campaign.text_of(table_of(listed)), contacts.ranges(rows)):
+    nobody = next(rank_contacts([contacts.schema.to_frame()]))
+    with CsvTable(folder / "campaign.csv", table_of(nobody), **RUSSIAN) as campaign:
+        ranked = rank_contacts(contacts.ranges(rows))
+        for text in mapped(lambda listed: campaign.text_of(table_of(listed)), ranked):
             campaign.add_text(text)
         hashes["campaign.csv"] = campaign.sha256
     with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:

@@ -1,18 +1,22 @@
-"""The list that marketing works through: `campaign.csv` and, on request, `campaign.xlsx`."""
+"""What marketing works through: `campaign.csv`, and `campaign.xlsx` for people."""
 
 from __future__ import annotations
 
+import math
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
+from job import russian
 from job.features import EXCLUSIONS
 from job.models.reasons import theme_of
 from job.scoring.spreadsheet import DECIMALS, russian_table
+from schemas.columns import RULES
 from schemas.phrases import (
-    CAMPAIGN_HEADINGS,
     CHANNELS,
+    CONTACT_HEADINGS,
     CONTROL_HEADINGS,
     CONTROL_SHEET,
     DO_NOT_CONTACT,
@@ -20,71 +24,109 @@ from schemas.phrases import (
     EXCLUDED_SHEET,
     ONSITE_HEADINGS,
     ONSITE_SHEET,
+    REJECTED_HEADINGS,
+    REJECTED_SHEET,
+    REJECTIONS,
     SUMMARY_HEADINGS,
     SUMMARY_SHEET,
+    TOO_MANY,
+    TOTAL,
 )
-from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, TREATMENT
+from schemas.scored import CONTROL, MONEY_DECIMALS, NOT_IN_CAMPAIGN, TREATMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from xlsxwriter import Workbook
-    from xlsxwriter.format import Format
 
     from job.scoring.segments import Segmentation
 
-SHEET_ROWS: Final = 1_000_000  # Excel's sheet has 1,048,576; longer segments go on in the next sheet
+WORKBOOK: Final = "campaign.xlsx"
+MOST_ROWS: Final = 100_000  # of a sheet; with more contacts there is no workbook: nobody reads them one by one
 SHEET_TITLE: Final = 31  # Excel's limit
 EXACT_DIGITS: Final = 10**15  # Excel keeps 15 digits of a number: longer ids are written as text
 
 _FORBIDDEN_IN_TITLE: Final = str.maketrans(dict.fromkeys("[]:*?/\\'", " "))
+_SHEET_HEADINGS: Final = {name: heading for name, heading in CONTACT_HEADINGS.items() if name != "segment_title"}
 _WIDTHS: Final = {
+    "rank": 7,
     "id": 12,
-    "segment_title": 30,
-    "title": 30,
-    "offer_text": 60,
-    "reason_1": 50,
-    "reason_2": 50,
-    "reason_3": 50,
-    "hint": 50,
+    "decline_probability": 12,
+    "monthly_profit": 11,
+    "offer": 20,
+    "channel": 12,
+    "cost": 11,
+    "cost_per_contact": 11,
+    "customers": 11,
+    "treatment": 12,
+    "control": 15,
+    "mean_risk": 11,
+    "contacts_current_month": 12,
+    "file": 20,
+    "row": 10,
+    "column": 30,
+    "segment_title": 32,
+    "title": 32,
+    "offer_text": 34,
+    "reason_1": 32,
+    "reason_2": 32,
+    "reason_3": 32,
+    "hint": 32,
     "note": 60,
     "reason": 60,
+    "value": 40,
 }
-_WIDTH: Final = 18
+_WIDTH: Final = 13
+_ID_MARGIN: Final = 2
+_LINE: Final = 15.0  # points, of a row with one line
+_CHARACTER: Final = 1.25  # of a width: words do not fill lines, and capitals and other fonts are wider
 _NUMBERS: Final = {
-    "decline_percent": "0.0",
-    "mean_risk": "0.0",
+    "id": "0",
+    "rank": "0",
+    "row": "0",
+    "decline_probability": "0.0 %",
+    "mean_risk": "0.0 %",
+    "monthly_profit": "#,##0.00",
     "profit_at_risk": "#,##0.00",
-    "cost": "#,##0.00",
+    "cost": "#,##0.00##",
+    "cost_per_contact": "#,##0.00##",
     "customers": "#,##0",
     "treatment": "#,##0",
     "control": "#,##0",
+    "contacts_current_month": "0",
 }
 """Column -> how its numbers are shown; Excel writes them as the reader's country does."""
+_SUMS: Final = ("customers", "profit_at_risk", "treatment", "control", "cost")
 _A4: Final = 9  # Excel's number of the paper
 _CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC)  # fixed: the same contacts give the same bytes
 
 
+def rank_contacts(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the parts of a list with each row's number in the whole list, from 1, as `rank` (UInt32)."""
+    before = 0
+    for part in parts:
+        yield part.with_row_index("rank", offset=before + 1)
+        before += part.height
+
+
 def list_contacts(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
-    """Return what marketing should know of whom it contacts (`segment` and `CAMPAIGN_HEADINGS`), in their order.
+    """Return what marketing should know of whom it contacts (`segment` and `CONTACT_HEADINGS`), in their order.
 
     Args:
-        contacts: the output frame of customers in treatment, the largest profit at risk first.
+        contacts: of `choose_contacts`, in the order of the campaign, with their `rank`.
         segmentation: where titles and offers stand.
     """
-    told = segmentation.offers().select(
-        "segment", "offer_text", pl.col("title").alias("segment_title"), pl.col("channel").replace_strict(CHANNELS)
-    )
-    return (
-        contacts.join(told, on="segment", how="left", maintain_order="left")
-        .with_columns(
-            (pl.col("decline_probability") * 100).round(1).alias("decline_percent"),
-            pl.col("profit_at_risk").round(DECIMALS),
-            hints_of(contacts["reason_1"], segmentation.hints),
-        )
-        .select("segment", *CAMPAIGN_HEADINGS)
-    )
+    titles = {segment.code: segment.title for segment in segmentation.segments}
+    offers = {segment.offer.code: segment.offer for segment in segmentation.segments}
+    segment, offer = pl.col("segment").cast(pl.String), pl.col("offer").cast(pl.String)
+    return contacts.with_columns(
+        segment.replace_strict(titles, return_dtype=pl.String).alias("segment_title"),
+        offer.replace_strict({code: one.text for code, one in offers.items()}).alias("offer_text"),
+        offer.replace_strict({code: CHANNELS[one.channel] for code, one in offers.items()}).alias("channel"),
+        offer.replace_strict({code: one.cost for code, one in offers.items()}).alias("cost"),
+        hints_of(contacts["reason_1"], segmentation.hints),
+    ).select("segment", *CONTACT_HEADINGS)
 
 
 def hints_of(reasons: pl.Series, hints: Mapping[str, str]) -> pl.Series:
@@ -93,33 +135,52 @@ def hints_of(reasons: pl.Series, hints: Mapping[str, str]) -> pl.Series:
     return reasons.replace_strict(known, default=None, return_dtype=pl.String).alias("hint")
 
 
-def choose_contacts(scored: pl.DataFrame) -> pl.DataFrame:
+def choose_contacts(scored: pl.DataFrame, contacts_current_month: pl.Series) -> pl.DataFrame:
     """Return the output frame's customers in treatment, with the `order` in which they are contacted.
 
     The largest profit at risk comes first; of equal ones the lowest `id`, which is their order here.
+
+    Args:
+        scored: the output frame, or a part of it.
+        contacts_current_month: of the same customers, in the same order.
     """
-    treated = scored.filter(pl.col("campaign_group") == TREATMENT)
+    treated = scored.with_columns(contacts_current_month).filter(pl.col("campaign_group") == TREATMENT)
     return treated.select((-pl.col("profit_at_risk")).alias("order"), pl.all())
 
 
 def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Return what `campaign.csv` shows of contacts (of `list_contacts`), with its headings."""
-    return russian_table(contacts, CAMPAIGN_HEADINGS)
+    """Return what `campaign.csv` shows of contacts (of `list_contacts`), with its headings: the risk in percent."""
+    costs = {cost: russian.number(cost, decimals=4) for cost in contacts["cost"].unique()}
+    shown = contacts.with_columns(
+        (pl.col("decline_probability") * 100).round(1),
+        pl.col("monthly_profit", "profit_at_risk").round(DECIMALS),
+        pl.col("cost").replace_strict(costs, return_dtype=pl.String),
+    )
+    heading = {"decline_probability": f"{CONTACT_HEADINGS['decline_probability']}, %"}
+    return russian_table(shown, {**CONTACT_HEADINGS, **heading})
 
 
 class Sheet(NamedTuple):
-    """A sheet of customers who are not contacted. Args: title; headings: column -> its heading; rows."""
+    """A sheet of customers who are not contacted, or of rows that are no customers.
+
+    Args:
+        title: of the sheet.
+        headings: column -> its heading.
+        rows: what it shows.
+        file: which file of the run has the rows, too: where it is to be looked for if they are too many.
+    """
 
     title: str
     headings: Mapping[str, str]
     rows: pl.DataFrame
+    file: str
 
 
 def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
-    """Return the sheets of those who are not contacted: control group, offers on the site, and who was not scored.
+    """Return the sheets of those who are not contacted: control group, offers on the site, not scored, rejected rows.
 
     Args:
-        folder: of the run, with `scored.parquet` and `excluded.csv`.
+        folder: of the run, with `scored.parquet`, `excluded.csv` and `rejected.csv`.
         segmentation: where titles and offers stand.
     """
     titles = {segment.code: segment.title for segment in segmentation.segments}
@@ -132,114 +193,150 @@ def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
     scored = pl.scan_parquet(folder / "scored.parquet")
     title = pl.col("segment").cast(pl.String).replace_strict(titles).alias("segment_title")
     control = scored.filter(pl.col("campaign_group") == CONTROL).select(
-        "id",
-        title,
-        (pl.col("decline_probability") * 100).round(1).alias("decline_percent"),
-        pl.lit(DO_NOT_CONTACT).alias("note"),
+        "id", title, "decline_probability", pl.lit(DO_NOT_CONTACT).alias("note")
     )
     offer = pl.col("offer").cast(pl.String)
     onsite = scored.filter((pl.col("campaign_group") == NOT_IN_CAMPAIGN) & offer.is_in(list(offers))).select(
-        "id", title, offer.replace_strict(offers).alias("offer_text")
+        "id", title, "decline_probability", offer.replace_strict(offers).alias("offer_text"), "offer"
     )
-    excluded = pl.read_csv(folder / "excluded.csv", schema_overrides={"id": pl.Int64, "reason": pl.String})
+    some = MOST_ROWS + 1  # one more says that there are too many
+    dtypes = {"id": pl.Int64, "reason": pl.String}
+    excluded = pl.read_csv(folder / "excluded.csv", schema_overrides=dtypes, n_rows=some)
+    rejected = pl.read_csv(folder / "rejected.csv", infer_schema=False, n_rows=some).cast({"row": pl.Int64})
+    reasons = {rule: explain_rejection(rule) for rule in rejected["rule"].unique()}
     return [
-        Sheet(CONTROL_SHEET, CONTROL_HEADINGS, control.collect(engine="in-memory").sort("id")),
-        Sheet(ONSITE_SHEET, ONSITE_HEADINGS, onsite.collect(engine="in-memory").sort("id")),
-        Sheet(EXCLUDED_SHEET, EXCLUDED_HEADINGS, excluded.with_columns(pl.col("reason").replace(EXCLUSIONS))),
+        Sheet(CONTROL_SHEET, CONTROL_HEADINGS, control.head(some).collect(engine="in-memory"), "scored.csv"),
+        Sheet(ONSITE_SHEET, ONSITE_HEADINGS, onsite.head(some).collect(engine="in-memory"), "scored.csv"),
+        Sheet(
+            EXCLUDED_SHEET,
+            EXCLUDED_HEADINGS,
+            excluded.with_columns(pl.col("reason").replace(EXCLUSIONS)),
+            "excluded.csv",
+        ),
+        Sheet(
+            REJECTED_SHEET,
+            REJECTED_HEADINGS,
+            rejected.with_columns(pl.col("rule").replace_strict(reasons, return_dtype=pl.String).alias("reason")),
+            "rejected.csv",
+        ),
     ]
 
 
+def explain_rejection(rule: str) -> str:
+    """Return what people read of a value or a row that breaks a rule, in Russian; the rule itself if none is known."""
+    known = {one.fact: one.broken for one in RULES}
+    if rule in known:
+        return known[rule]
+    for pattern, broken in REJECTIONS.items():
+        if found := re.fullmatch(pattern, rule):
+            return found.expand(broken)
+    return rule
+
+
 def write_workbook(
-    contacts: pl.DataFrame, segments: Sequence[Mapping[str, Any]], path: Path, others: Sequence[Sheet] = ()
+    folder: Path, contacts: pl.DataFrame, segments: Sequence[Mapping[str, Any]], segmentation: Segmentation
 ) -> None:
     """Write `campaign.xlsx`: a summary, one sheet per segment that has contacts, then those who are not contacted.
 
-    Text is written as text and never runs. The same contacts give the same bytes.
+    Text is written as text and never runs. The same contacts give the same bytes. Sheets without a row are left out.
 
     Args:
-        contacts: of `list_contacts`.
+        folder: of the run, with its other tables.
+        contacts: of `choose_contacts`, in the order of the campaign; at most `MOST_ROWS`.
         segments: the segments as the manifest has them, in the order of the sheets.
-        path: of the file.
-        others: of `list_others`; those without a row are left out.
+        segmentation: where titles and offers stand.
     """
     import xlsxwriter  # noqa: PLC0415 - only this format needs it
 
-    titles: set[str] = set()
-    with xlsxwriter.Workbook(str(path), {"constant_memory": True}) as workbook:
+    [ranked] = rank_contacts([contacts])
+    listed = list_contacts(ranked, segmentation)
+    with xlsxwriter.Workbook(str(folder / WORKBOOK), {"constant_memory": True}) as workbook:
         workbook.set_properties({"created": _CREATED})
-        formats = _Formats.of(workbook)
-        summary = [_channel_named(row) for row in segments]
-        _write_sheet(workbook, _sheet_title(SUMMARY_SHEET, titles), SUMMARY_HEADINGS, summary, formats)
+        book = _Book(workbook)
+        summary = pl.DataFrame([{name: row[name] for name in SUMMARY_HEADINGS} for row in segments])
+        summary = summary.with_columns(pl.col("channel").replace_strict(CHANNELS))
+        total = {"title": TOTAL, **{name: round(summary[name].sum(), MONEY_DECIMALS) for name in _SUMS}}
+        book.add(SUMMARY_SHEET, SUMMARY_HEADINGS, summary, total)
         for segment in segments:
-            own = contacts.filter(pl.col("segment") == segment["segment"])
-            for start in range(0, own.height, SHEET_ROWS):
-                rows = own.slice(start, SHEET_ROWS).iter_rows(named=True)
-                _write_sheet(workbook, _sheet_title(str(segment["title"]), titles), CAMPAIGN_HEADINGS, rows, formats)
-        for sheet in others:
-            for start in range(0, sheet.rows.height, SHEET_ROWS):
-                rows = sheet.rows.slice(start, SHEET_ROWS).iter_rows(named=True)
-                _write_sheet(workbook, _sheet_title(sheet.title, titles), sheet.headings, rows, formats)
+            members = listed.filter(pl.col("segment") == segment["segment"])
+            if members.height:
+                book.add(segment["title"], _SHEET_HEADINGS, members)
+        for title, headings, rows, file in list_others(folder, segmentation):
+            if rows.height > MOST_ROWS:
+                book.note(title, TOO_MANY.format(rows=russian.number(MOST_ROWS), file=file))
+            elif rows.height:
+                book.add(title, headings, rows)
 
 
-class _Formats(NamedTuple):
-    """How cells look. Args: heading: of the first row; text: wrapped; numbers: column -> of its numbers."""
+class _Book:
+    """A workbook whose sheets look alike."""
 
-    heading: Format
-    text: Format
-    numbers: dict[str, Format]
-
-    @classmethod
-    def of(cls, workbook: Workbook) -> _Formats:
-        """Return the formats of a workbook."""
+    def __init__(self, workbook: Workbook) -> None:
+        self._workbook = workbook
+        self._titles: set[str] = set()
         wrapped = {"text_wrap": True, "valign": "top"}
-        numbers = {
-            shown: workbook.add_format({"valign": "top", "num_format": shown})
-            for shown in sorted(set(_NUMBERS.values()))
-        }
-        return cls(
-            workbook.add_format({**wrapped, "bold": True}),
-            workbook.add_format(wrapped),
-            {name: numbers[code] for name, code in _NUMBERS.items()},
-        )
+        total = {"bold": True, "top": 1}
+        codes = sorted(set(_NUMBERS.values()))
+        self._heading = workbook.add_format({**wrapped, "indent": 1, "bold": True, "bg_color": "#E3E7EB", "bottom": 1})
+        self._text = workbook.add_format({**wrapped, "indent": 1})
+        self._numbers = {code: workbook.add_format({"valign": "top", "num_format": code}) for code in codes}
+        self._total = workbook.add_format(total)
+        self._totals = {code: workbook.add_format({**total, "num_format": code}) for code in codes}
 
-
-def _channel_named(segment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a segment's summary as it is shown: the channel in Russian, the risk in percent, sums rounded."""
-    risk = segment["mean_risk"]
-    return {
-        **segment,
-        "channel": CHANNELS[segment["channel"]],
-        "mean_risk": None if risk is None else round(risk * 100, 1),
-        "profit_at_risk": round(segment["profit_at_risk"], DECIMALS),
-    }
-
-
-def _write_sheet(
-    workbook: Workbook,
-    title: str,
-    headings: Mapping[str, str],
-    rows: Sequence[Mapping[str, Any]] | Iterator[Mapping[str, Any]],
-    formats: _Formats,
-) -> None:
-    """Write a sheet: headings that stay in sight and on every printed page, a filter, one page in width."""
-    sheet = workbook.add_worksheet(title)
-    sheet.freeze_panes(1, 0)
-    sheet.repeat_rows(0)
-    sheet.set_landscape()
-    sheet.set_paper(_A4)
-    sheet.fit_to_pages(1, 0)
-    line = 0
-    for place, (name, heading) in enumerate(headings.items()):
-        sheet.set_column(place, place, _WIDTHS.get(name, _WIDTH))
-        sheet.write_string(0, place, heading, formats.heading)
-    for line, row in enumerate(rows, start=1):
+    def add(
+        self, title: str, headings: Mapping[str, str], rows: pl.DataFrame, total: Mapping[str, Any] | None = None
+    ) -> None:
+        """Add a sheet: headings that stay in sight and on every printed page, a filter, one page in width."""
+        sheet = self._workbook.add_worksheet(_sheet_title(title, self._titles))
+        sheet.freeze_panes(1, 0)
+        sheet.repeat_rows(0)
+        sheet.set_landscape()
+        sheet.set_paper(_A4)
+        sheet.fit_to_pages(1, 0)
+        sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
+        sheet.set_footer("&L&A&R&P / &N")
+        widths: list[int] = []
         for place, name in enumerate(headings):
-            value = row[name]
-            if isinstance(value, str) or (isinstance(value, int) and value >= EXACT_DIGITS):
-                sheet.write_string(line, place, str(value), formats.text)
-            elif value is not None:
-                sheet.write_number(line, place, value, formats.numbers.get(name, formats.text))
-    sheet.autofilter(0, 0, line, len(headings) - 1)
+            widths.append(_width(name, rows))
+            sheet.set_column(place, place, widths[-1])
+        sheet.set_row(0, _height(headings.values(), widths))
+        for place, heading in enumerate(headings.values()):
+            sheet.write_string(0, place, heading, self._heading)
+        numbers = [self._numbers.get(_NUMBERS.get(name, ""), self._text) for name in headings]
+        for line, row in enumerate(rows.select(*headings).iter_rows(), start=1):
+            sheet.set_row(line, _height(row, widths))
+            for place, value in enumerate(row):
+                if isinstance(value, str) or (isinstance(value, int) and value >= EXACT_DIGITS):
+                    sheet.write_string(line, place, str(value), self._text)
+                elif value is not None:
+                    sheet.write_number(line, place, value, numbers[place])
+        sheet.autofilter(0, 0, rows.height, len(headings) - 1)
+        for place, name in enumerate(headings if total else ()):
+            shown = self._totals.get(_NUMBERS.get(name, ""), self._total)
+            sheet.write(rows.height + 1, place, (total or {}).get(name), shown)
+
+    def note(self, title: str, text: str) -> None:
+        """Add a sheet that says why it has no rows."""
+        self._workbook.add_worksheet(_sheet_title(title, self._titles)).write_string(0, 0, text)
+
+
+def _height(row: Iterable[object], widths: Iterable[int]) -> float:
+    """Return the height of a row in points, for its texts as they are wrapped: only Excel finds it by itself."""
+    lines = (
+        math.ceil(len(value) * _CHARACTER / width)
+        for value, width in zip(row, widths, strict=True)
+        if isinstance(value, str)
+    )
+    return _LINE * max(1, *lines, 1)
+
+
+def _width(name: str, rows: pl.DataFrame) -> int:
+    """Return the width of a column in characters: all digits of an id are shown."""
+    width = _WIDTHS.get(name, _WIDTH)
+    if name != "id":
+        return width
+    longest = rows.select(pl.col("id").cast(pl.String).str.len_chars().max()).item()
+    return max(width, (longest or 0) + _ID_MARGIN)
 
 
 def _sheet_title(title: str, used: set[str]) -> str:

@@ -77,7 +77,9 @@ def _score(*options: str) -> Callable[[Workshop, Case, Path], list[object]]:
 def _score_boosted(workshop: Workshop, case: Case, out: Path) -> list[object]:
     # Its artifact has the shipped model's reference: that its scores differ from those is no finding.
     limits = ("--drift-warn", "1000", "--drift-stop", "1000")
-    return _score("--no-report", *limits, "--artifacts", str(workshop.boosted_artifact()))(workshop, case, out)
+    return _score("--no-report", "--format", "csv", *limits, "--artifacts", str(workshop.boosted_artifact()))(
+        workshop, case, out
+    )
 
 
 def _lightgbm(workshop: Workshop, case: Case, out: Path) -> list[object]:
@@ -110,7 +112,7 @@ YARDSTICKS: Final = {
     for yardstick in (
         Yardstick("imports", f"python -c '{_IMPORTS}'", "image", lambda _, __, ___: ["-c", _IMPORTS], SMALL),
         Yardstick("floor", "I/O floor", "image", _floor),
-        Yardstick("score", "retention score --no-report", "image", _score("--no-report")),
+        Yardstick("score", "retention score --no-report", "image", _score("--no-report", "--format", "csv")),
         Yardstick("page", "retention score, with the page", "image", _score()),
         Yardstick("reasons", "scores and reasons alone", "image", _reasons, MILLION, ("sorted",)),
         Yardstick("duckdb", "DuckDB", "benchmark", _duckdb),

@@ -13,8 +13,7 @@ from job.errors import DropError
 from job.intake import lines as lines_module
 from job.intake.careful import split_lines
 from job.intake.drop import Stamp, TableFile
-from job.intake.validate import FLOAT_RULE
-from schemas.columns import TABLES
+from schemas.columns import AS_FLOAT, TABLES
 from tests.intake.drops import make_drop
 from tests.intake.reading import Read, read_table
 
@@ -212,4 +211,4 @@ def test_an_id_that_went_through_a_float_is_none_beyond_2_to_the_53(tmp_path: Pa
     mark = "," if "," in written else "."
     found = read(tmp_path, f"id;Прибыль\n{written};1{mark}5\n9007199254740991{mark}0;1{mark}5\n")
     assert found.accepted["id"].to_list() == [9007199254740991]
-    assert [row[1:] for row in rejections(found)] == [(written, "id", FLOAT_RULE, written)]
+    assert [row[1:] for row in rejections(found)] == [(written, "id", AS_FLOAT.fact, written)]

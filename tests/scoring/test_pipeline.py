@@ -53,7 +53,7 @@ def test_scored_is_what_the_contract_says(scored: pl.DataFrame) -> None:
 
 def test_campaign_is_the_treated_and_nobody_without_consent(outcome: Outcome, scored: pl.DataFrame) -> None:
     text = (outcome.folder / "campaign.csv").read_bytes().decode("utf-8-sig")
-    listed = [int(line.split(";", 1)[0]) for line in text.splitlines()[1:]]
+    listed = [int(line.split(";", 2)[1]) for line in text.splitlines()[1:]]
     treated = scored.filter(pl.col("campaign_group") == "treatment")
     by_profit = treated.sort("profit_at_risk", "id", descending=[True, False])
     assert listed == by_profit["id"].to_list()

@@ -20,6 +20,7 @@ from tests.storage.server import Fault, Server
 FILES = [
     "_SUCCESS",
     "campaign.csv",
+    "campaign.xlsx",
     "excluded.csv",
     "manifest.json",
     "rejected.csv",
