@@ -371,7 +371,7 @@ def test_old_runs_are_removed_on_request(small_drop: Path, tmp_path: Path) -> No
     names = [json.loads((tmp_path / "runs" / row["run_id"] / "manifest.json").read_text()) for row in listed]
     assert [manifest["settings"]["campaign"]["name"] for manifest in names] == ["d", "c"]
     shown = run("runs", "--output", tmp_path).stdout.splitlines()
-    assert len(shown) == 3
+    assert len(shown) == 3 + 2  # a heading; an empty line and what ROC-AUC means
     assert f"*  {listed[0]['run_id']}  " in shown[1]
 
 

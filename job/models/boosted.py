@@ -75,14 +75,14 @@ class BoostedModel:
         return self.margins(features).to_frame().select(probability).to_series()
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return what each feature adds to each row's calibrated log-odds (TreeSHAP, Float64, one column each)."""
+        """Return what each feature adds to each row's uncalibrated log-odds (TreeSHAP, Float64, one column each)."""
         names = [expression.meta.output_name() for expression in matrix_columns()]
         rows = matrix(features, self.caps)
         if self._forest is not None and self._forest.is_explained:
             values = self._forest.contributions(rows)
         else:
             values = np.asarray(self.booster.predict(rows, pred_contrib=True))[:, :-1]
-        columns = pl.DataFrame(values * self.calibration.slope, schema=names)
+        columns = pl.DataFrame(values, schema=names)
         words = [
             add_up([pl.col(f"{feature.name}_{word}") for word in feature.values]).alias(feature.name)
             for feature in CATEGORICAL_FEATURES
@@ -100,7 +100,7 @@ class BoostedModel:
     def to_json(self) -> dict[str, Any]:
         """Return what LightGBM's own text does not hold; `to_text` gives the rest."""
         return {
-            "calibration": {"slope": self.calibration.slope, "intercept": self.calibration.intercept},
+            "calibration": self.calibration._asdict(),
             "caps": {feature: list(caps) for feature, caps in self.caps.items()},
             "columns": [expression.meta.output_name() for expression in matrix_columns()],
         }

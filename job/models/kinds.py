@@ -29,6 +29,10 @@ class Model(Protocol):
     def explained(self) -> tuple[str, ...]:
         """The features that it uses, in the order of `contributions`."""
 
+    @property
+    def calibration(self) -> Calibration:
+        """From margins to probabilities."""
+
     def margins(self, features: pl.DataFrame) -> pl.Series:
         """Return the uncalibrated log-odds of each row (Float64, in the rows' order)."""
 
@@ -36,7 +40,7 @@ class Model(Protocol):
         """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return what each feature adds to each row's log-odds (one Float64 column per feature)."""
+        """Return what each feature adds to each row's uncalibrated log-odds (one Float64 column per feature)."""
 
     def calibrated(self, calibration: Calibration) -> Self:
         """Return the same model with another calibration."""

@@ -73,14 +73,24 @@ class Term(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Platt's sigmoid: probability = 1 / (1 + exp(-(slope x margin + intercept)))."""
+    """From margins to calibrated log-odds: slope x margin + bend x ln(1 + exp(margin)) + intercept.
+
+    Beta calibration (Kull, Silva Filho and Flach, AISTATS 2017), whose a is the slope here (that of low margins) and b
+    slope + bend (that of high ones), for a ln s - b ln(1 - s) + c with s = 1 / (1 + exp(-margin)). Without a bend it is
+    Platt's sigmoid.
+    """
 
     slope: float = 1.0
     intercept: float = 0.0
+    bend: float = 0.0
 
     def probability(self, margin: pl.Expr) -> pl.Expr:
         """Return the calibrated probability of a margin in log-odds (Float64, 0..1)."""
-        return sigmoid(margin * self.slope + self.intercept)
+        logit = margin * self.slope + self.intercept
+        if self.bend:
+            softplus = (-margin.abs()).exp().log1p() + margin.clip(lower_bound=0.0)
+            logit += softplus * self.bend
+        return 1.0 / (1.0 + (-logit).exp())
 
 
 class _Steps(NamedTuple):
@@ -122,8 +132,7 @@ class LinearModel:
 
     def margins(self, features: pl.DataFrame) -> pl.Series:
         """Return the uncalibrated log-odds of each row (Float64, in the rows' order)."""
-        uncalibrated = self.calibrated(Calibration())
-        return uncalibrated.logits_of(uncalibrated.contributions(features)).alias("margin")
+        return self.margins_of(self.contributions(features))
 
     def probabilities(self, features: pl.DataFrame) -> pl.Series:
         """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
@@ -131,20 +140,19 @@ class LinearModel:
 
     def probabilities_of(self, contributions: pl.DataFrame) -> pl.Series:
         """Return the same of rows whose `contributions` are known."""
-        logits = self.logits_of(contributions)
-        return logits.to_frame().select(sigmoid(pl.col(logits.name)).alias("decline_probability")).to_series()
+        probability = self.calibration.probability(pl.col("margin")).alias("decline_probability")
+        return self.margins_of(contributions).to_frame().select(probability).to_series()
 
-    def logits_of(self, contributions: pl.DataFrame) -> pl.Series:
-        """Return the calibrated log-odds (Float64) of rows whose `contributions` are known."""
-        rest = self.calibration.slope * self.intercept + self.calibration.intercept
-        total = add_up([*map(pl.col, self.explained), pl.lit(rest)])
-        return contributions.select(total.alias("logit")).to_series()
+    def margins_of(self, contributions: pl.DataFrame) -> pl.Series:
+        """Return the uncalibrated log-odds (Float64) of rows whose `contributions` are known."""
+        total = add_up([*map(pl.col, self.explained), pl.lit(self.intercept)])
+        return contributions.select(total.alias("margin")).to_series()
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return what each feature adds to each row's calibrated log-odds against the mean customer of training.
+        """Return what each feature adds to each row's uncalibrated log-odds against the mean customer of training.
 
         A term of two features is shared equally between them. One Float64 column per feature that has a term; their
-        sum is the calibrated margin less `slope x intercept` and the calibration's own intercept.
+        sum is the margin less `intercept`.
         """
         steps = self._steps
         factors = capped(features, self.caps).select(steps.factors)
@@ -185,7 +193,7 @@ class LinearModel:
         partners: dict[Factor, list[pl.Expr]] = defaultdict(list)
         of_words: dict[tuple[str, Factor | None], dict[Factor, float]] = defaultdict(dict)
         for term in self.terms:
-            weight = term.weight * self.calibration.slope / len(term.features)
+            weight = term.weight / len(term.features)
             for feature in term.features:
                 constants[feature].append(-term.center * weight)
             plain, word = _without_word(term)
@@ -229,7 +237,7 @@ class LinearModel:
         """Return the model as plain values; `from_json` gives it back, equal to the last bit."""
         return {
             "intercept": self.intercept,
-            "calibration": {"slope": self.calibration.slope, "intercept": self.calibration.intercept},
+            "calibration": self.calibration._asdict(),
             "caps": {feature: list(caps) for feature, caps in self.caps.items()},
             "terms": [
                 {
@@ -296,11 +304,6 @@ def _looked_up(feature: str, weights: Mapping[Factor, float]) -> pl.Expr:
         for word in WORD_FEATURES[feature].values
     ]
     return pl.lit(pl.Series([*known, 0.0])).gather(pl.col(_code_name(feature)))
-
-
-def sigmoid(logit: pl.Expr) -> pl.Expr:
-    """Return the probability (0..1) of log-odds."""
-    return 1.0 / (1.0 + (-logit).exp())
 
 
 def capped(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> pl.DataFrame:

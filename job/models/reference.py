@@ -94,6 +94,7 @@ class Reference(NamedTuple):
         features: the bins of each feature.
         score: the bins of the score, edges in steps.
         roc_auc: what the estimate without labels gives for the out-of-fold scores of the training customers.
+        roc_auc_error: how far that was from the ROC-AUC with labels, as a root mean square over resamples.
     """
 
     customers: int
@@ -102,6 +103,7 @@ class Reference(NamedTuple):
     features: tuple[Bins, ...]
     score: NumberBins
     roc_auc: float
+    roc_auc_error: float
 
 
 def count_bins(frame: pl.DataFrame, bins: Sequence[Bins]) -> pl.DataFrame:
@@ -139,13 +141,14 @@ def count_scores(probability: pl.Series) -> pl.DataFrame:
 
 
 def estimate_roc_auc(steps: Mapping[int, int]) -> tuple[float, float] | None:
-    """Return the ROC-AUC to expect of calibrated scores, and its standard error over customers; no label is needed.
+    """Return the ROC-AUC to expect of calibrated scores, and its standard error; no label is needed.
 
     If a customer with the score p declines with the probability p, then the expected number of pairs of different
     customers of which one declines and the other does not is the sum of p_i (1 - p_j), and that of the pairs which the
     score orders rightly is the same sum over p_i > p_j, equal scores counting half. The estimate is their ratio, as in
-    confidence-based performance estimation (NannyML's CBPE). Its error is that of the sample alone (the mean square of
-    the influence function): it does not know whether the scores are still calibrated.
+    confidence-based performance estimation (NannyML's CBPE). Its error is the one to expect of a ROC-AUC that is
+    measured on these customers, once their labels are known (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988, in
+    expectation over the labels): it does not know whether the scores are calibrated.
 
     Args:
         steps: score in steps -> customers with it.
@@ -169,13 +172,14 @@ def estimate_roc_auc(steps: Mapping[int, int]) -> tuple[float, float] | None:
         above -= own_declining
         half = below + own_staying / 2, above + own_declining / 2
         right += own_declining * half[0]
-        influence.append((count, p, p * half[0] + (1 - p) * half[1]))
+        influence.append((own_declining, half[0] / staying, own_staying, half[1] / declining))
         below += own_staying
     estimate = (right - self_pairs / 2) / pairs
-    squares = math.fsum(
-        count * (gain - estimate * (p * staying + (1 - p) * declining)) ** 2 for count, p, gain in influence
+    variance = math.fsum(
+        (own_declining / declining**2) * (before - estimate) ** 2 + (own_staying / staying**2) * (after - estimate) ** 2
+        for own_declining, before, own_staying, after in influence
     )
-    return estimate, math.sqrt(squares) / pairs
+    return estimate, math.sqrt(variance)
 
 
 def read_reference(manifest: Mapping[str, Any]) -> Reference | None:
@@ -198,6 +202,7 @@ def read_reference(manifest: Mapping[str, Any]) -> Reference | None:
             features=tuple(_read_bins(name, own) for name, own in told["bins"].items()),
             score=_read_numbers(SCORE, told["score"]),
             roc_auc=float(told["score"]["roc_auc"]),
+            roc_auc_error=float(told["score"]["roc_auc_error"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(f"{type(error).__name__}: {error}") from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from job.models.linear import Factor, LinearModel, add_up, capped, sigmoid
+from job.models.linear import Factor, LinearModel, add_up, capped
 from schemas.features import FEATURE_DTYPES, WORD_FEATURES
 
 if TYPE_CHECKING:
@@ -65,9 +65,12 @@ class UsualRisk:
         if isinstance(self.model, LinearModel):
             factors, falls = self._linear
             values = capped(features, self.model.caps).select(factors)
-            logit = self.model.logits_of(contributions)
-            return values.with_columns(logit).select(
-                sigmoid(pl.col(logit.name) - fall).alias(theme) for theme, fall in falls.items()
+            margin = self.model.margins_of(contributions)
+            calibration = self.model.calibration
+            return (
+                values.with_columns(margin)
+                .select((pl.col(margin.name) - fall).alias(theme) for theme, fall in falls.items())
+                .select(calibration.probability(pl.col(theme)).alias(theme) for theme in falls)
             )
         return pl.DataFrame(
             self.model.probabilities(
@@ -117,12 +120,12 @@ _Weights = tuple[dict[Factor | WordFactor, float], dict[tuple[Factor | WordFacto
 
 
 def _weights(model: LinearModel) -> _Weights:
-    """Return what each factor and each product of two weighs in the calibrated log-odds."""
+    """Return what each factor and each product of two weighs in the uncalibrated log-odds."""
     alone: dict[Factor | WordFactor, float] = defaultdict(float)
     products: dict[tuple[Factor | WordFactor, Factor | WordFactor], float] = defaultdict(float)
     words: dict[tuple[str, Factor | None], dict[Factor, float]] = defaultdict(dict)
     for term in model.terms:
-        weight = term.weight * model.calibration.slope
+        weight = term.weight
         first, second = term.factors[0], term.factors[1] if len(term.factors) > 1 else None
         if first.basis != "equals" and second is not None and second.basis == "equals":
             first, second = second, first

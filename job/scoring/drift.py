@@ -107,7 +107,8 @@ def judge_drift(
         what was found. `features`: each feature's `psi`, the limit `chance`, `severity`, the shares per bin, and for a
         number `higher`: the probability that a customer here has more than one of training, equal ones counting half.
         `score`: the same. `missing`: customers without value, and those not scored. `roc_auc`: the estimate without
-        labels with its interval, None without customers. `customers`, `settings`, `checks` and `alarm_rate` say what
+        labels with its interval, in which that with labels is if a probability still means what it did in training;
+        None without customers. `customers`, `settings`, `checks` and `alarm_rate` say what
         was compared and how.
     """
     found: dict[str, dict[int, int]] = {}
@@ -176,8 +177,8 @@ def summarise_drift(drift: Drift) -> str:
     if auc is None:
         return said
     return (
-        f"{said}; ROC-AUC estimated without labels {auc['estimate']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}), "
-        f"for the training customers {auc['training_estimate']:.3f}"
+        f"{said}; ROC-AUC without labels {auc['estimate']:.3f} ({auc['low']:.3f} to {auc['high']:.3f}; for the "
+        f"training customers {auc['training_estimate']:.3f}) if a probability still means what it did in training"
     )
 
 
@@ -349,7 +350,8 @@ def _roc_auc(
     estimated = estimate_roc_auc(steps)
     if estimated is None:
         return None
-    estimate, error = estimated
+    estimate, sampling = estimated
+    error = math.hypot(sampling, reference.roc_auc_error)
     return {
         "estimate": estimate,
         "low": max(0.0, estimate - INTERVAL * error),

@@ -53,6 +53,8 @@ def summarise_runs(runs: Sequence[dict[str, Any]]) -> str:
             for run in runs
         ],
     )
+    if any(run["estimated_roc_auc"] is not None for run in runs):
+        lines += ["", "  ROC-AUC: without labels, if a probability still means what it did in training."]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Probabilities that can be acted on: Platt's sigmoid, and how far it is from the truth.
+"""Probabilities that can be acted on: Platt's sigmoid or beta calibration, and how far they are from the truth.
 
 Isotonic regression is not used: with about a thousand rows its steps fit noise.
 """
@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from job.models.linear import Calibration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 BINS: Final = 10
@@ -39,23 +42,68 @@ class CalibrationQuality:
     bins: tuple[tuple[float, float, int], ...]
 
 
-def fit_calibration(margins: NDArray[np.float64], labels: NDArray[np.int8]) -> Calibration:
-    """Return the sigmoid that fits out-of-fold margins best (Platt 1999, without his smoothing of the labels).
+def choose_calibration(margins: Sequence[NDArray[np.float64]], labels: Sequence[NDArray[np.int8]]) -> Calibration:
+    """Return Platt's sigmoid or beta calibration, fitted on all margins.
 
-    The slope is never negative: margins that mislead get the slope 0, and everybody the share of the labels.
+    The one that foretells each fold better from the others, by log-loss; Platt's, which has one number less, of equals.
+
+    Args:
+        margins: out of fold, of the rows of each fold; at least two folds.
+        labels: of the same rows, 1 for a customer who declined.
     """
-    center, scale = float(margins.mean()), float(margins.std()) or 1.0
-    fitted = LogisticRegression(C=np.inf).fit(((margins - center) / scale)[:, None], labels)
-    slope = float(fitted.coef_[0, 0]) / scale
-    if slope <= 0:
-        share = float(labels.mean())
-        return Calibration(0.0, float(np.log(share / (1 - share))))
-    return Calibration(slope, float(fitted.intercept_[0]) - slope * center)
+    losses = dict.fromkeys((False, True), 0.0)
+    for fold in range(len(margins)):
+        others = [place for place in range(len(margins)) if place != fold]
+        known = np.concatenate([margins[place] for place in others])
+        truth = np.concatenate([labels[place] for place in others])
+        for is_bent in losses:
+            fitted = fit_calibration(known, truth, is_bent=is_bent)
+            losses[is_bent] += log_loss(probabilities(margins[fold], fitted), labels[fold]) * len(labels[fold])
+    is_bent = losses[True] < losses[False]
+    return fit_calibration(np.concatenate(margins), np.concatenate(labels), is_bent=is_bent)
+
+
+def fit_calibration(margins: NDArray[np.float64], labels: NDArray[np.int8], *, is_bent: bool) -> Calibration:
+    """Return the calibration with the least log-loss on out-of-fold margins.
+
+    No slope is negative: margins that mislead get the slope 0, and everybody the share of the labels.
+
+    Args:
+        margins: out of fold.
+        labels: 1 for a customer who declined; both kinds occur.
+        is_bent: beta calibration (Kull and others 2017); else Platt's sigmoid (1999, without his smoothing of labels).
+    """
+    # ln s and -ln(1 - s) of Kull's formula; their sum is the margin.
+    low, high = -np.logaddexp(0, -margins), np.logaddexp(0, margins)
+    columns = np.column_stack([low, high] if is_bent else [margins])
+    scale = columns.std(axis=0)
+    columns /= np.where(scale > 0, scale, 1.0)
+    signs = 1.0 - 2.0 * labels
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        wrong = signs * (columns @ weights[1:] + weights[0])
+        pull = signs * expit(wrong) / len(labels)
+        return float(np.logaddexp(0, wrong).mean()), np.concatenate([[pull.sum()], columns.T @ pull])
+
+    share = float(labels.mean())
+    first = np.array([np.log(share / (1 - share)), *np.zeros(columns.shape[1])])
+    bounds = [(None, None), *[(0.0, None)] * columns.shape[1]]
+    found = minimize(loss, first, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9})
+    intercept, *slopes = (float(value) for value in found.x / np.array([1.0, *np.where(scale > 0, scale, 1.0)]))
+    return Calibration(slopes[0], intercept, slopes[-1] - slopes[0])
 
 
 def probabilities(margins: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
     """Return the calibrated probability of each margin."""
-    return 1 / (1 + np.exp(-(margins * calibration.slope + calibration.intercept)))
+    bend = calibration.bend * np.logaddexp(0, margins)
+    probability: NDArray[np.float64] = expit(margins * calibration.slope + bend + calibration.intercept)
+    return probability
+
+
+def log_loss(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
+    """Return the mean log-loss, in nats. Who is told 0 or 1 and is not so costs some 36."""
+    given = np.clip(np.where(labels == 1, probability, 1 - probability), np.finfo(float).eps, None)
+    return float(-np.log(given).mean())
 
 
 def assess(probability: NDArray[np.float64], labels: NDArray[np.int8], *, seed: int) -> CalibrationQuality:

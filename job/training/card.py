@@ -10,8 +10,9 @@ import polars as pl
 
 from job.models.artifact import CARD, to_text
 from job.text_table import align
+from job.training.candidates import PLAIN
 from job.training.intervals import delong_interval
-from job.training.selection import corrected_interval, describe_samples
+from job.training.selection import POWER, compare, corrected_interval, describe_samples
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from job.models.artifact import Thresholds
+    from job.models.linear import Calibration
     from job.training.calibration import CalibrationQuality
     from job.training.intervals import AucInterval
     from job.training.leaks import LeakFinding
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 
 LEAST_LABELS: Final = 2  # of each kind: a variance needs two
+NOTICEABLE: Final = 0.01  # ROC-AUC: what a better model is hoped to gain
 SURPRISE: Final = 0.1  # who declined with less had looked like one who stays
 
 
@@ -54,16 +57,21 @@ class Card:
     permutation: Mapping[str, float]
     contribution: Mapping[str, float]
     settings: Mapping[str, Any]
+    calibrated_by: Calibration
     thresholds: Thresholds
     leaks: Sequence[LeakFinding]
     warnings: Sequence[str]
 
+    @property
+    def test_share(self) -> float:
+        """Test rows over training rows of a split."""
+        return 1 / (self.protocol.folds - 1)
+
     def candidates(self) -> list[dict[str, Any]]:
         """Return one row per candidate, the best first: ROC-AUC with interval, seconds to fit, rows scored a second."""
-        share = 1 / (self.protocol.folds - 1)
         rows = []
         for own in self.measured:
-            interval = corrected_interval(own.aucs, test_share=share)
+            interval = corrected_interval(own.aucs, test_share=self.test_share)
             rows.append(
                 {
                     "name": own.candidate.name,
@@ -73,6 +81,7 @@ class Card:
                     "high": interval.high,
                     "fold_sd": float(own.aucs.std(ddof=1)),
                     "brier": own.brier(self.labels),
+                    "log_loss": float(own.log_losses(self.labels).mean()),
                     "fit_seconds": float(np.median([split.fit_seconds for split in own.splits])),
                     "score_seconds": float(np.median([split.score_seconds for split in own.splits])),
                 }
@@ -126,18 +135,21 @@ class Card:
                 f"{row['roc_auc']:.4f}",
                 f"{row['low']:.3f} to {row['high']:.3f}",
                 f"{row['brier']:.4f}",
+                f"{row['log_loss']:.4f}",
                 f"{row['fit_seconds']:.3f}",
                 f"{row['score_seconds']:.4f}",
             )
             for row in self.candidates()
         ]
-        headings = ("  candidate", "ROC-AUC", "95 % interval", "Brier", "fit, s", "score, s")
+        headings = ("  candidate", "ROC-AUC", "95 % interval", "Brier", "log-loss", "fit, s", "score, s")
         return "\n".join(
             [
                 f"{self.customers:,} customers, {self.declined:,} declined; {self.protocol.describe()}",
                 *align(headings, rows, indent="  "),
                 "",
                 f"  {self.describe_decision()}",
+                f"  {self.describe_power()}",
+                f"  On log-loss, where less is better: {self.on_log_loss().describe('log-loss')}",
                 (
                     f"  Calibration: Brier {self.calibration.brier:.4f}, expected calibration error "
                     f"{self.calibration.expected_error:.3f} ({self.calibration.expected_error_low:.3f} to "
@@ -147,6 +159,29 @@ class Card:
                 *(["  Quick comparison: too few splits to rely on."] if self.is_quick else []),
             ]
         )
+
+    def on_log_loss(self) -> Comparison:
+        """Return the challenger's log-loss less the champion's: below 0 it foretells better."""
+        champion, challenger = (own.log_losses(self.labels) for own in self.measured[:2])
+        return corrected_interval(challenger - champion, test_share=self.test_share)
+
+    def against_plain(self) -> Comparison | None:
+        """Return the challenger against plain logistic regression, None where that did not compete."""
+        plain = next((own for own in self.measured if own.candidate.name == PLAIN.name), None)
+        return None if plain is None else compare(self.measured[1], plain, test_share=self.test_share)
+
+    def describe_power(self) -> str:
+        """Return in one sentence what the decision could not have seen."""
+        return (
+            f"A true gain of {NOTICEABLE:g} would be found significant with a probability of "
+            f"{self.decision.power(NOTICEABLE):.0%}, one of {self.decision.smallest_visible():.3f} with {POWER:.0%}."
+        )
+
+    def describe_calibration(self) -> str:
+        """Return how the deployed model was calibrated, and instead of what."""
+        beta, platt = "beta calibration (Kull and others 2017)", "Platt's sigmoid"
+        chosen, other = (beta, platt) if self.calibrated_by.bend else (platt, beta)
+        return f"{chosen[0].upper()}{chosen[1:]}, which foretold better within the folds (log-loss) than {other}"
 
     def describe_decision(self) -> str:
         """Return in one sentence whether the challenger replaces the champion, and why."""
@@ -166,7 +201,14 @@ class Card:
             "candidates": [
                 {key: value for key, value in row.items() if "seconds" not in key} for row in self.candidates()
             ],
-            "decision": {**asdict(self.decision), "selected": self.selected.candidate.name},
+            "decision": {
+                **asdict(self.decision),
+                "selected": self.selected.candidate.name,
+                "power": {"gain": NOTICEABLE, "probability": self.decision.power(NOTICEABLE)},
+                "smallest_visible": {"gain": self.decision.smallest_visible(), "probability": POWER},
+                "on_log_loss": asdict(self.on_log_loss()),
+                "against_plain": None if (plain := self.against_plain()) is None else asdict(plain),
+            },
             "champion_against": {name: asdict(comparison) for name, comparison in self.against_others.items()},
             "roc_auc": {"mean": self.interval.gain, "low": self.interval.low, "high": self.interval.high},
             "roc_auc_out_of_fold_delong": asdict(self.delong),
@@ -200,6 +242,7 @@ def _markdown(card: Card) -> str:
             f"{row['roc_auc']:.4f}",
             f"{row['low']:.4f} to {row['high']:.4f}",
             f"{row['brier']:.4f}",
+            f"{row['log_loss']:.4f}",
             f"{row['fit_seconds']:.3f}",
             f"{row['score_seconds']:.4f}",
         )
@@ -226,6 +269,8 @@ def _markdown(card: Card) -> str:
         for own in card.measured
         if own.candidate.name in card.against_others
     )
+    plain = card.against_plain()
+    against_plain = "" if plain is None else f" The challenger against {PLAIN.title}: {plain.describe()}."
     inputs = "\n".join(f"- `{file['file']}`, SHA-256 `{file['sha256']}`" for file in card.inputs)
     warnings = "\n".join(f"- {warning}." for warning in card.warnings)
     samples = describe_samples([own.candidate for own in card.measured], card.customers, card.protocol)
@@ -259,9 +304,10 @@ overlap of the training sets (Nadeau and Bengio 2003).{samples}
 
 ## Candidates
 
-{_table(("candidate", "ROC-AUC", "95 % interval", "Brier", "fit, s", "score, s"), candidates)}
+{_table(("candidate", "ROC-AUC", "95 % interval", "Brier", "log-loss", "fit, s", "score, s"), candidates)}
 
-**Decision.** {card.describe_decision()}
+**Decision.** {card.describe_decision()} {card.describe_power()} Beside the decision, on log-loss, where less is
+better: {card.on_log_loss().describe("log-loss")}.{against_plain}
 
 The champion against the others:
 
@@ -273,7 +319,8 @@ these probabilities, so of single models, as the deployed one is; Brier scores a
 
 ## Calibration
 
-Platt's sigmoid, learned from out-of-fold margins. Brier score {card.calibration.brier:.4f}; expected calibration error
+{card.describe_calibration()}. It is learned from
+out-of-fold margins. Brier score {card.calibration.brier:.4f}; expected calibration error
 {card.calibration.expected_error:.3f} (bootstrap 95 % interval {card.calibration.expected_error_low:.3f} to
 {card.calibration.expected_error_high:.3f}; a perfectly calibrated model would show more than 0, too, at this size).
 

@@ -201,6 +201,7 @@ def run_training(
         permutation=permutation_importance(selected, shown, data.features, data.labels, seed=seed),
         contribution=contribution_importance(model, data.features),
         settings=hyperparameters,
+        calibrated_by=model.calibration,
         thresholds=thresholds,
         leaks=findings,
         warnings=warnings,
@@ -213,7 +214,9 @@ def run_training(
         **write_card(card),
         **draw_card(card),
     }
-    reference = describe_reference(data.features, probability, data.groups, delivered=data.intake.customers_in)
+    reference = describe_reference(
+        data.features, probability, data.labels, data.groups, delivered=data.intake.customers_in, seed=seed
+    )
     write_artifact(artifacts, files=files, facts=_facts(card, seed, reference, data.levels))
     return Trained(card.table(), gate, is_written=True)
 

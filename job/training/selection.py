@@ -9,7 +9,8 @@
 Sources: Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52 (2003): the correction.
 Bouckaert and Frank, Evaluating the Replicability of Significance Tests, PAKDD (2004): for repeated k-fold.
 Cawley and Talbot, On Over-fitting in Model Selection, JMLR 11 (2010): why the tuning is nested.
-Platt, Probabilistic Outputs for Support Vector Machines (1999): the sigmoid.
+Platt, Probabilistic Outputs for Support Vector Machines (1999): the sigmoid. Kull, Silva Filho and Flach, Beta
+calibration, AISTATS (2017): the other; the better of both within the training rows is taken.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import numpy as np
 import optuna
 from joblib import Parallel, delayed
 from scipy import stats
+from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from job.training.calibration import fit_calibration, probabilities
+from job.training.calibration import choose_calibration, log_loss, probabilities
 from job.training.folds import Split, group_folds, repeated_group_folds
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from job.training.candidates import Candidate, Settings
 
 SIGNIFICANCE: Final = 0.05
+POWER: Final = 0.8
 CONFIDENCE: Final = 0.95
 
 
@@ -101,17 +104,23 @@ class Measured:
         """Return the mean Brier score over the splits: that of single models, as the deployed one is."""
         return float(np.mean([np.mean((split.probability - labels[split.test]) ** 2) for split in self.splits]))
 
+    def log_losses(self, labels: NDArray[np.int8]) -> NDArray[np.float64]:
+        """Return the log-loss on each split, in nats."""
+        return np.array([log_loss(split.probability, labels[split.test]) for split in self.splits])
+
 
 @dataclass(frozen=True)
 class Comparison:
     """The paired difference of two candidates.
 
     Args:
-        gain: mean difference in ROC-AUC.
+        gain: mean difference, e.g. in ROC-AUC.
         low: lower end of its interval.
         high: upper end.
         t: the test's statistic.
         p: two-sided p-value.
+        error: the standard error of the gain.
+        splits: how many it was measured on.
     """
 
     gain: float
@@ -119,16 +128,32 @@ class Comparison:
     high: float
     t: float
     p: float
+    error: float
+    splits: int
 
     @property
     def is_better(self) -> bool:
         """Whether the gain is significant."""
         return self.gain > 0 and self.p < SIGNIFICANCE
 
-    def describe(self) -> str:
+    def power(self, gain: float) -> float:
+        """Return the probability that a true gain of this size is found significant (by the noncentral t)."""
+        if self.error == 0:
+            return float(gain > 0)
+        critical = stats.t.ppf(1 - SIGNIFICANCE / 2, self.splits - 1)
+        return float(stats.nct.sf(critical, self.splits - 1, gain / self.error))
+
+    def smallest_visible(self) -> float:
+        """Return the true gain that is found significant with the probability `POWER`."""
+        if self.error == 0:
+            return 0.0
+        most = 20 * self.error
+        return float(brentq(lambda gain: self.power(gain) - POWER, 0.0, most)) if self.power(most) > POWER else most
+
+    def describe(self, measure: str = "ROC-AUC") -> str:
         """Return it as a phrase."""
         verdict = "significant" if self.p < SIGNIFICANCE else "within the noise"
-        return f"{self.gain:+.4f} ROC-AUC ({self.low:+.4f} to {self.high:+.4f}, p = {self.p:.2g}): {verdict}"
+        return f"{self.gain:+.4f} {measure} ({self.low:+.4f} to {self.high:+.4f}, p = {self.p:.2g}): {verdict}"
 
 
 def corrected_interval(values: NDArray[np.float64], *, test_share: float) -> Comparison:
@@ -146,9 +171,11 @@ def corrected_interval(values: NDArray[np.float64], *, test_share: float) -> Com
     error = float(np.sqrt((1 / count + test_share) * values.var(ddof=1)))
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
     if error == 0:
-        return Comparison(mean, mean, mean, 0.0 if mean == 0 else float(np.inf), 1.0 if mean == 0 else 0.0)
-    t = mean / error
-    return Comparison(mean, mean - reach, mean + reach, t, float(2 * stats.t.sf(abs(t), count - 1)))
+        t, p = (0.0, 1.0) if mean == 0 else (float(np.inf), 0.0)
+    else:
+        t = mean / error
+        p = float(2 * stats.t.sf(abs(t), count - 1))
+    return Comparison(mean, mean - reach, mean + reach, t, p, error, count)
 
 
 def measure(
@@ -232,13 +259,12 @@ def out_of_fold_margins(
     settings: Settings,
     *,
     seed: int,
-) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """Return the margins of all test rows of the splits, each by a model that did not see them, and their labels."""
-    margins = [
+) -> list[NDArray[np.float64]]:
+    """Return the margins of the test rows of each split, by a model that did not see them."""
+    return [
         candidate.fit(features[split.train], labels[split.train], settings, seed).margins(features[split.test])
         for split in splits
     ]
-    return np.concatenate(margins), np.concatenate([labels[split.test] for split in splits])
 
 
 def calibrate(
@@ -250,8 +276,9 @@ def calibrate(
     *,
     seed: int,
 ) -> Calibration:
-    """Return the sigmoid learned from out-of-fold margins."""
-    return fit_calibration(*out_of_fold_margins(candidate, features, labels, splits, settings, seed=seed))
+    """Return the calibration learned from out-of-fold margins."""
+    margins = out_of_fold_margins(candidate, features, labels, splits, settings, seed=seed)
+    return choose_calibration(margins, [labels[split.test] for split in splits])
 
 
 def rows_to_fit(candidate: Candidate, split: Split) -> NDArray[np.intp]:

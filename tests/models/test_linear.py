@@ -24,7 +24,7 @@ MODEL = LinearModel(
     ),
     intercept=-0.3,
     caps={"pages_per_visit": (2.0, 16.0)},
-    calibration=Calibration(slope=2.0, intercept=0.5),
+    calibration=Calibration(slope=2.0, intercept=0.5, bend=-0.7),
 )
 ROWS = pl.DataFrame(
     {"pages_per_visit": [12.0, 100.0, 0.0], "favourite_category": ["kitchenware", "home_textiles", "unknown"]}
@@ -44,16 +44,17 @@ def test_margins_follow_the_definition() -> None:
 
 
 def test_probabilities_are_calibrated_margins() -> None:
-    expected = [1 / (1 + math.exp(-(2.0 * by_hand(*row) + 0.5))) for row in ROWS.iter_rows()]
+    margins = [by_hand(*row) for row in ROWS.iter_rows()]
+    expected = [1 / (1 + math.exp(-(2 * own - 0.7 * math.log(1 + math.exp(own)) + 0.5))) for own in margins]
     assert MODEL.probabilities(ROWS).to_list() == pytest.approx(expected, abs=1e-12)
     assert MODEL.probabilities(ROWS).name == "decline_probability"
 
 
-def test_contributions_add_up_to_the_calibrated_margin() -> None:
+def test_contributions_add_up_to_the_margin() -> None:
     contributions = MODEL.contributions(ROWS)
     assert contributions.columns == ["pages_per_visit", "favourite_category"]
-    total = contributions.sum_horizontal() + 2.0 * -0.3 + 0.5
-    assert total.to_list() == pytest.approx([2.0 * by_hand(*row) + 0.5 for row in ROWS.iter_rows()], abs=1e-12)
+    total = contributions.sum_horizontal() - 0.3
+    assert total.to_list() == pytest.approx([by_hand(*row) for row in ROWS.iter_rows()], abs=1e-12)
 
 
 def test_a_product_is_shared_equally() -> None:
@@ -113,12 +114,12 @@ def test_any_terms_are_added_up(parts: list[tuple[list[Factor], float, float]], 
         for row, share in zip(rows, shares, strict=True):
             added = term.weight * (math.prod(value_by_hand(factor, row) for factor in term.factors) - term.center)
             for feature in term.features:
-                share[feature] += 1.5 * added / len(term.features)
+                share[feature] += added / len(term.features)
     found = model.contributions(pl.DataFrame(rows))
     assert found.columns == list(model.explained)
     for row, share in zip(found.iter_rows(named=True), shares, strict=True):
         assert row == pytest.approx(share, abs=1e-9)
-    margins = [0.2 + sum(share.values()) / 1.5 for share in shares]
+    margins = [0.2 + sum(share.values()) for share in shares]
     assert model.margins(pl.DataFrame(rows)).to_list() == pytest.approx(margins, abs=1e-9)
 
 

@@ -55,7 +55,7 @@ def check(model: LinearModel, risk: UsualRisk, features: pl.DataFrame) -> None:
 
 @pytest.mark.parametrize("terms", [TERMS, TERMS[:1], TERMS[1:2], TERMS[6:7]], ids=["all", "number", "word", "words"])
 def test_each_kind_of_term(terms: tuple[Term, ...]) -> None:
-    model = LinearModel(terms, 0.3, {"pages_per_visit": (2.0, 12.0)}, Calibration(0.9, 0.1))
+    model = LinearModel(terms, 0.3, {"pages_per_visit": (2.0, 12.0)}, Calibration(0.9, 0.1, 0.4))
     features = pl.DataFrame(
         {
             "pages_per_visit": [1.0, 8.0, 20.0, 5.0, 9.0],

@@ -61,6 +61,8 @@ def test_runs_are_listed_the_newest_first(tmp_path: Path) -> None:
         "logistic regression (version 3, 0123456789ab)",
         "       bbb  2026-07-01T04:00:00+00:00      1,300   1,297       600  0.861    stop   "
         "logistic regression (0123456789ab)",
+        "",
+        "  ROC-AUC: without labels, if a probability still means what it did in training.",
     ]
 
 

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from job.models.artifact import Artifact
-from job.models.reference import read_reference
+from job.models.reference import count_scores, estimate_roc_auc, read_reference
 from job.models.seen import find_probability
 from job.settings import Arrival, Limits
-from job.training.reference import cut, describe_reference
+from job.training.calibration import fit_calibration, probabilities
+from job.training.reference import cut, describe_reference, estimate_error
 from job.training.run import Labelled, read_labelled
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
 
@@ -50,7 +53,14 @@ def test_edges_rise_and_no_bin_is_small(values: list[float]) -> None:
 
 def test_what_is_written_can_be_read_and_counts_everyone(labelled: Labelled, artifact: Artifact) -> None:
     probability = artifact.model.probabilities(labelled.features).to_numpy()
-    told = describe_reference(labelled.features, probability, labelled.groups, delivered=labelled.intake.customers_in)
+    told = describe_reference(
+        labelled.features,
+        probability,
+        labelled.labels,
+        labelled.groups,
+        delivered=labelled.intake.customers_in,
+        seed=1,
+    )
     reference = read_reference({"reference": told})
     assert reference is not None
     assert reference.customers == labelled.features.height
@@ -69,7 +79,7 @@ def test_twins_are_kishs_design_effect(labelled: Labelled, artifact: Artifact) -
     features = labelled.features[:6]
     probability = artifact.model.probabilities(features).to_numpy()
     groups = pl.Series([1, 1, 2, 3, 3, 3]).to_numpy()
-    told = describe_reference(features, probability, groups, delivered=6)
+    told = describe_reference(features, probability, labelled.labels[:6], groups, delivered=6, seed=1)
     assert told["twins"] == (2 * 2 + 1 + 3 * 3) / 6
 
 
@@ -78,5 +88,35 @@ def test_the_shipped_reference_is_what_training_writes_of_the_export(
 ) -> None:
     data = read_labelled(real_export, limits=limits, arrival=Arrival())
     probability = find_probability(artifact, data.customers["id"], data.features)["decline_probability"]
-    told = describe_reference(data.features, probability.to_numpy(), data.groups, delivered=data.intake.customers_in)
+    told = describe_reference(
+        data.features,
+        probability.to_numpy(),
+        data.labels,
+        data.groups,
+        delivered=data.intake.customers_in,
+        seed=artifact.manifest["seed"],
+    )
     assert told == artifact.manifest["reference"]
+
+
+def test_the_roc_auc_with_labels_is_in_the_interval_of_the_one_without() -> None:
+    """Simulated: a calibration is learned of 600 customers, 1,000 others come. The interval is one of 95 %: that fewer
+    than 34 of 40 are in it has a probability of less than 1 %. With the error of the run's sample alone 31 are.
+    """
+    within = alone = 0
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        margins = random.normal(0, 3, 1600)
+        labels = (random.random(1600) < 1 / (1 + np.exp(-margins))).astype(np.int8)
+        known, new = slice(0, 600), slice(600, 1600)
+        calibration = fit_calibration(margins[known], labels[known], is_bent=False)
+        probability = probabilities(margins, calibration)
+        error = estimate_error(probability[known], labels[known], np.arange(600), seed=seed)
+        steps = count_scores(pl.Series(probability[new])).select("bin", "rows")
+        estimated = estimate_roc_auc(dict(steps.iter_rows()))
+        assert estimated is not None
+        gap = abs(estimated[0] - roc_auc_score(labels[new], margins[new])) / 1.96
+        within += gap <= np.hypot(estimated[1], error)
+        alone += gap <= estimated[1]
+    assert within >= 34
+    assert alone < 34

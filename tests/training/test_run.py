@@ -71,6 +71,19 @@ def test_the_card_says_that_it_was_quick_and_names_the_groups(artifacts: Path) -
     assert set(card["permutation_importance"]) == set(card["features"])
 
 
+def test_the_card_says_what_the_decision_could_not_have_seen(artifacts: Path) -> None:
+    card, text = json.loads((artifacts / "card.json").read_text()), (artifacts / "card.md").read_text()
+    decision = card["decision"]
+    assert 0 < decision["power"]["probability"] < 0.8 < decision["smallest_visible"]["gain"] / 0.01
+    by_name = {row["name"]: row["log_loss"] for row in card["candidates"]}
+    assert decision["on_log_loss"]["gain"] == pytest.approx(by_name["boosted"] - by_name["linear"], abs=1e-12)
+    assert decision["against_plain"] is None
+    assert f"with a probability of {decision['power']['probability']:.0%}" in text
+    assert f"on log-loss, where less is\nbetter: {decision['on_log_loss']['gain']:+.4f} log-loss (" in text
+    bend = json.loads((artifacts / "model.json").read_text())["calibration"]["bend"]
+    assert f"## Calibration\n\n{'Beta calibration' if bend else 'Platt'}" in text
+
+
 def test_training_customers_get_the_probability_of_a_model_that_had_not_seen_them(
     artifacts: Path, labelled: Labelled
 ) -> None:

@@ -59,19 +59,39 @@ def test_the_corrected_interval_by_hand() -> None:
 
 
 def test_equal_values_leave_no_doubt_or_no_gain() -> None:
-    assert corrected_interval(np.zeros(5), test_share=0.25) == Comparison(0, 0, 0, 0, 1)
+    assert corrected_interval(np.zeros(5), test_share=0.25) == Comparison(0, 0, 0, 0, 1, 0, 5)
     assert corrected_interval(np.full(5, 0.5), test_share=0.25).p == 0
 
 
 @pytest.mark.parametrize(("gain", "p", "is_better"), [(0.01, 0.049, True), (0.01, 0.051, False), (-0.01, 0.001, False)])
 def test_only_a_significant_gain_is_better(gain: float, p: float, *, is_better: bool) -> None:
-    assert Comparison(gain, 0, 0, 0, p).is_better is is_better
+    assert Comparison(gain, 0, 0, 0, p, 0.01, 50).is_better is is_better
 
 
 def test_a_comparison_says_when_it_is_within_the_noise() -> None:
-    assert Comparison(0.0038, -0.007, 0.0146, 0.7, 0.48).describe() == (
-        "+0.0038 ROC-AUC (-0.0070 to +0.0146, p = 0.48): within the noise"
-    )
+    comparison = Comparison(0.0038, -0.007, 0.0146, 0.7, 0.48, 0.0054, 50)
+    assert comparison.describe() == "+0.0038 ROC-AUC (-0.0070 to +0.0146, p = 0.48): within the noise"
+    assert comparison.describe("log-loss") == "+0.0038 log-loss (-0.0070 to +0.0146, p = 0.48): within the noise"
+
+
+def test_power_is_how_often_a_true_gain_is_significant() -> None:
+    """Simulated: means of a normal variable by its t-test with 49 degrees of freedom."""
+    comparison = corrected_interval(np.random.default_rng(1).normal(0, 1, 50), test_share=0.0)
+    random = np.random.default_rng(2)
+    wins = 0
+    for _ in range(4000):
+        values = random.normal(2 * comparison.error, comparison.error * np.sqrt(50), 50)
+        again = corrected_interval(values, test_share=0.0)
+        wins += again.is_better
+    assert comparison.power(2 * comparison.error) == pytest.approx(wins / 4000, abs=0.03)
+    assert comparison.power(0.0) == pytest.approx(0.025)
+    assert comparison.power(comparison.smallest_visible()) == pytest.approx(0.8)
+    assert 2.8 < comparison.smallest_visible() / comparison.error < 2.95
+
+
+def test_without_scatter_any_gain_is_seen() -> None:
+    comparison = corrected_interval(np.zeros(5), test_share=0.25)
+    assert (comparison.power(0.01), comparison.power(0.0), comparison.smallest_visible()) == (1, 0, 0)
 
 
 def test_brier_is_the_mean_over_the_splits() -> None:
@@ -79,7 +99,10 @@ def test_brier_is_the_mean_over_the_splits() -> None:
         return SplitResult(np.array(test), 0.5, np.array(probability), {}, 0.0, 0.0)
 
     measured = Measured(WEAK, (result([0], [0.2]), result([1], [0.4]), result([0, 1], [0.4, 0.8])))
-    assert measured.brier(np.array([0, 1], dtype=np.int8)) == pytest.approx((0.04 + 0.36 + (0.16 + 0.04) / 2) / 3)
+    labels = np.array([0, 1], dtype=np.int8)
+    assert measured.brier(labels) == pytest.approx((0.04 + 0.36 + (0.16 + 0.04) / 2) / 3)
+    losses = [-np.log(0.8), -np.log(0.4), -(np.log(0.6) + np.log(0.8)) / 2]
+    assert measured.log_losses(labels) == pytest.approx(losses)
 
 
 def test_a_true_gain_wins() -> None:

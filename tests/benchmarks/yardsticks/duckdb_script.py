@@ -140,9 +140,11 @@ def linear_model(model: dict[str, Any]) -> tuple[str, str]:
         weighted = f"{used[-1]} * ({term['weight']!r})"
         (singles if len(used) == 1 else pairs[used[0]]).append(weighted)
     parts = [*singles, *(f"{first} * ({' + '.join(weighted)})" for first, weighted in pairs.items())]
-    slope, intercept = model["calibration"]["slope"], model["calibration"]["intercept"]
+    calibration, margin = model["calibration"], f"({' + '.join(parts)})::DOUBLE"
+    bent = f"(ln(1 + exp(-abs({margin}))) + greatest({margin}, 0)) * ({calibration['bend']!r})"
+    logit = f"{margin} * ({calibration['slope']!r}) + {bent} + ({calibration['intercept']!r})"
     columns = ", ".join(f"{expression} AS {name}" for expression, name in names.items())
-    return columns, f"1 / (1 + exp(-(({' + '.join(parts)})::DOUBLE * ({slope!r}) + ({intercept!r}))))"
+    return columns, f"1 / (1 + exp(-({logit})))"
 
 
 def factor_of(factor: dict[str, Any], caps: dict[str, tuple[float, float]]) -> str:
