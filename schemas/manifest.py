@@ -7,7 +7,9 @@ would misread the new one, and when an entry that readers need is added.
 from __future__ import annotations
 
 import json
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, NoReturn, TypedDict, cast
+
+from schemas.typed import find_fault
 
 FORMAT: Final = 1
 
@@ -308,15 +310,22 @@ def parse_manifest(text: bytes) -> Manifest:
     Raises:
         ValueError: it is another format, or was altered; the message says what was found.
     """
-    plain = json.loads(text)
+    try:
+        plain = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(plain, dict):
         raise ValueError(f"a JSON {type(plain).__name__}, not an object")  # noqa: TRY004 - as all that is wrong in it
     if plain.get("format") != FORMAT:
-        raise ValueError(f"format {plain.get('format')}, not {FORMAT}, the one of this version")
-    missing = [key for key in Manifest.__annotations__ if key not in plain]
-    if missing:
-        raise ValueError(f"no {', '.join(missing)}")
+        raise ValueError(f"format {plain.get('format')!s:.20}, not {FORMAT}, the one of this version")
+    fault = find_fault(plain, Manifest)
+    if fault is not None:
+        raise ValueError(fault)
     return cast("Manifest", plain)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant}, which is no number")
 
 
 def manifest_text(manifest: Manifest) -> str:

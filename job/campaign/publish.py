@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from job import __version__
+from job.beneath import is_file_beneath, read_beneath
 from job.campaign.lift import RESAMPLES, Lift, match_outcome, measure_lift
 from job.campaign.page import render_page
 from job.campaign.run import load_run, offer_costs, segment_titles
@@ -148,14 +149,15 @@ def _check_is_of_run(run: PublishedRun, intake: Intake) -> None:
 def _publish(folder: Path, texts: dict[str, str]) -> bool:
     """Make the files appear together; return whether they are new."""
     contents = {name: text.encode() for name, text in texts.items()}
-    beside = folder.with_name(f".partial-{folder.name}-{os.getpid()}")
-    replaced = folder.with_name(f".replaced-{folder.name}-{os.getpid()}")
+    token = os.urandom(8).hex()
+    beside = folder.with_name(f".partial-{folder.name}-{token}")
+    replaced = folder.with_name(f".replaced-{folder.name}-{token}")
     try:
         if folder.is_dir():
             others = sorted(entry.name for entry in folder.iterdir() if entry.name not in contents)
             if others:
                 raise OutputError([Problem(str(folder), "a new folder or an earlier comparison", ", ".join(others))])
-            if all((folder / name).is_file() and (folder / name).read_bytes() == contents[name] for name in contents):
+            if all(is_file_beneath(folder, name) and read_beneath(folder, name) == contents[name] for name in contents):
                 return False
         try:
             beside.mkdir(parents=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from job.beneath import SMALL_BYTES, is_file_beneath, read_beneath
 from job.errors import ArtifactError, Problem, SettingsError
-from job.scoring.publish import MANIFEST, SUCCESS
+from job.scoring.published import MANIFEST, SUCCESS
 from schemas.manifest import Manifest, Output, parse_manifest
 from schemas.scored import CAMPAIGN_GROUPS
 
@@ -67,11 +68,11 @@ def load_run(folder: Path) -> PublishedRun:
         SettingsError: this is no published run.
         ArtifactError: it is one that was altered, that cannot be read, or that was made before runs had groups.
     """
-    if not (folder / SUCCESS).is_file():
+    if not is_file_beneath(folder, SUCCESS):
         found = "no such folder" if not folder.is_dir() else f"a folder without {SUCCESS}"
         raise SettingsError([Problem(str(folder), "a published run (OUT/runs/ID)", found)])
     folder = folder.resolve()
-    manifest = _read_manifest(folder / MANIFEST)
+    manifest = _read_manifest(folder)
     described = manifest["outputs"]
     parts = sorted(name for name in described if name == SCORED or name.startswith(f"{SCORED}/"))
     scored = [_parse(_read_verified(folder, name, described.get(name))) for name in parts or [SCORED]]
@@ -88,18 +89,18 @@ def segment_titles(manifest: Manifest) -> dict[str, str]:
     return {row["segment"]: row["title"] for row in manifest["segments"]}
 
 
-def _read(path: Path) -> bytes:
+def _read(folder: Path, name: str, limit: int = SMALL_BYTES) -> bytes:
     try:
-        return path.read_bytes()
+        return read_beneath(folder, name, limit=limit)
     except OSError as error:
-        raise ArtifactError([Problem(path.name, "a file of the run", error.strerror or str(error))]) from error
+        raise ArtifactError([Problem(name, "a file of the run", error.strerror or str(error))]) from error
 
 
 def _read_verified(folder: Path, name: str, described: Output | None) -> bytes:
     """Return the content of `scored.parquet`, or of a part of it."""
     if described is None:
         raise ArtifactError([Problem(MANIFEST, f"the SHA-256 of {name} under outputs", "none")])
-    content = _read(folder / name)
+    content = _read(folder, name, described["bytes"])
     digest = hashlib.sha256(content).hexdigest()
     if digest != described["sha256"]:
         expected = f"the run as published (SHA-256 {described['sha256'][:16]}…)"
@@ -107,11 +108,11 @@ def _read_verified(folder: Path, name: str, described: Output | None) -> bytes:
     return content
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(folder: Path) -> Manifest:
     try:
-        return parse_manifest(_read(path))
+        return parse_manifest(_read(folder, MANIFEST))
     except ValueError as error:
-        raise ArtifactError([Problem(path.name, "the manifest of a run of this version", str(error))]) from error
+        raise ArtifactError([Problem(MANIFEST, "the manifest of a run of this version", str(error))]) from error
 
 
 def _parse(content: bytes) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from job.beneath import read_beneath
 from job.errors import EXIT_LOOK, EXIT_PUBLISHED
 from job.files import replace_file
 
@@ -125,7 +126,7 @@ def read_metrics(path: Path, names: Iterable[str]) -> tuple[list[Sample], str]:
 
     wanted, samples, output = set(names), [], ""
     try:
-        for family in text_string_to_metric_families(path.read_bytes().decode()):
+        for family in text_string_to_metric_families(read_beneath(path.parent, path.name).decode()):
             for sample in family.samples:
                 output = sample.labels.get(OUTPUT, output)
                 if sample.name in wanted:

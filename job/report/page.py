@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 from markupsafe import Markup
 
-from job.errors import OutputError, Problem, SettingsError
+from job.beneath import is_file_beneath, read_beneath
+from job.errors import OutputError, Problem, SettingsError, reason_of
 from job.features import EXCLUSIONS
 from job.files import replace_file
 from job.models.kinds import KINDS
@@ -70,14 +71,14 @@ def write_report(run_folder: Path) -> Path:
 
 
 def _read_manifest(run_folder: Path) -> Manifest:
-    if not (run_folder / SUCCESS).is_file():
+    if not is_file_beneath(run_folder, SUCCESS):
         found = f"a folder without {SUCCESS}" if run_folder.is_dir() else "no such folder"
         raise SettingsError([Problem(str(run_folder), "a published run (OUT/runs/ID)", found)])
     path = run_folder / MANIFEST
     try:
-        manifest = parse_manifest(path.read_bytes())
+        manifest = parse_manifest(read_beneath(run_folder, MANIFEST))
     except OSError as error:
-        raise SettingsError([Problem(str(path), "a manifest that can be read", type(error).__name__)]) from error
+        raise SettingsError([Problem(str(path), "a manifest that can be read", reason_of(error))]) from error
     except ValueError as error:
         expected = "a run of this version; score the drop again"
         raise SettingsError([Problem(str(path), expected, str(error))]) from error

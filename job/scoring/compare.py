@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from job.beneath import is_file_beneath
 from job.errors import Problem, SettingsError
 from job.rounding import rounded
-from job.scoring.publish import MANIFEST, RUNS, SUCCESS
+from job.scoring.published import RUNS, SUCCESS, read_manifest
 from job.text_table import align
-from schemas.manifest import parse_manifest
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def read_run(output: Path, run_id: str) -> Manifest:
     """Return the manifest of a published run. Raises SettingsError if there is none, or none that can be read."""
     run = output / RUNS / run_id
     try:
-        if "/" in run_id or not (run / SUCCESS).is_file():
+        if run.parent != output / RUNS or not is_file_beneath(run, SUCCESS):
             raise SettingsError([Problem("--compare", f"the name of a run of {output}", run_id)])
-        return parse_manifest((run / MANIFEST).read_bytes())
+        return read_manifest(run)
     except (OSError, ValueError) as error:
         raise SettingsError([Problem("--compare", "a run whose manifest can be read", f"{run_id}: {error}")]) from error
 

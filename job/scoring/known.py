@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from job.errors import Problem
 from job.intake.drop import all_files, hash_file
-from job.scoring.publish import MANIFEST, published_runs
-from schemas.manifest import parse_manifest
+from job.scoring.published import published_runs, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +23,7 @@ def read_published_inputs(output: Path) -> dict[Digests, str]:
     known: dict[Digests, str] = {}
     for run in reversed(published_runs(output)):
         try:
-            inputs = parse_manifest((run / MANIFEST).read_bytes())["inputs"]
+            inputs = read_manifest(run)["inputs"]
             known[frozenset(str(file["sha256"]) for file in inputs)] = run.name
         except (OSError, ValueError):
             continue

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from job.beneath import is_file_beneath
 from job.errors import Problem, SettingsError
 from job.files import replace_file
-from job.scoring.publish import RUNS, SUCCESS, as_output_error
+from job.scoring.publish import as_output_error
+from job.scoring.published import RUNS, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +28,7 @@ ACKNOWLEDGED: Final = "acknowledged"
 
 def reasons_to_look(output: Path, run_id: str, manifest: Manifest) -> tuple[str, ...]:
     """Return why a person must look at a run, one line each; nothing if a person did."""
-    return () if (output / ACKNOWLEDGED / run_id).is_file() else tuple(manifest["look"])
+    return () if is_file_beneath(output, f"{ACKNOWLEDGED}/{run_id}") else tuple(manifest["look"])
 
 
 def describe_acknowledgement(user: str, at: datetime, note: str | None) -> Mapping[str, str | None]:
@@ -41,7 +43,7 @@ def acknowledge_run(output: Path, run_id: str, acknowledgement: Mapping[str, str
         SettingsError: there is no such run.
         OutputError: it cannot be written.
     """
-    if "/" in run_id or not (output / RUNS / run_id / SUCCESS).is_file():
+    if "/" in run_id or not is_whole(output / RUNS / run_id):
         raise SettingsError([Problem("--acknowledge", f"the name of a run of {output}", run_id)])
     with as_output_error(output):
         (output / ACKNOWLEDGED).mkdir(exist_ok=True)

@@ -9,11 +9,10 @@ import polars as pl
 
 from job.features import order_reasons
 from job.rounding import rounded
-from job.scoring.publish import LATEST, MANIFEST
+from job.scoring.published import RUNS, is_whole, latest_run, read_manifest
 from job.scoring.segments import COST_PARTS
 from job.spill import compacted
 from schemas.columns import TABLES
-from schemas.manifest import Customers, Manifest, ModelUsed, RowFates, SegmentRow, parse_manifest
 from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, TREATMENT
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from job.intake.reconcile import Intake
     from job.models.artifact import Artifact
     from job.scoring.segments import Segmentation
+    from schemas.manifest import Customers, Manifest, ModelUsed, RowFates, SegmentRow
 
 STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its standard errors is no chance
 
@@ -192,8 +192,10 @@ def segment_warnings(
 def read_previous(output: Path) -> Manifest | None:
     """Return the manifest of the latest run; None if there is none, or none that can be read."""
     try:
-        return parse_manifest((output / LATEST / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+        latest = latest_run(output)
+        is_there = latest is not None and is_whole(output / RUNS / latest)
+        return read_manifest(output / RUNS / latest) if latest is not None and is_there else None
+    except (OSError, ValueError):  # it was removed meanwhile
         return None
 
 

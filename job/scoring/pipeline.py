@@ -34,8 +34,6 @@ from job.scoring.manifest import (
     segment_warnings,
 )
 from job.scoring.publish import (
-    MANIFEST,
-    RUNS,
     describe_files,
     keep_newest,
     locked_output,
@@ -44,12 +42,12 @@ from job.scoring.publish import (
     show_again,
     staged_run,
 )
+from job.scoring.published import MANIFEST, RUNS, is_intact, read_manifest
 from job.scoring.ranges import load_setup
 from job.scoring.run import cut_ranks, finish_ranges, score_drop
-from job.scoring.verify import is_whole
 from job.scoring.workbook import MOST_ROWS, write_workbook
 from job.spill import SpillSpace
-from schemas.manifest import FORMAT, Drift, Manifest, Repair, Settings, manifest_text, parse_manifest
+from schemas.manifest import FORMAT, Drift, Manifest, Repair, Settings, manifest_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,6 +104,7 @@ def run_scoring(
     drop_name: str | None = None,
     executor: Executor | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    is_as_published: Callable[[Path], bool] = is_intact,
 ) -> Outcome:
     """Score a drop and publish the run under `output`.
 
@@ -119,6 +118,8 @@ def run_scoring(
         drop_name: what the manifest calls the drop; None is its path.
         executor: who maps the steps; None is this process. The results, and the run's name, are the same.
         progress: called with the name of each stage as it begins.
+        is_as_published: whether every file of a run that is there is the one of its manifest; a run is then not made
+            again.
 
     Raises:
         JobError: anything a user or the environment can cause; see `job.errors`. Nothing is published then.
@@ -146,7 +147,7 @@ def run_scoring(
         name = name_run(drop_read.files, artifact, shown)
         run_id = name_anew(output, name) if settings.force else name
         folder = output / RUNS / run_id
-        if is_whole(folder):
+        if is_as_published(folder) and _names_itself(folder, name, artifact):
             return show_published(output, run_id, settings.keep_runs)
         with watch.stage("score"):
             scored = score_drop(drop_read, setup, settings.limits, executor=executor, space=space, memory=memory)
@@ -228,7 +229,7 @@ def show_published(output: Path, run_id: str, keep_runs: int | None) -> Outcome:
     run_id, replaced = show_again(output, run_id)
     folder = output / RUNS / run_id
     keep_newest(output, keep_runs, run_id=run_id)
-    manifest = parse_manifest((folder / MANIFEST).read_bytes())
+    manifest = read_manifest(folder)
     return Outcome(folder, manifest, is_new=False, look=reasons_to_look(output, run_id, manifest), replaced=replaced)
 
 
@@ -264,6 +265,12 @@ def write_page(folder: Path, manifest: Manifest) -> None:
     from job.report.page import REPORT, build_page  # noqa: PLC0415 - the libraries are heavy, and an extra
 
     (folder / REPORT).write_text(build_page(manifest), encoding="utf-8")
+
+
+def _names_itself(folder: Path, name: str, artifact: Artifact) -> bool:
+    """Return whether what a run says of its drop and settings gives the name that it has: others may have made it."""
+    told = read_manifest(folder)
+    return name_run(told["inputs"], artifact, told["settings"]) == name
 
 
 def name_run(files: Sequence[Mapping[str, object]], artifact: Artifact, settings: Mapping[str, Any]) -> str:

@@ -4,7 +4,8 @@ A run is written to a hidden folder beside its final place, flushed to disk, and
 second rename. Whoever is killed in between leaves a hidden folder, which the next run removes. One run at a time holds
 the output's lock, which the system drops with its process.
 
-Runs are numbered in the order of publishing, in `_SUCCESS`: clocks go backwards, numbers do not.
+Runs are numbered in the order of publishing, in `_SUCCESS`: clocks go backwards, numbers do not. Others may write to
+the output: what stands in the way and is not of this job's making is put aside and told.
 """
 
 from __future__ import annotations
@@ -12,32 +13,44 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
+import logging
 import os
 import re
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.errors import SYSTEM_ERROR, OutputBusyError, OutputError, reason_of
+from job.beneath import is_plain_folder, names_beneath, remove_tree
+from job.errors import SYSTEM_ERROR, OutputBusyError, OutputError, reason_of, shorten
 from job.files import flush, replace_link
 from job.process.supervisor import removed_if_killed
+from job.scoring.published import (
+    LATEST,
+    RUNS,
+    SUCCESS,
+    is_whole,
+    latest_run,
+    next_number,
+    published_runs,
+    tell_strangers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from schemas.manifest import Output
 
-RUNS: Final = "runs"
-LATEST: Final = "latest"
-SUCCESS: Final = "_SUCCESS"
-MANIFEST: Final = "manifest.json"
 LOCK: Final = ".lock"
 STAGED_PREFIX: Final = ".partial-"
 REMOVED_PREFIX: Final = ".removed-"
 SCRATCH_PREFIX: Final = ".scratch-"
+
+_LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -49,7 +62,9 @@ def locked_output(output: Path) -> Iterator[None]:
         OutputError: it cannot be written.
     """
     with as_output_error(output):
-        (output / RUNS).mkdir(parents=True, exist_ok=True)
+        if not is_plain_folder(output / RUNS):
+            _put_aside(output / RUNS)
+            (output / RUNS).mkdir(parents=True, exist_ok=True)
         descriptor = _open_lock(output / LOCK)
     try:
         try:
@@ -59,16 +74,19 @@ def locked_output(output: Path) -> Iterator[None]:
         with as_output_error(output):
             for prefix in (STAGED_PREFIX, REMOVED_PREFIX):
                 for stale in (output / RUNS).glob(f"{prefix}*"):
-                    _remove(stale)
+                    _remove_or_tell(stale)
             remove_stale_scratch(output)
+            tell_strangers(output)
         yield
     finally:
         os.close(descriptor)
 
 
 def _open_lock(lock: Path) -> int:
+    if os.path.lexists(lock) and not stat.S_ISREG(lock.lstat().st_mode):
+        _put_aside(lock)
     try:
-        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return os.open(lock, _LOCK_FLAGS, 0o644)
     except PermissionError as error:
         if not lock.exists():
             raise
@@ -77,6 +95,22 @@ def _open_lock(lock: Path) -> int:
             f"{lock}: belongs to user {owner}, and user {user} may not write it; "
             f"when no run of user {owner} goes on, remove it, and run every job as the same user"
         ) from error
+
+
+def _put_aside(path: Path) -> None:
+    """Rename what stands in the way of this job's files; nothing if nothing does. Raises OSError."""
+    if os.path.lexists(path):
+        aside = path.with_name(f"aside-{path.name.lstrip('.')}-{os.urandom(4).hex()}")
+        path.rename(aside)
+        logger.warning("%s: not of this job's making: it is %s now", path, aside.name)
+
+
+def _remove_or_tell(path: Path) -> None:
+    try:
+        remove_tree(path)
+    except OSError as error:
+        where = path.with_name(shorten(path.name))
+        logger.warning("%s: passed over, for it cannot be removed: %s", where, reason_of(error))
 
 
 @contextlib.contextmanager
@@ -97,7 +131,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         while True:
             folder = parent / f"{SCRATCH_PREFIX}{os.urandom(4).hex()}"
             stack.enter_context(removed_if_killed(folder))
-            folder.mkdir()
+            folder.mkdir(0o700)
             descriptor = _take(folder)
             if descriptor is not None:  # else somebody took the new folder for a dead one
                 break
@@ -109,28 +143,36 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def remove_stale_scratch(parent: Path) -> None:
-    """Remove the scratch folders of dead processes; those in use, and those of other users, are left alone.
+    """Remove the scratch folders of dead processes; those in use, of other users, and none of this job are left alone.
 
     Raises:
-        OSError: one cannot be removed.
+        OSError: the folder cannot be listed.
     """
     for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
-        with contextlib.suppress(PermissionError):
-            if folder.is_symlink() or not folder.is_dir():
-                _remove(folder)
-            elif (descriptor := _take(folder)) is not None:
-                try:
-                    _remove(folder)
-                finally:
-                    os.close(descriptor)
+        if is_plain_folder(folder) and folder.lstat().st_uid == os.geteuid():
+            try:
+                descriptor = _take(folder)
+            except OSError as error:
+                where = folder.with_name(shorten(folder.name))
+                logger.warning("%s: passed over, for it is not of this job's making: %s", where, reason_of(error))
+                continue
+            if descriptor is not None:
+                _remove_or_tell(folder)
+                os.close(descriptor)
 
 
 def _take(folder: Path) -> int | None:
     """Return the open lock of a scratch folder, held; None if another process holds it, or if it is gone."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    try:
+        descriptor = os.open(LOCK, _LOCK_FLAGS, 0o600, dir_fd=within)
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(within)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -151,15 +193,6 @@ def name_anew(output: Path, run_id: str) -> str:
     return f"{run_id}-{max(numbers, default=1) + 1}"
 
 
-def published_runs(output: Path) -> list[Path]:
-    """Return the folders of the whole runs, the newest first. Raises OSError if they cannot be listed."""
-    runs = output / RUNS
-    if not runs.is_dir():
-        return []
-    whole = [folder for folder in runs.iterdir() if not folder.name.startswith(".") and (folder / SUCCESS).is_file()]
-    return sorted(whole, key=_order, reverse=True)
-
-
 def keep_newest(output: Path, keep: int | None, *, run_id: str) -> None:
     """Remove the oldest runs beyond `keep` (None: none), but neither the one that `latest` names nor this one.
 
@@ -169,13 +202,13 @@ def keep_newest(output: Path, keep: int | None, *, run_id: str) -> None:
         OutputError: a run cannot be removed.
     """
     with as_output_error(output):
-        kept = {run_id, (output / LATEST).resolve().name}
+        kept = {run_id, latest_run(output)}
         for folder in published_runs(output)[keep:] if keep is not None else []:
             if folder.name not in kept:
-                away = folder.with_name(f"{REMOVED_PREFIX}{folder.name}")
+                away = folder.with_name(f"{REMOVED_PREFIX}{folder.name}-{os.urandom(4).hex()}")
                 folder.rename(away)
                 flush(folder.parent)
-                _remove(away)
+                _remove_or_tell(away)
 
 
 @contextlib.contextmanager
@@ -194,15 +227,14 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
         try:
             yield staged
             _flush_files(staged)
-            number = 1 + max((_order(folder)[0] for folder in published_runs(output)), default=0)
-            (staged / SUCCESS).write_text(f"{number}\n", encoding="ascii")
+            (staged / SUCCESS).write_text(f"{next_number(output)}\n", encoding="ascii")
             flush(staged / SUCCESS)
             flush(staged)
             broken = runs / f"{REMOVED_PREFIX}{run_id}-{os.urandom(4).hex()}"
             if os.path.lexists(runs / run_id):  # what is there is no whole run
                 (runs / run_id).rename(broken)
             staged.rename(runs / run_id)
-            _remove(broken)
+            _remove_or_tell(broken)
         except BaseException as error:
             is_gone = not staged.exists()
             shutil.rmtree(staged, ignore_errors=True)
@@ -215,6 +247,8 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
 
 def point_latest(output: Path, run_id: str) -> None:
     """Swap `latest` to a published run, in one step."""
+    if is_plain_folder(output / LATEST):
+        _put_aside(output / LATEST)
     replace_link(output / LATEST, Path(RUNS) / run_id)
 
 
@@ -228,12 +262,13 @@ def show_again(output: Path, run_id: str) -> tuple[str, str | None]:
         The run that `latest` names now, and the other run that it named before, None if it named none.
     """
     with as_output_error(output):
-        shown = (output / LATEST).resolve()
-        is_run = shown.parent == (output / RUNS).resolve() and (shown / SUCCESS).is_file()
-        if is_run and re.fullmatch(rf"{re.escape(run_id)}(-[0-9]+)?", shown.name):
-            return shown.name, None
+        shown = latest_run(output)
+        if shown is not None and not is_whole(output / RUNS / shown):
+            shown = None
+        if shown is not None and re.fullmatch(rf"{re.escape(run_id)}(-[0-9]+)?", shown):
+            return shown, None
         point_latest(output, run_id)
-        return run_id, shown.name if is_run else None
+        return run_id, shown
 
 
 def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> dict[str, Output]:
@@ -244,8 +279,8 @@ def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> d
         known: name -> SHA-256 of the files that were hashed as they were written.
     """
     described: dict[str, Output] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.relative_to(folder).as_posix()
+    for name in sorted(names_beneath(folder)):
+        path = folder / name
         digest = (known or {}).get(name)
         if digest is None:
             with path.open("rb") as stream:
@@ -280,26 +315,6 @@ def as_output_error(output: Path, *, staged: Path | None = None, run: Path | Non
             raise
         where = getattr(error, "filename", None) or (found and found["path"]) or output
         raise OutputError(shown(f"{where}: cannot be written: {reason_of(error)}")) from error
-
-
-def _order(run: Path) -> tuple[int, str]:
-    """Return what orders runs by their publishing: the number, then (for runs without one) the time of finishing."""
-    number, finished = 0, ""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # altered, or not to be read
-        number = int((run / SUCCESS).read_text(encoding="ascii").strip() or 0)
-        finished = str(json.loads((run / MANIFEST).read_bytes())["finished"])
-    return number, finished
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder that another process may be removing, too; of a link, only the link."""
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink(missing_ok=True)
-        return
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def _flush_files(folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from job.beneath import read_beneath
 from job.files import create_file
 from job.storage.bucket import Bucket, ChangedObjectError
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.storage.address import Address
+
+
+MOST_BYTES: Final = 64 << 20  # of one content
 
 
 class Objects(Protocol):
@@ -44,7 +48,7 @@ class FolderObjects:
     def read(self, name: str) -> bytes | None:
         """See `Objects`."""
         try:
-            return (self._folder / name).read_bytes()
+            return read_beneath(self._folder, name, limit=MOST_BYTES)
         except FileNotFoundError:
             return None
 

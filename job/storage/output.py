@@ -14,14 +14,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from job.beneath import is_file_beneath, names_beneath, read_beneath
 from job.errors import OutputError
 from job.scoring.look import ACKNOWLEDGED
-from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS, published_runs
+from job.scoring.published import (
+    LATEST,
+    MANIFEST,
+    RUN_NAME,
+    RUNS,
+    SUCCESS,
+    is_whole,
+    latest_run,
+    published_runs,
+    read_manifest,
+)
 from job.storage.bucket import ChangedObjectError, StorageError
 from schemas.manifest import parse_manifest
 
@@ -33,14 +43,14 @@ if TYPE_CHECKING:
 
 READERS: Final = 8
 
-_RUN: Final = re.compile(rf"{RUNS}/(?P<run_id>[0-9a-f]{{16}}(?:-[0-9]+)?)/(?P<file>[^/]+(?:/.*)?)")
+_RUN: Final = re.compile(rf"{RUNS}/(?P<run_id>{RUN_NAME.pattern})/(?P<file>[^/]+(?:/.*)?)")
 
 
 def list_runs_files(bucket: Bucket) -> dict[str, dict[str, int]]:
     """Return run -> the names of its files with their sizes in bytes; of runs that are not whole, too."""
     runs: dict[str, dict[str, int]] = {}
     for name, entry in bucket.entries(RUNS).items():
-        if match := _RUN.fullmatch(name):
+        if (match := _RUN.fullmatch(name)) and not {"", ".", ".."} & set(name.split("/")):
             runs.setdefault(match["run_id"], {})[match["file"]] = entry.size
     return runs
 
@@ -93,19 +103,20 @@ def mirror_folder(output: Path, folder: Path) -> None:
     """Make such a mirror of an output that is a folder; of one that is not there, an empty one. Raises OSError."""
     (folder / RUNS).mkdir(parents=True)
     for run in published_runs(output):
-        for path in run.rglob("*"):
-            copy = folder / RUNS / run.name / path.relative_to(run)
-            if path.is_file():
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                if path.name in (MANIFEST, SUCCESS):
-                    copy.write_bytes(path.read_bytes())
-                else:
-                    with copy.open("wb") as placeholder:
-                        placeholder.truncate(path.stat().st_size)
-    if (output / ACKNOWLEDGED).is_dir():
-        shutil.copytree(output / ACKNOWLEDGED, folder / ACKNOWLEDGED)
-    if (output / LATEST).is_symlink():
-        (folder / LATEST).symlink_to(Path(RUNS) / (output / LATEST).resolve().name)
+        copy = folder / RUNS / run.name
+        copy.mkdir()
+        for name in (MANIFEST, SUCCESS):
+            (copy / name).write_bytes(read_beneath(run, name))
+        for name, described in read_manifest(run)["outputs"].items():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            with (copy / name).open("wb") as placeholder:
+                placeholder.truncate(described["bytes"])
+        if is_file_beneath(output, f"{ACKNOWLEDGED}/{run.name}"):
+            (folder / ACKNOWLEDGED).mkdir(exist_ok=True)
+            (folder / ACKNOWLEDGED / run.name).touch()
+    latest = latest_run(output)
+    if latest is not None:
+        (folder / LATEST).symlink_to(Path(RUNS) / latest)
 
 
 def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None) -> None:
@@ -138,13 +149,24 @@ def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None
             bucket.remove(f"{RUNS}/{run_id}/{file}" for file in sorted(files, key=lambda file: file != SUCCESS))
 
 
+def holds_run(bucket: Bucket, run: Path) -> bool:
+    """Return whether the store holds every file of a run as the manifest of its mirror says. Raises StorageError."""
+    if not is_whole(run):
+        return False
+    outputs = read_manifest(run)["outputs"]
+    try:
+        return all(bucket.digest(f"{RUNS}/{run.name}/{file}") == told["sha256"] for file, told in outputs.items())
+    except ChangedObjectError:
+        return False
+
+
 def send_run(bucket: Bucket, run: Path, lease: Lease) -> None:
     """Send the files of a run, `manifest.json` and `_SUCCESS` last. Raises as `send_changes`."""
     outputs = parse_manifest((run / MANIFEST).read_bytes())["outputs"]
     known = {file: described["sha256"] for file, described in outputs.items()}
     names: list[str] = []
     with _removed_unless_whole(bucket, names, lease):
-        files = {path.relative_to(run).as_posix(): path for path in run.rglob("*") if path.is_file()}
+        files = {name: run / name for name in names_beneath(run)}
         for file in sorted(files, key=lambda file: (file == SUCCESS, file == MANIFEST, file)):
             lease.check()
             name, path = f"{RUNS}/{run.name}/{file}", files[file]

@@ -16,7 +16,8 @@ from job.scoring.known import read_published_inputs, refuse_published
 from job.scoring.look import ACKNOWLEDGED, acknowledge_run, describe_acknowledgement
 from job.scoring.manifest import read_previous
 from job.scoring.pipeline import Outcome, run_scoring
-from job.scoring.publish import LATEST, MANIFEST, RUNS, SUCCESS, as_output_error, scratch_folder
+from job.scoring.publish import as_output_error, scratch_folder
+from job.scoring.published import LATEST, MANIFEST, RUNS, SUCCESS, is_whole
 from job.scoring.verify import Verification, verify_output
 from job.storage.address import Address
 from job.storage.bucket import Bucket, StorageError
@@ -24,6 +25,7 @@ from job.storage.drop import drop_at_hand
 from job.storage.lease import leased
 from job.storage.output import (
     as_storage_output_error,
+    holds_run,
     mirror_folder,
     mirror_runs,
     read_latest,
@@ -150,6 +152,7 @@ def score_places(
             with as_output_error(mirror):
                 mirror_runs(bucket, mirror)
             settings = settings._replace(scratch=settings.scratch or folder)
+            common["is_as_published"] = partial(holds_run, bucket)
             outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
             progress("send")
             send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
@@ -169,6 +172,7 @@ def _try_scoring(delivery: Delivery, output: Place, settings: ScoreSettings, com
                 mirror_runs(Bucket(output), mirror)
         settings = settings._replace(scratch=settings.scratch or folder)
         previous = read_previous(mirror)
+        common["is_as_published"] = is_whole  # the mirror has no more of its files than their sizes
         outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
         changes = compare_runs(previous, outcome.manifest) if previous is not None and outcome.is_new else None
         place = str(output / RUNS / outcome.folder.name)

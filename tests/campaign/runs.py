@@ -37,9 +37,17 @@ def make_scored(customers: int = 400, *, first_id: int = 500) -> pl.DataFrame:
     )
 
 
+_SEGMENT = {
+    **{"condition": "", "priority": 1, "offer_text": "", "channel": "", "onsite_offer": "", "share": 0.5},
+    **{"previous_share": None, "mean_risk": None, "profit_at_risk": 0.0, "contact_allowed": 0},
+    **{"treatment": 0, "control": 0, "none": 0, "cost": 0.0},
+}
 SEGMENTS = [
-    {"segment": "at_risk", "title": "Могут уйти", "offer": "discount", "cost_per_contact": 0.5, "customers": 134},
-    {"segment": "loyal", "title": "Верные <и> прибыльные", "offer": "news", "cost_per_contact": 0.05, "customers": 266},
+    {**_SEGMENT, "segment": name, "title": title, "offer": offer, "cost_per_contact": cost, "customers": customers}
+    for name, title, offer, cost, customers in (
+        ("at_risk", "Могут уйти", "discount", 0.5, 134),
+        ("loyal", "Верные <и> прибыльные", "news", 0.05, 266),
+    )
 ]
 
 
@@ -47,8 +55,8 @@ def publish(folder: Path, scored: pl.DataFrame, **manifest: Any) -> Path:
     """Write a run as `job.scoring` publishes it, as far as a comparison reads it."""
     folder.mkdir(parents=True)
     scored.write_parquet(folder / "scored.parquet")
-    digest = hashlib.sha256((folder / "scored.parquet").read_bytes()).hexdigest()
-    outputs = {"scored.parquet": {"bytes": 1, "sha256": digest}}
+    content = (folder / "scored.parquet").read_bytes()
+    outputs = {"scored.parquet": {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}}
     described = make_manifest(**{"run_id": folder.name, "segments": SEGMENTS, "outputs": outputs, **manifest})
     (folder / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
     (folder / "_SUCCESS").touch()

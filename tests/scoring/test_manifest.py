@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
 from job.scoring.manifest import count_segments, describe_segments, previous_shares, read_previous, segment_warnings
+from job.scoring.publish import locked_output, staged_run
 from job.scoring.segments import load_segmentation
+from schemas.manifest import manifest_text
 from tests.manifests import make_manifest
 
 if TYPE_CHECKING:
@@ -86,20 +87,22 @@ def test_warnings(rows: dict[str, Any], customers: int, lines: list[str]) -> Non
 
 
 def test_previous_run(tmp_path: Path) -> None:
-    plain = make_manifest()
-    manifest = {
-        **plain,
-        "settings": {**plain["settings"], "segments": "abc"},
-        "customers": {**plain["customers"], "scored": 4},
-        "segments": [{"segment": "top_risk", "share": 0.75}],
-    }
+    name = "a" * 16
     assert read_previous(tmp_path) is None
-    (tmp_path / "latest").mkdir()
-    path = tmp_path / "latest" / "manifest.json"
-    path.write_text(json.dumps(manifest), encoding="utf-8")
-    previous = read_previous(tmp_path)
+    with locked_output(tmp_path), staged_run(tmp_path, name) as staged:
+        (staged / "manifest.json").write_text(manifest_text(make_manifest(run_id=name)))
+    assert read_previous(tmp_path) == make_manifest(run_id=name)
+    (tmp_path / "runs" / name / "manifest.json").write_text(manifest_text(make_manifest(run_id=name, format=0)))
+    assert read_previous(tmp_path) is None
+
+
+def test_shares_of_the_previous_run() -> None:
+    plain = make_manifest()
+    previous = make_manifest(
+        settings={**plain["settings"], "segments": "abc"},
+        customers={**plain["customers"], "scored": 4},
+        segments=[{"segment": "top_risk", "share": 0.75}],
+    )
     assert previous_shares(previous, "abc") == ({"top_risk": 0.75}, 4)
     assert previous_shares(previous, "other segments") == ({}, 0)
-    path.write_text(json.dumps({**manifest, "format": 0}), encoding="utf-8")
-    assert read_previous(tmp_path) is None
     assert previous_shares(None, "abc") == ({}, 0)

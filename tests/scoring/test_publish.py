@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -18,19 +17,24 @@ from job.scoring.publish import (
     keep_newest,
     locked_output,
     name_anew,
-    published_runs,
     remove_stale_scratch,
     scratch_folder,
     show_again,
     staged_run,
 )
+from job.scoring.published import published_runs
+from schemas.manifest import manifest_text
+from tests.manifests import make_manifest
 
 ROOT = Path(__file__).parents[2]
 
 
+A, B, C, D = (letter * 16 for letter in "abcd")  # names of runs
+
+
 def publish(output: Path, run_id: str, finished: str = "2026-01-01T00:00:00+00:00") -> None:
     with locked_output(output), staged_run(output, run_id) as staged:
-        (staged / "manifest.json").write_text(json.dumps({"finished": finished}))
+        (staged / "manifest.json").write_text(manifest_text(make_manifest(run_id=run_id, finished=finished)))
 
 
 def visible(output: Path) -> list[str]:
@@ -38,38 +42,44 @@ def visible(output: Path) -> list[str]:
 
 
 def test_a_run_appears_whole_with_success_and_latest(tmp_path: Path) -> None:
-    with locked_output(tmp_path), staged_run(tmp_path, "a") as staged:
+    with locked_output(tmp_path), staged_run(tmp_path, A) as staged:
         (staged / "scored.csv").write_text("id\n")
+        outputs = describe_files(staged)
+        (staged / "manifest.json").write_text(manifest_text(make_manifest(run_id=A, outputs=outputs)))
         assert published_runs(tmp_path) == []
         assert not (tmp_path / "latest").exists()
-    assert published_runs(tmp_path) == [tmp_path / "runs" / "a"]
-    assert sorted(path.name for path in (tmp_path / "runs" / "a").iterdir()) == ["_SUCCESS", "scored.csv"]
-    assert os.readlink(tmp_path / "latest") == "runs/a"
+    assert published_runs(tmp_path) == [tmp_path / "runs" / A]
+    assert sorted(path.name for path in (tmp_path / "runs" / A).iterdir()) == [
+        "_SUCCESS",
+        "manifest.json",
+        "scored.csv",
+    ]
+    assert os.readlink(tmp_path / "latest") == f"runs/{A}"
 
 
 def test_latest_moves_to_the_next_run(tmp_path: Path) -> None:
-    publish(tmp_path, "a")
-    publish(tmp_path, "b")
-    assert os.readlink(tmp_path / "latest") == "runs/b"
-    assert visible(tmp_path) == ["a", "b"]
+    publish(tmp_path, A)
+    publish(tmp_path, B)
+    assert os.readlink(tmp_path / "latest") == f"runs/{B}"
+    assert visible(tmp_path) == [A, B]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_run_that_fails_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
-    publish(tmp_path, "a")
-    with pytest.raises(error), locked_output(tmp_path), staged_run(tmp_path, "b") as staged:
+    publish(tmp_path, A)
+    with pytest.raises(error), locked_output(tmp_path), staged_run(tmp_path, B) as staged:
         (staged / "scored.csv").write_text("id\n")
         raise error
-    assert visible(tmp_path) == ["a"]
-    assert os.readlink(tmp_path / "latest") == "runs/a"
+    assert visible(tmp_path) == [A]
+    assert os.readlink(tmp_path / "latest") == f"runs/{A}"
 
 
 def test_what_a_dead_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
     dead = tmp_path / "runs" / ".partial-dead"
     dead.mkdir(parents=True)
     (dead / "scored.csv").write_text("half")
-    publish(tmp_path, "a")
-    assert visible(tmp_path) == ["a"]
+    publish(tmp_path, A)
+    assert visible(tmp_path) == [A]
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
@@ -93,38 +103,38 @@ def test_an_output_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_nothing_is_visible(tmp_path: Path) -> None:
-    with pytest.raises(OutputError) as caught, locked_output(tmp_path), staged_run(tmp_path, "a") as staged:
+    with pytest.raises(OutputError) as caught, locked_output(tmp_path), staged_run(tmp_path, A) as staged:
         (staged / "scored.csv").write_text("half")
         raise OSError(28, "No space left on device", str(staged / "scored.csv"))
-    assert caught.value.problems == (f"{tmp_path}/runs/a/scored.csv: cannot be written: No space left on device",)
+    assert caught.value.problems == (f"{tmp_path}/runs/{A}/scored.csv: cannot be written: No space left on device",)
     assert visible(tmp_path) == []
 
 
 def test_latest_names_the_run_that_was_asked_for_last(tmp_path: Path) -> None:
-    publish(tmp_path, "old", "2026-01-01T00:00:00+00:00")
-    publish(tmp_path, "new", "2026-02-01T00:00:00+00:00")
-    assert show_again(tmp_path, "new") == ("new", None)
-    assert show_again(tmp_path, "old") == ("old", "new")
-    assert os.readlink(tmp_path / "latest") == "runs/old"
+    publish(tmp_path, A, "2026-01-01T00:00:00+00:00")
+    publish(tmp_path, B, "2026-02-01T00:00:00+00:00")
+    assert show_again(tmp_path, B) == (B, None)
+    assert show_again(tmp_path, A) == (A, B)
+    assert os.readlink(tmp_path / "latest") == f"runs/{A}"
     (tmp_path / "latest").unlink()  # a run died between its renames
-    assert show_again(tmp_path, "new") == ("new", None)
-    assert os.readlink(tmp_path / "latest") == "runs/new"
+    assert show_again(tmp_path, B) == (B, None)
+    assert os.readlink(tmp_path / "latest") == f"runs/{B}"
 
 
 def test_a_forced_repetition_is_the_run_that_was_asked_for(tmp_path: Path) -> None:
-    publish(tmp_path, "a")
-    publish(tmp_path, "a-2")
-    assert show_again(tmp_path, "a") == ("a-2", None)
-    publish(tmp_path, "a-x")
-    assert show_again(tmp_path, "a") == ("a", "a-x")
+    publish(tmp_path, A)
+    publish(tmp_path, f"{A}-2")
+    assert show_again(tmp_path, A) == (f"{A}-2", None)
+    publish(tmp_path, B)
+    assert show_again(tmp_path, A) == (A, B)
 
 
 def test_what_is_no_whole_run_makes_way(tmp_path: Path) -> None:
-    (tmp_path / "runs" / "a").mkdir(parents=True)
-    (tmp_path / "runs" / "a" / "scored.csv").write_text("half")
-    publish(tmp_path, "a")
-    assert sorted(path.name for path in (tmp_path / "runs" / "a").iterdir()) == ["_SUCCESS", "manifest.json"]
-    assert visible(tmp_path) == ["a"]
+    (tmp_path / "runs" / A).mkdir(parents=True)
+    (tmp_path / "runs" / A / "scored.csv").write_text("half")
+    publish(tmp_path, A)
+    assert sorted(path.name for path in (tmp_path / "runs" / A).iterdir()) == ["_SUCCESS", "manifest.json"]
+    assert visible(tmp_path) == [A]
 
 
 def test_a_lock_of_another_user_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,35 +165,19 @@ def test_files_are_described_by_size_and_hash(tmp_path: Path) -> None:
 
 
 def test_clocks_that_go_back_do_not_change_which_run_is_the_newest(tmp_path: Path) -> None:
-    publish(tmp_path, "first", "2026-05-01T00:00:00+00:00")
-    publish(tmp_path, "second", "2026-04-01T00:00:00+00:00")
-    assert [run.name for run in published_runs(tmp_path)] == ["second", "first"]
-
-
-def test_runs_without_a_number_are_ordered_by_time_and_come_before_the_others(tmp_path: Path) -> None:
-    for run_id, month in (("a", 3), ("b", 1), ("c", 2)):
-        publish(tmp_path, run_id, f"2026-0{month}-01T00:00:00+00:00")
-        (tmp_path / "runs" / run_id / "_SUCCESS").write_bytes(b"")
-    publish(tmp_path, "d", "2026-01-01T00:00:00+00:00")
-    assert [run.name for run in published_runs(tmp_path)] == ["d", "a", "c", "b"]
-
-
-def test_runs_that_cannot_be_read_are_old(tmp_path: Path) -> None:
-    publish(tmp_path, "a")
-    publish(tmp_path, "b")
-    (tmp_path / "runs" / "b" / "_SUCCESS").write_text("{")
-    assert [run.name for run in published_runs(tmp_path)] == ["a", "b"]
+    publish(tmp_path, B, "2026-05-01T00:00:00+00:00")
+    publish(tmp_path, A, "2026-04-01T00:00:00+00:00")
+    assert [run.name for run in published_runs(tmp_path)] == [A, B]
 
 
 def test_a_forced_run_has_a_name_of_its_own(tmp_path: Path) -> None:
     names = []
     for _ in range(3):
-        names.append(name_anew(tmp_path, "abc"))
+        names.append(name_anew(tmp_path, A))
         publish(tmp_path, names[-1])
-    publish(tmp_path, "abc-x")
-    publish(tmp_path, "abcd-9")
-    assert names == ["abc", "abc-2", "abc-3"]
-    assert name_anew(tmp_path, "abc") == "abc-4"
+    publish(tmp_path, f"{B}-9")
+    assert names == [A, f"{A}-2", f"{A}-3"]
+    assert name_anew(tmp_path, A) == f"{A}-4"
 
 
 @pytest.mark.parametrize(
@@ -199,23 +193,23 @@ def test_a_forced_run_has_a_name_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_the_newest_runs_are_kept(keep: int | None, run_id: str, latest: str, left: str, tmp_path: Path) -> None:
-    for name in "abcd":
+    for name in (A, B, C, D):
         publish(tmp_path, name)
     (tmp_path / "latest").unlink()
-    (tmp_path / "latest").symlink_to(f"runs/{latest}")
-    keep_newest(tmp_path, keep, run_id=run_id)
-    assert visible(tmp_path) == sorted(left)
+    (tmp_path / "latest").symlink_to(f"runs/{latest * 16}")
+    keep_newest(tmp_path, keep, run_id=run_id * 16)
+    assert visible(tmp_path) == [letter * 16 for letter in left]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may remove everything")
 def test_a_run_that_cannot_be_removed(tmp_path: Path) -> None:
-    publish(tmp_path, "a")
-    publish(tmp_path, "b")
+    publish(tmp_path, A)
+    publish(tmp_path, B)
     (tmp_path / "runs").chmod(0o500)
     with pytest.raises(OutputError) as caught:
-        keep_newest(tmp_path, 1, run_id="b")
+        keep_newest(tmp_path, 1, run_id=B)
     (tmp_path / "runs").chmod(0o700)
-    assert caught.value.problems == (f"{tmp_path}/runs/a: cannot be written: Permission denied",)
+    assert caught.value.problems == (f"{tmp_path}/runs/{A}: cannot be written: Permission denied",)
 
 
 @pytest.mark.parametrize(
@@ -228,14 +222,14 @@ def test_a_run_that_cannot_be_removed(tmp_path: Path) -> None:
         ),
         (
             FileNotFoundError("No such file or directory (os error 2): {staged}/part/x.csv"),
-            "{out}/runs/a/part/x.csv: cannot be written: No such file or directory",
+            "{out}/runs/{a}/part/x.csv: cannot be written: No such file or directory",
         ),
     ],
 )
 def test_what_polars_says_of_the_disk_is_one_line(error: Exception, line: str, tmp_path: Path) -> None:
-    with pytest.raises(OutputError) as caught, locked_output(tmp_path), staged_run(tmp_path, "a") as staged:
+    with pytest.raises(OutputError) as caught, locked_output(tmp_path), staged_run(tmp_path, A) as staged:
         raise type(error)(str(error).replace("{staged}", str(staged)))
-    assert caught.value.problems == (line.replace("{out}", str(tmp_path)),)
+    assert caught.value.problems == (line.replace("{out}", str(tmp_path)).replace("{a}", A),)
     assert visible(tmp_path) == []
 
 
@@ -243,7 +237,7 @@ def test_other_errors_of_polars_are_no_matter_of_the_output(tmp_path: Path) -> N
     with (
         pytest.raises(pl.exceptions.ComputeError),
         locked_output(tmp_path),
-        staged_run(tmp_path, "a"),
+        staged_run(tmp_path, A),
     ):
         raise pl.exceptions.ComputeError("a defect")
     assert visible(tmp_path) == []
@@ -251,7 +245,7 @@ def test_other_errors_of_polars_are_no_matter_of_the_output(tmp_path: Path) -> N
 
 def test_an_output_that_is_removed_during_the_run(tmp_path: Path) -> None:
     output = tmp_path / "out"
-    with pytest.raises(OutputError) as caught, locked_output(output), staged_run(output, "a"):
+    with pytest.raises(OutputError) as caught, locked_output(output), staged_run(output, A):
         shutil.rmtree(output)
     assert caught.value.problems == (f"{output}: cannot be written: the folder was removed during the run",)
 
@@ -274,10 +268,10 @@ def test_the_scratch_of_a_dead_process_is_removed_by_the_next(files: tuple[str, 
         dead.mkdir()
         for file in files:
             (dead / file).write_text("x")
-        (tmp_path / ".scratch-file").touch()
+        (tmp_path / ".scratch-file").touch()  # not of this job's making
         with enter(tmp_path):
             assert not dead.exists()
-            assert not (tmp_path / ".scratch-file").exists()
+            assert (tmp_path / ".scratch-file").exists()
 
 
 def test_scratch_that_is_taken_for_a_dead_one_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,12 +305,11 @@ def test_links_planted_in_the_output_are_not_followed(name: str, tmp_path: Path)
         (precious / file).touch()
     (output / "runs").mkdir(parents=True)
     (output / name).symlink_to(precious)
-    publish(output, "a")
-    publish(output, "b")
-    keep_newest(output, 1, run_id="b")
+    publish(output, A)
+    publish(output, B)
+    keep_newest(output, 1, run_id=B)
     assert sorted(path.name for path in precious.iterdir()) == [".lock", "_SUCCESS", "keep"]
-    assert not (output / name).is_symlink()
-    assert visible(output) == ["b"]
+    assert visible(output) == [B, *(["old"] if name == "runs/old" else [])]
 
 
 def test_a_link_in_the_place_of_latest_is_replaced_not_followed(tmp_path: Path) -> None:
@@ -325,18 +318,23 @@ def test_a_link_in_the_place_of_latest_is_replaced_not_followed(tmp_path: Path) 
     output.mkdir()
     for name in ("latest", ".latest.new"):
         (output / name).symlink_to(precious)
-    publish(output, "a")
-    assert os.readlink(output / "latest") == "runs/a"
+    publish(output, A)
+    assert os.readlink(output / "latest") == f"runs/{A}"
     assert list(precious.iterdir()) == []
 
 
 CRASHES = """
 import os, shutil, signal, sys
 from pathlib import Path
-from job.scoring.publish import keep_newest, locked_output, published_runs, staged_run
+from job.scoring.publish import keep_newest, locked_output, staged_run
+from job.scoring.published import is_whole
+from schemas.manifest import manifest_text
+from tests.manifests import make_manifest
+A, B, C, D = (letter * 16 for letter in "abcd")
 
 WATCHED = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.scandir", "os.listdir"}
 FILES = ["_SUCCESS", "manifest.json", "scored.csv"]
+TOLD = {"scored.csv": {"bytes": 5, "sha256": "0" * 64}}
 left = None
 
 def count(event, arguments):
@@ -349,8 +347,8 @@ def count(event, arguments):
 def publish(output, run_id):
     with locked_output(output):
         with staged_run(output, run_id) as staged:
-            for name in FILES[1:]:
-                (staged / name).write_text('{"finished": "x"}')
+            (staged / "scored.csv").write_text("12345")
+            (staged / "manifest.json").write_text(manifest_text(make_manifest(run_id=run_id, outputs=TOLD)))
         keep_newest(output, 2, run_id=run_id)
 
 def check(output):
@@ -358,27 +356,27 @@ def check(output):
     shown = sorted(path.name for path in runs.iterdir() if path.name[0] != ".")
     for name in shown:
         assert sorted(path.name for path in (runs / name).iterdir()) == FILES, name
-        assert (runs / name / "manifest.json").read_text() == '{"finished": "x"}'
+        assert is_whole(runs / name)
     assert os.path.basename(os.readlink(output / "latest")) in shown
     return shown
 
 sys.addaudithook(count)
 base = Path(sys.argv[1]) / "base"
-publish(base, "a")
-publish(base, "b")
+publish(base, A)
+publish(base, B)
 for number in range(1000):
     output = base.with_name(str(number))
     shutil.copytree(base, output, symlinks=True)
     pid = os.fork()
     if pid == 0:
         left = number
-        publish(output, "c")
+        publish(output, C)
         os._exit(0)
     status = os.waitpid(pid, 0)[1]
     shown = check(output)
-    assert shown in (["a", "b"], ["a", "b", "c"], ["b", "c"]), shown
-    publish(output, "d")
-    assert check(output)[-1] == "d" and len(check(output)) == 2
+    assert shown in ([A, B], [A, B, C], [B, C]), shown
+    publish(output, D)
+    assert check(output)[-1] == D and len(check(output)) == 2
     assert [path.name for path in (output / "runs").iterdir() if path.name[0] == "."] == []
     if status == 0:
         print(number)

@@ -11,13 +11,44 @@ from job.scoring.publish import locked_output, staged_run
 from job.scoring.runs import list_runs, summarise_runs
 from tests.manifests import make_manifest
 
+A, B = "a" * 16, "b" * 16
+DRIFT = {
+    "severity": "stop",
+    "findings": [],
+    "customers": {"here": 1, "training": 1},
+    "settings": {"warn": 0.1, "stop": 0.25},
+    "checks": 1,
+    "alarm_rate": 0.1,
+    "twins": 1.0,
+    "features": [],
+    "score": {
+        "feature": "score",
+        "psi": 0.1,
+        "chance": 0.1,
+        "higher": None,
+        "severity": "none",
+        "shares": [],
+        "reference_shares": [],
+    },
+    "missing": [],
+    "not_scored": {"share": 0.1, "reference_share": 0.1, "psi": 0.1, "chance": 0.1, "severity": "none"},
+    "roc_auc": {"estimate": 0.8612, "low": 0.8, "high": 0.9, "training_estimate": 0.9, "training": None},
+}
+
 
 def publish(output: Path, run_id: str, **more: Any) -> None:
+    plain = make_manifest()
     manifest = make_manifest(
+        run_id=run_id,
         finished="2026-07-01T04:00:00+00:00",
-        customers={"in": 1300, "scored": 1297},
-        campaign={"contacts": 600},
-        model={"title": "logistic regression", "digest": "0123456789abcdef", "version": 3 if run_id == "aaa" else None},
+        customers={**plain["customers"], "in": 1300, "scored": 1297},
+        campaign={**plain["campaign"], "contacts": 600},
+        model={
+            **plain["model"],
+            "title": "logistic regression",
+            "digest": "0123456789abcdef",
+            "version": 3 if run_id == A else None,
+        },
         **more,
     )
     with locked_output(output), staged_run(output, run_id) as staged:
@@ -25,11 +56,11 @@ def publish(output: Path, run_id: str, **more: Any) -> None:
 
 
 def test_runs_are_listed_the_newest_first(tmp_path: Path) -> None:
-    publish(tmp_path, "bbb", drift={"severity": "stop", "roc_auc": {"estimate": 0.8612}})
-    publish(tmp_path, "aaa", drift=None)
+    publish(tmp_path, B, drift=DRIFT)
+    publish(tmp_path, A, drift=None)
     assert list_runs(tmp_path) == [
         {
-            "run_id": "aaa",
+            "run_id": A,
             "is_latest": True,
             "finished": "2026-07-01T04:00:00+00:00",
             "customers": 1300,
@@ -42,7 +73,7 @@ def test_runs_are_listed_the_newest_first(tmp_path: Path) -> None:
             "estimated_roc_auc": None,
         },
         {
-            "run_id": "bbb",
+            "run_id": B,
             "is_latest": False,
             "finished": "2026-07-01T04:00:00+00:00",
             "customers": 1300,
@@ -56,10 +87,10 @@ def test_runs_are_listed_the_newest_first(tmp_path: Path) -> None:
         },
     ]
     assert summarise_runs(list_runs(tmp_path)).splitlines() == [
-        "       run  finished                   customers  scored  contacts  ROC-AUC  drift  model",
-        "    *  aaa  2026-07-01T04:00:00+00:00      1,300   1,297       600  -        -      "
+        "       run               finished                   customers  scored  contacts  ROC-AUC  drift  model",
+        f"    *  {A}  2026-07-01T04:00:00+00:00      1,300   1,297       600  -        -      "
         "logistic regression (version 3, 0123456789ab)",
-        "       bbb  2026-07-01T04:00:00+00:00      1,300   1,297       600  0.861    stop   "
+        f"       {B}  2026-07-01T04:00:00+00:00      1,300   1,297       600  0.861    stop   "
         "logistic regression (0123456789ab)",
         "",
         "  ROC-AUC: without labels, if a probability still means what it did in training.",
@@ -67,12 +98,14 @@ def test_runs_are_listed_the_newest_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"finished": 1, "customers": 3}'])
-def test_a_run_with_a_damaged_manifest_is_named(text: str, tmp_path: Path) -> None:
-    publish(tmp_path, "aaa")
-    (tmp_path / "runs" / "aaa" / "manifest.json").write_text(text)
-    (run,) = list_runs(tmp_path)
-    assert (run["run_id"], run["finished"], run["customers"]) == ("aaa", None, None)
-    assert "unreadable" in summarise_runs([run])
+def test_a_run_with_a_damaged_manifest_is_passed_over_and_told(
+    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(tmp_path, A)
+    publish(tmp_path, B)
+    (tmp_path / "runs" / A / "manifest.json").write_text(text)
+    assert [run["run_id"] for run in list_runs(tmp_path)] == [B]
+    assert caplog.messages == [f"{tmp_path}/runs: passed over, for it is no run as published: {A}"]
 
 
 def test_what_is_no_whole_run_is_not_listed(tmp_path: Path) -> None:

@@ -1,0 +1,169 @@
+"""The published runs of an output: only what is named like a run and is what its manifest says is one.
+
+Others may write to an output. What is not a run of this job is passed over and told, whatever it is; it stops nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from job.beneath import is_plain_folder, names_beneath, opened_beneath, read_beneath, size_beneath
+from job.errors import Problem, reason_of, shorten
+from schemas.manifest import Manifest, parse_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+RUNS: Final = "runs"
+LATEST: Final = "latest"
+SUCCESS: Final = "_SUCCESS"
+MANIFEST: Final = "manifest.json"
+RUN_NAME: Final = re.compile(r"[0-9a-f]{16}(-[0-9]{1,9})?")
+
+LARGEST_STEP: Final = 1_000_000  # between the numbers of runs that follow each other; they are counted one by one
+SHOWN_STRANGERS: Final = 5
+
+_NUMBER: Final = re.compile(rb"[0-9]{1,18}\n?")
+_LATEST: Final = re.compile(rf"{RUNS}/(?P<run_id>{RUN_NAME.pattern})")
+
+logger = logging.getLogger(__name__)
+
+
+def published_runs(output: Path) -> list[Path]:
+    """Return the folders of the whole runs, the newest first: as their manifests say, as far as sizes tell.
+
+    Raises:
+        OSError: they cannot be listed.
+    """
+    numbers = {run: number for run in _folders(output) if (number := _number_of(run)) is not None}
+    runs = sorted(numbers, key=lambda run: (numbers[run], run.name))
+    last = min(numbers.values(), default=0)
+    whole = []
+    for run in runs:
+        if numbers[run] - last > LARGEST_STEP:
+            break
+        if not verify_run(run, with_digests=False)[1]:
+            whole.append(run)
+            last = numbers[run]
+    return whole[::-1]
+
+
+def next_number(output: Path) -> int:
+    """Return the number of the run that is published next. Raises OSError."""
+    runs = published_runs(output)
+    return 1 + ((_number_of(runs[0]) or 0) if runs else 0)
+
+
+def latest_run(output: Path) -> str | None:
+    """Return the name of the published run that `latest` names, None if it names none; it may have been altered."""
+    try:
+        match = _LATEST.fullmatch(str((output / LATEST).readlink()))
+    except OSError:
+        return None
+    run = output / RUNS / match["run_id"] if match else None
+    return run.name if run is not None and is_plain_folder(run) and _number_of(run) is not None else None
+
+
+def is_whole(run: Path) -> bool:
+    """Return whether a run of this name is there with all its files, as far as their sizes tell."""
+    return not verify_run(run, with_digests=False)[1]
+
+
+def is_intact(run: Path) -> bool:
+    """Return whether a run of this name is there, and every file of it is the one of its manifest."""
+    return not verify_run(run, with_digests=True)[1]
+
+
+def read_manifest(run: Path) -> Manifest:
+    """Return the manifest of a run.
+
+    Raises:
+        OSError: there is none, or it is no plain file of a size that manifests have.
+        ValueError: it is none of a run of this name; the message says what was found.
+    """
+    manifest = parse_manifest(read_beneath(run, MANIFEST))
+    if manifest["run_id"] != run.name:
+        raise ValueError(f"that of run {shorten(manifest['run_id'])}")
+    return manifest
+
+
+def verify_run(run: Path, *, with_digests: bool) -> tuple[int, list[Problem]]:
+    """Return how many files a run's manifest lists, and what is wrong with them.
+
+    Args:
+        run: the folder of the run.
+        with_digests: read each file, and look for others; else only sizes are compared.
+    """
+    name = f"{RUNS}/{shorten(run.name)}"
+    if RUN_NAME.fullmatch(run.name) is None or not is_plain_folder(run):
+        return 0, [Problem(name, "a folder that is named like a run", "another, which is passed over")]
+    if _number_of(run) is None:
+        found = f"no {SUCCESS}: it will be made again" if not (run / SUCCESS).exists() else f"another {SUCCESS}"
+        return 0, [Problem(name, f"a published run, with {SUCCESS}", found)]
+    try:
+        outputs = read_manifest(run)["outputs"]
+    except (OSError, ValueError) as error:
+        return 0, [Problem(f"{name}/{MANIFEST}", "the manifest of a run of this version", reason_of(error))]
+    problems = []
+    for file, told in outputs.items():
+        where = f"{name}/{shorten(file)}"
+        try:
+            size = size_beneath(run, file)
+            if size != told["bytes"]:
+                problems.append(Problem(where, f"{told['bytes']:,} bytes", f"{size:,} bytes"))
+            elif with_digests:
+                with opened_beneath(run, file) as stream:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                if digest != told["sha256"]:
+                    problems.append(Problem(where, f"SHA-256 {told['sha256']}", digest))
+        except OSError as error:
+            problems.append(Problem(where, "a file as published", reason_of(error)))
+    if with_digests:
+        problems += _strangers_within(run, {*outputs, MANIFEST, SUCCESS})
+    return len(outputs), problems
+
+
+def tell_strangers(output: Path) -> None:
+    """Log what lies among the runs and is none, if anything does."""
+    runs = {run.name for run in published_runs(output)}
+    names = [path.name for path in (output / RUNS).iterdir()] if is_plain_folder(output / RUNS) else []
+    strangers = sorted(shorten(name) for name in names if name not in runs and name[:1] != ".")
+    if strangers:
+        more = f" and {len(strangers) - SHOWN_STRANGERS:,} more" if len(strangers) > SHOWN_STRANGERS else ""
+        listed = ", ".join(strangers[:SHOWN_STRANGERS])
+        logger.warning("%s: passed over, for it is no run as published: %s%s", output / RUNS, listed, more)
+
+
+def _strangers_within(run: Path, known: Iterable[str]) -> list[Problem]:
+    name = f"{RUNS}/{run.name}"
+    try:
+        strangers = sorted(set(names_beneath(run)).difference(known))
+    except OSError as error:
+        return [Problem(name, "only files of the manifest", reason_of(error))]
+    return [Problem(f"{name}/{shorten(file)}", "only files of the manifest", "another") for file in strangers]
+
+
+def _folders(output: Path) -> list[Path]:
+    runs = output / RUNS
+    if not is_plain_folder(runs):
+        return []
+    with os.scandir(runs) as entries:
+        return [
+            runs / entry.name
+            for entry in entries
+            if RUN_NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        ]
+
+
+def _number_of(run: Path) -> int | None:
+    """Return the place of a run in the order of publishing, None without a right one."""
+    try:
+        told = read_beneath(run, SUCCESS, limit=20)
+    except OSError:
+        return None
+    return int(told) if _NUMBER.fullmatch(told) else None
