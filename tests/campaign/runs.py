@@ -38,9 +38,20 @@ def make_scored(customers: int = 400, *, first_id: int = 500) -> pl.DataFrame:
 
 
 _SEGMENT = {
-    **{"condition": "", "priority": 1, "offer_text": "", "channel": "", "onsite_offer": "", "share": 0.5},
-    **{"previous_share": None, "mean_risk": None, "profit_at_risk": 0.0, "contact_allowed": 0},
-    **{"treatment": 0, "control": 0, "none": 0, "cost": 0.0},
+    "condition": "",
+    "priority": 1,
+    "offer_text": "",
+    "channel": "",
+    "onsite_offer": "",
+    "share": 0.5,
+    "previous_share": None,
+    "mean_risk": None,
+    "profit_at_risk": 0.0,
+    "contact_allowed": 0,
+    "treatment": 0,
+    "control": 0,
+    "none": 0,
+    "cost": 0.0,
 }
 SEGMENTS = [
     {**_SEGMENT, "segment": name, "title": title, "offer": offer, "cost_per_contact": cost, "customers": customers}
