@@ -23,6 +23,7 @@ SEED: Final = 20260701
 
 CampaignFormat = Literal["csv", "xlsx"]
 EngineName = Literal["local", "spark"]
+EffectSource = Literal["measured", "assumed"]
 
 
 class Option(NamedTuple):
@@ -91,7 +92,8 @@ class Campaign:
     """What marketing decides about a campaign.
 
     Args:
-        name: the key of the control group: customers stay in it as long as the name is the same.
+        name: of the mailing; customers are offered what they drew as long as it is the same.
+        control: the key of the control group: customers stay in it as long as it is the same.
         control_share: share of those who would be contacted that is held back.
         budget: what the contacts may cost together, in the unit of `monthly_profit`; None is no limit.
     """
@@ -100,7 +102,15 @@ class Campaign:
         str,
         Option(
             "--campaign",
-            "The same name holds the same customers back; give each campaign its own. {month} in it is this month.",
+            "Of the mailing; draws who gets which offer. {month} in it is this month.",
+            metavar="NAME",
+        ),
+    ] = "default"
+    control: Annotated[
+        str,
+        Option(
+            "--control",
+            "Of the control group: under the same name every campaign holds the same customers back. Keep it.",
             metavar="NAME",
         ),
     ] = "default"
@@ -126,9 +136,10 @@ class Campaign:
     def __post_init__(self) -> None:
         """Raise SettingsError for values that no campaign can have."""
         problems = []
-        if not self.name.strip() or not self.name.isprintable() or len(self.name) > LONGEST_NAME:
-            expected = f"a name on one line of at most {LONGEST_NAME} characters"
-            problems.append(Problem("--campaign", expected, self.name or "nothing"))
+        for flag, name in (("--campaign", self.name), ("--control", self.control)):
+            if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+                expected = f"a name on one line of at most {LONGEST_NAME} characters"
+                problems.append(Problem(flag, expected, name or "nothing"))
         if not 0 <= self.control_share <= 1:
             problems.append(Problem("--control-share", "a share from 0 to 1", str(self.control_share)))
         if self.budget is not None and not 0 <= self.budget <= HIGHEST_BUDGET:
@@ -190,6 +201,17 @@ class ScoreSettings(NamedTuple):
         ),
     ] = 1.5
     campaign: Campaign = Campaign()
+    release_control: Annotated[
+        bool,
+        Option(
+            "--release-control",
+            "Contact also whom earlier runs in OUT hold back under another --control (for 92 days).",
+        ),
+    ] = False
+    effects: Annotated[
+        EffectSource,
+        Option("--effects", "What offers prevent: as the lifts in OUT measured it, or as the segments file assumes."),
+    ] = "measured"
     campaign_format: Annotated[
         CampaignFormat,
         Option("--format", "csv leaves out campaign.xlsx, which is written for up to 100,000 contacts."),

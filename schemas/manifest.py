@@ -57,11 +57,24 @@ class ModelUsed(_ModelFacts):
 
 
 class CampaignSettings(TypedDict):
-    """How a campaign is drawn."""
+    """How a campaign is drawn. `control_name` is the key of the control group."""
 
     name: str
+    control_name: str
     control_share: float
     budget: float | None
+
+
+class HistoryUsed(TypedDict):
+    """What a run takes from the runs before it.
+
+    `held_by` are the runs whose control groups, under other keys, are not contacted; `effects` is offer -> measured.
+    """
+
+    effects_from: str
+    effects: dict[str, float]
+    release_control: bool
+    held_by: list[str]
 
 
 class Settings(TypedDict):
@@ -72,6 +85,7 @@ class Settings(TypedDict):
     segments: str
     segment_change: float
     campaign: CampaignSettings
+    history: HistoryUsed
     format: str
     drift: list[float]
     max_change: float
@@ -101,17 +115,42 @@ Repair = TypedDict("Repair", {"file": str, "column": str, "from": str, "to": str
 """A spelling that was repaired, and in how many rows."""
 
 
+class OfferRow(TypedDict):
+    """An offer in a segment, and what became of it.
+
+    `effect` is the share of the declines that it is taken to prevent, `assumed` the one of the segments file.
+    `expected_value` is of the treated; `break_even` the effect at which they are worth what they cost, None of nobody.
+    `customers` have drawn the offer and may be contacted.
+    """
+
+    offer: str
+    offer_text: str
+    channel: str
+    cost_per_contact: float
+    effect: float
+    assumed: float
+    discount: float
+    share: float
+    customers: int
+    treatment: int
+    control: int
+    cost: float
+    expected_value: float
+    break_even: float | None
+
+
 class SegmentRow(TypedDict):
-    """A segment: its rule and offer, and what became of it in the run."""
+    """A segment: its rule and offers, and what became of it in the run.
+
+    Customers by fate: `treatment`, `control`, and of `none` those without consent, with an offer on the site only, not
+    worth a contact, held back by other control groups, beyond the budget.
+    """
 
     segment: str
     title: str
     condition: str
     priority: int
-    offer: str
-    offer_text: str
-    channel: str
-    cost_per_contact: float
+    offers: list[OfferRow]
     onsite_offer: str
     customers: int
     share: float
@@ -122,15 +161,31 @@ class SegmentRow(TypedDict):
     treatment: int
     control: int
     none: int
+    no_consent: int
+    onsite_only: int
+    not_worth: int
+    held_elsewhere: int
+    beyond_budget: int
     cost: float
+    expected_value: float
 
 
 class CampaignOutcome(CampaignSettings):
-    """What the run's campaign came to."""
+    """What the run's campaign came to.
 
+    `control` and the counts are customers; `profit_lost` is an assumption. `next_unit` is what the next unit of budget
+    would bring: the expected value per cost of the first customer whom it does not reach, None if it reaches all.
+    """
+
+    profit_lost: float
     spent: float
     contacts: int
     control: int
+    not_worth: int
+    held_elsewhere: int
+    beyond_budget: int
+    expected_value: float
+    next_unit: float | None
 
 
 class Explained(TypedDict):
@@ -275,11 +330,13 @@ class Drift(TypedDict):
 class Manifest(TypedDict):
     """A run. `inputs` says of each file how it is written; `facts` is what the page draws; `drift` may be unknown.
 
+    `identity` names the drop, model and settings alone; `run_id` also what the run takes from the runs before it.
     `look` has a line for each reason why a person must look at the run before it is used.
     """
 
     format: int
     run_id: str
+    identity: str
     product: Product
     started: str
     finished: str

@@ -96,6 +96,7 @@ CONTACT_HEADINGS: Final = {
     "decline_probability": "Риск снижения",
     "monthly_profit": "Прибыль за месяц",
     "profit_at_risk": "Прибыль под риском",
+    "expected_value": "Ожидаемая ценность контакта",
     "offer_text": "Предложение",
     "offer": "Код предложения",
     "channel": "Канал",
@@ -120,6 +121,7 @@ SUMMARY_HEADINGS: Final = {
     "treatment": "Написать",
     "control": "В контрольной группе",
     "cost": "Стоимость рассылки",
+    "expected_value": "Ожидаемая ценность",
 }
 SUMMARY_SHEET: Final = "Сводка"
 TOTAL: Final = "Всего"

@@ -26,6 +26,7 @@ SCORED: Final = Contract(
         Field("risk_decile", pl.Int8(), (Rule("is within 1..10", 1, 10),)),
         Field("monthly_profit", pl.Float64(), (FINITE,)),
         Field("profit_at_risk", pl.Float64(), (FINITE,)),
+        Field("expected_value", pl.Float64(), (FINITE,)),
         Field("segment", pl.String()),
         Field("offer", pl.String()),
         Field("contact_allowed", pl.Boolean()),

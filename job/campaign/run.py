@@ -81,7 +81,7 @@ def load_run(folder: Path) -> PublishedRun:
 
 def offer_costs(manifest: Manifest) -> dict[str, float]:
     """Return offer -> cost per contact, in the shop's units."""
-    return {row["offer"]: row["cost_per_contact"] for row in manifest["segments"]}
+    return {offer["offer"]: offer["cost_per_contact"] for row in manifest["segments"] for offer in row["offers"]}
 
 
 def segment_titles(manifest: Manifest) -> dict[str, str]:

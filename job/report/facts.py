@@ -61,7 +61,6 @@ _KEYS: Final = {
     "histogram": ["place"],
     "deciles": ["risk_decile"],
     "segments": ["segment"],
-    "offers": ["segment", "offer"],
 }
 
 
@@ -101,8 +100,6 @@ def count_facts(
     histogram = [count - higher for count, higher in pairwise(at_least)]
     sums = [pl.len().cast(pl.Int64).alias("customers"), pl.col(RISK).sum(), pl.col("profit_at_risk").sum()]
     contacts = _contact_counts(table)
-    offered = table.select("segment", "offer", "contact_allowed").filter("contact_allowed")
-    by_offer = offered.group_by("segment", "offer").agg(pl.len().cast(pl.Int64))
     return FactsSums(
         {
             "risk": risk,
@@ -111,7 +108,6 @@ def count_facts(
             "segments": compacted(
                 table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts).sort("segment")
             ),
-            "offers": compacted(by_offer.sort("segment", "offer")),
             "contacts": table.select(contacts),
         },
         compacted(table.filter(sample_bins(table["id"]) <= hash_bin)),
@@ -149,7 +145,7 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
             "histogram": _histogram(counted.sums["histogram"]),
         },
         "deciles": _deciles(counted.sums["deciles"]),
-        "segments": _segments(counted.sums["segments"], counted.sums["offers"]),
+        "segments": _segments(counted.sums["segments"]),
         "contacts": {
             "has_groups": "campaign_group" in part.columns,
             **counted.sums["contacts"].row(0, named=True),
@@ -198,22 +194,14 @@ def _deciles(sums: pl.DataFrame) -> list[dict[str, Any]]:
     return deciles.select("risk_decile", "customers", mean, "profit_at_risk").to_dicts()
 
 
-def _segments(sums: pl.DataFrame, offers: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return one row per segment, the largest profit at risk first, with the offer that most of its customers get."""
-    most = (
-        offers.group_by("segment", "offer")
-        .agg(pl.col("len").sum())
-        .sort("len", "offer", descending=[True, False])
-        .unique("segment", keep="first", maintain_order=True)
-    )
+def _segments(sums: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return one row per segment, the largest profit at risk first."""
     counts = ("allowed", "treatment", "control", "treatment_profit_at_risk", "treatment_declines")
     return (
         sums.group_by("segment")
         .agg(pl.all().sum())
-        .join(most, on="segment", how="left")
         .select(
             "segment",
-            "offer",
             "customers",
             (pl.col(RISK) / pl.col("customers")).alias("mean_risk"),
             (pl.col("monthly_profit") / pl.col("customers")).alias("mean_profit"),

@@ -170,7 +170,7 @@ def _segments(manifest: Manifest) -> list[dict[str, Any]]:
                 "place": place,
                 "code": row["segment"],
                 "title": segment["title"],
-                "offer_text": segment["offer_text"],
+                "offer_text": "; ".join(offer["offer_text"] for offer in segment["offers"]),
                 "is_high": row["mean_risk"] >= manifest["facts"]["thresholds"]["risk"],
                 "contacted": contacted,
                 "control": control,

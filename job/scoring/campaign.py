@@ -1,9 +1,10 @@
-"""Who is contacted: consent first, then the control group, then the budget."""
+"""Whom to contact, with which offer: consent first, then what a contact is worth, the control group, the budget."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -11,23 +12,24 @@ import polars as pl
 from job.hashing import HASHED, hashed_bits, whole
 from job.scoring.segments import COST_PARTS
 from job.settings import Campaign  # noqa: TC001 - also for those who take it from here
-from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, TREATMENT
+from schemas.scored import CONTROL, MONEY_DECIMALS, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
     from job.scoring.cutoffs import Place
     from job.scoring.segments import Segmentation
-    from schemas.manifest import CampaignOutcome
+
+OFFER_LOT: Final = "offers\0"  # before a mailing's name: its lot of offers is none of any control group
 
 
-def control_draw(ids: pl.Series, name: str) -> pl.Series:
-    """Return a number from 0, below 1, for each id (Float64): uniform, and the same on every rerun of a campaign.
+def draw_lots(ids: pl.Series, name: str) -> pl.Series:
+    """Return a number from 0, below 1, for each id (Float64): uniform, and the same whenever the name is.
 
-    A keyed hash of the id alone: SplitMix64 twice, with a key before each, both from SHA-256 of the campaign's name.
+    A keyed hash of the id alone: SplitMix64 twice, with a key before each, both from SHA-256 of the name.
     It is no secret; it is fast (no Python per customer) and does not change with Polars, as its own hash may.
 
     Args:
         ids: Int64.
-        name: of the campaign.
+        name: of the lot.
     """
     digest = hashlib.sha256(name.encode()).digest()
     first, second = (int.from_bytes(digest[start : start + 8], "little") for start in (0, 8))
@@ -37,51 +39,70 @@ def control_draw(ids: pl.Series, name: str) -> pl.Series:
 
 
 def plan_contacts(
-    customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign, *, budget_cutoff: Place | None = None
+    customers: pl.DataFrame,
+    segmentation: Segmentation,
+    campaign: Campaign,
+    *,
+    held: pl.Series,
+    budget_cutoff: Place | None = None,
 ) -> pl.DataFrame:
-    """Return the customers with `offer` (the offer's code) and `campaign_group`, in their order.
+    """Return the customers with `segment`, `offer`, `expected_value`, `campaign_group`, `fate`, in their order.
 
-    `treatment` is contacted. `control` would have been, and is held back by lot. `none` is everybody else: who has not
-    allowed messages (and is shown the segment's on-site offer only), whose segment's offer is no message, and whom the
-    budget does not reach. The lot is drawn before the budget is spent, and the budget reaches down to the same profit
-    at risk per cost in both groups, so that they stay comparable.
+    `treatment` is contacted. `control` would have been, and is held back by lot. `none` is everybody else; `fate`
+    (one of `FATES`) says why. The lot is drawn before the budget is spent, and the budget reaches down to the same
+    expected value per cost in both groups, so that they stay comparable.
 
     Args:
-        customers: `id` (unique), `segment`, `contact_allowed`, `profit_at_risk`; of a whole run or a part of it.
+        customers: `id` (unique), `segment_row`, `contact_allowed`, `decline_probability`, `monthly_profit`; of a
+            whole run or a part of it.
         segmentation: where the segments' offers stand.
-        campaign: its name, control share and budget.
+        campaign: its names, control share and budget.
+        held: ids (Int64, rising) whom other control groups hold back.
         budget_cutoff: the last customer whom the budget reaches, of `find_last_affordable`; without a budget not asked.
     """
-    planned = _with_offers(customers, segmentation, campaign)
+    planned = _with_offers(customers, segmentation, campaign, held)
     if campaign.budget is None:
-        is_paid = pl.col("_eligible")
+        is_paid = pl.lit(value=True)
     else:
-        is_paid = pl.lit(value=False) if budget_cutoff is None else _IS_CANDIDATE & ~budget_cutoff.is_before(_ORDER)
-    return planned.with_columns(
-        pl.when("contact_allowed").then("offer").otherwise("onsite_offer").alias("offer"),
-        pl.when(~is_paid)
-        .then(pl.lit(NOT_IN_CAMPAIGN))
+        is_paid = pl.lit(value=False) if budget_cutoff is None else ~budget_cutoff.is_before(_ORDER)
+    fate = (
+        pl.when(~pl.col("contact_allowed"))
+        .then(pl.lit(NO_CONSENT))
+        .when(~pl.col("is_message"))
+        .then(pl.lit(ONSITE_ONLY))
+        .when(~_IS_WORTH)
+        .then(pl.lit(NOT_WORTH))
+        .when("_held")
+        .then(pl.lit(HELD_ELSEWHERE))
+        .when(~is_paid)
+        .then(pl.lit(BEYOND_BUDGET))
         .when("_control")
         .then(pl.lit(CONTROL))
         .otherwise(pl.lit(TREATMENT))
-        .alias("campaign_group"),
-    ).drop("onsite_offer", "is_message", "cost_parts", "_eligible", "_control")
+    )
+    group = pl.when(pl.col("fate").is_in([TREATMENT, CONTROL])).then("fate").otherwise(pl.lit(NOT_IN_CAMPAIGN))
+    return planned.with_columns(
+        pl.when("contact_allowed").then("offer").otherwise("onsite_offer").alias("offer"), fate.alias("fate")
+    ).with_columns(group.alias("campaign_group"))
 
 
-def order_candidates(customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> pl.DataFrame:
+def order_candidates(
+    customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign, held: pl.Series
+) -> pl.DataFrame:
     """Return `SPENDING_ORDER` of those whom a campaign with a budget might contact or hold back.
 
-    Those of the highest profit at risk per cost come first. Held-back customers cost nothing and are passed on the way.
-    What costs nothing comes first; who costs something and puts no profit at risk is no candidate. Equal ratios go by
-    `id`.
+    Those of the highest expected value per cost come first; what costs nothing comes before. Held-back customers cost
+    nothing and are passed on the way. Equal ratios go by `id`.
 
     Args:
         customers: as for `plan_contacts`.
         segmentation: where the segments' offers stand.
-        campaign: its name, control share and budget.
+        campaign: its names, control share and budget.
+        held: as for `plan_contacts`.
     """
     cost = pl.when("_control").then(0).otherwise("cost_parts").cast(pl.Int64).alias("cost_parts")
-    candidates = _with_offers(customers, segmentation, campaign).filter(_IS_CANDIDATE)
+    planned = _with_offers(customers, segmentation, campaign, held)
+    candidates = planned.filter(pl.col("contact_allowed") & pl.col("is_message") & _IS_WORTH & ~pl.col("_held"))
     return candidates.select(_ORDER.alias("order"), "id", cost)
 
 
@@ -91,34 +112,61 @@ def budget_parts(campaign: Campaign) -> int:
     return math.floor(campaign.budget * COST_PARTS + 1e-6)
 
 
-_IS_FREE: Final = pl.col("cost_parts") == 0
-_IS_CANDIDATE: Final = pl.col("_eligible") & (_IS_FREE | (pl.col("profit_at_risk") > 0))
-_ORDER: Final = pl.when(_IS_FREE).then(-math.inf).otherwise(-pl.col("profit_at_risk") / pl.col("cost_parts"))
+NO_CONSENT: Final = "no_consent"
+ONSITE_ONLY: Final = "onsite_only"
+NOT_WORTH: Final = "not_worth"
+HELD_ELSEWHERE: Final = "held_elsewhere"
+BEYOND_BUDGET: Final = "beyond_budget"
+FATES: Final = (TREATMENT, CONTROL, NO_CONSENT, ONSITE_ONLY, NOT_WORTH, HELD_ELSEWHERE, BEYOND_BUDGET)
+"""What becomes of a customer: contacted, held back, or why in neither group."""
+
+# A discount on a loss would be worth something by the formula alone.
+_IS_WORTH: Final = (pl.col("expected_value") > 0) & (pl.col("monthly_profit") > 0)
+_ORDER: Final = (
+    pl.when(pl.col("cost_parts") == 0)
+    .then(-math.inf)
+    .otherwise(-pl.col("expected_value") / pl.col("cost_parts") * COST_PARTS)
+)
+"""The expected value of a unit of cost, with its sign turned."""
 
 
-def _with_offers(customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> pl.DataFrame:
-    offers = segmentation.offers().select("segment", "offer", "onsite_offer", "is_message", "cost_parts")
-    return customers.join(offers, on="segment", how="left", maintain_order="left").with_columns(
-        _eligible=pl.col("contact_allowed") & pl.col("is_message"),
-        _control=control_draw(customers["id"], campaign.name) < campaign.control_share,
+def _with_offers(
+    customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign, held: pl.Series
+) -> pl.DataFrame:
+    offers = segmentation.offers()
+    ids = customers["id"]
+    wanted = offers.select(pl.exclude("title", "offer_text", "channel", "share"))
+    known = wanted[_offer_rows(customers, segmentation, campaign)]
+    nearby = held.filter(held.is_between(ids.min(), ids.max())) if len(held) else held
+    is_held = pl.col("id").is_in(nearby.implode()) if len(nearby) else pl.lit(value=False)
+    profit = pl.col("monthly_profit") * PROFIT_MONTHS
+    worth = (
+        pl.col("decline_probability") * pl.col("effect") * segmentation.profit_lost * profit
+        - pl.col("cost_parts") / COST_PARTS
+        - pl.col("discount") * profit
+    )
+    is_asked = pl.col("contact_allowed") & pl.col("is_message")
+    return pl.concat([customers, known], how="horizontal").with_columns(
+        pl.when(is_asked).then(worth.round(MONEY_DECIMALS)).otherwise(0.0).alias("expected_value"),
+        _held=is_held,
+        _control=draw_lots(ids, campaign.control) < campaign.control_share,
     )
 
 
-def describe_campaign(counts: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> CampaignOutcome:
-    """Return what a run says of its campaign: name, control share, budget, and what it came to.
-
-    Args:
-        counts: of `count_segments`.
-        segmentation: where the offers' costs stand.
-        campaign: its name, control share and budget.
-    """
-    costs = counts.join(segmentation.offers(), on="segment", how="left")
-    spent = int(costs.select((pl.col(TREATMENT) * pl.col("cost_parts")).sum()).item())
-    return {
-        "name": campaign.name,
-        "control_share": campaign.control_share,
-        "budget": campaign.budget,
-        "spent": spent / COST_PARTS,
-        "contacts": int(counts[TREATMENT].sum()),
-        "control": int(counts[CONTROL].sum()),
-    }
+def _offer_rows(customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign) -> pl.Series:
+    """Return which row of `Segmentation.offers` is each customer's (UInt32): by lot, where a segment has several."""
+    sizes = [len(segment.offers) for segment in segmentation.segments]
+    first = pl.Series([0, *accumulate(sizes)], dtype=pl.UInt32)
+    rows = first.gather(customers["segment_row"])
+    if max(sizes) == 1:
+        return rows
+    lot = pl.col("lot")
+    later = pl.lit(0, pl.UInt32)
+    for number, segment in enumerate(segmentation.segments):
+        passed = pl.sum_horizontal(
+            [(lot >= share).cast(pl.UInt32) for share in list(accumulate(segment.shares))[:-1]]
+            or [pl.lit(0, pl.UInt32)]
+        )
+        later = pl.when(pl.col("segment_row") == number).then(passed).otherwise(later)
+    drawn = customers.select("segment_row", lot=draw_lots(customers["id"], OFFER_LOT + campaign.name))
+    return rows + drawn.select(later.cast(pl.UInt32)).to_series()

@@ -13,7 +13,7 @@ import polars as pl
 RISK_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64()})
 """Customers by risk: `order` is the probability with its sign turned, so that the highest comes first."""
 SPENDING_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64(), "cost_parts": pl.Int64()})
-"""Candidates of a campaign by profit at risk per cost, with its sign turned; and what contacting them costs."""
+"""Candidates of a campaign by expected value per cost, with its sign turned; and what contacting them costs."""
 
 EXPLAIN_PRIORITY: Final = pl.when("contact_allowed").then("profit_at_risk").otherwise(-math.inf)
 """In which order customers at high risk are explained: the largest profit at risk first, of those to be contacted."""
@@ -38,10 +38,12 @@ class Cutoffs(NamedTuple):
     Args:
         deciles: the last customers of the deciles 1 to 9, by `RISK_ORDER`.
         budget: the last customer whom the budget reaches, by `SPENDING_ORDER`; None if it reaches none.
+        beyond_budget: the first whom it does not reach; None if it reaches all.
     """
 
     deciles: tuple[Place, ...]
     budget: Place | None = None
+    beyond_budget: Place | None = None
 
     def risk_decile(self) -> pl.Expr:
         """Return `risk_decile` (Int8): 1 for the tenth of the run with the highest `decline_probability`, to 10.
@@ -76,12 +78,28 @@ def last_ranks(customers: int) -> list[int]:
     return [-(-decile * customers // DECILES) - 1 for decile in range(1, DECILES)]
 
 
-def find_affordable(ordered: pl.DataFrame, budget_parts: int) -> Place | None:
-    """Return the last customer whom the budget reaches: the one before the first that it cannot pay.
+class Reach(NamedTuple):
+    """How far a budget reaches.
+
+    Args:
+        last: the last customer whom it reaches; None if it reaches none.
+        beyond: the first whom it does not; None if it reaches all.
+    """
+
+    last: Place | None
+    beyond: Place | None
+
+
+def find_affordable(ordered: pl.DataFrame, budget_parts: int) -> Reach:
+    """Return how far a budget reaches: to the customer before the first that it cannot pay.
 
     Args:
         ordered: the candidates by `SPENDING_ORDER`, in its order.
         budget_parts: the budget, in the unit of `cost_parts`.
     """
-    reached = ordered.filter(pl.col("cost_parts").cum_sum() <= budget_parts)
-    return Place(*reached.select("order", "id").row(-1)) if reached.height else None
+    places = ordered.select("order", "id")
+    reached = int((ordered["cost_parts"].cum_sum() <= budget_parts).sum())
+    return Reach(
+        Place(*places.row(reached - 1)) if reached else None,
+        Place(*places.row(reached)) if reached < places.height else None,
+    )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import polars as pl
 
 from job.features import order_reasons
 from job.rounding import rounded
+from job.scoring.campaign import FATES, NO_CONSENT
 from job.scoring.published import RUNS, is_whole, latest_run, read_manifest
 from job.scoring.segments import COST_PARTS
 from job.spill import compacted
 from schemas.columns import TABLES
-from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, TREATMENT
+from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +22,18 @@ if TYPE_CHECKING:
 
     from job.intake.reconcile import Intake
     from job.models.artifact import Artifact
-    from job.scoring.segments import Segmentation
-    from schemas.manifest import Customers, Manifest, ModelUsed, RowFates, SegmentRow
+    from job.scoring.segments import Offer, Segmentation
+    from job.settings import Campaign
+    from schemas.manifest import (
+        CampaignOutcome,
+        CampaignSettings,
+        Customers,
+        Manifest,
+        ModelUsed,
+        OfferRow,
+        RowFates,
+        SegmentRow,
+    )
 
 STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its standard errors is no chance
 
@@ -98,28 +109,36 @@ def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str
     return rows
 
 
-def count_segments(scored: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per segment that has customers, in no order: counts and sums that can be added up over parts.
+def count_segments(scored: pl.DataFrame, fate: pl.Series) -> pl.DataFrame:
+    """Return one row per segment, offer and fate that has customers, in no order: sums that add up over parts.
 
-    Columns: `segment`, `customers`, `risk` and `profit_at_risk` (sums), `contact_allowed` and the campaign's groups
-    (customers).
+    Columns: `segment`, `offer`, `fate`, `customers`, `contact_allowed` (customers), and the sums of `risk`, `variance`
+    (of a decline: p x (1 - p)), `profit`, `profit_at_risk` and `expected_value`.
 
     Args:
         scored: the output frame, or a part of it.
+        fate: of `plan_contacts`, in the same order.
     """
-    counts = scored.group_by("segment").agg(
-        pl.len().cast(pl.Int64).alias("customers"),
-        pl.col("decline_probability").sum().alias("risk"),
-        pl.col("profit_at_risk").sum(),
-        pl.col("contact_allowed").sum().cast(pl.Int64),
-        *((pl.col("campaign_group") == group).sum().cast(pl.Int64).alias(group) for group in CAMPAIGN_GROUPS),
+    risk = pl.col("decline_probability")
+    counts = (
+        scored.with_columns(fate.alias("fate"))
+        .group_by("segment", "offer", "fate")
+        .agg(
+            pl.len().cast(pl.Int64).alias("customers"),
+            pl.col("contact_allowed").sum().cast(pl.Int64),
+            risk.sum().alias("risk"),
+            (risk * (1 - risk)).sum().alias("variance"),
+            pl.col("monthly_profit").sum().alias("profit"),
+            pl.col("profit_at_risk").sum(),
+            pl.col("expected_value").sum(),
+        )
     )
     return compacted(counts)
 
 
 def add_segments(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Return the sum of what `count_segments` gave for parts of a run."""
-    return pl.concat(counts).group_by("segment").agg(pl.all().sum())
+    return pl.concat(counts).group_by("segment", "offer", "fate").agg(pl.all().sum())
 
 
 def describe_segments(
@@ -127,8 +146,8 @@ def describe_segments(
 ) -> list[SegmentRow]:
     """Return one row per segment, the empty ones too, the largest profit at risk first.
 
-    A row has the segment's code, title, condition and offer, its customers, their share of the run and of the previous
-    run, mean risk, profit at risk, consents, the sizes of the campaign's groups and what the contacts cost.
+    A row has the segment's code, title, condition and offers, its customers by fate, their share of the run and of the
+    previous run, mean risk, profit at risk, consents, what the contacts cost and are expected to bring.
 
     Args:
         counts: of `count_segments`.
@@ -136,35 +155,103 @@ def describe_segments(
         previous: segment -> share of the previous run's customers.
     """
     rows: list[SegmentRow] = []
-    told = {row["segment"]: row for row in counts.iter_rows(named=True)}
-    nobody = dict.fromkeys(counts.columns, 0)
     total = max(int(counts["customers"].sum()), 1)
     for segment in segmentation.segments:
-        own = told.get(segment.code, nobody)
-        rows.append(
-            {
-                "segment": segment.code,
-                "title": segment.title,
-                "condition": segment.condition,
-                "priority": segment.priority,
-                "offer": segment.offer.code,
-                "offer_text": segment.offer.text,
-                "channel": segment.offer.channel,
-                "cost_per_contact": segment.offer.cost,
-                "onsite_offer": segment.onsite_offer.code,
-                "customers": own["customers"],
-                "share": own["customers"] / total,
-                "previous_share": (previous or {}).get(segment.code),
-                "mean_risk": rounded(own["risk"] / own["customers"]) if own["customers"] else None,
-                "profit_at_risk": rounded(float(own["profit_at_risk"])),
-                "contact_allowed": own["contact_allowed"],
-                "treatment": own[TREATMENT],
-                "control": own[CONTROL],
-                "none": own[NOT_IN_CAMPAIGN],
-                "cost": own[TREATMENT] * round(segment.offer.cost * COST_PARTS) / COST_PARTS,
-            }
-        )
+        here = counts.filter(pl.col("segment") == segment.code)
+        sums = _sums(here)
+        fates = {fate: int(_sums(here, fate=fate)["customers"]) for fate in FATES}
+        offers = [
+            _describe_offer(here, offer, share, segmentation)
+            for offer, share in zip(segment.offers, segment.shares, strict=True)
+        ]
+        customers = int(sums["customers"])
+        row: dict[str, Any] = {
+            "segment": segment.code,
+            "title": segment.title,
+            "condition": segment.condition,
+            "priority": segment.priority,
+            "offers": offers,
+            "onsite_offer": segment.onsite_offer.code,
+            "customers": customers,
+            "share": customers / total,
+            "previous_share": (previous or {}).get(segment.code),
+            "mean_risk": rounded(sums["risk"] / customers) if customers else None,
+            "profit_at_risk": rounded(float(sums["profit_at_risk"])),
+            "contact_allowed": int(sums["contact_allowed"]),
+            **fates,
+            NOT_IN_CAMPAIGN: customers - fates[TREATMENT] - fates[CONTROL],
+            "cost": sum(round(offer["cost"] * COST_PARTS) for offer in offers) / COST_PARTS,
+            "expected_value": rounded(math.fsum(offer["expected_value"] for offer in offers)),
+        }
+        rows.append(cast("SegmentRow", row))
     return sorted(rows, key=lambda row: (-row["profit_at_risk"], row["segment"]))
+
+
+def _describe_offer(counts: pl.DataFrame, offer: Offer, share: float, segmentation: Segmentation) -> OfferRow:
+    """Return what became of an offer in a segment. Args: counts: of the segment."""
+    drawn = counts.filter((pl.col("offer") == offer.code) & (pl.col("fate") != NO_CONSENT))
+    treated, control = _sums(drawn, fate=TREATMENT), _sums(drawn, fate=CONTROL)
+    contacts = int(treated["customers"])
+    cost = contacts * round(offer.cost * COST_PARTS) / COST_PARTS
+    at_stake = treated["profit_at_risk"] * segmentation.profit_lost
+    given_away = offer.discount * treated["profit"] * PROFIT_MONTHS
+    return {
+        "offer": offer.code,
+        "offer_text": offer.text,
+        "channel": offer.channel,
+        "cost_per_contact": offer.cost,
+        "effect": rounded(offer.effect),
+        "assumed": segmentation.assumed.get(offer.code, 0.0),
+        "discount": offer.discount,
+        "share": share,
+        "customers": int(_sums(drawn)["customers"]),
+        "treatment": contacts,
+        "control": int(control["customers"]),
+        "cost": cost,
+        "expected_value": rounded(float(treated["expected_value"])),
+        "break_even": rounded((cost + given_away) / at_stake) if contacts and at_stake > 0 else None,
+    }
+
+
+def _sums(counts: pl.DataFrame, *, fate: str | None = None) -> dict[str, float]:
+    """Return the sums over rows of `count_segments`. Args: fate: of the customers with this one only."""
+    chosen = counts if fate is None else counts.filter(pl.col("fate") == fate)
+    return chosen.select(pl.exclude("segment", "offer", "fate").sum()).row(0, named=True)
+
+
+def describe_campaign(
+    segments: Sequence[SegmentRow], segmentation: Segmentation, campaign: Campaign, *, beyond_budget: float | None
+) -> CampaignOutcome:
+    """Return what a run says of its campaign: names, control share, budget, and what it came to.
+
+    Args:
+        segments: of `describe_segments`.
+        segmentation: for its assumption of the profit that is lost.
+        campaign: its names, control share and budget.
+        beyond_budget: expected value per cost of the first customer whom the budget does not reach.
+    """
+    return {
+        **describe_plan(campaign),
+        "profit_lost": segmentation.profit_lost,
+        "spent": sum(round(row["cost"] * COST_PARTS) for row in segments) / COST_PARTS,
+        "contacts": sum(row["treatment"] for row in segments),
+        "control": sum(row["control"] for row in segments),
+        "not_worth": sum(row["not_worth"] for row in segments),
+        "held_elsewhere": sum(row["held_elsewhere"] for row in segments),
+        "beyond_budget": sum(row["beyond_budget"] for row in segments),
+        "expected_value": rounded(math.fsum(row["expected_value"] for row in segments)),
+        "next_unit": None if beyond_budget is None else rounded(beyond_budget),
+    }
+
+
+def describe_plan(campaign: Campaign) -> CampaignSettings:
+    """Return how a campaign is drawn, as the manifest has it."""
+    return {
+        "name": campaign.name,
+        "control_name": campaign.control,
+        "control_share": campaign.control_share,
+        "budget": campaign.budget,
+    }
 
 
 def segment_warnings(

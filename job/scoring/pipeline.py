@@ -19,7 +19,6 @@ from job.levels import find_levels, parse_levels
 from job.memory import choose_limit, plan_memory
 from job.models.artifact import default_folder
 from job.report.facts import describe_facts
-from job.scoring.campaign import describe_campaign
 from job.scoring.changes import describe_changes, tell_changes
 from job.scoring.drift import check_limits, judge_drift, tell_findings
 from job.scoring.known import read_published_inputs, refuse_published
@@ -27,12 +26,15 @@ from job.scoring.look import reasons_to_look
 from job.scoring.manifest import (
     count_customers,
     count_rows,
+    describe_campaign,
     describe_model,
+    describe_plan,
     describe_segments,
     previous_shares,
     read_previous,
     segment_warnings,
 )
+from job.scoring.past import find_past, nothing_past
 from job.scoring.publish import (
     describe_files,
     keep_newest,
@@ -47,7 +49,7 @@ from job.scoring.ranges import load_setup
 from job.scoring.run import cut_ranks, finish_ranges, score_drop
 from job.scoring.workbook import MOST_ROWS, write_workbook
 from job.spill import SpillSpace
-from schemas.manifest import FORMAT, Drift, Manifest, Repair, Settings, manifest_text
+from schemas.manifest import FORMAT, Drift, Manifest, Repair, SegmentRow, Settings, manifest_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 
     from job.executor import Executor
     from job.models.artifact import Artifact
+    from job.scoring.past import Past
     from job.scoring.ranges import FinishedCounts, Setup
     from job.scoring.segments import Segmentation
     from job.settings import ScoreSettings
@@ -102,6 +105,7 @@ def run_scoring(
     artifacts: Path | None = None,
     model_version: int | None = None,
     drop_name: str | None = None,
+    history: Path | None = None,
     executor: Executor | None = None,
     progress: Callable[[str], None] = lambda _: None,
     is_as_published: Callable[[Path], bool] = is_intact,
@@ -116,6 +120,7 @@ def run_scoring(
         artifacts: the folder of the model artifact; None is the shipped one.
         model_version: its number in the store that it came from.
         drop_name: what the manifest calls the drop; None is its path.
+        history: the output whose runs are the past of this one; None is `output`.
         executor: who maps the steps; None is this process. The results, and the run's name, are the same.
         progress: called with the name of each stage as it begins.
         is_as_published: whether every file of a run that is there is the one of its manifest; a run is then not made
@@ -130,11 +135,11 @@ def run_scoring(
     check_settings(settings)
     with watch.stage("model"):
         setup = load_setup(artifacts or default_folder(), settings.segments_file, settings.campaign)
-        artifact, segmentation = setup.artifact, setup.segmentation
+        artifact = setup.artifact
     with watch.stage("wait"):
         known = read_published_inputs(output) if settings.require_new else {}
-        found = wait_for_files(drop, settings.arrival, refuse=partial(refuse_published, known))
-        files = {name: file.absolute() for name, file in found.items()}
+        arrived = wait_for_files(drop, settings.arrival, refuse=partial(refuse_published, known)).items()
+        files = {name: file.absolute() for name, file in arrived}
     memory = plan_memory(choose_limit(settings.memory_mib))
     with locked_output(output), scratch_folder(settings.scratch or output) as waiting:
         spill = waiting.absolute()
@@ -143,8 +148,10 @@ def run_scoring(
         with watch.stage("intake"):
             drop_read = read_drop(files, labelled=False, executor=executor, space=space, memory=memory)
             setup = setup.at(find_levels(drop_read.levels, artifact.levels, settings.month_level))
-        shown = describe_settings(settings, segmentation)
-        name = name_run(drop_read.files, artifact, shown)
+        identity = name_run(drop_read.files, artifact, describe_settings(settings, setup.segmentation, None))
+        past = find_past(history or output, settings, identity=identity, now=started)
+        segmentation = (setup := setup.knowing(past)).segmentation
+        name = name_run(drop_read.files, artifact, shown := describe_settings(settings, segmentation, past))
         run_id = name_anew(output, name) if settings.force else name
         folder = output / RUNS / run_id
         if is_as_published(folder) and _names_itself(folder, name, artifact):
@@ -158,14 +165,7 @@ def run_scoring(
             with watch.stage("write"):
                 written = finish_ranges(staged, scored, finish, executor=executor, memory=memory)
                 previous = read_previous(output)
-                previous_segments, previous_customers = previous_shares(previous, segmentation.digest)
-                segments = describe_segments(written.counts.segments, segmentation, previous=previous_segments)
-                shifts = segment_warnings(
-                    segments,
-                    customers=customers,
-                    previous_customers=previous_customers,
-                    limit=settings.segment_change,
-                )
+                segments, shifts = _describe_segments(written.counts, segmentation, previous, settings.segment_change)
                 if settings.campaign_format == "xlsx" and written.contacts.height <= MOST_ROWS:
                     write_workbook(staged, written.contacts.read(), segments, segmentation)
             with watch.stage("facts"):
@@ -174,6 +174,7 @@ def run_scoring(
             manifest: Manifest = {
                 "format": FORMAT,
                 "run_id": run_id,
+                "identity": identity,
                 "product": {"name": "oneclick-retention", "version": __version__},
                 "started": started.isoformat(timespec="seconds"),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -184,10 +185,12 @@ def run_scoring(
                 "customers": count_customers(intake, scored=customers, excluded=scored.counts.excluded),
                 "rows": count_rows(intake, scored.counts.fates),
                 "repairs": cast("list[Repair]", intake.repairs.to_dicts()),
-                "warnings": [*intake.warnings, *shifts],
+                "warnings": [*intake.warnings, *past.warnings, *shifts],
                 "segments_file": segmentation.file,
                 "segments": segments,
-                "campaign": describe_campaign(written.counts.segments, segmentation, settings.campaign),
+                "campaign": describe_campaign(
+                    segments, segmentation, settings.campaign, beyond_budget=finish.value_beyond_budget()
+                ),
                 "reasons": {"explained": setup.explainer.count(int(scored.counts.by_priority["rows"].sum()))},
                 "facts": facts,
                 "drift": drift,
@@ -233,18 +236,32 @@ def show_published(output: Path, run_id: str, keep_runs: int | None) -> Outcome:
     return Outcome(folder, manifest, is_new=False, look=reasons_to_look(output, run_id, manifest), replaced=replaced)
 
 
-def describe_settings(settings: ScoreSettings, segmentation: Segmentation) -> Settings:
-    """Return the settings that change what comes out, as the manifest shows them and as they name the run."""
+def _describe_segments(
+    counts: FinishedCounts, segmentation: Segmentation, previous: Manifest | None, limit: float
+) -> tuple[list[SegmentRow], list[str]]:
+    """Return the segments beside those of the run before, and a line for each that changed by more than the limit."""
+    shares, customers = previous_shares(previous, segmentation.digest)
+    segments = describe_segments(counts.segments, segmentation, previous=shares)
+    here = sum(row["customers"] for row in segments)
+    return segments, segment_warnings(segments, customers=here, previous_customers=customers, limit=limit)
+
+
+def describe_settings(settings: ScoreSettings, segmentation: Segmentation, past: Past | None) -> Settings:
+    """Return what changes what comes out, as the manifest shows it and as it names the run.
+
+    Args:
+        settings: what the user chose.
+        segmentation: the segments.
+        past: what the run takes from the runs before it; None leaves that out.
+    """
+    past = nothing_past(settings.effects)._replace(release_control=settings.release_control) if past is None else past
     return {
         "max_rejected": settings.limits.rejected,
         "max_unknown": settings.limits.unknown,
         "segments": segmentation.digest,
         "segment_change": settings.segment_change,
-        "campaign": {
-            "name": settings.campaign.name,
-            "control_share": settings.campaign.control_share,
-            "budget": settings.campaign.budget,
-        },
+        "campaign": describe_plan(settings.campaign),
+        "history": past.describe(),
         "format": settings.campaign_format,
         "drift": list(settings.drift),
         "max_change": settings.max_change,

@@ -6,6 +6,7 @@ The steps are picklable callables that executors map over ranges; what they coun
 from __future__ import annotations
 
 import io
+import math
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from job.models.artifact import Artifact
     from job.models.reference import Reference
     from job.scoring.cutoffs import Place
+    from job.scoring.past import Past
     from job.scoring.segments import Segmentation
     from job.settings import Campaign
     from job.spill import Bound, SpillSpace
@@ -56,7 +58,8 @@ class Setup(NamedTuple):
         artifact: the model.
         explainer: says why.
         segmentation: the segments and their offers.
-        campaign: its name, control share and budget.
+        campaign: its names, control share and budget.
+        held: ids (Int64, rising) whom control groups of earlier runs hold back.
         reference: the training customers; None where the artifact does not say.
         levels: of each month's revenue.
     """
@@ -65,12 +68,17 @@ class Setup(NamedTuple):
     explainer: Explainer
     segmentation: Segmentation
     campaign: Campaign
+    held: pl.Series
     reference: Reference | None
     levels: Levels
 
     def at(self, levels: Levels) -> Setup:
         """Return the same for a drop with these levels."""
         return self._replace(levels=levels, explainer=replace(self.explainer, levels=levels))
+
+    def knowing(self, past: Past) -> Setup:
+        """Return the same after what earlier runs say."""
+        return self._replace(segmentation=self.segmentation.with_effects(past.effects), held=past.held)
 
 
 def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) -> Setup:
@@ -79,7 +87,7 @@ def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) 
     Args:
         artifacts: the folder of the model artifact.
         segments_file: segments and offers; None is the shipped file.
-        campaign: its name, control share and budget.
+        campaign: its names, control share and budget.
 
     Raises:
         ArtifactError: the artifact is missing, altered or of another version.
@@ -89,7 +97,8 @@ def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) 
     artifact = load_artifact(artifacts)
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     levels = Levels(artifact.levels, artifact.levels, TRAINING)
-    return Setup(artifact, explainer, segmentation, campaign, read_reference(artifact.manifest), levels)
+    nobody = pl.Series("id", [], pl.Int64)
+    return Setup(artifact, explainer, segmentation, campaign, nobody, read_reference(artifact.manifest), levels)
 
 
 class RangeCounts(NamedTuple):
@@ -215,7 +224,7 @@ def order_range(customers: SortedRuns, order: Order) -> pl.DataFrame:
         thresholds=setup.artifact.thresholds,
         segmentation=setup.segmentation,
     )
-    return order_candidates(placed, setup.segmentation, setup.campaign)
+    return order_candidates(placed, setup.segmentation, setup.campaign, setup.held)
 
 
 def count_order(customers: SortedRuns, *, order: Order) -> pl.DataFrame:
@@ -278,6 +287,11 @@ class Finish(NamedTuple):
     space: SpillSpace
     folder: Path | None
 
+    def value_beyond_budget(self) -> float | None:
+        """Return the expected value per cost of the first customer whom the budget does not reach; None of nobody."""
+        beyond = self.cutoffs.beyond_budget
+        return None if beyond is None or math.isinf(beyond.order) else -beyond.order
+
 
 def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
     """Complete the customers of a scored range."""
@@ -299,7 +313,7 @@ def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
 
 def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.DataFrame, FinishedCounts]:
     """Return the output frame of scored customers, and what is counted of it."""
-    artifact, explainer, segmentation, campaign, reference, levels = finish.setup
+    artifact, explainer, segmentation, campaign, held, reference, levels = finish.setup
     features = make_features(customers)
     scores = describe_scores(customers)
     is_chosen = pl.col("decline_probability") >= artifact.thresholds.risk
@@ -307,7 +321,7 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
         is_chosen &= ~finish.last_explained.is_before(-EXPLAIN_PRIORITY)
     known = levels.at_training(features)
     reasons = explainer.explain(known, scores.select(is_chosen).to_series())
-    scored = complete(
+    scored, fate = complete(
         scores,
         features,
         reasons,
@@ -315,20 +329,21 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
         thresholds=artifact.thresholds,
         segmentation=segmentation,
         campaign=campaign,
+        held=held,
     )
     drift = None if reference is None else count_drift(known, scored["decline_probability"], reference)
     facts = count_facts(features, customers, scored, artifact.thresholds, hash_bin=finish.hash_bin)
-    return scored, FinishedCounts(count_segments(scored), drift, facts)
+    return scored, FinishedCounts(count_segments(scored, fate), drift, facts)
 
 
 def contacts_runs(space: SpillSpace, segmentation: Segmentation) -> SortedRuns:
-    """Return where the customers in treatment wait, by `order`: their profit at risk with its sign turned.
+    """Return where the customers in treatment wait, by `order`: their expected value with its sign turned.
 
     Their texts, most of what is known of them, wait as numbers.
     """
     offers = segmentation.offers()
     words = {
-        "segment": offers["segment"],
+        "segment": offers["segment"].unique(maintain_order=True),
         "offer": pl.concat([offers["offer"], offers["onsite_offer"]]).unique(maintain_order=True),
         "campaign_group": pl.Series(CAMPAIGN_GROUPS),
     }

@@ -18,7 +18,7 @@ from job.intake.reconcile import DropCounts, judge_drop, keep_rejections, reconc
 from job.prefetch import mapped
 from job.report.facts import last_sampled_bin
 from job.scoring.campaign import budget_parts
-from job.scoring.cutoffs import Cutoffs, last_ranks
+from job.scoring.cutoffs import Cutoffs, Reach, last_ranks
 from job.scoring.ranges import (
     EXCLUDED_SCHEMA,
     Finish,
@@ -149,15 +149,20 @@ def cut_ranks(
     if explained < high:
         by_priority = Order("priority", setup, Cutoffs(deciles))
         bins = add_bins([counts.by_priority])
-        last_explained = find_last_affordable(bins, explained, fetch(by_priority, scored.customers))
-    budget_cutoff = None
+        last_explained = find_last_affordable(bins, explained, fetch(by_priority, scored.customers)).last
+    reach = Reach(None, None)
     if setup.campaign.budget is not None:
         by_ratio = Order("ratio", setup, Cutoffs(deciles))
         bins = add_bins(executor.map(partial(count_order, order=by_ratio), scored.customers))
-        budget_cutoff = find_last_affordable(bins, budget_parts(setup.campaign), fetch(by_ratio, scored.customers))
+        reach = find_last_affordable(bins, budget_parts(setup.campaign), fetch(by_ratio, scored.customers))
     folder = space.folder if executor.is_remote else None
     return Finish(
-        setup, Cutoffs(deciles, budget_cutoff), last_explained, last_sampled_bin(counts.by_hash), space, folder
+        setup,
+        Cutoffs(deciles, reach.last, reach.beyond),
+        last_explained,
+        last_sampled_bin(counts.by_hash),
+        space,
+        folder,
     )
 
 

@@ -78,10 +78,12 @@ def place_customers(
     thresholds: Thresholds,
     segmentation: Segmentation,
 ) -> pl.DataFrame:
-    """Return the scores with `risk_decile` and `segment`. Arguments are those of `complete`; only deciles are cut."""
+    """Return the scores with `risk_decile` and `segment_row` (where the segment stands in the segmentation).
+
+    Arguments are those of `complete`; only deciles are cut.
+    """
     ranked = scores.with_columns(cutoffs.risk_decile())
-    segment = segmentation.assign(pl.concat([features, ranked], how="horizontal"), thresholds)
-    return ranked.with_columns(segment)
+    return ranked.with_columns(segmentation.assign(pl.concat([features, ranked], how="horizontal"), thresholds))
 
 
 def complete(
@@ -93,8 +95,9 @@ def complete(
     thresholds: Thresholds,
     segmentation: Segmentation,
     campaign: Campaign,
-) -> pl.DataFrame:
-    """Return the output frame (`SCORED`): who belongs to which segment, is offered what, and is contacted.
+    held: pl.Series,
+) -> tuple[pl.DataFrame, pl.Series]:
+    """Return the output frame (`SCORED`): who belongs to which segment, is offered what, and is contacted; and `fate`.
 
     Args:
         scores: of `describe_scores`, ordered by `id`; of a whole run or of some of its customers.
@@ -103,10 +106,11 @@ def complete(
         cutoffs: where the whole run is cut into deciles, and how far its budget reaches.
         thresholds: what counts as high.
         segmentation: the segments and their offers.
-        campaign: its name, control share and budget.
+        campaign: its names, control share and budget.
+        held: ids whom other control groups hold back; see `plan_contacts`.
     """
     placed = place_customers(scores, features, cutoffs=cutoffs, thresholds=thresholds, segmentation=segmentation)
-    planned = plan_contacts(placed, segmentation, campaign, budget_cutoff=cutoffs.budget)
+    planned = plan_contacts(placed, segmentation, campaign, held=held, budget_cutoff=cutoffs.budget)
     scored = pl.concat([planned, reasons], how="horizontal").select(SCORED_COLUMNS)
     check_scored(scored)
-    return scored
+    return scored, planned["fate"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 DEFAULT_FILE: Final = Path(__file__).with_name("segments.toml")
 COST_PARTS: Final = 10_000  # costs and budgets are counted in whole parts of the shop's unit, so that sums are exact
+DEFAULT_EFFECT: Final = (
+    0.1  # where a file says nothing of an offer: an assumption, as every effect that nobody measured
+)
+DEFAULT_PROFIT_LOST: Final = 0.5
+SHARE_ERROR: Final = 1e-6  # thirds cannot be written exactly
 HIGHEST_COST: Final = 1_000_000
 LONGEST_TITLE: Final = 100
 LONGEST_TEXT: Final = 500
@@ -38,12 +44,16 @@ class Offer(NamedTuple):
         text: in Russian.
         channel: one of `CHANNELS`.
         cost: of one contact, in the unit of `monthly_profit`; 0 on the site.
+        effect: share of the declines that it prevents, assumed or measured; 0 on the site, where nobody is contacted.
+        discount: share of the profit that it gives away.
     """
 
     code: str
     text: str
     channel: str = ONSITE
     cost: float = 0.0
+    effect: float = 0.0
+    discount: float = 0.0
 
     @property
     def is_message(self) -> bool:
@@ -53,7 +63,7 @@ class Offer(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """A group of customers that gets one offer.
+    """A group of customers that gets one offer, or several by lot.
 
     Args:
         code: its name in `scored`.
@@ -61,7 +71,8 @@ class Segment:
         condition: as written.
         expression: the condition over `CONDITION_COLUMNS`.
         priority: a customer belongs to the segment with the lowest one of those whose condition holds.
-        offer: what its customers are offered.
+        offers: what its customers are offered.
+        shares: of its customers that are offered each; together 1.
         onsite_offer: what those of them see who have not allowed messages.
     """
 
@@ -70,7 +81,8 @@ class Segment:
     condition: str
     expression: pl.Expr = field(compare=False)
     priority: int
-    offer: Offer
+    offers: tuple[Offer, ...]
+    shares: tuple[float, ...]
     onsite_offer: Offer
 
 
@@ -82,15 +94,30 @@ class Segmentation(NamedTuple):
         digest: SHA-256 of its bytes.
         segments: by priority; the last one takes every customer that is left.
         hints: theme of a reason -> what can be done about it; of some themes or of none.
+        profit_lost: share of the profit that is lost when a customer's activity falls.
+        assumed: offer -> the effect that the file assumes, of those that are messages.
     """
 
     file: str
     digest: str
     segments: tuple[Segment, ...]
     hints: Mapping[str, str]
+    profit_lost: float
+    assumed: Mapping[str, float]
+
+    def with_effects(self, effects: Mapping[str, float]) -> Segmentation:
+        """Return the same with other effects of some offers. Args: effects: offer -> its effect."""
+        segments = tuple(
+            replace(
+                segment,
+                offers=tuple(offer._replace(effect=effects.get(offer.code, offer.effect)) for offer in segment.offers),
+            )
+            for segment in self.segments
+        )
+        return self._replace(segments=segments)
 
     def assign(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.Series:
-        """Return each customer's segment code (String, never null, in the rows' order).
+        """Return where each customer's segment stands in `segments` (`segment_row`, UInt32; never null), in order.
 
         Args:
             customers: the feature frame with `decline_probability`, `risk_decile`, `monthly_profit`, `profit_at_risk`
@@ -102,20 +129,19 @@ class Segmentation(NamedTuple):
             "high_profit": pl.col("monthly_profit") >= thresholds.profit,
             "high_promo": pl.col("promo_share") >= thresholds.promo_share,
         }
-        codes = pl.Series("segment", [segment.code for segment in self.segments])
-        place = pl.coalesce(
-            pl.when(segment.expression).then(pl.lit(place, pl.UInt32)) for place, segment in enumerate(self.segments)
+        row = pl.coalesce(
+            pl.when(segment.expression).then(pl.lit(number, pl.UInt32)) for number, segment in enumerate(self.segments)
         )
         known = customers.with_columns(**levels).select(
             pl.col(name).cast(dtype) for name, dtype in CONDITION_COLUMNS.items()
         )
-        return codes.gather(known.select(place).to_series())
+        return known.select(row.alias("segment_row")).to_series()
 
     def offers(self) -> pl.DataFrame:
-        """Return one row per segment, by priority: what the campaign needs to know of its offers.
+        """Return one row per segment and offer, by priority, then as in the file.
 
-        Columns: `segment`, `offer`, `onsite_offer` (String), `is_message` (Boolean), `cost_parts` (Int64; of
-        `COST_PARTS` to the unit), `title`, `offer_text`, `channel` (String).
+        Columns: `segment`, `title`, `offer`, `offer_text`, `channel`, `onsite_offer` (String), `is_message` (Boolean),
+        `cost_parts` (Int64; of `COST_PARTS` to the unit), `effect`, `discount`, `share` (Float64).
         """
         return _offers(self.segments)
 
@@ -127,14 +153,18 @@ def _offers(segments: tuple[Segment, ...]) -> pl.DataFrame:
             {
                 "segment": segment.code,
                 "title": segment.title,
-                "offer": segment.offer.code,
-                "offer_text": segment.offer.text,
-                "channel": segment.offer.channel,
-                "is_message": segment.offer.is_message,
-                "cost_parts": round(segment.offer.cost * COST_PARTS),
+                "offer": offer.code,
+                "offer_text": offer.text,
+                "channel": offer.channel,
+                "is_message": offer.is_message,
+                "cost_parts": round(offer.cost * COST_PARTS),
+                "effect": offer.effect,
+                "discount": offer.discount,
+                "share": share,
                 "onsite_offer": segment.onsite_offer.code,
             }
             for segment in segments
+            for offer, share in zip(segment.offers, segment.shares, strict=True)
         ]
     )
 
@@ -158,13 +188,15 @@ def load_segmentation(path: Path | None = None) -> Segmentation:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise SettingsError([Problem(path.name, "UTF-8", f"byte 0x{raw[error.start]:02x}", row=line)]) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
         raise SettingsError([Problem(path.name, "TOML", str(error))]) from error
     reader = _Reader(path.name)
     segments, hints = reader.segments(plain), reader.hints(plain.get("hints", {}))
+    profit_lost = reader.share("profit_lost", plain.get("profit_lost", DEFAULT_PROFIT_LOST))
     if reader.problems:
         raise SettingsError(reader.problems)
-    return Segmentation(path.name, hashlib.sha256(raw).hexdigest(), segments, hints)
+    assumed = {offer.code: offer.effect for segment in segments for offer in segment.offers if offer.is_message}
+    return Segmentation(path.name, hashlib.sha256(raw).hexdigest(), segments, hints, profit_lost, assumed)
 
 
 @dataclass
@@ -176,13 +208,13 @@ class _Reader:
 
     def segments(self, plain: Mapping[str, Any]) -> tuple[Segment, ...]:
         """Return the segments by priority. Whatever is wrong is in `problems`, and then they are of no use."""
-        self._keys("", plain, {"hints", "onsite_offer", "segment"})
+        self._keys("", plain, {"hints", "onsite_offer", "profit_lost", "segment"})
         general = self._onsite("onsite_offer", plain.get("onsite_offer"))
         rows = plain.get("segment")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             self._add("segment", "at least one [[segment]]", _shown(rows))
             return ()
-        segments = [self._segment(place, row, general) for place, row in enumerate(rows, start=1)]
+        segments = [self._segment(number, row, general) for number, row in enumerate(rows, start=1)]
         self._check_together([segment for segment in segments if segment is not None])
         return tuple(sorted((one for one in segments if one is not None), key=lambda segment: segment.priority))
 
@@ -194,10 +226,10 @@ class _Reader:
         self._keys("hints", value, {theme.value for theme in Theme})
         return {theme: self._text(f"hints, {theme}", value[theme], LONGEST_TEXT) for theme in Theme if theme in value}
 
-    def _segment(self, place: int, row: Mapping[str, Any], general: Offer | None) -> Segment | None:
+    def _segment(self, number: int, row: Mapping[str, Any], general: Offer | None) -> Segment | None:
         before = len(self.problems)
         code = row.get("code")
-        where = f"segment «{code}»" if isinstance(code, str) else f"segment {place}"
+        where = f"segment «{code}»" if isinstance(code, str) else f"segment {number}"
         self._keys(where, row, {"code", "title", "condition", "priority", "offer", "onsite_offer"})
         code = self._code(where, code)
         title = self._text(f"{where}, title", row.get("title"), LONGEST_TITLE)
@@ -205,12 +237,36 @@ class _Reader:
         priority = row.get("priority")
         if not isinstance(priority, int) or isinstance(priority, bool):
             self._add(f"{where}, priority", "a whole number; 1 goes before 2", _shown(priority))
-        offer = self._offer(f"{where}, offer", row.get("offer"))
-        own = self._onsite(f"{where}, onsite_offer", row["onsite_offer"]) if "onsite_offer" in row else None
-        if len(self.problems) > before or offer is None or general is None:
+        offers, shares = self._offers(where, row.get("offer"))
+        onsite = self._onsite(f"{where}, onsite_offer", row["onsite_offer"]) if "onsite_offer" in row else None
+        if len(self.problems) > before or general is None:
             return None
-        onsite = own or (general if offer.is_message else offer)
-        return Segment(code, title, condition, expression, int(priority or 0), offer, onsite)
+        onsite = onsite or next((offer for offer in offers if not offer.is_message), general)
+        return Segment(code, title, condition, expression, int(priority or 0), offers, shares, onsite)
+
+    def _offers(self, where: str, value: object) -> tuple[tuple[Offer, ...], tuple[float, ...]]:
+        """Return a segment's offers and their shares: of a table, or of several with a share each."""
+        if not isinstance(value, list):
+            offer = self._offer(f"{where}, offer", value)
+            if isinstance(value, dict) and value.get("share", 1) != 1:
+                self._add(f"{where}, offer, share", "1: there is no other offer", _shown(value["share"]))
+            return ((offer,), (1.0,)) if offer else ((), ())
+        if not value:
+            self._add(f"{where}, offer", "at least one [[segment.offer]]", "nothing")
+        offers, shares = [], []
+        before = len(self.problems)
+        for number, row in enumerate(value, start=1):
+            one = f"{where}, offer {number}"
+            offer = self._offer(one, row)
+            if offer is not None:
+                offers.append(offer)
+                shares.append(self.share(f"{one}, share", row.get("share", 1 if len(value) == 1 else None), above=0))
+        for code, count in _repeated(offer.code for offer in offers):
+            self._add(f"{where}, offer «{code}»", "each offer once", f"{count} times")
+        total = math.fsum(shares)
+        if len(self.problems) == before and abs(total - 1) > SHARE_ERROR:
+            self._add(f"{where}, share", "shares of the offers that add up to 1", f"{total:g}")
+        return tuple(offers), tuple(shares)
 
     def _check_together(self, segments: list[Segment]) -> None:
         """Check what only shows between segments."""
@@ -226,9 +282,10 @@ class _Reader:
                 f"{count} segments with it: {codes}",
             )
         offers: dict[str, Offer] = {}
-        for offer in (offer for segment in segments for offer in (segment.offer, segment.onsite_offer)):
+        for offer in (offer for segment in segments for offer in (*segment.offers, segment.onsite_offer)):
             if offers.setdefault(offer.code, offer) != offer:
-                self._add(f"offer «{offer.code}»", "the same text, channel and cost wherever the code is", "two offers")
+                expected = "the same text, channel, cost, effect and discount wherever the code is"
+                self._add(f"offer «{offer.code}»", expected, "two offers")
         if not segments:
             return
         *first, last = sorted(segments, key=lambda segment: segment.priority)
@@ -252,9 +309,9 @@ class _Reader:
 
     def _offer(self, where: str, value: object) -> Offer | None:
         if not isinstance(value, dict):
-            self._add(where, "a table with code, text, channel and cost", _shown(value))
+            self._add(where, "a table with code, text, channel, cost, effect and discount", _shown(value))
             return None
-        self._keys(where, value, {"code", "text", "channel", "cost"})
+        self._keys(where, value, {"code", "text", "channel", "cost", "effect", "discount", "share"})
         code = self._code(where, value.get("code"))
         text = self._text(f"{where}, text", value.get("text"), LONGEST_TEXT)
         channel = value.get("channel")
@@ -262,9 +319,14 @@ class _Reader:
             self._add(f"{where}, channel", f"one of {', '.join(CHANNELS)}", _shown(channel))
             return None
         cost = self._cost(f"{where}, cost", value.get("cost", 0 if channel == ONSITE else None))
-        if channel == ONSITE and cost:
-            self._add(f"{where}, cost", "no cost on the site: nobody is contacted", _shown(value["cost"]))
-        return Offer(code, text, str(channel), cost)
+        if channel == ONSITE:
+            for key in ("cost", "effect", "discount"):
+                if value.get(key):
+                    self._add(f"{where}, {key}", f"no {key} on the site: nobody is contacted", _shown(value[key]))
+            return Offer(code, text)
+        effect = self.share(f"{where}, effect", value.get("effect", DEFAULT_EFFECT))
+        discount = self.share(f"{where}, discount", value.get("discount", 0))
+        return Offer(code, text, str(channel), cost, effect, discount)
 
     def _onsite(self, where: str, value: object) -> Offer | None:
         if not isinstance(value, dict):
@@ -274,6 +336,14 @@ class _Reader:
         return Offer(
             self._code(where, value.get("code")), self._text(f"{where}, text", value.get("text"), LONGEST_TEXT)
         )
+
+    def share(self, where: str, value: object, *, above: float = -1) -> float:
+        """Return a number from 0 to 1. Args: above: it must be larger."""
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1 and value > above:
+            return float(value)
+        least = "above 0, at most 1" if above >= 0 else "from 0 to 1"
+        self._add(where, f"a number {least}, such as 0.25", _shown(value))
+        return 0.0
 
     def _cost(self, where: str, value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= HIGHEST_COST:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from job.rounding import with_one_zero
-from job.scoring.cutoffs import SPENDING_ORDER, Place, find_affordable
+from job.scoring.cutoffs import SPENDING_ORDER, Place, Reach, find_affordable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -74,7 +74,7 @@ def find_places(bins: pl.DataFrame, ranks: Sequence[int], fetch: Fetch) -> tuple
     return tuple(places)
 
 
-def find_last_affordable(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) -> Place | None:
+def find_last_affordable(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) -> Reach:
     """Return what `find_affordable` does, of all rows that were counted.
 
     Args:
@@ -83,7 +83,7 @@ def find_last_affordable(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) ->
         fetch: gives all rows (`SPENDING_ORDER`) of some bins, in any order.
     """
     if bins.is_empty():
-        return None
+        return Reach(None, None)
     ends = bins["cost_before"] + bins["cost_parts"]
     last = min(int((ends <= budget_parts).sum()), bins.height - 1)  # where the budget ends, or all do
     first = max(0, last - 1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from job.scoring.drift import summarise_drift
+from job.scoring.past import CONTROL_DAYS
 from job.text_table import align
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
-    from schemas.manifest import CampaignOutcome, Manifest, ModelUsed, RevenueLevels
+    from collections.abc import Mapping
+
+    from schemas.manifest import CampaignOutcome, HistoryUsed, Manifest, ModelUsed, RevenueLevels
 
 
 def summarise_run(manifest: Manifest, *, latest: str) -> str:
@@ -50,13 +53,15 @@ def summarise_run(manifest: Manifest, *, latest: str) -> str:
                     f"{row['profit_at_risk']:,.0f}",
                     f"{row[TREATMENT]:,}",
                     f"{row[CONTROL]:,}",
-                    row["offer"],
+                    ", ".join(offer["offer"] for offer in row["offers"]),
                 )
                 for row in manifest["segments"]
             ],
         ),
         "",
         f"  Campaign: {describe_campaign(manifest['campaign'])}",
+        f"  Worth: {describe_worth(manifest['campaign'], manifest['settings']['history']['effects'])}",
+        f"  Control: {describe_control(manifest['campaign'], manifest['settings']['history'])}",
         f"  Model: {describe_quality(manifest['model'])}",
         f"  Revenue: {describe_levels(manifest['levels'])}",
         *([f"  Drift: {summarise_drift(manifest['drift'])}"] if manifest["drift"] else []),
@@ -82,10 +87,40 @@ def describe_campaign(campaign: CampaignOutcome) -> str:
     """Return one line: whom the campaign contacts, holds back, and what it costs."""
     budget = campaign["budget"]
     cost = f"{campaign['spent']:,.2f}" + (" with no budget set" if budget is None else f" of a budget of {budget:,.2f}")
-    return (
-        f"{campaign['name']}; {campaign['contacts']:,} contacts in campaign.csv for {cost}; "
-        f"{campaign['control']:,} customers held back as the control group"
-    )
+    return f"{campaign['name']}; {campaign['contacts']:,} contacts in campaign.csv for {cost}"
+
+
+def describe_worth(campaign: CampaignOutcome, measured: Mapping[str, float]) -> str:
+    """Return one line: what the contacts are expected to bring, who is not worth one, what more budget would bring.
+
+    Args:
+        campaign: what it came to.
+        measured: offer -> effect, of those that are not assumed.
+    """
+    how = f"effects of {len(measured):,} offers measured, the others assumed" if measured else "all effects are assumed"
+    parts = [
+        f"{campaign['expected_value']:,.2f} expected beyond the cost ({how})",
+        f"{campaign['not_worth']:,} customers are not worth a contact",
+    ]
+    if campaign["beyond_budget"]:
+        more = campaign["next_unit"]
+        brings = "" if more is None else f"; the next 1.00 of it would bring {more:,.2f} more than it costs"
+        parts.append(f"the budget does not reach {campaign['beyond_budget']:,}{brings}")
+    return "; ".join(parts)
+
+
+def describe_control(campaign: CampaignOutcome, history: HistoryUsed) -> str:
+    """Return one line: who is held back, and by which control group."""
+    if not campaign["control"]:
+        text = "no customer is held back: what this campaign changes cannot be measured"
+    else:
+        text = f"{campaign['control']:,} customers held back as the control group {campaign['control_name']}"
+    if history["held_by"]:
+        text += (
+            f"; {campaign['held_elsewhere']:,} more are in other control groups of the last {CONTROL_DAYS} days and "
+            "not contacted either (--release-control gives these up)"
+        )
+    return text
 
 
 def describe_quality(model: ModelUsed) -> str:

@@ -89,6 +89,7 @@ _NUMBERS: Final = {
     "mean_risk": "0.0 %",
     "monthly_profit": "#,##0.00",
     "profit_at_risk": "#,##0.00",
+    "expected_value": "#,##0.00##",
     "cost": "#,##0.00##",
     "cost_per_contact": "#,##0.00##",
     "customers": "#,##0",
@@ -97,7 +98,7 @@ _NUMBERS: Final = {
     "contacts_current_month": "0",
 }
 """Column -> how its numbers are shown; Excel writes them as the reader's country does."""
-_SUMS: Final = ("customers", "profit_at_risk", "treatment", "control", "cost")
+_SUMS: Final = ("customers", "profit_at_risk", "treatment", "control", "cost", "expected_value")
 _A4: Final = 9  # Excel's number of the paper
 _CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC)  # fixed: the same contacts give the same bytes
 
@@ -118,7 +119,7 @@ def list_contacts(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.Data
         segmentation: where titles and offers stand.
     """
     titles = {segment.code: segment.title for segment in segmentation.segments}
-    offers = {segment.offer.code: segment.offer for segment in segmentation.segments}
+    offers = {offer.code: offer for segment in segmentation.segments for offer in segment.offers}
     segment, offer = pl.col("segment").cast(pl.String), pl.col("offer").cast(pl.String)
     return contacts.with_columns(
         segment.replace_strict(titles, return_dtype=pl.String).alias("segment_title"),
@@ -138,14 +139,14 @@ def hints_of(reasons: pl.Series, hints: Mapping[str, str]) -> pl.Series:
 def choose_contacts(scored: pl.DataFrame, contacts_current_month: pl.Series) -> pl.DataFrame:
     """Return the output frame's customers in treatment, with the `order` in which they are contacted.
 
-    The largest profit at risk comes first; of equal ones the lowest `id`, which is their order here.
+    The largest expected value comes first; of equal ones the lowest `id`, which is their order here.
 
     Args:
         scored: the output frame, or a part of it.
         contacts_current_month: of the same customers, in the same order.
     """
     treated = scored.with_columns(contacts_current_month).filter(pl.col("campaign_group") == TREATMENT)
-    return treated.select((-pl.col("profit_at_risk")).alias("order"), pl.all())
+    return treated.select((-pl.col("expected_value")).alias("order"), pl.all())
 
 
 def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:
@@ -153,7 +154,7 @@ def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:
     costs = {cost: russian.number(cost, decimals=4) for cost in contacts["cost"].unique()}
     shown = contacts.with_columns(
         (pl.col("decline_probability") * 100).round(1),
-        pl.col("monthly_profit", "profit_at_risk").round(DECIMALS),
+        pl.col("monthly_profit", "profit_at_risk", "expected_value").round(DECIMALS),
         pl.col("cost").replace_strict(costs, return_dtype=pl.String),
     )
     heading = {"decline_probability": f"{CONTACT_HEADINGS['decline_probability']}, %"}
@@ -187,7 +188,7 @@ def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
     offers = {
         offer.code: offer.text
         for segment in segmentation.segments
-        for offer in (segment.offer, segment.onsite_offer)
+        for offer in (*segment.offers, segment.onsite_offer)
         if not offer.is_message
     }
     scored = pl.scan_parquet(folder / "scored.parquet")
@@ -253,7 +254,7 @@ def write_workbook(
     with xlsxwriter.Workbook(str(folder / WORKBOOK), {"constant_memory": True}) as workbook:
         workbook.set_properties({"created": _CREATED})
         book = _Book(workbook)
-        summary = pl.DataFrame([{name: row[name] for name in SUMMARY_HEADINGS} for row in segments])
+        summary = pl.DataFrame([row for segment in segments for row in _summary_rows(segment)])
         summary = summary.with_columns(pl.col("channel").replace_strict(CHANNELS))
         total = {"title": TOTAL, **{name: round(summary[name].sum(), MONEY_DECIMALS) for name in _SUMS}}
         book.add(SUMMARY_SHEET, SUMMARY_HEADINGS, summary, total)
@@ -266,6 +267,14 @@ def write_workbook(
                 book.note(title, TOO_MANY.format(rows=russian.number(MOST_ROWS), file=file))
             elif rows.height:
                 book.add(title, headings, rows)
+
+
+def _summary_rows(segment: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row of the summary for each offer of a segment; what is of the whole segment stands in the first."""
+    for number, offer in enumerate(segment["offers"]):
+        whole = {name: None if number else segment[name] for name in ("customers", "mean_risk", "profit_at_risk")}
+        row = {**offer, "title": segment["title"], **whole}
+        yield {name: row[name] for name in SUMMARY_HEADINGS}
 
 
 class _Book:

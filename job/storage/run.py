@@ -173,6 +173,7 @@ def _try_scoring(delivery: Delivery, output: Place, settings: ScoreSettings, com
         settings = settings._replace(scratch=settings.scratch or folder)
         previous = read_previous(mirror)
         common["is_as_published"] = is_whole  # the mirror has no more of its files than their sizes
+        common["history"] = output if isinstance(output, Path) else mirror
         outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
         changes = compare_runs(previous, outcome.manifest) if previous is not None and outcome.is_new else None
         place = str(output / RUNS / outcome.folder.name)

@@ -40,8 +40,6 @@ def make_scored(customers: int = 400, *, first_id: int = 500) -> pl.DataFrame:
 _SEGMENT = {
     "condition": "",
     "priority": 1,
-    "offer_text": "",
-    "channel": "",
     "onsite_offer": "",
     "share": 0.5,
     "previous_share": None,
@@ -51,10 +49,35 @@ _SEGMENT = {
     "treatment": 0,
     "control": 0,
     "none": 0,
+    "no_consent": 0,
+    "onsite_only": 0,
+    "not_worth": 0,
+    "held_elsewhere": 0,
+    "beyond_budget": 0,
     "cost": 0.0,
+    "expected_value": 0.0,
+}
+_OFFER = {
+    "offer_text": "",
+    "channel": "email",
+    "effect": 0.1,
+    "assumed": 0.1,
+    "discount": 0.0,
+    "share": 1.0,
+    "treatment": 0,
+    "control": 0,
+    "cost": 0.0,
+    "expected_value": 0.0,
+    "break_even": None,
 }
 SEGMENTS = [
-    {**_SEGMENT, "segment": name, "title": title, "offer": offer, "cost_per_contact": cost, "customers": customers}
+    {
+        **_SEGMENT,
+        "segment": name,
+        "title": title,
+        "offers": [{**_OFFER, "offer": offer, "cost_per_contact": cost, "customers": customers}],
+        "customers": customers,
+    }
     for name, title, offer, cost, customers in (
         ("at_risk", "Могут уйти", "discount", 0.5, 134),
         ("loyal", "Верные <и> прибыльные", "news", 0.05, 266),

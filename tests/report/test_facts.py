@@ -54,7 +54,7 @@ def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     ordered = order_by_risk(scores)
     deciles = find_places(add_bins([count_bins(ordered)]), last_ranks(scores.height), lambda _: ordered)
-    frame = complete(
+    frame, _ = complete(
         scores,
         prepared.features,
         explainer.explain(prepared.features),
@@ -62,6 +62,7 @@ def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
         thresholds=artifact.thresholds,
         segmentation=load_segmentation(),
         campaign=Campaign(),
+        held=pl.Series("id", [], pl.Int64),
     )
     return prepared._replace(customers=prepared.customers.drop("activity")), frame
 

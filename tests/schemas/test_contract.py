@@ -126,6 +126,7 @@ def test_the_output_frame_is_in_the_order_of_its_ids() -> None:
         "risk_decile": 1,
         "monthly_profit": -2.0,
         "profit_at_risk": -3.0,
+        "expected_value": 0.0,
         "segment": "rest",
         "offer": "onsite",
         "contact_allowed": True,

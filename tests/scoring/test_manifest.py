@@ -20,10 +20,14 @@ SEGMENTATION = load_segmentation()
 SCORED = pl.DataFrame(
     {
         "decline_probability": [0.9, 0.8, 0.1, 0.3],
+        "monthly_profit": [2.0, 3.0, 4.0, 0.5],
         "profit_at_risk": [5.0, 7.0, 1.0, 0.5],
+        "expected_value": [0.5, 0.6, 0.0, 0.0],
+        "offer": ["promo", "promo", "onsite_selection", "onsite_promo"],
         "segment": ["top_risk", "top_risk", "rest", "top_risk"],
         "contact_allowed": [True, True, True, False],
         "campaign_group": ["treatment", "control", "none", "none"],
+        "fate": ["treatment", "control", "onsite_only", "no_consent"],
     }
 )
 
@@ -33,7 +37,7 @@ def row(*, share: float, before: float | None, customers: int = 1) -> dict[str, 
 
 
 def test_described() -> None:
-    rows = describe_segments(count_segments(SCORED), SEGMENTATION, previous={"top_risk": 0.5})
+    rows = describe_segments(count_segments(SCORED, SCORED["fate"]), SEGMENTATION, previous={"top_risk": 0.5})
     assert [one["segment"] for one in rows[:2]] == ["top_risk", "rest"]
     assert len(rows) == len(SEGMENTATION.segments)
     assert rows[0] == {
@@ -41,10 +45,24 @@ def test_described() -> None:
         "title": "Самый высокий риск",
         "condition": "risk_decile = 1",
         "priority": 3,
-        "offer": "promo",
-        "offer_text": "Промокод на следующую покупку",
-        "channel": "sms",
-        "cost_per_contact": 0.3,
+        "offers": [
+            {
+                "offer": "promo",
+                "offer_text": "Промокод на следующую покупку",
+                "channel": "sms",
+                "cost_per_contact": 0.3,
+                "effect": 0.2,
+                "assumed": 0.2,
+                "discount": 0.03,
+                "share": 1.0,
+                "customers": 2,
+                "treatment": 1,
+                "control": 1,
+                "cost": 0.3,
+                "expected_value": 0.5,
+                "break_even": 0.192,  # (0.3 + 0.03 x 2 x 3) / (0.5 x 5)
+            }
+        ],
         "onsite_offer": "onsite_promo",
         "customers": 3,
         "share": 0.75,
@@ -55,7 +73,13 @@ def test_described() -> None:
         "treatment": 1,
         "control": 1,
         "none": 1,
+        "no_consent": 1,
+        "onsite_only": 0,
+        "not_worth": 0,
+        "held_elsewhere": 0,
+        "beyond_budget": 0,
         "cost": 0.3,
+        "expected_value": 0.5,
     }
     empty = rows[-1]
     assert (empty["customers"], empty["mean_risk"], empty["profit_at_risk"], empty["cost"]) == (0, None, 0.0, 0.0)

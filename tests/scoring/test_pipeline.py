@@ -44,7 +44,7 @@ def scored(outcome: Outcome) -> pl.DataFrame:
 
 def test_scored_is_what_the_contract_says(scored: pl.DataFrame) -> None:
     assert scored.columns == list(SCORED_COLUMNS)
-    scores = ["id", "decline_probability", "risk_decile", "monthly_profit", "profit_at_risk"]
+    scores = ["id", "decline_probability", "risk_decile", "monthly_profit", "profit_at_risk", "expected_value"]
     campaign = ["segment", "offer", "contact_allowed", "campaign_group"]
     assert scored.columns == [*scores, *campaign, "reason_1", "reason_2", "reason_3", "in_training"]
     check_scored(scored)
@@ -55,8 +55,8 @@ def test_campaign_is_the_treated_and_nobody_without_consent(outcome: Outcome, sc
     text = (outcome.folder / "campaign.csv").read_bytes().decode("utf-8-sig")
     listed = [int(line.split(";", 2)[1]) for line in text.splitlines()[1:]]
     treated = scored.filter(pl.col("campaign_group") == "treatment")
-    by_profit = treated.sort("profit_at_risk", "id", descending=[True, False])
-    assert listed == by_profit["id"].to_list()
+    by_worth = treated.sort("expected_value", "id", descending=[True, False])
+    assert listed == by_worth["id"].to_list()
     assert treated["contact_allowed"].all()
     assert outcome.manifest["campaign"]["contacts"] == len(listed) > 0
     assert sum(row["treatment"] for row in outcome.manifest["segments"]) == len(listed)

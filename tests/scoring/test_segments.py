@@ -75,14 +75,16 @@ def customers(rows: list[tuple[float, float, float, int, str]]) -> pl.DataFrame:
     ],
 )
 def test_shipped_segments(customer: tuple[float, float, float, int, str], code: str) -> None:
-    assert load_segmentation().assign(customers([customer]), THRESHOLDS).to_list() == [code]
+    segmentation = load_segmentation()
+    [row] = segmentation.assign(customers([customer]), THRESHOLDS)
+    assert segmentation.segments[row].code == code
 
 
 def test_shipped_offers() -> None:
     segments = {one.code: one for one in load_segmentation().segments}
-    assert segments["top_risk"].offer == Offer("promo", "Промокод на следующую покупку", "sms", 0.3)
+    assert segments["top_risk"].offers == (Offer("promo", "Промокод на следующую покупку", "sms", 0.3, 0.2, 0.03),)
     assert segments["loyal_profitable"].onsite_offer.code == "onsite_selection"
-    assert [code for code, one in segments.items() if not one.offer.is_message] == ["rest"]
+    assert [code for code, one in segments.items() if not one.offers[0].is_message] == ["rest"]
 
 
 @given(
@@ -103,7 +105,7 @@ def test_every_customer_has_exactly_one_segment(rows: list[tuple[float, float, f
     assigned = segmentation.assign(frame, THRESHOLDS)
     assert assigned.len() == frame.height
     assert assigned.null_count() == 0
-    assert set(assigned) <= {one.code for one in segmentation.segments}
+    assert set(assigned) <= set(range(len(segmentation.segments)))
     assert segmentation.assign(frame.reverse(), THRESHOLDS).to_list() == assigned.to_list()[::-1]
 
 
@@ -122,6 +124,9 @@ def test_own_file(tmp_path: Path) -> None:
             "channel": "email",
             "is_message": True,
             "cost_parts": 5000,
+            "effect": 0.1,
+            "discount": 0.0,
+            "share": 1.0,
             "onsite_offer": onsite,
         }
         for code, onsite in (("a", "own"), ("rest", "banner"))
@@ -181,7 +186,7 @@ price = 1
         f"{name}, code: found Bad code, expected Latin small letters, digits and _, a letter first, at most 63",
         f"{name}, title: found , expected a text on one line of at most 100 characters",
         f"{name}, priority: found high, expected a whole number; 1 goes before 2",
-        f"{name}, offer: found price, expected one of the keys channel, code, cost, text",
+        f"{name}, offer: found price, expected one of the keys channel, code, cost, discount, effect, share, text",
         f"{name}, offer, code: found nothing, expected Latin small letters, digits and _, a letter first, at most 63",
         f"{name}, offer, channel: found pigeon, expected one of {channels}",
     ]
@@ -220,7 +225,8 @@ def test_codes_titles_priorities_and_offers_do_not_clash(tmp_path: Path) -> None
         "own.toml, title «Сегмент a»: found 2 segments with it, expected a title of its own for each segment",
         "own.toml, priority 1: found 2 segments with it: a, a, expected a priority of its own for each segment, "
         "which decides where a customer of several belongs",
-        "own.toml, offer «o»: found two offers, expected the same text, channel and cost wherever the code is",
+        "own.toml, offer «o»: found two offers, expected the same text, channel, cost, effect and discount wherever "
+        "the code is",
     ]
 
 

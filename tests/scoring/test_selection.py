@@ -64,7 +64,7 @@ def test_a_budget_reaches_as_far_as_in_the_whole_order(rows: list[tuple[float, i
 
 
 def test_a_budget_without_candidates_reaches_nobody() -> None:
-    assert find_last_affordable(add_bins([]), 5, lambda _: SPENDING_ORDER.to_frame()) is None
+    assert find_last_affordable(add_bins([]), 5, lambda _: SPENDING_ORDER.to_frame()) == (None, None)
 
 
 @given(rows=ROWS, cut=st.integers(0, 200))

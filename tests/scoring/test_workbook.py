@@ -47,6 +47,7 @@ SCORED = pl.DataFrame(
         "decline_probability": [0.98765, 0.9, 0.91, 0.1, 0.99],
         "monthly_profit": [3.4, 7.0, 7.3, 3.3, -1.0],
         "profit_at_risk": [10.005, 20.0, 20.0, 1.0, -3.0],
+        "expected_value": [1.5, 3.0, 3.0, 0.0, 0.5],
         "offer": ["promo", "promo", "limited_collections", "onsite_selection", "promo"],
         "segment": ["top_risk", "top_risk", "high_risk_beauty", "rest", "top_risk"],
         "contact_allowed": [True] * 5,
@@ -96,7 +97,12 @@ def write_run(folder: Path, scored: pl.DataFrame) -> Path:
     scored.write_parquet(folder / "scored.parquet")
     (folder / "excluded.csv").write_text(f"id,reason\n7,{INACTIVE_MONTH}\n", encoding="utf-8")
     pl.DataFrame(REJECTED, schema=REJECTED_SCHEMA, orient="row").write_csv(folder / "rejected.csv")
-    write_workbook(folder, chosen(scored), describe_segments(count_segments(scored), SEGMENTATION), SEGMENTATION)
+    write_workbook(
+        folder,
+        chosen(scored),
+        describe_segments(count_segments(scored, scored["campaign_group"]), SEGMENTATION),
+        SEGMENTATION,
+    )
     return folder / "campaign.xlsx"
 
 
@@ -106,7 +112,7 @@ def write_contacts(contacts: pl.DataFrame, path: Path) -> None:
         file.add(shown)
 
 
-def test_contacts_are_the_treated_by_profit_at_risk() -> None:
+def test_contacts_are_the_treated_by_what_they_are_worth() -> None:
     assert listed(SCORED).select(
         "rank", "id", "segment_title", "channel", "cost", "decline_probability", "contacts_current_month"
     ).rows() == [
@@ -125,19 +131,20 @@ def test_ranks_go_on_through_the_parts_of_a_list() -> None:
 def test_campaign_csv(tmp_path: Path) -> None:
     write_contacts(listed(SCORED).slice(0, 3), tmp_path / "campaign.csv")
     assert (tmp_path / "campaign.csv").read_bytes().decode("utf-8-sig").split("\r\n") == [
-        "№;id;Сегмент;Риск снижения, %;Прибыль за месяц;Прибыль под риском;Предложение;Код предложения;Канал;"
+        "№;id;Сегмент;Риск снижения, %;Прибыль за месяц;Прибыль под риском;Ожидаемая ценность контакта;Предложение;"
+        "Код предложения;Канал;"
         "Цена контакта;Контактов в этом месяце;Причина 1;Причина 2;Причина 3;Что можно сделать",
-        f"1;2;Самый высокий риск;90,00;7,00;20,00;Промокод на следующую покупку;promo;SMS;0,3;1;{PAGES};;;{HINT}",
-        "2;3;Красота и косметика, могут уйти;91,00;7,30;20,00;Лимитированные коллекции и новые бренды;"
+        f"1;2;Самый высокий риск;90,00;7,00;20,00;3,00;Промокод на следующую покупку;promo;SMS;0,3;1;{PAGES};;;{HINT}",
+        "2;3;Красота и косметика, могут уйти;91,00;7,30;20,00;3,00;Лимитированные коллекции и новые бренды;"
         "limited_collections;письмо;0,05;2;;;;",
-        "3;1;Самый высокий риск;98,80;3,40;10,01;Промокод на следующую покупку;promo;SMS;0,3;0;;'=1+1;;",
+        "3;1;Самый высокий риск;98,80;3,40;10,01;1,50;Промокод на следующую покупку;promo;SMS;0,3;0;;'=1+1;;",
         "",
     ]
 
 
 def test_workbook_has_a_summary_and_a_sheet_per_segment_with_contacts(tmp_path: Path) -> None:
     sheets = read_sheets(write_run(tmp_path, SCORED))
-    segments = describe_segments(count_segments(SCORED), SEGMENTATION)
+    segments = describe_segments(count_segments(SCORED, SCORED["campaign_group"]), SEGMENTATION)
     assert list(sheets) == [
         "Сводка",
         "Самый высокий риск",
@@ -147,7 +154,7 @@ def test_workbook_has_a_summary_and_a_sheet_per_segment_with_contacts(tmp_path: 
         "Отклонены",
     ]
     assert [row[0] for row in sheets["Сводка"]] == ["'Сегмент'", *(f"'{row['title']}'" for row in segments), "'Всего'"]
-    assert sheets["Сводка"][-1][5:] == ["5", None, "48.005", "4", "0", "0.95"]
+    assert sheets["Сводка"][-1][5:] == ["5", None, "48.005", "4", "0", "0.95", "8"]
     assert [row[:3] for row in sheets["Самый высокий риск"]] == [
         ["'№'", "'id'", "'Риск снижения'"],
         ["1", "2", "0.9"],
@@ -155,7 +162,7 @@ def test_workbook_has_a_summary_and_a_sheet_per_segment_with_contacts(tmp_path: 
         ["4", f"'{10**17}'", "0.99"],
     ]
     assert sheets["Самый высокий риск"][1][3:] == [
-        *("7", "20", "'Промокод на следующую покупку'", "'promo'", "'SMS'", "0.3", "1", f"'{PAGES}'", f"'{HINT}'")
+        *("7", "20", "3", "'Промокод на следующую покупку'", "'promo'", "'SMS'", "0.3", "1", f"'{PAGES}'", f"'{HINT}'")
     ]
     assert sheets["Самый высокий риск"][2][-1] == "'=1+1'"
 
@@ -239,7 +246,7 @@ def test_sheets_are_filtered_and_printed_one_page_wide_with_their_headings(tmp_p
         sheet = ET.fromstring(archive.read("xl/worksheets/sheet2.xml"))  # noqa: S314 - our own file
         styles = ET.fromstring(archive.read("xl/styles.xml"))  # noqa: S314 - our own file
     [filtered] = sheet.iter(f"{MAIN}autoFilter")
-    assert filtered.attrib["ref"] == "A1:N4"
+    assert filtered.attrib["ref"] == "A1:O4"
     [setup] = sheet.iter(f"{MAIN}pageSetup")
     assert (setup.attrib["orientation"], setup.attrib["fitToHeight"], setup.attrib["paperSize"]) == (
         "landscape",
@@ -249,8 +256,8 @@ def test_sheets_are_filtered_and_printed_one_page_wide_with_their_headings(tmp_p
     codes = {one.attrib["numFmtId"]: one.attrib["formatCode"] for one in styles.iter(f"{MAIN}numFmt")}
     formats = [cell.attrib for cell in styles.find(f"{MAIN}cellXfs") or []]
     cells = {cell.attrib["r"]: cell.attrib.get("s", "0") for cell in sheet.iter(f"{MAIN}c")}
-    shown = {cell: codes[formats[int(cells[cell])]["numFmtId"]] for cell in ("C2", "D2", "I2")}
-    assert shown == {"C2": "0.0 %", "D2": "#,##0.00", "I2": "#,##0.00##"}
+    shown = {cell: codes[formats[int(cells[cell])]["numFmtId"]] for cell in ("C2", "D2", "J2")}
+    assert shown == {"C2": "0.0 %", "D2": "#,##0.00", "J2": "#,##0.00##"}
     heights = [float(row.attrib["ht"]) for row in sheet.iter(f"{MAIN}row") if "ht" in row.attrib]
     assert heights[1] == 45.0, "the reason has three lines"
     widths = {one.attrib["min"]: float(one.attrib["width"]) for one in sheet.iter(f"{MAIN}col")}
@@ -277,6 +284,6 @@ def test_libreoffice_shows_what_was_written(tmp_path: Path) -> None:
     risk = shown["Самый высокий риск"]
     assert risk[0] == [name for column, name in CONTACT_HEADINGS.items() if column != "segment_title"]
     offered = ("Промокод на следующую покупку", "promo", "SMS", "0.30")
-    assert risk[1] == ["1", "2", "90.0 %", "7.00", "20.00", *offered, "1", PAGES, "", "", HINT]
+    assert risk[1] == ["1", "2", "90.0 %", "7.00", "20.00", "3.00", *offered, "1", PAGES, "", "", HINT]
     assert [row[1:3] for row in risk[2:]] == [["1", "98.8 %"], [str(10**17), "99.0 %"]]
     assert shown["Отклонены"][1] == ["money.csv", "5", "8", "Прибыль", "не число", "н/д"]

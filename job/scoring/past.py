@@ -1,0 +1,153 @@
+"""What a run takes from the runs before it in the same output: whom they hold back, and what offers were worth.
+
+It is part of the run's name. A run never takes anything from itself: runs of the same drop, model and settings are
+passed over. What cannot be verified is not used, and told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+
+from job.beneath import opened_beneath
+from job.errors import reason_of
+from job.scoring.published import published_runs, read_manifest
+from schemas.scored import CONTROL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from job.settings import Campaign, EffectSource, ScoreSettings
+    from schemas.manifest import HistoryUsed, Manifest
+
+CONTROL_DAYS: Final = 92  # three months: until then the outcome of a campaign is not known
+SCORED: Final = "scored.parquet"
+
+Runs = list[tuple["Path", "Manifest"]]
+"""Folder and manifest of each run, the newest first."""
+
+
+class Past(NamedTuple):
+    """What a run takes from the runs before it.
+
+    Args:
+        held: ids (Int64, rising) whom other control groups hold back.
+        held_by: the runs whose control groups these are, by name.
+        effects: offer -> measured effect.
+        effects_from: `measured` or `assumed`, as the user chose.
+        release_control: whether the user gives other control groups up.
+        warnings: what could not be used, one line each.
+    """
+
+    held: pl.Series
+    held_by: tuple[str, ...]
+    effects: Mapping[str, float]
+    effects_from: EffectSource
+    release_control: bool
+    warnings: tuple[str, ...]
+
+    def describe(self) -> HistoryUsed:
+        """Return what the manifest says of it."""
+        return {
+            "effects_from": self.effects_from,
+            "effects": dict(sorted(self.effects.items())),
+            "release_control": self.release_control,
+            "held_by": list(self.held_by),
+        }
+
+
+def read_runs(output: Path) -> tuple[Runs, list[str]]:
+    """Return the runs of an output, and a line for each that cannot be read. Raises OSError if none can be listed."""
+    runs: Runs = []
+    warnings = []
+    for folder in published_runs(output):
+        try:
+            runs.append((folder, read_manifest(folder)))
+        except (OSError, ValueError) as error:
+            warnings.append(f"run {folder.name} is not used: its manifest cannot be read: {reason_of(error)}")
+    return runs, warnings
+
+
+def choose_holding(runs: Runs, campaign: Campaign, *, identity: str, now: datetime) -> Runs:
+    """Return the runs whose control groups this campaign would write to: under another key, or with a larger share.
+
+    Args:
+        runs: of the output.
+        campaign: that is planned.
+        identity: of the run that plans it, which is not its own past.
+        now: control groups of runs that ended `CONTROL_DAYS` earlier are free.
+    """
+    since = now - timedelta(days=CONTROL_DAYS)
+    return [
+        (folder, manifest)
+        for folder, manifest in runs
+        if manifest["identity"] != identity
+        and manifest["campaign"]["control"]
+        and datetime.fromisoformat(manifest["finished"]) >= since
+        and not (
+            manifest["campaign"]["control_name"] == campaign.control
+            and manifest["campaign"]["control_share"] <= campaign.control_share
+        )
+    ]
+
+
+def read_held(runs: Runs) -> tuple[pl.Series, tuple[str, ...], list[str]]:
+    """Return the ids (Int64, rising) in the control groups of runs, the runs that have them, and what is not used."""
+    ids = [pl.Series("id", [], pl.Int64)]
+    names, warnings = [], []
+    for folder, manifest in runs:
+        try:
+            ids.append(_read_control(folder, manifest))
+            names.append(folder.name)
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            warnings.append(f"the control group of run {folder.name} is not held back: {reason_of(error)}")
+    return pl.concat(ids).unique().sort(), tuple(sorted(names)), warnings
+
+
+def _read_control(folder: Path, manifest: Manifest) -> pl.Series:
+    """Return the ids of a run's control group. Raises ValueError if the run's table is not the one of its manifest."""
+    ids = []
+    for name in parts_of(manifest):
+        with opened_beneath(folder, name) as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != manifest["outputs"][name]["sha256"]:
+                raise ValueError(f"{name} is not as published")
+            stream.seek(0)
+            rows = pl.read_parquet(stream, columns=["id", "campaign_group"])
+        ids.append(rows.filter(pl.col("campaign_group") == CONTROL)["id"])
+    return pl.concat(ids)
+
+
+def parts_of(manifest: Manifest) -> list[str]:
+    """Return the names of the files that are `scored.parquet`."""
+    return sorted(name for name in manifest["outputs"] if name == SCORED or name.startswith(f"{SCORED}/"))
+
+
+def find_past(
+    output: Path,
+    settings: ScoreSettings,
+    *,
+    identity: str,
+    now: datetime,
+) -> Past:
+    """Return what a run takes from the runs before it.
+
+    Args:
+        output: where they are published; it may not be there yet.
+        settings: the campaign that is planned, `effects`, `release_control`.
+        identity: of the run: the name of its drop, model and settings.
+        now: when it began.
+    """
+    runs, warnings = read_runs(output)
+    is_free = settings.release_control
+    holding = [] if is_free else choose_holding(runs, settings.campaign, identity=identity, now=now)
+    held, held_by, unheld = read_held(holding)
+    return Past(held, held_by, {}, settings.effects, is_free, (*warnings, *unheld))
+
+
+def nothing_past(effects_from: EffectSource = "measured") -> Past:
+    """Return what is taken from an output without runs."""
+    return Past(pl.Series("id", [], pl.Int64), (), {}, effects_from, release_control=False, warnings=())
