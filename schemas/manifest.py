@@ -7,9 +7,9 @@ would misread the new one, and when an entry that readers need is added.
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NoReturn, TypedDict, cast
+from typing import Any, Final, TypedDict, cast
 
-from schemas.typed import find_fault
+from schemas.typed import find_fault, parse_object
 
 FORMAT: Final = 1
 
@@ -170,6 +170,33 @@ class SegmentRow(TypedDict):
     expected_value: float
 
 
+class Shown(TypedDict):
+    """The smallest effect that groups can show: `fall` of the decline rate, `effect` as a share of the declines.
+
+    `rate` is the mean probability. None: not even an end of all declines would be seen. `control_share` is the smallest
+    one at which a fifth fewer declines would be seen, None if none is.
+    """
+
+    name: str
+    treated: int
+    control: int
+    rate: float
+    fall: float | None
+    effect: float | None
+    control_share: float | None
+
+
+class CampaignPower(TypedDict):
+    """What a campaign can show with this power, at this level; `too_small` segments can never show a fifth."""
+
+    power: float
+    level: float
+    overall: Shown
+    segments: list[Shown]
+    offers: list[Shown]
+    too_small: list[str]
+
+
 class CampaignOutcome(CampaignSettings):
     """What the run's campaign came to.
 
@@ -186,6 +213,7 @@ class CampaignOutcome(CampaignSettings):
     beyond_budget: int
     expected_value: float
     next_unit: float | None
+    power: CampaignPower
 
 
 class Explained(TypedDict):
@@ -367,22 +395,13 @@ def parse_manifest(text: bytes) -> Manifest:
     Raises:
         ValueError: it is another format, or was altered; the message says what was found.
     """
-    try:
-        plain = json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not isinstance(plain, dict):
-        raise ValueError(f"a JSON {type(plain).__name__}, not an object")  # noqa: TRY004 - as all that is wrong in it
+    plain = parse_object(text)
     if plain.get("format") != FORMAT:
         raise ValueError(f"format {plain.get('format')!s:.20}, not {FORMAT}, the one of this version")
     fault = find_fault(plain, Manifest)
     if fault is not None:
         raise ValueError(fault)
     return cast("Manifest", plain)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant}, which is no number")
 
 
 def manifest_text(manifest: Manifest) -> str:

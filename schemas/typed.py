@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import re
 import types
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args, get_origin, get_type_hints, is_typeddict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LARGEST: Final = 2**63
 _HALF: Final = re.compile("[\ud800-\udfff]")  # of a character: text with it cannot be written
+
+
+def parse_object(text: bytes) -> dict[str, Any]:
+    """Return what a file of JSON holds. Raises ValueError if that is no object, or has a number that is none."""
+    try:
+        plain = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(plain, dict):
+        raise ValueError(f"a JSON {type(plain).__name__}, not an object")  # noqa: TRY004 - as all that is wrong in it
+    return plain
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant}, which is no number")
 
 
 def find_fault(value: object, kind: Any, name: str = "") -> str | None:  # noqa: ANN401 - a type, or what stands for one

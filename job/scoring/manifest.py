@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from job.settings import Campaign
     from schemas.manifest import (
         CampaignOutcome,
+        CampaignPower,
         CampaignSettings,
         Customers,
         Manifest,
@@ -220,7 +221,12 @@ def _sums(counts: pl.DataFrame, *, fate: str | None = None) -> dict[str, float]:
 
 
 def describe_campaign(
-    segments: Sequence[SegmentRow], segmentation: Segmentation, campaign: Campaign, *, beyond_budget: float | None
+    segments: Sequence[SegmentRow],
+    segmentation: Segmentation,
+    campaign: Campaign,
+    *,
+    power: CampaignPower,
+    beyond_budget: float | None,
 ) -> CampaignOutcome:
     """Return what a run says of its campaign: names, control share, budget, and what it came to.
 
@@ -228,6 +234,7 @@ def describe_campaign(
         segments: of `describe_segments`.
         segmentation: for its assumption of the profit that is lost.
         campaign: its names, control share and budget.
+        power: of `describe_power`.
         beyond_budget: expected value per cost of the first customer whom the budget does not reach.
     """
     return {
@@ -241,6 +248,7 @@ def describe_campaign(
         "beyond_budget": sum(row["beyond_budget"] for row in segments),
         "expected_value": rounded(math.fsum(row["expected_value"] for row in segments)),
         "next_unit": None if beyond_budget is None else rounded(beyond_budget),
+        "power": power,
     }
 
 

@@ -7,19 +7,21 @@ passed over. What cannot be verified is not used, and told.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
 from job.beneath import opened_beneath
 from job.errors import reason_of
+from job.scoring.effects import effects_of, pool_lifts, read_lifts
 from job.scoring.published import published_runs, read_manifest
 from schemas.scored import CONTROL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from job.settings import Campaign, EffectSource, ScoreSettings
     from schemas.manifest import HistoryUsed, Manifest
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 CONTROL_DAYS: Final = 92  # three months: until then the outcome of a campaign is not known
 SCORED: Final = "scored.parquet"
 
-Runs = list[tuple["Path", "Manifest"]]
+Bring = Callable[[Path, str], None]
+"""Makes a file of a run's folder be there, where the output is a mirror of another place."""
+Runs = list[tuple[Path, "Manifest"]]
 """Folder and manifest of each run, the newest first."""
 
 
@@ -95,12 +99,14 @@ def choose_holding(runs: Runs, campaign: Campaign, *, identity: str, now: dateti
     ]
 
 
-def read_held(runs: Runs) -> tuple[pl.Series, tuple[str, ...], list[str]]:
+def read_held(runs: Runs, bring: Bring = lambda *_: None) -> tuple[pl.Series, tuple[str, ...], list[str]]:
     """Return the ids (Int64, rising) in the control groups of runs, the runs that have them, and what is not used."""
     ids = [pl.Series("id", [], pl.Int64)]
     names, warnings = [], []
     for folder, manifest in runs:
         try:
+            for name in parts_of(manifest):
+                bring(folder, name)
             ids.append(_read_control(folder, manifest))
             names.append(folder.name)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
@@ -129,23 +135,30 @@ def parts_of(manifest: Manifest) -> list[str]:
 def find_past(
     output: Path,
     settings: ScoreSettings,
+    assumed: Mapping[str, float],
     *,
     identity: str,
     now: datetime,
+    bring: Bring = lambda *_: None,
 ) -> Past:
     """Return what a run takes from the runs before it.
 
     Args:
         output: where they are published; it may not be there yet.
         settings: the campaign that is planned, `effects`, `release_control`.
+        assumed: offer -> the effect that the segments file assumes.
         identity: of the run: the name of its drop, model and settings.
         now: when it began.
+        bring: see `Bring`.
     """
     runs, warnings = read_runs(output)
+    lifts, unread = read_lifts(output) if settings.effects == "measured" else ([], [])
+    itself = {folder.name for folder, manifest in runs if manifest["identity"] == identity}
+    pooled = pool_lifts([lift for lift in lifts if lift.run_id not in itself], assumed)
     is_free = settings.release_control
     holding = [] if is_free else choose_holding(runs, settings.campaign, identity=identity, now=now)
-    held, held_by, unheld = read_held(holding)
-    return Past(held, held_by, {}, settings.effects, is_free, (*warnings, *unheld))
+    held, held_by, unheld = read_held(holding, bring)
+    return Past(held, held_by, effects_of(pooled), settings.effects, is_free, (*warnings, *unread, *unheld))
 
 
 def nothing_past(effects_from: EffectSource = "measured") -> Past:

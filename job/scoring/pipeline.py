@@ -35,6 +35,7 @@ from job.scoring.manifest import (
     segment_warnings,
 )
 from job.scoring.past import find_past, nothing_past
+from job.scoring.power import describe_power
 from job.scoring.publish import (
     describe_files,
     keep_newest,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
     from job.executor import Executor
     from job.models.artifact import Artifact
-    from job.scoring.past import Past
+    from job.scoring.past import Bring, Past
     from job.scoring.ranges import FinishedCounts, Setup
     from job.scoring.segments import Segmentation
     from job.settings import ScoreSettings
@@ -105,7 +106,7 @@ def run_scoring(
     artifacts: Path | None = None,
     model_version: int | None = None,
     drop_name: str | None = None,
-    history: Path | None = None,
+    bring: Bring = lambda *_: None,
     executor: Executor | None = None,
     progress: Callable[[str], None] = lambda _: None,
     is_as_published: Callable[[Path], bool] = is_intact,
@@ -120,7 +121,7 @@ def run_scoring(
         artifacts: the folder of the model artifact; None is the shipped one.
         model_version: its number in the store that it came from.
         drop_name: what the manifest calls the drop; None is its path.
-        history: the output whose runs are the past of this one; None is `output`.
+        bring: see `job.scoring.past.Bring`.
         executor: who maps the steps; None is this process. The results, and the run's name, are the same.
         progress: called with the name of each stage as it begins.
         is_as_published: whether every file of a run that is there is the one of its manifest; a run is then not made
@@ -149,7 +150,7 @@ def run_scoring(
             drop_read = read_drop(files, labelled=False, executor=executor, space=space, memory=memory)
             setup = setup.at(find_levels(drop_read.levels, artifact.levels, settings.month_level))
         identity = name_run(drop_read.files, artifact, describe_settings(settings, setup.segmentation, None))
-        past = find_past(history or output, settings, identity=identity, now=started)
+        past = find_past(output, settings, setup.segmentation.assumed, identity=identity, now=started, bring=bring)
         segmentation = (setup := setup.knowing(past)).segmentation
         name = name_run(drop_read.files, artifact, shown := describe_settings(settings, segmentation, past))
         run_id = name_anew(output, name) if settings.force else name
@@ -189,7 +190,11 @@ def run_scoring(
                 "segments_file": segmentation.file,
                 "segments": segments,
                 "campaign": describe_campaign(
-                    segments, segmentation, settings.campaign, beyond_budget=finish.value_beyond_budget()
+                    segments,
+                    segmentation,
+                    settings.campaign,
+                    power=describe_power(written.counts.segments, segmentation),
+                    beyond_budget=finish.value_beyond_budget(),
                 ),
                 "reasons": {"explained": setup.explainer.count(int(scored.counts.by_priority["rows"].sum()))},
                 "facts": facts,

@@ -12,7 +12,7 @@ from schemas.scored import CONTROL, TREATMENT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from schemas.manifest import CampaignOutcome, HistoryUsed, Manifest, ModelUsed, RevenueLevels
+    from schemas.manifest import CampaignOutcome, CampaignPower, HistoryUsed, Manifest, ModelUsed, RevenueLevels
 
 
 def summarise_run(manifest: Manifest, *, latest: str) -> str:
@@ -61,6 +61,7 @@ def summarise_run(manifest: Manifest, *, latest: str) -> str:
         "",
         f"  Campaign: {describe_campaign(manifest['campaign'])}",
         f"  Worth: {describe_worth(manifest['campaign'], manifest['settings']['history']['effects'])}",
+        f"  Power: {describe_power(manifest['campaign']['power'])}",
         f"  Control: {describe_control(manifest['campaign'], manifest['settings']['history'])}",
         f"  Model: {describe_quality(manifest['model'])}",
         f"  Revenue: {describe_levels(manifest['levels'])}",
@@ -107,6 +108,32 @@ def describe_worth(campaign: CampaignOutcome, measured: Mapping[str, float]) -> 
         brings = "" if more is None else f"; the next 1.00 of it would bring {more:,.2f} more than it costs"
         parts.append(f"the budget does not reach {campaign['beyond_budget']:,}{brings}")
     return "; ".join(parts)
+
+
+def describe_power(power: CampaignPower) -> str:
+    """Return one line: what the campaign will be able to show."""
+    overall = power["overall"]
+    sizes = f"{overall['treated']:,} against {overall['control']:,} customers"
+    if overall["fall"] is None:
+        shows = f"{sizes} can show no effect at all"
+    else:
+        points, effect = overall["fall"] * 100, overall["effect"] or 0.0
+        shows = (
+            f"{sizes} can show that the rate of {overall['rate']:.0%} falls by {points:.1f} points or more "
+            f"({effect:.0%} of the declines)"
+        )
+    share = overall["control_share"]
+    fifth = (
+        "no control share would show a fifth fewer declines"
+        if share is None
+        else f"a control share of {share:.2f} would show a fifth fewer declines"
+    )
+    small = ""
+    if power["too_small"]:
+        are_all = len(power["too_small"]) == len(power["segments"])
+        named = "no segment by itself is large enough" if are_all else f"too small are {', '.join(power['too_small'])}"
+        small = f"; {named} ever to show that"
+    return f"{shows}; {fifth}{small}"
 
 
 def describe_control(campaign: CampaignOutcome, history: HistoryUsed) -> str:

@@ -14,12 +14,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from job.beneath import is_file_beneath, names_beneath, read_beneath
+from job.beneath import is_file_beneath, names_beneath, opened_beneath, read_beneath
 from job.errors import OutputError
+from job.scoring.effects import LIFT, LIFTS, read_lifts
 from job.scoring.look import ACKNOWLEDGED
 from job.scoring.published import (
     LATEST,
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 READERS: Final = 8
 
 _RUN: Final = re.compile(rf"{RUNS}/(?P<run_id>{RUN_NAME.pattern})/(?P<file>[^/]+(?:/.*)?)")
+
+_BESIDE: Final = re.compile(rf"{ACKNOWLEDGED}/{RUN_NAME.pattern}|{LIFTS}/{RUN_NAME.pattern}/{re.escape(LIFT)}")
+"""What is known of runs and lies beside them."""
 
 
 def list_runs_files(bucket: Bucket) -> dict[str, dict[str, int]]:
@@ -72,7 +77,8 @@ def remove_dead_runs(bucket: Bucket) -> None:
 def mirror_runs(bucket: Bucket, folder: Path) -> None:
     """Make a local output of the published runs, and of `latest` and who looked at which run.
 
-    Of each run it has the manifest and `_SUCCESS`; its other files are as long as theirs, and take no space.
+    Of each run it has the manifest and `_SUCCESS`; its other files are as long as theirs, and take no space. Of each
+    lift it has the JSON.
 
     Raises:
         StorageError: the store refuses or does not answer.
@@ -80,7 +86,7 @@ def mirror_runs(bucket: Bucket, folder: Path) -> None:
     """
     runs = {run_id: files for run_id, files in list_runs_files(bucket).items() if SUCCESS in files}
     (folder / RUNS).mkdir(parents=True)
-    copied = [f"{ACKNOWLEDGED}/{name}" for name in bucket.entries(ACKNOWLEDGED)]
+    copied = [name for name in (*bucket.entries(ACKNOWLEDGED), *bucket.entries(LIFTS)) if _BESIDE.fullmatch(name)]
     for run_id, files in runs.items():
         for file, size in files.items():
             (folder / RUNS / run_id / file).parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +98,7 @@ def mirror_runs(bucket: Bucket, folder: Path) -> None:
     with ThreadPoolExecutor(READERS) as pool:
         for name, found in zip(copied, pool.map(bucket.read, copied), strict=True):
             if found is not None:
-                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(found[0])
     latest = read_latest(bucket)
     if latest is not None:
@@ -114,9 +120,31 @@ def mirror_folder(output: Path, folder: Path) -> None:
         if is_file_beneath(output, f"{ACKNOWLEDGED}/{run.name}"):
             (folder / ACKNOWLEDGED).mkdir(exist_ok=True)
             (folder / ACKNOWLEDGED / run.name).touch()
+    for lift in read_lifts(output)[0]:
+        (folder / LIFTS / lift.run_id).mkdir(parents=True)
+        (folder / LIFTS / lift.run_id / LIFT).write_bytes(read_beneath(output / LIFTS / lift.run_id, LIFT))
     latest = latest_run(output)
     if latest is not None:
         (folder / LATEST).symlink_to(Path(RUNS) / latest)
+
+
+def bring_file(output: Bucket | Path, folder: Path, name: str) -> None:
+    """Write a file of a run into its mirror; where the output does not have it, nothing.
+
+    Args:
+        output: where the run was published.
+        folder: of the run in the mirror.
+        name: of the file.
+
+    Raises:
+        StorageError: the store refuses or does not answer.
+        OSError: it cannot be written.
+    """
+    if isinstance(output, Path):
+        with opened_beneath(output / RUNS / folder.name, name) as source, (folder / name).open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+    elif (entry := output.entries(f"{RUNS}/{folder.name}").get(f"{RUNS}/{folder.name}/{name}")) is not None:
+        output.fetch(entry, folder / name)
 
 
 def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None) -> None:

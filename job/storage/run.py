@@ -25,6 +25,7 @@ from job.storage.drop import drop_at_hand
 from job.storage.lease import leased
 from job.storage.output import (
     as_storage_output_error,
+    bring_file,
     holds_run,
     mirror_folder,
     mirror_runs,
@@ -153,6 +154,7 @@ def score_places(
                 mirror_runs(bucket, mirror)
             settings = settings._replace(scratch=settings.scratch or folder)
             common["is_as_published"] = partial(holds_run, bucket)
+            common["bring"] = partial(bring_file, bucket)
             outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
             progress("send")
             send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
@@ -173,7 +175,7 @@ def _try_scoring(delivery: Delivery, output: Place, settings: ScoreSettings, com
         settings = settings._replace(scratch=settings.scratch or folder)
         previous = read_previous(mirror)
         common["is_as_published"] = is_whole  # the mirror has no more of its files than their sizes
-        common["history"] = output if isinstance(output, Path) else mirror
+        common["bring"] = partial(bring_file, output if isinstance(output, Path) else Bucket(output))
         outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
         changes = compare_runs(previous, outcome.manifest) if previous is not None and outcome.is_new else None
         place = str(output / RUNS / outcome.folder.name)

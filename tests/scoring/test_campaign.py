@@ -18,6 +18,7 @@ from job.scoring.cutoffs import find_affordable
 from job.scoring.manifest import count_segments, describe_campaign, describe_segments
 from job.scoring.segments import Segmentation, load_segmentation
 from job.settings import Campaign
+from tests.manifests import make_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ COSTS = dict(OFFERS.select("segment", "cost_parts").iter_rows())
 MESSAGES = set(OFFERS.filter("is_message")["segment"])
 ONSITE_OFFERS = set(OFFERS["onsite_offer"])
 ROWS = {segment.code: row for row, segment in enumerate(SEGMENTATION.segments)}
+POWER = make_manifest()["campaign"]["power"]
 NOBODY = pl.Series("id", [], pl.Int64)
 
 Row = tuple[str, bool, float, float]
@@ -295,7 +297,7 @@ def test_described() -> None:
     campaign = Campaign(name="Осень", control="год", control_share=0, budget=0.4)
     planned = plan_all(frame, SEGMENTATION, campaign)
     segments = describe_segments(count_segments(planned, planned["fate"]), SEGMENTATION)
-    assert describe_campaign(segments, SEGMENTATION, campaign, beyond_budget=0.25) == {
+    assert describe_campaign(segments, SEGMENTATION, campaign, power=POWER, beyond_budget=0.25) == {
         "name": "Осень",
         "control_name": "год",
         "control_share": 0,
@@ -309,6 +311,7 @@ def test_described() -> None:
         "beyond_budget": 0,
         "expected_value": 0.89,  # 0.75 of the promo, 0.5 x 0.05 x 0.5 x 12 - 0.01 of the cross-sale
         "next_unit": 0.25,
+        "power": POWER,
     }
 
 
