@@ -612,6 +612,33 @@ def lift(
 
 
 @main.command(context_settings=SETTINGS)
+@click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
+@click.pass_obj
+def history(call: Invocation, *, output: Place) -> None:
+    """Tell what the months have taught: runs, campaigns, and what each offer is worth.
+
+    Also writes OUT/history.html and OUT/history.json. The next `score` uses what was measured (--effects).
+
+    \b
+    Example:
+      retention history --output /data/out
+    """  # noqa: D301 - Click reads the character
+    from job.history.facts import describe_history  # noqa: PLC0415
+    from job.history.publish import JSON, PAGE, write_history  # noqa: PLC0415
+    from job.history.summary import summarise_history  # noqa: PLC0415
+    from job.storage.run import listed_output, send_beside_runs  # noqa: PLC0415
+
+    if isinstance(output, Path) and not output.is_dir():
+        raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
+    with listed_output(output) as folder:
+        told = describe_history(folder)
+        write_history(folder, told)
+        if not isinstance(output, Path):
+            send_beside_runs(output, folder, [PAGE, JSON])
+    _answer(call, f"{summarise_history(told)}\nPage: {output / PAGE}", told)
+
+
+@main.command(context_settings=SETTINGS)
 @click.option("--run", type=PLACE, required=True, metavar="DIR", help="A published run: OUT/runs/ID.")
 @click.pass_obj
 def report(call: Invocation, *, run: Place) -> None:

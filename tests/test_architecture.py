@@ -60,6 +60,7 @@ ALLOWED = {
     "job.training": set(),
     "job.spark": {"job.scoring", "job.report"},
     "job.campaign": {"job.sample", "job.scoring"},
+    "job.history": {"job.scoring", "job.report"},
     "job.report": set(),
     "job.cli": {
         "job.scoring",
@@ -67,6 +68,7 @@ ALLOWED = {
         "job.spark",
         "job.training",
         "job.campaign",
+        "job.history",
         "job.report",
         "job.sample",
         "job.process",
@@ -94,7 +96,16 @@ BELOW = {
     "job.features",
     "job.models",
 }
-for upper in ("job.scoring", "job.storage", "job.spark", "job.training", "job.campaign", "job.report", "job.cli"):
+for upper in (
+    "job.scoring",
+    "job.storage",
+    "job.spark",
+    "job.training",
+    "job.campaign",
+    "job.history",
+    "job.report",
+    "job.cli",
+):
     ALLOWED[upper] = ALLOWED[upper] | BELOW
 
 

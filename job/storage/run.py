@@ -293,6 +293,14 @@ def send_report(run: Address, folder: Path, names: Sequence[str]) -> None:
             bucket.send(folder / name, name)
 
 
+def send_beside_runs(output: Address, folder: Path, names: Sequence[str]) -> None:
+    """Write files beside the runs of an output, one after the other. Raises OutputError if the store refuses."""
+    with as_storage_output_error():
+        bucket = Bucket(output)
+        for name in names:
+            bucket.send(folder / name, name)
+
+
 @contextlib.contextmanager
 def as_settings_error() -> Iterator[None]:
     """Turn what a store says of a place that was asked for into one line.

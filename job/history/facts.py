@@ -1,0 +1,178 @@
+"""All runs and lifts of an output, as plain values: what `history.json` holds and the page shows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from job.rounding import rounded
+from job.scoring.effects import pool_lifts, read_lifts
+from job.scoring.past import read_runs
+from job.statistics import normal_score, pool_effects
+from schemas.results import RESULT_FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from job.scoring.effects import Lift, OfferEffect
+    from schemas.manifest import Manifest
+    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun, Interval
+
+DECLINE: Final = "decline_rate"
+
+
+def describe_history(output: Path) -> HistoryFile:
+    """Return what an output knows of its runs and campaigns, the newest first.
+
+    What cannot be read is in `warnings`. Raises OSError if the output cannot be listed.
+    """
+    runs, unread = read_runs(output)
+    lifts, unmeasured = read_lifts(output)
+    manifests = {folder.name: manifest for folder, manifest in runs}
+    assumed, texts = _offers_of(list(manifests.values()))
+    measured = {lift.run_id: lift for lift in lifts}
+    campaigns = [
+        _describe_campaign(lift, manifests.get(lift.run_id))
+        for lift in sorted(lifts, key=lambda lift: (_finished(manifests.get(lift.run_id)), lift.run_id), reverse=True)
+    ]
+    plain: HistoryFile = rounded(
+        {
+            "format": RESULT_FORMAT,
+            "offers": _describe_offers(pool_lifts(lifts, assumed), assumed, texts),
+            "campaigns": campaigns,
+            "expected": _sum_up(campaigns),
+            "runs": [_describe_run(manifest, measured.get(name)) for name, manifest in manifests.items()],
+            "warnings": [*unread, *unmeasured],
+        }
+    )
+    return plain
+
+
+def _offers_of(manifests: Sequence[Manifest]) -> tuple[dict[str, float], dict[str, str]]:
+    """Return offer -> assumed effect and text, of the newest run that has it. Args: manifests: the newest first."""
+    assumed: dict[str, float] = {}
+    texts: dict[str, str] = {}
+    for manifest in manifests:
+        for segment in manifest["segments"]:
+            for offer in segment["offers"]:
+                if offer["channel"] != "onsite":
+                    assumed.setdefault(offer["offer"], offer["assumed"])
+                    texts.setdefault(offer["offer"], offer["offer_text"])
+    return assumed, texts
+
+
+def _describe_offers(
+    pooled: Mapping[str, OfferEffect], assumed: Mapping[str, float], texts: Mapping[str, str]
+) -> list[HistoryOffer]:
+    """Return each offer's effect, the largest first; of those that no campaign measured, what is assumed."""
+    offers: list[HistoryOffer] = []
+    for offer, effect in assumed.items():
+        result = pooled.get(offer)
+        found = pool_effects([], assumed=effect) if result is None else result.pooled
+        offers.append(
+            {
+                "offer": offer,
+                "text": texts[offer],
+                "effect": found.effect,
+                "low": found.low,
+                "high": found.high,
+                "assumed": effect,
+                "weight_of_assumption": found.weight_of_assumption,
+                "campaigns": 0 if result is None else result.campaigns,
+                "treated": 0 if result is None else result.treated,
+                "control": 0 if result is None else result.control,
+            }
+        )
+    return sorted(offers, key=lambda row: (-row["effect"], row["offer"]))
+
+
+def _describe_campaign(lift: Lift, manifest: Manifest | None) -> HistoryCampaign:
+    """Return what a campaign was expected to bring, and what came. Args: manifest: None if the run is gone."""
+    overall: Any = lift.facts.get("overall")
+    effect = _part(overall, "effects", DECLINE)
+    worth = _part(overall, "worth")
+    groups = _part(overall, "groups")
+    planned = None if manifest is None else manifest["campaign"]
+    return {
+        "run_id": lift.run_id,
+        "finished": None if manifest is None else manifest["finished"],
+        "name": None if planned is None else planned["name"],
+        "treated": int(_number(_part(groups, "treatment").get("in_run")) or 0),
+        "control": int(_number(_part(groups, "control").get("in_run")) or 0),
+        "fall": _interval(effect, "difference", "low", "high", sign=-1),
+        "p_value": _number(effect.get("p_value")),
+        "expected_value": None if planned is None else planned["expected_value"],
+        "net": _interval(worth, "net", "net_low", "net_high"),
+    }
+
+
+def _describe_run(manifest: Manifest, lift: Lift | None) -> HistoryRun:
+    campaign, drift, scored = manifest["campaign"], manifest["drift"], manifest["customers"]["scored"]
+    foretold = drift and drift["roc_auc"]
+    untreated = {} if lift is None else _part(lift.facts.get("model"), "untreated")
+    risk = math.fsum((row["mean_risk"] or 0.0) * row["customers"] for row in manifest["segments"])
+    return {
+        "run_id": manifest["run_id"],
+        "finished": manifest["finished"],
+        "model": manifest["model"]["digest"],
+        "customers": manifest["customers"]["in"],
+        "scored": scored,
+        "mean_risk": risk / scored if scored else None,
+        "high_risk": _number(_part(manifest["facts"], "risk").get("high")),
+        "levels": {month["period"]: month["ratio"] for month in manifest["levels"]["months"]},
+        "drift": drift and drift["severity"],
+        "roc_auc_foretold": foretold and foretold["estimate"],
+        "roc_auc_found": _number(untreated.get("roc_auc")),
+        "campaign": campaign["name"],
+        "control_name": campaign["control_name"],
+        "contacts": campaign["contacts"],
+        "cost": campaign["spent"],
+        "control": campaign["control"],
+        "held_elsewhere": campaign["held_elsewhere"],
+        "expected_value": campaign["expected_value"],
+        "effects": manifest["settings"]["history"]["effects_from"],
+    }
+
+
+def _sum_up(campaigns: Sequence[HistoryCampaign]) -> dict[str, Any]:
+    """Return the sums, over the measured campaigns, of what was expected and of what came, with its 95 % interval.
+
+    Campaigns are taken to be independent of each other; those that share a control group are so but nearly.
+    """
+    both = [
+        (campaign["expected_value"], campaign["net"])
+        for campaign in campaigns
+        if campaign["expected_value"] is not None and campaign["net"] is not None
+    ]
+    score = normal_score(0.95)
+    error = math.hypot(*((net["high"] - net["low"]) / 2 / score for _, net in both))
+    came = math.fsum(net["mean"] for _, net in both)
+    return {
+        "campaigns": len(both),
+        "expected_value": math.fsum(expected for expected, _ in both),
+        "net": {"mean": came, "low": came - score * error, "high": came + score * error} if both else None,
+    }
+
+
+def _part(plain: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401 - what others may have written
+    for name in names:
+        plain = plain.get(name) if isinstance(plain, dict) else None
+    return plain if isinstance(plain, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None  # type: ignore[arg-type] # as just asked
+
+
+def _interval(plain: dict[str, Any], mean: str, low: str, high: str, *, sign: int = 1) -> Interval | None:
+    ends = [_number(plain.get(name)) for name in ((mean, low, high) if sign > 0 else (mean, high, low))]
+    if None in ends:
+        return None
+    first, second, third = (sign * float(end or 0.0) for end in ends)
+    return {"mean": first, "low": second, "high": third}
+
+
+def _finished(manifest: Manifest | None) -> str:
+    return "" if manifest is None else manifest["finished"]
