@@ -46,7 +46,7 @@ class Problem(NamedTuple):
     column: str | None = None
 
     def __str__(self) -> str:
-        where = [self.file]
+        where = [printable(self.file)]
         if self.row is not None:
             where.append(f"row {self.row}")
         if self.column is not None:
@@ -59,8 +59,15 @@ class Problem(NamedTuple):
 
 def shorten(text: str, limit: int = 120) -> str:
     """Return `text` on one line, control characters escaped, cut after `limit` characters."""
-    line = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    line = printable(text[: limit + 1])
     return line if len(line) <= limit else f"{line[:limit]}…"
+
+
+def printable(text: str) -> str:
+    """Return `text` with what cannot be seen, or moves what can, escaped: line ends, control and format characters."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 class JobError(Exception):

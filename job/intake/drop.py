@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from job.errors import DropError, DropIncompleteError, Problem, SettingsError, reason_of
+from job.beneath import opened_beneath
+from job.errors import DropError, DropIncompleteError, Problem, SettingsError, reason_of, shorten
 from schemas.columns import TABLES, Table
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from job.settings import Arrival
 
 READY_MARKER: Final = "_READY"
-READY_MARKER_BYTES_LIMIT: Final = 1 << 16  # four lines have about 300
+MOST_FILES: Final = 2_000  # of a drop: each costs some milliseconds, and some lines of the manifest
+NAME_BYTES: Final = 512  # of a file's name with its folders: it stands before each of its rejected rows
+DEEPEST: Final = 16
+READY_MARKER_BYTES_LIMIT: Final = 1 << 20  # of as many files as a drop may have
 POLL_SECONDS: Final = 1.0
 LOG_EVERY_SECONDS: Final = 60.0
 HASH_BLOCK_BYTES: Final = 1 << 20
@@ -65,6 +69,7 @@ class TableFile(NamedTuple):
         stamp: its state when it was found.
         within: what stands before its name in the drop: nothing, or folders with a slash at their end.
         parts: the files of the table, in the order of their names, if the path is a folder of them.
+        shares: the files of the drop, which share what may be in one though its size does not account for it.
     """
 
     table: Table
@@ -74,6 +79,7 @@ class TableFile(NamedTuple):
     stamp: Stamp
     within: str = ""
     parts: tuple[TableFile, ...] = ()
+    shares: int = 1
 
     @property
     def name(self) -> str:
@@ -102,6 +108,10 @@ class TableFile(NamedTuple):
         except OSError as error:
             self.check_unchanged()
             raise _unreadable(self.name, error) from error
+
+    def sharing(self, shares: int) -> TableFile:
+        """Return the same file as one of so many of its drop."""
+        return self._replace(shares=shares, parts=tuple(part.sharing(shares) for part in self.parts))
 
     def absolute(self) -> TableFile:
         """Return the same file under a path that holds for other processes, too."""
@@ -156,7 +166,10 @@ def find_files(folder: Path) -> dict[str, TableFile]:
         raise DropError(problems)
     if missing:
         raise DropIncompleteError(missing)
-    return found
+    shares = len(all_files(found))
+    if shares > MOST_FILES:
+        raise _too_many_files(str(folder))
+    return {name: file.sharing(shares) for name, file in found.items()}
 
 
 def wait_for_files(
@@ -369,7 +382,7 @@ def _snapshot(folder: Path) -> dict[str, Stamp | None]:
         try:
             is_folder = path.name.lower() in TABLES and path.is_dir()
             stamps[path.name] = _folder_stamp(path) if is_folder else _stamp_of(path.stat())
-        except OSError:
+        except (OSError, DropError):
             stamps[path.name] = None
     return stamps
 
@@ -377,11 +390,15 @@ def _snapshot(folder: Path) -> dict[str, Stamp | None]:
 def _read_marker(folder: Path) -> tuple[str, int] | None:
     """Return the marker's text and when it was written (ns), None if there is no marker."""
     try:
-        handle = os.open(folder / READY_MARKER, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(handle, "rb") as stream:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                raise DropError([Problem(READY_MARKER, "a regular file", _file_kind(status.st_mode))])
+        root = folder.resolve()
+        marker = (folder / READY_MARKER).resolve(strict=True)
+        if not marker.is_relative_to(root):
+            raise DropError([Problem(READY_MARKER, "a file inside the drop", "a link that leaves the drop")])
+        status = marker.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DropError([Problem(READY_MARKER, "a regular file", _file_kind(status.st_mode))])
+        with opened_beneath(root, marker.relative_to(root).as_posix()) as stream:
+            status = os.fstat(stream.fileno())
             raw = stream.read(READY_MARKER_BYTES_LIMIT + 1)
         if len(raw) > READY_MARKER_BYTES_LIMIT:
             expected = f"at most {READY_MARKER_BYTES_LIMIT:,} bytes"
@@ -389,10 +406,10 @@ def _read_marker(folder: Path) -> tuple[str, int] | None:
         return raw.decode("utf-8-sig"), status.st_mtime_ns
     except FileNotFoundError:
         return None
-    except IsADirectoryError:
-        raise DropError([Problem(READY_MARKER, "a regular file", "a folder")]) from None
     except OSError as error:
         raise _unreadable(READY_MARKER, error) from error
+    except RuntimeError:  # a loop of links, on Python < 3.13
+        raise DropError([Problem(READY_MARKER, "a readable file", "a loop of links")]) from None
     except UnicodeDecodeError as error:
         raise DropError([Problem(READY_MARKER, "text in UTF-8", "other bytes")]) from error
 
@@ -465,11 +482,21 @@ def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
 def _files_below(folder: Path) -> list[Path]:
     """Return the files in a folder and its folders, by name; what begins with a dot or an underscore is none."""
     found: list[Path] = []
-    for path in _list(folder):
-        if _is_hidden(path.name):
-            continue
-        found.extend(_files_below(path) if path.is_dir() and not path.is_symlink() else [path])
-    return found
+    waiting = [folder]
+    while waiting:
+        within = waiting.pop()
+        if len(within.parts) - len(folder.parts) > DEEPEST:
+            raise DropError([Problem(f"{folder.name}/", "a table's files", f"folders more than {DEEPEST} deep")])
+        for path in _list(within):
+            if not _is_hidden(path.name):
+                (waiting if path.is_dir() and not path.is_symlink() else found).append(path)
+        if len(found) + len(waiting) > MOST_FILES:
+            raise _too_many_files(f"{folder.name}/")
+    return sorted(found)
+
+
+def _too_many_files(where: str) -> DropError:
+    return DropError([Problem(where, f"at most {MOST_FILES:,} files; write fewer, larger ones", "more")])
 
 
 def _is_hidden(name: str) -> bool:
@@ -490,14 +517,18 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
     if path.parent == folder and path.name.lower() == table.name:
         return _table_folder(table, path, folder)
     within = "" if path.parent == folder else f"{path.parent.relative_to(folder).as_posix()}/"
+    _check_name(f"{within}{path.name}")
     ending = next((ending for ending in _ENDINGS if path.name.lower().endswith(ending)), None)
     if ending is None:
         raise DropError([Problem(f"{within}{path.name}", f"a file ending in {' or '.join(_ENDINGS)}", "another")])
     try:
-        resolved = path.resolve(strict=True)
-        if not resolved.is_relative_to(folder.resolve()):
+        resolved, root = path.resolve(strict=True), folder.resolve()
+        if not resolved.is_relative_to(root):
             raise DropError([Problem(f"{within}{path.name}", "a file inside the drop", "a link that leaves the drop")])
-        status = path.stat()
+        status = resolved.lstat()
+        if stat.S_ISREG(status.st_mode):  # what is taken for the drop's file is what was opened within the drop
+            with opened_beneath(root, resolved.relative_to(root).as_posix()) as stream:
+                status = os.fstat(stream.fileno())
     except OSError as error:
         raise _unreadable(f"{within}{path.name}", error) from error
     except RuntimeError:  # a loop of links, on Python < 3.13
@@ -510,6 +541,14 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
     file = TableFile(table, path, file_format, compression, _stamp_of(status), within)
     with file.open():  # so that a file that may not be read is named together with whatever else is wrong
         return file
+
+
+def _check_name(name: str) -> None:
+    """Raise DropError for a file's name that cannot be shown as it is."""
+    if not name.isprintable():
+        raise DropError([Problem(name, "a name in UTF-8 without control characters", "another")])
+    if len(name.encode()) > NAME_BYTES:
+        raise DropError([Problem(shorten(name), f"a name of at most {NAME_BYTES} bytes", f"{len(name.encode()):,}")])
 
 
 def _unreadable(name: str, error: OSError) -> DropError:

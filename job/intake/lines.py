@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES: Final = 4 << 20
 LINE_LIMIT: Final = 1 << 16  # characters; real lines have about 120
 UNPACKED_RATIO_LIMIT: Final = 100  # real exports shrink about 8 times
-UNPACKED_FREE_BYTES: Final = 64 << 20  # below this the ratio is not looked at
+UNPACKED_FREE_BYTES: Final = 64 << 20  # of a drop: below this the ratio is not looked at
 
 # zstd packs 128 KiB of one byte into 4 bytes: pieces this small unpack to 16 MiB at most.
 _ZSTD_PIECE_BYTES: Final = 512
@@ -64,7 +64,7 @@ class ByteBlocks:
                 )
 
     def _check_ratio(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        limit = max(UNPACKED_FREE_BYTES, UNPACKED_RATIO_LIMIT * self._file.stamp.size)
+        limit = max(UNPACKED_FREE_BYTES // self._file.shares, UNPACKED_RATIO_LIMIT * self._file.stamp.size)
         unpacked = 0
         try:
             for block in blocks:

@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 from contextlib import nullcontext, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import polars as pl
 
 from job.errors import DropError, Problem, shorten
-from job.intake.lines import LINE_LIMIT
+from job.intake.lines import LINE_LIMIT, UNPACKED_FREE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 
 # A Parquet file may repeat one value for ever in a few bytes; ids cannot repeat, so real rows take about a byte.
 ROWS_PER_BYTE_LIMIT: Final = 8
-FREE_ROWS: Final = 1 << 20
+FREE_ROWS: Final = 1 << 20  # of a drop: below this the ratio is not looked at
+
+# What the words of a dictionary come to is as cheap: real files have some three times their size.
+TEXT_BYTES_PER_BYTE_LIMIT: Final = 32
+BATCH_BYTES: Final = 8 << 20  # of texts that are spelled out together
 
 _PROBE: Final = Path(__file__).with_name("parquet_probe.py")
 _MAGIC: Final = b"PAR1"
@@ -42,23 +47,39 @@ class ParquetTable(NamedTuple):
         headings: as delivered, in the file's order.
         texts: those of them that hold text; the others hold numbers or anything else that is not nested.
         height: its rows.
+        row_bytes: the most that the texts of one row may have.
     """
 
     file: TableFile
     headings: tuple[str, ...]
     texts: frozenset[str]
     height: int
+    row_bytes: int
 
     def batches(self, rows: int, first: int = 0, stop: int | None = None) -> Iterator[pl.DataFrame]:
-        """Yield its rows, or those from `first` to below `stop`, by heading, up to so many at a time."""
-        scan = pl.scan_parquet(self.file.path, glob=False, hive_partitioning=False)
+        """Yield its rows, or those from `first` to below `stop`, by heading, up to so many at a time.
+
+        Where texts are long, they are fewer: so many that their texts stay below `BATCH_BYTES`.
+        """
         stop = self.height if stop is None else min(stop, self.height)
-        for start in range(first, stop, rows):
-            try:
-                yield scan.slice(start, min(rows, stop - start)).collect()
-            except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-                self.file.check_unchanged()
-                raise _not_whole(self.file, str(error)) from error
+        with self.file.open() as stream:  # what was checked is what is read, whatever lies under the path now
+            scan = pl.scan_parquet(f"/dev/fd/{stream.fileno()}", glob=False, hive_partitioning=False)
+            for start in range(first, stop, rows):
+                try:
+                    for begin, end in self._cut(scan, start, min(start + rows, stop)):
+                        yield scan.slice(begin, end - begin).collect()
+                except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+                    self.file.check_unchanged()
+                    raise _not_whole(self.file, str(error)) from error
+
+    def _cut(self, scan: pl.LazyFrame, start: int, stop: int) -> list[tuple[int, int]]:
+        """Return where rows are to be cut so that the texts between have little more than `BATCH_BYTES`."""
+        if (stop - start) * self.row_bytes <= BATCH_BYTES or not self.texts:
+            return [(start, stop)]
+        sizes = pl.sum_horizontal(pl.col(sorted(self.texts)).cast(pl.String).str.len_bytes().cast(pl.Int64))
+        parts = scan.slice(start, stop - start).select((sizes.cum_sum() // BATCH_BYTES).alias("part")).collect()["part"]
+        first_of_part = (parts != parts.shift()).fill_null(value=False).arg_true()
+        return list(pairwise([start, *(start + first_of_part), stop]))
 
 
 class ParquetProbe:
@@ -80,7 +101,7 @@ class ParquetProbe:
         with self._lock:
             self._end()
 
-    def describe(self, path: Path) -> dict[str, Any] | None:
+    def describe(self, file: TableFile) -> dict[str, Any] | None:
         """Return what the process found out of a file, None if it died of it.
 
         One that has decoded others before may have died of what they left: then another one has the last word.
@@ -90,10 +111,10 @@ class ParquetProbe:
         """
         with self._lock:
             is_fresh = self._child is None
-            answer = self._ask(path)
-            return self._ask(path) if answer is None and not is_fresh else answer
+            answer = self._ask(file)
+            return self._ask(file) if answer is None and not is_fresh else answer
 
-    def _ask(self, path: Path) -> dict[str, Any] | None:
+    def _ask(self, file: TableFile) -> dict[str, Any] | None:
         if self._child is None:
             command = [sys.executable, "-P", str(_PROBE)]
             pipe = subprocess.PIPE
@@ -101,7 +122,7 @@ class ParquetProbe:
         child = self._child
         assert child.stdin and child.stdout and child.stderr  # noqa: PT018, S101 - for the type checker
         with suppress(BrokenPipeError):
-            child.stdin.write(f"{json.dumps(str(path))}\n".encode())
+            child.stdin.write(f"{json.dumps([str(file.path), list(file.stamp)])}\n".encode())
             child.stdin.flush()
         try:
             answer: dict[str, Any] = json.loads(child.stdout.readline())
@@ -138,7 +159,7 @@ def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetT
     """
     _check_magic(file)
     with nullcontext(probe) if probe is not None else ParquetProbe() as asked:
-        answer = asked.describe(file.path)
+        answer = asked.describe(file)
     file.check_unchanged()
     if answer is None:
         raise _not_whole(file, "one that cannot be decoded")
@@ -147,9 +168,12 @@ def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetT
     problems = [
         Problem(file.name, "numbers or text", told, column=shorten(heading)) for heading, told in answer["nested"]
     ]
-    if answer["rows"] > max(FREE_ROWS, ROWS_PER_BYTE_LIMIT * file.stamp.size):
+    if answer["rows"] > max(FREE_ROWS // file.shares, ROWS_PER_BYTE_LIMIT * file.stamp.size):
         found = f"{answer['rows']:,} rows in {file.stamp.size:,} bytes"
         problems.append(Problem(file.name, "rows with an id each", found))
+    if answer["text_bytes"] > max(UNPACKED_FREE_BYTES // file.shares, TEXT_BYTES_PER_BYTE_LIMIT * file.stamp.size):
+        expected = f"texts of at most {TEXT_BYTES_PER_BYTE_LIMIT} times its size"
+        problems.append(Problem(file.name, expected, f"{answer['text_bytes']:,} bytes in {file.stamp.size:,}"))
     problems.extend(
         Problem(file.name, f"at most {LINE_LIMIT:,} bytes in a value", f"{longest:,}", column=shorten(heading))
         for heading, longest in answer["longest"].items()
@@ -157,7 +181,8 @@ def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetT
     )
     if problems:
         raise DropError(problems)
-    return ParquetTable(file, tuple(answer["schema"]), frozenset(answer["text"]), answer["rows"])
+    row_bytes = sum(answer["longest"][heading] for heading in answer["text"])
+    return ParquetTable(file, tuple(answer["schema"]), frozenset(answer["text"]), answer["rows"], row_bytes)
 
 
 def _check_magic(file: TableFile) -> None:

@@ -1,11 +1,12 @@
 """A child process that decodes whole Parquet files and prints what is in them: it may die of a damaged one.
 
-Run as a script that reads a path on each line, a JSON string, and answers each with a line of JSON. It imports nothing
-of ours, so that it runs wherever Python and Polars do.
+Run as a script that reads a path with its stamp (size, time of change, inode) on each line, as JSON, and answers each
+with a line of JSON. It imports nothing of ours, so that it runs wherever Python and Polars do.
 
 Prints:
     `rows`, `schema` (headings), `nested` (heading and dtype of what is neither a number nor text), `text` (headings of
-    text), `longest` (heading -> bytes of the longest value as text); or `error`, one line.
+    text), `text_bytes` (of all values in them), `longest` (heading -> bytes of the longest value as text); or `error`,
+    one line.
 """
 
 from __future__ import annotations
@@ -28,8 +29,20 @@ def bound_memory(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def describe(path: str) -> dict[str, Any]:
-    """Decode the file and return what it holds."""
+def describe(path: str, stamp: list[int]) -> dict[str, Any]:
+    """Decode the file and return what it holds; whatever else lies under the path now is not read."""
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(opened)
+        if [status.st_size, status.st_mtime_ns, status.st_ino] != stamp:
+            return {"error": "it was replaced"}
+        return describe_opened(f"/dev/fd/{opened}")
+    finally:
+        os.close(opened)
+
+
+def describe_opened(path: str) -> dict[str, Any]:
+    """Decode a file and return what it holds."""
     import polars as pl  # noqa: PLC0415 - after memory is bounded
 
     text_types = (pl.String, pl.Categorical, pl.Enum)
@@ -41,15 +54,20 @@ def describe(path: str) -> dict[str, Any]:
         ]
         flat = [name for name in schema if name not in dict(nested)]
         longest = [pl.col(name).cast(pl.String).str.len_bytes().max() for name in flat]
-        row = scan.select(pl.len().alias(" rows"), *longest).collect(engine="streaming").row(0)
+        text = [name for name in flat if schema[name] in text_types]
+        sizes = (pl.col(name).cast(pl.String).str.len_bytes().cast(pl.UInt64).sum() for name in text)
+        total = pl.sum_horizontal(sizes) if text else pl.lit(0)
+        counts = (pl.len().alias(" rows"), total.alias(" text bytes"))
+        row = scan.select(*counts, *longest).collect(engine="streaming").row(0)
     except (pl.exceptions.PolarsError, OSError) as error:
         return {"error": str(error).partition("\n")[0] or type(error).__name__}
     return {
         "rows": row[0],
         "schema": list(schema),
         "nested": nested,
-        "text": [name for name in flat if schema[name] in text_types],
-        "longest": {name: size or 0 for name, size in zip(flat, row[1:], strict=True)},
+        "text": text,
+        "text_bytes": row[1],
+        "longest": {name: size or 0 for name, size in zip(flat, row[2:], strict=True)},
     }
 
 
@@ -60,10 +78,14 @@ def answer_all() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     largest = 0
     for line in sys.stdin:
-        path = json.loads(line)
-        largest = max(largest, os.path.getsize(path))  # noqa: PTH202 - saves importing pathlib
+        path, stamp = json.loads(line)
+        largest = max(largest, stamp[0])
         bound_memory(largest)  # what larger files took is kept for later ones
-        print(json.dumps(describe(path)), flush=True)  # noqa: T201 - this is its answer
+        try:
+            answer = describe(path, stamp)
+        except OSError as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)  # noqa: T201 - this is its answer
 
 
 if __name__ == "__main__":

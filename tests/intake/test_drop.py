@@ -106,10 +106,10 @@ def test_links_inside_the_drop_are_followed(drop: Path) -> None:
 def test_unreadable_file(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.open
 
-    def refuse(path: str | Path, *arguments: int) -> int:
+    def refuse(path: str | Path, *arguments: int, **options: int) -> int:
         if Path(path).name == "money.csv":
             raise PermissionError(13, "Permission denied")
-        return real(path, *arguments)
+        return real(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", refuse)  # the suite may run as root, whom no mode stops
     (drop / "market_time.csv").write_bytes(b"")
@@ -327,7 +327,10 @@ def test_marker_that_cannot_be_understood(drop: Path) -> None:
         (make_folder, "_READY: found a folder, expected a regular file"),
         (make_pipe, "_READY: found a pipe, expected a regular file"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "_READY: found other bytes, expected text in UTF-8"),
-        (lambda path: path.write_bytes(b"x" * 70_000), "_READY: found 70,000 bytes, expected at most 65,536 bytes"),
+        (
+            lambda path: path.write_bytes(b"x" * 1_100_000),
+            "_READY: found 1,100,000 bytes, expected at most 1,048,576 bytes",
+        ),
     ],
 )
 def test_marker_that_is_none(drop: Path, make: Callable[[Path], None], problem: str) -> None:

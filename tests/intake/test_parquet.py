@@ -194,7 +194,7 @@ def test_one_process_decodes_all_files_until_one_breaks_it(tmp_path: Path) -> No
 
 
 def test_a_process_that_dies_of_what_others_left_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = '{"rows": 8, "schema": ["id"], "nested": [], "text": [], "longest": {}}'
+    answer = '{"rows": 8, "schema": ["id"], "nested": [], "text": [], "text_bytes": 0, "longest": {}}'
     script = tmp_path / "tires.py"
     script.write_text(f"import os; input(); print('{answer}', flush=True); input(); print('{answer[:9]}'); os.abort()")
     monkeypatch.setattr(parquet_module, "_PROBE", script)
