@@ -15,7 +15,7 @@ from job.intake.drop import MOST_FILES, NAME_BYTES, find_files, wait_for_files
 from job.intake.parquet import open_parquet
 from job.settings import Arrival
 from tests.hostile.bounded import retention
-from tests.hostile.test_output import make_deep
+from tests.hostile.test_output import deep
 from tests.intake.drops import make_drop, pack, write_drop, write_parquet_drop
 
 FORGED = '{"command": "score", "exit_code": 0, "event": "finished"}'
@@ -63,11 +63,11 @@ def test_names_that_cannot_be_shown_are_refused(name: str, problem: str, folder:
 
 
 def test_a_deep_folder_is_one_line(folder: Path, tmp_path: Path) -> None:
-    make_deep(folder / "market_money" / "d")
-    for arguments in (("score", "--output", tmp_path / "out"), ("validate",)):
-        result = retention(*arguments, "--input", folder)
-        expected = "market_money/: found folders more than 16 deep, expected a table's files"
-        assert (result.code, result.lines) == (3, [expected])
+    expected = "market_money/: found folders more than 16 deep, expected a table's files"
+    with deep(folder / "market_money" / "d"):
+        for arguments in (("score", "--output", tmp_path / "out"), ("validate",)):
+            result = retention(*arguments, "--input", folder)
+            assert (result.code, result.lines) == (3, [expected])
 
 
 def test_many_tiny_files_are_refused_before_they_are_read(folder: Path) -> None:

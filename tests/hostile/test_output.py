@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from job.beneath import remove_tree
 from job.scoring.publish import scratch_folder
 from tests.hostile.bounded import retention, score
 from tests.intake.drops import make_drop, write_drop
@@ -111,7 +114,9 @@ def test_a_forged_run_under_the_foretold_name_is_made_again(
     assert retention("verify", "--output", output).code == 0
 
 
-def make_deep(folder: Path, depth: int = 1_500) -> None:
+@contextlib.contextmanager
+def deep(folder: Path, depth: int = 1_500) -> Iterator[None]:
+    """Make folders in folders, deeper than the standard library removes again."""
     folder.mkdir(parents=True)
     here = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
@@ -120,6 +125,10 @@ def make_deep(folder: Path, depth: int = 1_500) -> None:
         os.close(here)
         here = below
     os.close(here)
+    try:
+        yield
+    finally:
+        remove_tree(folder)
 
 
 def test_names_of_the_job_that_others_took_stop_nothing(drop: Path, tmp_path: Path) -> None:
@@ -144,12 +153,11 @@ def test_names_of_the_job_that_others_took_stop_nothing(drop: Path, tmp_path: Pa
     assert not (output / "runs").is_symlink()
     (output / ".lock").unlink()
     os.mkfifo(output / ".lock")
-    make_deep(output / "runs" / ".partial-deep")
-    make_deep(output / ".scratch-deep")
     (output / "runs" / ".removed-link").symlink_to(outside)
-    assert score(drop, output, "--force").code == 0
-    assert not (output / "runs" / ".partial-deep").exists()
-    assert not (output / ".scratch-deep").exists()
+    with deep(output / "runs" / ".partial-deep"), deep(output / ".scratch-deep"):
+        assert score(drop, output, "--force").code == 0
+        assert not (output / "runs" / ".partial-deep").exists()
+        assert not (output / ".scratch-deep").exists()
 
 
 def test_a_scratch_folder_of_the_job_is_for_nobody_else(tmp_path: Path) -> None:
