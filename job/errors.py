@@ -35,8 +35,10 @@ class Problem(NamedTuple):
         file: the file's name as delivered (or a folder's, or an option's).
         expected: what should have been there, as a phrase.
         found: what was there, as delivered; long values are shortened in the line.
-        row: the line number in the file (the headings are row 1), or the row number in a Parquet file.
+        row: the number of the record in the file (the headings are row 1, blank lines count), or of the row in
+            a Parquet file.
         column: the heading as delivered.
+        line: the number of the line with which the record begins, where it is another: fields may have line breaks.
     """
 
     file: str
@@ -44,11 +46,12 @@ class Problem(NamedTuple):
     found: str | None = None
     row: int | None = None
     column: str | None = None
+    line: int | None = None
 
     def __str__(self) -> str:
         where = [printable(self.file)]
         if self.row is not None:
-            where.append(f"row {self.row}")
+            where.append(f"row {self.row}" if self.line is None else f"row {self.row} (line {self.line})")
         if self.column is not None:
             where.append(f"column «{self.column}»")
         what = f"expected {self.expected}"

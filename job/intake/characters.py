@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 WIDE_SPACES: Final = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-SPACES: Final = f"\t{WIDE_SPACES}\ufeff"
+SPACES: Final = f"\t\r\n{WIDE_SPACES}\ufeff"
 INVISIBLE: Final = (
     "\u00ad\u034f\u061c\u115f\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
     "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufe0e\ufe0f\ufeff"
@@ -53,7 +53,7 @@ def with_plain_minus(text: pl.Expr) -> pl.Expr:
 @lru_cache(maxsize=4096)
 def visible_spelling(text: str) -> str:
     """Return text without what does not matter in headings and words: case, spaces around, `_`, line breaks, `ё`."""
-    words = re.sub(rf"[_\r\n{SPACES}]+", " ", unicodedata.normalize("NFC", text)).strip(" ")
+    words = re.sub(rf"[_{SPACES}]+", " ", unicodedata.normalize("NFC", text)).strip(" ")
     return words.casefold().replace("ё", "е")
 
 

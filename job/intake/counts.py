@@ -43,6 +43,8 @@ class RowCounts(NamedTuple):
         violations: rule -> how often it was broken, in the order of the first rows.
         repairs: (heading, as delivered, right spelling) -> rows.
         unknown_words: heading -> rows whose word is not in the vocabulary and that are scored all the same.
+        line_breaks: in fields, which make the number of a record another than that of its line.
+        spaces_restored: no-break spaces that text had lost when it was read in a wrong encoding.
     """
 
     rows: int = 0
@@ -58,6 +60,8 @@ class RowCounts(NamedTuple):
     violations: Mapping[Rule, Violations] = {}
     repairs: Mapping[tuple[str, str, str], int] = {}
     unknown_words: Mapping[str, int] = {}
+    line_breaks: int = 0
+    spaces_restored: int = 0
 
     def __add__(self, other: RowCounts) -> RowCounts:  # type: ignore[override] # not a tuple's
         """Return the counts of both; `other` is of rows behind these."""
@@ -75,6 +79,8 @@ class RowCounts(NamedTuple):
             violations=add_violations(self.violations, other.violations),
             repairs=add_counts(self.repairs, other.repairs),
             unknown_words=add_counts(self.unknown_words, other.unknown_words),
+            line_breaks=self.line_breaks + other.line_breaks,
+            spaces_restored=self.spaces_restored + other.spaces_restored,
         )
 
     def shifted(self, rows: int) -> RowCounts:

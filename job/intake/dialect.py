@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.errors import DropError, Problem, shorten
 from job.intake.characters import SPACES, name_odd_character, plain_spelling, visible_spelling
-from job.intake.lines import LINE_LIMIT, undo_mojibake
+from job.intake.lines import LINE_LIMIT, RECORD_LINES, SEPARATOR_HINT, undo_mojibake, with_lost_spaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +27,15 @@ SHOWN_CHARACTERS: Final = 60  # of a heading
 
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _ENCODINGS: Final = ("utf-8", "utf-16-le", "utf-16-be", "cp1251")
+_OTHER_ENCODINGS: Final = ("koi8-r", "cp866", "mac-cyrillic", "utf-32")
+_MISREADINGS: Final = (
+    ("utf-8", "cp1251"),
+    ("utf-8", "latin-1"),
+    ("utf-8", "cp1252"),
+    ("utf-8", "cp866"),
+    ("cp1251", "cp1252"),
+)
+"""The encoding of a text, and the one in which it was read before it was saved in UTF-8."""
 
 
 class Dialect(NamedTuple):
@@ -37,6 +47,7 @@ class Dialect(NamedTuple):
         separator: between fields.
         columns: the ASCII names of its columns, in the file's order. Columns without heading at the end do not count.
         heading_repairs: of `repaired_headings`.
+        heading_row: the number of the record with the headings; those before it are blank.
     """
 
     encoding: str
@@ -44,11 +55,23 @@ class Dialect(NamedTuple):
     separator: str
     columns: tuple[str, ...]
     heading_repairs: tuple[tuple[str, str], ...] = ()
+    heading_row: int = 1
 
     @property
     def is_utf_8(self) -> bool:
         """Whether its bytes are the text's own in UTF-8."""
         return self.encoding in {"utf-8", "utf-8-sig"} and not self.mojibake
+
+    def is_record(self, lines: Sequence[str]) -> bool:
+        """Return whether lines are one record with line breaks in its quotes, and certainly not several.
+
+        They are not where a line behind the first one might be a record by itself: then a quote was forgotten.
+        """
+        width = len(self.columns)
+        if any(line.count(self.separator) + 1 >= width for line in lines[1:]):
+            return False
+        fields = split_line("\n".join(lines), self.separator)
+        return fields is not None and len(fields) >= width and not any(field.strip(SPACES) for field in fields[width:])
 
 
 def recognise_dialect(name: str, sample: bytes, table: Table, *, labelled: bool) -> Dialect:
@@ -63,10 +86,17 @@ def recognise_dialect(name: str, sample: bytes, table: Table, *, labelled: bool)
     Raises:
         DropError: no reading gives the table's headings, or several do.
     """
-    reading = _best_reading(name, sample, table)
-    columns = match_headings(name, reading.headings, table, labelled=labelled)
+    try:
+        reading = _best_reading(name, sample, table)
+        columns = match_headings(name, reading.headings, table, labelled=labelled)
+    except DropError as error:
+        misread = _misread(sample, table)
+        if misread is None:
+            raise
+        expected = "headings in UTF-8, UTF-16 or cp1251 (export the table again)"
+        raise DropError([Problem(name, expected, misread)]) from error
     repairs = repaired_headings(reading.headings, columns, table)
-    return Dialect(reading.encoding, reading.mojibake, reading.separator, columns, repairs)
+    return Dialect(reading.encoding, reading.mojibake, reading.separator, columns, repairs, reading.row)
 
 
 def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled: bool) -> tuple[str, ...]:
@@ -129,13 +159,29 @@ def repaired_headings(headings: Sequence[str], columns: Sequence[str], table: Ta
     return tuple((found, right) for found, right in known if visible_spelling(found) != visible_spelling(right))
 
 
+def _misread(sample: bytes, table: Table) -> str | None:
+    """Return how the headings came to be what nobody reads, None if that is not certain."""
+    known = {plain_spelling(heading.delivered) for heading in table.headings} - {plain_spelling("id")}
+    readings = [(f"{encoding} text", sample.decode(encoding, errors="replace")) for encoding in _OTHER_ENCODINGS]
+    text = sample.decode("utf-8", errors="replace")
+    for right, wrong in _MISREADINGS:
+        undone = text.encode(wrong, errors="replace").decode(right, errors="replace")
+        readings.append((f"{right} text that was read as {wrong} and saved so", undone))
+    for told, text in readings:
+        first = _first_record(text)[1]
+        if any(plain_spelling(heading) in known for mark in SEPARATORS for heading in split_line(first, mark) or ()):
+            return told
+    return None
+
+
 class _Reading(NamedTuple):
-    """One way to read the first line."""
+    """One way to read the first line that is not blank, the record with this number."""
 
     encoding: str
     mojibake: bool
     separator: str
     headings: tuple[str, ...]
+    row: int
 
     def count_known(self, table: Table) -> int:
         known = {plain_spelling(heading.delivered) for heading in table.headings}
@@ -156,12 +202,14 @@ def _best_reading(name: str, sample: bytes, table: Table) -> _Reading:
         expected = f"headings such as {few} (in UTF-8, UTF-16 or cp1251; separated by , ; or tab)"
         shown = [reading for _, reading in scored if reading.encoding not in ("utf-16-le", "utf-16-be")]
         found = shown[0].separator.join(shown[0].headings) if shown else repr(sample[:20])
-        raise DropError([Problem(name, expected, found, row=1)])
+        row = shown[0].row if shown else 1
+        raise DropError([Problem(name, expected, found, row=row)])
     first, *others = (reading for score, reading in scored if score == best)
     tied = [other for other in others if (other.encoding, other.mojibake) == (first.encoding, first.mojibake)]
     if tied:
         evidence = " and with ".join(repr(reading.separator) for reading in (first, *tied))
-        raise DropError([Problem(name, "headings with one separator", f"{best} known headings with {evidence}", row=1)])
+        found = f"{best} known headings with {evidence}"
+        raise DropError([Problem(name, "headings with one separator", found, row=first.row)])
     return first
 
 
@@ -174,10 +222,10 @@ def _readings(sample: bytes) -> Iterator[list[_Reading]]:
     """Yield every way to read the first line, those of one encoding together, the likelier before the others."""
     marked = [encoding for mark, encoding in _MARKS if sample.startswith(mark)]
     for encoding in marked or _ENCODINGS:
-        first = re.split(r"[\r\n]", sample.decode(encoding, errors="replace"), maxsplit=1)[0]
+        row, first = _first_record(sample.decode(encoding, errors="replace"))
         if "\N{REPLACEMENT CHARACTER}" in first or "\0" in first:
             continue
-        undone = undo_mojibake(first)
+        undone = undo_mojibake(first) or undo_mojibake(with_lost_spaces(first))
         readings = []
         for line in [first] if undone in (None, first) else [first, undone]:
             for separator in SEPARATORS:
@@ -185,8 +233,19 @@ def _readings(sample: bytes) -> Iterator[list[_Reading]]:
                 while headings and not headings[-1].strip(SPACES):
                     headings.pop()
                 if headings:
-                    readings.append(_Reading(encoding, line != first, separator, tuple(headings)))
+                    readings.append(_Reading(encoding, line != first, separator, tuple(headings), row))
         yield readings
+
+
+def _first_record(text: str) -> tuple[int, str]:
+    """Return the first record of a text that is not blank, and its number; one that tells a separator is as blank."""
+    lines = re.split(r"\r\n|\r|\n", text)
+    nothing = SPACES + "".join(SEPARATORS) + '"'
+    blank = (not line.strip(nothing) or SEPARATOR_HINT.fullmatch(line) is not None for line in lines)
+    start = next((place for place, is_blank in enumerate(blank) if not is_blank), 0)
+    quotes = accumulate(line.count('"') for line in lines[start : start + RECORD_LINES])
+    size = next((place for place, count in enumerate(quotes, start=1) if count % 2 == 0), 1)
+    return start + 1, "\n".join(lines[start : start + size])
 
 
 def split_line(line: str, separator: str) -> list[str] | None:

@@ -1,4 +1,6 @@
-"""Bytes of a text file become blocks of whole lines, in bounded memory.
+"""Bytes of a text file become blocks of whole lines, and lines become records, in bounded memory.
+
+A record is a line, or several where a field in quotes has line breaks.
 
 Everything that could blow up is refused here: a line without end, a file that unpacks to far more than it should.
 """
@@ -9,14 +11,16 @@ import codecs
 import gzip
 import hashlib
 import io
+import re
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from job.errors import DropError, Problem
+from job.intake.characters import WIDE_SPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import BinaryIO
 
     from job.intake.drop import TableFile
@@ -30,6 +34,11 @@ UNPACKED_FREE_BYTES: Final = 64 << 20  # of a drop: below this the ratio is not 
 _ZSTD_PIECE_BYTES: Final = 512
 _ZSTD_WINDOW_LIMIT: Final = 1 << 27  # what `zstd -d` allows, too
 
+RECORD_LINES: Final = 100  # of one record at most: a quote that nothing closes must not swallow the file
+SEPARATOR_HINT: Final = re.compile(r"\ufeff?sep=.", re.IGNORECASE)  # a first line that tells Excel the separator
+_QUOTE: Final = '"'
+
+_LOST_SPACE: Final = re.compile(f"Р[{WIDE_SPACES}]")
 _UNDEFINED_IN_CP1251: Final = "\x98"  # the one byte that cp1251 leaves open; others map it to this control character
 _LINE_ENDS: Final = {"\r": "CR", "\n": "LF", "\r\n": "CRLF"}
 
@@ -180,20 +189,30 @@ def name_line_ends(names: Iterable[str]) -> str | None:
 
 
 class LineBlocks:
-    """The lines of a file in lists, decoded, without their ends; an end is CRLF, LF or CR, also mixed.
+    """The records of a file in lists, decoded, without their ends; an end is CRLF, LF or CR, also mixed.
 
     Args:
         name: the file's name, for messages.
         blocks: the file's bytes.
         encoding: a codec's name; a byte order mark is passed over.
         mojibake: the text is UTF-8 that was read as cp1251 and saved as UTF-8; it is turned back line by line where
-            that is lossless, and left alone where not.
+            that is lossless (or lost no more than no-break spaces), and left alone where not.
+        fits: whether lines in whose quotes there are line breaks are a record; None: each line is one.
 
     Text that the encoding does not know reads as U+FFFD. Iterating raises DropError for a line longer than 65,536
-    characters. `ends_with_line_end` and `line_end` are known once the iteration is complete.
+    characters. `row` is the number of the last record. `ends_with_line_end` and `line_end` are known once the
+    iteration is complete.
     """
 
-    def __init__(self, name: str, blocks: Iterable[bytes], *, encoding: str, mojibake: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        blocks: Iterable[bytes],
+        *,
+        encoding: str,
+        mojibake: bool,
+        fits: Callable[[Sequence[str]], bool] | None = None,
+    ) -> None:
         self._name = name
         self._blocks = blocks
         self._mojibake = mojibake
@@ -201,7 +220,11 @@ class LineBlocks:
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
         self._rest = ""
         self._ends: set[str] = set()
+        self._fits = fits
+        self._open: list[str] = []
         self.row = 0
+        self.line_breaks = 0
+        self.spaces_restored = 0
         self.ends_with_line_end = True
 
     @property
@@ -219,41 +242,91 @@ class LineBlocks:
             yield lines
 
     def feed(self, block: bytes) -> list[str]:
-        """Return the lines that end in the next block."""
+        """Return the records that end in the next block."""
         whole, cut, self._rest = (self._rest + self._decoder.decode(block)).rpartition("\n")
         lines = self._lines(whole) if cut else []
-        self._check_length(self._rest, self.row + 1)
-        return lines
+        records = self._records(lines)
+        self._check_length(self._rest)
+        return records
 
     def finish(self) -> list[str]:
-        """Return the last lines, once there is no more block."""
+        """Return the last records, once there is no more block."""
         whole, cut, rest = (self._rest + self._decoder.decode(b"", final=True)).rpartition("\n")
         self.ends_with_line_end = not rest
-        return [*(self._lines(whole) if cut else []), *(self._lines(rest) if rest else [])]
+        lines = [*(self._lines(whole) if cut else []), *(self._lines(rest) if rest else [])]
+        return self._records(lines, is_last=True)
 
     def skip(self, rows: int, end: str) -> None:
-        """Count lines of the next block that somebody else has read, all with this line end."""
+        """Count records of the next block that somebody else has read, all of one line with this line end."""
         self.row += rows
         self._ends.add(end)
 
     @property
     def is_between_lines(self) -> bool:
         """Whether all that was fed has been returned."""
-        return not self._rest and self._decoder.getstate() == (b"", 0)
+        return not self._rest and not self._open and self._decoder.getstate() == (b"", 0)
 
     def _lines(self, text: str) -> list[str]:
         undone = undo_mojibake(text) if self._mojibake else text
         lines = (text if undone is None else undone).split("\n")
-        if max(map(len, lines)) > LINE_LIMIT:
-            for row, line in enumerate(lines, start=self.row + 1):
-                self._check_length(line, row)
-        self.row += len(lines)
-        return [undo_mojibake(line) or line for line in lines] if undone is None else lines
+        for line in lines if max(map(len, lines)) > LINE_LIMIT else ():
+            self._check_length(line)
+            self.row += 1
+        return [self._undone(line) for line in lines] if undone is None else lines
 
-    def _check_length(self, line: str, row: int) -> None:
+    def _undone(self, line: str) -> str:
+        undone = undo_mojibake(line)
+        if undone is None and (undone := undo_mojibake(with_lost_spaces(line))) is not None:
+            self.spaces_restored += len(_LOST_SPACE.findall(line))
+        return line if undone is None else undone
+
+    def _records(self, lines: list[str], *, is_last: bool = False) -> list[str]:
+        """Return the records that end in some lines; one that is open is kept, unless these are the last."""
+        if self._fits is not None and (self._open or any(map(_is_open, lines))):
+            lines = self._put_together([*self._open, *lines], is_last=is_last)
+        self.row += len(lines)
+        return lines
+
+    def _put_together(self, lines: list[str], *, is_last: bool) -> list[str]:
+        assert self._fits is not None  # noqa: S101 - of whoever calls
+        records: list[str] = []
+        first, self._open = 0, []
+        while first < len(lines):
+            stop = first + 1
+            if _is_open(lines[first]):
+                behind = range(stop, min(first + RECORD_LINES, len(lines)))
+                end = next((place for place in behind if _is_open(lines[place])), None)
+                if end is None and len(lines) - first < RECORD_LINES and not is_last:
+                    self._open = lines[first:]
+                    break
+                if end is not None and self._fits(lines[first : end + 1]):
+                    stop = end + 1
+            records.append("\n".join(lines[first:stop]))
+            self.line_breaks += stop - first - 1
+            first = stop
+        return records
+
+    def _check_length(self, line: str) -> None:
         if len(line) > LINE_LIMIT:
             expected = f"at most {LINE_LIMIT:,} characters in a line"
-            raise DropError([Problem(self._name, expected, "a longer one", row=row)])
+            raise DropError([Problem(self._name, expected, "a longer one", row=self.row + len(self._open) + 1)])
+
+
+def breaks_records(block: bytes) -> bool:
+    """Return whether some line of a block has a quote that only another line closes, in an encoding of bytes."""
+    return b'"' in block and any(line.count(b'"') % 2 for line in block.replace(b"\r", b"\n").split(b"\n"))
+
+
+def _is_open(line: str) -> bool:
+    return line.count(_QUOTE) % 2 == 1
+
+
+def with_lost_spaces(text: str) -> str:
+    """Return mojibake in which each space after «Р» is a no-break one again.
+
+    «Р» is the first byte of two there (0xD0), and 0xA0 is the only second one that reads as a space.
+    """
+    return _LOST_SPACE.sub("Р\u00a0", text)
 
 
 def undo_mojibake(text: str) -> str | None:

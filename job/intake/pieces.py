@@ -18,8 +18,9 @@ from job.intake.careful import (
     split_fields,
 )
 from job.intake.counts import RowCounts
-from job.intake.lines import BLOCK_BYTES, ByteBlocks, LineBlocks, whole_lines
+from job.intake.lines import BLOCK_BYTES, ByteBlocks, breaks_records, whole_lines
 from job.intake.plain import LINE_END, judge_typed, parse_batch, parse_block
+from job.intake.plan import text_lines
 from job.intake.validate import REJECTED_SCHEMA
 from job.levels import LevelCounts
 from job.prefetch import prefetched
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from job.intake.drop import TableFile
+    from job.intake.lines import LineBlocks
     from job.intake.plan import FilePlan, Piece
     from job.memory import MemoryPlan
 
@@ -100,10 +102,8 @@ class _Reader:
         """Take the lines of a piece of a text file."""
         file, dialect = self._plan.file, self._plan.dialect
         assert dialect is not None  # noqa: S101 - of a text file
-        self._headings = 0 if piece.first else 1
-        # A byte order mark is one only at the beginning.
-        encoding = "utf-8" if piece.first and dialect.encoding == "utf-8-sig" else dialect.encoding
-        lines = LineBlocks(file.name, (), encoding=encoding, mojibake=dialect.mojibake)
+        self._headings = 0 if piece.first else dialect.heading_row
+        lines = text_lines(file.name, dialect, is_begun=piece.first > 0)
         raw = ByteBlocks(file) if piece.stop is None else _bytes_of(file, piece.first, piece.stop)
         with closing(prefetched(iter(raw))) as blocks:
             for block in whole_lines(blocks, first_bytes=memory.block_bytes, block_bytes=memory.block_bytes):
@@ -111,7 +111,13 @@ class _Reader:
         self._hold_lines(lines.finish(), lines)
         self._judge_held()
         ends = frozenset(lines.line_end.split(" + ")) if lines.line_end else frozenset()
-        self.counts += RowCounts(lines=lines.row, line_ends=ends, is_ended=lines.ends_with_line_end)
+        self.counts += RowCounts(
+            lines=lines.row,
+            line_ends=ends,
+            is_ended=lines.ends_with_line_end,
+            line_breaks=lines.line_breaks,
+            spaces_restored=lines.spaces_restored,
+        )
 
     def read_rows(self, piece: Piece, memory: MemoryPlan) -> None:
         """Take the rows of a piece of a Parquet file."""
@@ -130,13 +136,13 @@ class _Reader:
         self.counts += RowCounts(lines=row - 1)
 
     def _take_block(self, block: bytes, lines: LineBlocks) -> None:
-        if lines.row < self._headings and (end := block.find(LINE_END) + 1) and end < len(block):
+        while lines.row < self._headings and (end := block.find(LINE_END) + 1) and end < len(block):
             self._hold_lines(lines.feed(block[:end]), lines)
             block = block[end:]
         dialect = self._plan.dialect
         assert dialect is not None  # noqa: S101 - of a text file
         may_be_plain = lines.row >= self._headings and lines.is_between_lines and dialect.is_utf_8
-        parsed = parse_block(block, self._plan) if may_be_plain else None
+        parsed = parse_block(block, self._plan) if may_be_plain and not breaks_records(block) else None
         if parsed is not None:
             rows = pl.int_range(lines.row + 1, lines.row + 1 + parsed.typed.height, eager=True).alias("row")
             lines.skip(parsed.typed.height, parsed.line_end)
@@ -191,6 +197,23 @@ class _Reader:
             self.keys.append(judged.keys)
             self.rejected.append(judged.rejected)
             self.counts += judged.counts
+
+
+def line_of_record(plan: FilePlan, row: int) -> int | None:
+    """Return the number of the line with which a record of a text file begins; None if it is that of the record.
+
+    The file is read again: where records have line breaks, only this tells. Raises as `read_piece`.
+    """
+    if plan.dialect is None:
+        return None
+    records, line = text_lines(plan.file.name, plan.dialect), 1
+    for block in ByteBlocks(plan.file):
+        before = records.row
+        for place, record in enumerate(records.feed(block), start=before + 1):
+            if place == row:
+                return line if line != row else None
+            line += record.count("\n") + 1
+    return line if line != row else None
 
 
 def _bytes_of(file: TableFile, first: int, stop: int) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from job.intake.careful import number_lines, split_fields
 from job.intake.characters import with_plain_minus, without_invisible
 from job.intake.dialect import SAMPLE_BYTES, Dialect, match_headings, recognise_dialect, repaired_headings
 from job.intake.drop import TableFile, hash_file
-from job.intake.lines import ByteBlocks, LineBlocks, whole_lines
+from job.intake.lines import ByteBlocks, LineBlocks, breaks_records, whole_lines
 from job.intake.numbers import NumberStyle, recognise_style
 from job.intake.parquet import ParquetTable, open_parquet
 from job.prefetch import prefetched
@@ -158,11 +158,24 @@ def _plan_text(file: TableFile, memory: MemoryPlan, *, labelled: bool) -> FilePl
     return plan._replace(style=style, sha256=raw.sha256, pieces=cutter.pieces())
 
 
+def text_lines(name: str, dialect: Dialect, *, is_begun: bool = False) -> LineBlocks:
+    """Return what turns the bytes of a text file into records.
+
+    Args:
+        name: the file's name.
+        dialect: how it is written.
+        is_begun: the bytes do not begin with the file's: a byte order mark is one only there.
+    """
+    encoding = "utf-8" if is_begun and dialect.encoding == "utf-8-sig" else dialect.encoding
+    return LineBlocks(name, (), encoding=encoding, mojibake=dialect.mojibake, fits=dialect.is_record)
+
+
 class _Cutter:
-    """Finds where a text file can be cut, as its blocks pass by."""
+    """Finds where a text file can be cut, as its blocks pass by; it is not where records have line breaks."""
 
     def __init__(self, piece_bytes: int) -> None:
         self._piece_bytes = piece_bytes
+        self._breaks = False
         self._pieces: list[Piece] = []
         self._first = self._stop = 0
 
@@ -173,6 +186,7 @@ class _Cutter:
 
     def take(self, block: bytes) -> None:
         start, self._stop = self._stop, self._stop + len(block)
+        self._breaks = self._breaks or breaks_records(block)
         while (least := max(start, self._first + self._piece_bytes - 1)) < self._stop:
             end = block.find(b"\n", least - start)
             if end < 0:
@@ -181,6 +195,8 @@ class _Cutter:
             self._first = start + end + 1
 
     def pieces(self) -> tuple[Piece, ...]:
+        if self._breaks:
+            return (Piece(0, self._stop),)
         if self._stop > self._first or not self._pieces:
             self._pieces.append(Piece(self._first, self._stop))
         return tuple(self._pieces)
@@ -192,7 +208,7 @@ def _learn_from_blocks(plan: FilePlan, blocks: Iterable[bytes]) -> NumberStyle:
     assert dialect is not None  # noqa: S101 - of a text file
     if all(plan.file.table.heading(name).kind is not Kind.NUMBER for name in names):
         blocks = islice(blocks, 1)  # only 5.0 for 5 shows a mark, then in every row
-    lines = LineBlocks(plan.file.name, (), encoding=dialect.encoding, mojibake=dialect.mojibake)
+    lines = text_lines(plan.file.name, dialect)
 
     def texts() -> Iterator[pl.DataFrame]:
         for block in blocks:
@@ -200,7 +216,7 @@ def _learn_from_blocks(plan: FilePlan, blocks: Iterable[bytes]) -> NumberStyle:
         yield fields_of(lines.finish())
 
     def fields_of(texts: list[str]) -> pl.DataFrame:
-        body = number_lines(texts, last=lines.row).filter(pl.col("row") > 1)
+        body = number_lines(texts, last=lines.row).filter(pl.col("row") > dialect.heading_row)
         return split_fields(body, dialect, plan.file.name).fields.select(names)
 
     return _learn_style(plan.file.name, texts(), may_group="," if dialect.separator == "," else ",.")

@@ -19,7 +19,7 @@ from job.intake.counts import RowCounts, Rule, Violations, add_counts, add_viola
 from job.intake.drop import all_files
 from job.intake.lines import name_line_ends
 from job.intake.parquet import ParquetProbe
-from job.intake.pieces import PieceRead, read_piece
+from job.intake.pieces import PieceRead, line_of_record, read_piece
 from job.intake.plan import FilePlan, plan_file, plan_pieces
 from job.intake.validate import REJECTED_SCHEMA, concat_rejected, reject_rows
 from job.levels import LevelCounts
@@ -107,6 +107,7 @@ class FileRead(NamedTuple):
                 "compression": plan.file.compression,
                 "encoding": plan.dialect.encoding,
                 "mojibake_undone": plan.dialect.mojibake,
+                "spaces_restored": counts.spaces_restored,
                 "separator": plan.dialect.separator,
                 "line_end": name_line_ends(counts.line_ends),
                 "quoted": counts.quoted,
@@ -158,10 +159,12 @@ class TableRead(NamedTuple):
             rows = rejected.filter(pl.col("row") > offset, *([pl.col("row") <= end] if end is not None else []))
             file.rejected.append(rows.with_columns(pl.col("row") - offset, pl.lit(file.plan.file.name).alias("file")))
 
-    def place(self, row: int) -> tuple[str, int]:
-        """Return the file of a row, and its number there."""
+    def problem(self, row: int, expected: str, found: str, *, column: str | None = None) -> Problem:
+        """Return a problem with a row, which names its file and its place there. Args: row: numbered through all."""
         index = bisect_right(self.offsets, row - 1) - 1
-        return self.files[index].plan.file.name, row - self.offsets[index]
+        file, place = self.files[index], row - self.offsets[index]
+        line = line_of_record(file.plan, place) if file.counts.line_breaks else None
+        return Problem(file.plan.file.name, expected, found, row=place, column=column, line=line)
 
     def clear(self) -> None:
         """Forget the accepted rows and the keys of others, once they are not needed any more."""
@@ -575,8 +578,7 @@ def _cut_files(drop: DropRead, counts: DropCounts) -> Iterator[Problem]:
         lacking = counts.tables[name].lacking
         if table.open_end is not None and lacking:
             found = f"no line end, and no rows (or not of each month) for {lacking:,} of the drop's customers"
-            file, row = table.place(table.open_end)
-            yield Problem(file, "a whole file (it seems cut)", found, row=row)
+            yield table.problem(table.open_end, "a whole file (it seems cut)", found)
 
 
 def _distinct(accepted: pl.DataFrame, keys: pl.DataFrame) -> pl.Series:
@@ -749,8 +751,7 @@ def _too_many_rejected(read: TableRead, counts: TableCounts, limits: Limits) -> 
         if broken.rows > 1:
             found += f" and {broken.rows - 1:,} more row{'s' if broken.rows > 2 else ''} like it"  # noqa: PLR2004
         expected = "a value" if rule == GIVEN.fact else f"a {'line' if column is None else 'value'} that {rule}"
-        name, row = read.place(broken.first_row)
-        yield Problem(name, f"{expected}; {allowed}", found, row=row, column=column)
+        yield read.problem(broken.first_row, f"{expected}; {allowed}", found, column=column)
 
 
 def _describe_value(value: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from job.errors import shorten
 from job.intake.characters import name_odd_character
 from job.text_table import align
 from schemas.columns import TABLES
@@ -67,7 +68,10 @@ def summarise_intake(intake: Intake, excluded: Mapping[str, int]) -> str:
         lines += [
             "",
             "Rejected rows",
-            *align(shown.columns, [["" if cell is None else str(cell) for cell in row] for row in shown.iter_rows()]),
+            *align(
+                shown.columns,
+                [["" if cell is None else shorten(str(cell)) for cell in row] for row in shown.iter_rows()],
+            ),
         ]
         if intake.rejected.height > SHOWN_REJECTIONS:
             lines.append(f"    … and {intake.rejected.height - SHOWN_REJECTIONS:,} more")
@@ -95,7 +99,7 @@ def describe_intake(intake: Intake, excluded: Mapping[str, int]) -> dict[str, An
 def _show_spelling(word: str) -> str:
     """Return a word that was repaired; what cannot be seen in it is named."""
     odd = name_odd_character(word)
-    return f"{word} ({odd})" if odd else word
+    return f"{shorten(word)} ({odd})" if odd else shorten(word)
 
 
 def _file_row(name: str, account: Account, files: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -107,6 +107,66 @@ def _(folder: Path) -> None:
     write(folder, style=Style(quoting=csv.QUOTE_ALL), edit=edit)
 
 
+@case("dialect-mojibake-without-no-break-spaces")
+def _(folder: Path) -> None:
+    """What a program leaves that takes a no-break space for a plain one, and trims none."""
+    for path in write(folder, style=STYLES["mojibake"]).iterdir():
+        path.write_text(path.read_text(encoding="utf-8").replace("\u00a0", " "), encoding="utf-8", newline="")
+
+
+@case("dialect-blank-lines-before-headings")
+def _(folder: Path) -> None:
+    """Blank lines, rows of separators and Excel's own hint at the separator."""
+    write(folder, style=STYLES["utf-8-bom"])
+    for (_, path), before in zip(
+        sorted((path.name, path) for path in folder.iterdir()),
+        (b"\r\n", b" \t\r\n\r\n", b"sep=;\r\n", b";;;\r\n\r\n"),
+        strict=True,
+    ):
+        mark, body = path.read_bytes()[:3], path.read_bytes()[3:]
+        path.write_bytes(mark + before + body)
+
+
+@case("line-breaks-in-quotes", "--max-rejected", "0.2", "--max-unknown", "0.1")
+def _(folder: Path) -> None:
+    """In headings, in words and after numbers; and a quote that nobody closed, which takes no other row with it."""
+
+    def edit(drop: Drop) -> None:
+        file, money, time, profit = (drop[name] for name in drop)
+        file[0][1] = "Тип\nсервиса"
+        file[2][7] = "Домашний\nтекстиль"
+        file[4][7] = "Подарки\n\nи\nсувениры"
+        file[6][4] = "3\n"
+        file[7][4] = "трижды"
+        money[3][1] = "\n" + str(money[3][1])
+        time[0][2] = "минут\n"
+        profit[5][1] = "5\n5"
+
+    path = write(folder, style=Style(quoting=csv.QUOTE_ALL), edit=edit) / "market_money.csv"
+    lines = path.read_bytes().split(b"\r\n")
+    lines[10] = lines[10].removesuffix(b'"')
+    path.write_bytes(b"\r\n".join(lines))
+
+
+@case("refused-line-breaks-in-quotes")
+def _(folder: Path) -> None:
+    """Rows are records; where a line break makes their number another than the line's, both are told."""
+
+    def edit(drop: Drop) -> None:
+        drop["market_file"][2][7] = "Домашний\nтекстиль"
+        for row in drop["market_file"][9:12]:
+            row[4] = "трижды"
+
+    write(folder, style=Style(quoting=csv.QUOTE_ALL), edit=edit)
+
+
+@case("refused-mojibake-that-lost-characters")
+def _(folder: Path) -> None:
+    for path in write(folder, style=STYLES["mojibake"]).iterdir():
+        text = path.read_text(encoding="utf-8").replace("\u00a0", "").replace("–", "-")
+        path.write_text(text, encoding="utf-8", newline="")
+
+
 @case("dialect-blank-lines")
 def _(folder: Path) -> None:
     path = write(folder, style=STYLES["cp1251"]) / "money.csv"
