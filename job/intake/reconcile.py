@@ -81,9 +81,10 @@ class FileRead(NamedTuple):
 
     @property
     def open_end(self) -> int | None:
-        """The last row, if its line has no line end and it was accepted: the file may have been cut there."""
+        """The last row, if its line has no line end: the file may have been cut there."""
         counts = self.counts
-        return counts.lines if not counts.is_ended and counts.last_accepted == counts.lines else None
+        is_row = counts.lines in (counts.last_accepted, counts.last_rejected)
+        return counts.lines if is_row and not counts.is_ended else None
 
     @property
     def repairs(self) -> pl.DataFrame:
@@ -257,6 +258,7 @@ class TableCounts(NamedTuple):
         shared: of the customers of `market_file`, those that are among them.
         months: month -> those of them that have it.
         lacking: customers of the drop that the file has no row of.
+        known_ends: 1 if the row that ends the file without a line end has an id: it is not of one of them.
     """
 
     as_delivered: int = 0
@@ -269,6 +271,7 @@ class TableCounts(NamedTuple):
     shared: int = 0
     months: Mapping[str, int] = {}
     lacking: int = 0
+    known_ends: int = 0
 
     def __add__(self, other: TableCounts) -> TableCounts:  # type: ignore[override] # not a tuple's
         return TableCounts(
@@ -282,6 +285,7 @@ class TableCounts(NamedTuple):
             self.shared + other.shared,
             add_counts(self.months, other.months),
             self.lacking + other.lacking,
+            self.known_ends + other.known_ends,
         )
 
 
@@ -377,7 +381,7 @@ def _join_table(
     problems: list[str | Problem] = []
     for part in file.files:
         try:
-            files.append(_join_file(part, plans.get(part.name), outcomes[part.name], space))
+            files.append(_join_file(plans.get(part.name), outcomes[part.name], space))
         except DropError as error:
             problems.extend(error.defects)
     if not problems and not any(part.counts.rows for part in files):
@@ -391,10 +395,8 @@ def _join_table(
     return TableRead(file, tuple(files), offsets, counts)
 
 
-def _join_file(
-    file: TableFile, plan: FilePlan | None, outcomes: Sequence[PieceRead | DropError], space: SpillSpace
-) -> FileRead:
-    """Put the pieces of a file together. Raises DropError: the first of its pieces'; or the file was cut."""
+def _join_file(plan: FilePlan | None, outcomes: Sequence[PieceRead | DropError], space: SpillSpace) -> FileRead:
+    """Put the pieces of a file together. Raises DropError: the first of its pieces'."""
     pieces: list[PieceRead] = []
     counts = RowCounts()
     for outcome in outcomes:
@@ -413,10 +415,6 @@ def _join_file(
         keys.extend(piece.keys, shift=lines)
         rejected.extend(piece.rejected, shift=lines)
         lines += piece.counts.lines
-    if not counts.is_ended and counts.last_rejected == counts.lines:
-        found = "a line that breaks off, without a line end"
-        expected = "a whole last line (the file seems cut)"
-        raise DropError([Problem(file.name, expected, found, row=counts.lines)])
     levels = sum((piece.levels for piece in pieces), LevelCounts())
     return FileRead(plan._replace(pieces=()), counts, accepted, keys, rejected, levels)
 
@@ -506,7 +504,8 @@ def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
         customers_in=customers_in,
         customers_rejected=customers_in - counts.accepted,
         warnings=tuple(
-            f"{file.plan.file.name}, row {file.open_end}: the last line has no line end; nothing else seems cut"
+            f"{file.plan.file.name}, row {file.open_end}: the last line has no line end"
+            f"{' and is rejected' if file.counts.last_rejected == file.open_end else ''}; nothing else seems cut"
             for file in files
             if file.open_end is not None
         ),
@@ -533,7 +532,10 @@ def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
         rejected[name] = [rejections]
     if any(table.open_end is not None for table in drop.tables.values()):
         lacking = _count_lacking(drop, accepted, keys, known)
-        counts = {name: count._replace(lacking=lacking.get(name, 0)) for name, count in counts.items()}
+        for name, table in drop.tables.items():
+            if table.open_end is not None:
+                ends = [int((rows[name]["row"] == table.open_end).sum()) for rows in (accepted, keys)]
+                counts[name] += TableCounts(lacking=lacking[name], known_ends=sum(ends))
     customers = tables[MARKET_FILE.name]["id"]
     lost = known.filter(~known.is_in(customers.implode())) if known.len() != customers.len() else known.clear()
     for name, table in drop.tables.items():
@@ -575,8 +577,8 @@ def _count_lacking(
 def _cut_files(drop: DropRead, counts: DropCounts) -> Iterator[Problem]:
     """Name the files without a line end at their end that also lack rows: they seem to have been cut."""
     for name, table in drop.tables.items():
-        lacking = counts.tables[name].lacking
-        if table.open_end is not None and lacking:
+        lacking = counts.tables[name].lacking - (1 - counts.tables[name].known_ends)
+        if table.open_end is not None and lacking > 0:
             found = f"no line end, and no rows (or not of each month) for {lacking:,} of the drop's customers"
             yield table.problem(table.open_end, "a whole file (it seems cut)", found)
 

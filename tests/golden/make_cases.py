@@ -489,10 +489,19 @@ def _(folder: Path) -> None:
     path.symlink_to("../../dialect-plain/drop/money.csv")
 
 
-@case("refused-cut-in-a-line")
+@case("last-line-without-end-that-is-rejected")
+def _(folder: Path) -> None:
+    """A line that sums up, or breaks off: one row is rejected, and the others are whole."""
+    path = write(folder) / "money.csv"
+    path.write_bytes(path.read_bytes() + "Итого,48.2".encode())
+    path = folder / "market_money.csv"
+    path.write_bytes(path.read_bytes()[:-12])
+
+
+@case("refused-cut-in-a-line", "--max-rejected", "0.5")
 def _(folder: Path) -> None:
     write(folder, style=STYLES["cp1251"])
-    for name, size in (("market_file", 10), ("market_money", 15), ("money", 6)):
+    for name, size in (("market_file", 100), ("market_money", 400), ("money", 60)):
         path = folder / f"{name}.csv"
         path.write_bytes(path.read_bytes()[:-size])
 

@@ -1,5 +1,7 @@
+import csv
 import gzip
 import hashlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 
 from job.errors import DropError
 from job.intake import lines as lines_module
+from job.intake.dialect import Dialect
 from job.intake.drop import Stamp, TableFile
-from job.intake.lines import LINE_LIMIT, ByteBlocks, LineBlocks, undo_mojibake
+from job.intake.lines import LINE_LIMIT, RECORD_LINES, ByteBlocks, LineBlocks, breaks_records, undo_mojibake
 from schemas.columns import MONEY
 from tests.intake.drops import make_mojibake
 
@@ -134,3 +137,55 @@ def test_any_bytes_are_lines(blocks: list[bytes], encoding: str) -> None:
     found = read_lines(*blocks, encoding=encoding)
     whole = b"".join(blocks).decode(encoding, errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     assert found == (whole.removesuffix("\n").split("\n") if whole else [])
+
+
+MONEY_DIALECT = Dialect("utf-8", mojibake=False, separator=",", columns=("id", "monthly_profit"))
+CELLS = st.text(alphabet='ab5 "\n\u0436', max_size=12)
+
+
+def read_records(text: str, size: int) -> tuple[list[str], int]:
+    raw = text.encode()
+    blocks = (raw[start : start + size] for start in range(0, len(raw), size))
+    reader = LineBlocks("money.csv", blocks, encoding="utf-8", mojibake=False, fits=MONEY_DIALECT.is_record)
+    return [record for block in reader for record in block], reader.row
+
+
+@given(rows=st.lists(st.tuples(st.integers(1, 999), CELLS)), size=st.integers(1, 40))
+def test_records_are_as_a_csv_reader_sees_them(rows: list[tuple[int, str]], size: int) -> None:
+    stream = io.StringIO()
+    csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    records, count = read_records(stream.getvalue(), size)
+    assert [next(csv.reader([record], strict=True)) for record in records] == [[str(one), cell] for one, cell in rows]
+    assert count == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "records"),
+    [
+        ('1,"5\n2,6\n3,"7\n', ['1,"5', "2,6", '3,"7']),
+        ('1,"5\n2,6\n', ['1,"5', "2,6"]),
+        ('1,"a\nb"\n2,6\n', ['1,"a\nb"', "2,6"]),
+        ('1,"a\n\nb"', ['1,"a\n\nb"']),
+        ('1,"a\nb"x\n2,6\n', ['1,"a', 'b"x', "2,6"]),
+        ('1,a"\nb"\n', ['1,a"', 'b"']),
+        ('1,"' + "\n" * RECORD_LINES + '"\n2,6', ['1,"', *[""] * (RECORD_LINES - 1), '"', "2,6"]),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_quote_that_nobody_closed_takes_no_other_row_with_it(text: str, records: list[str], size: int) -> None:
+    assert read_records(text, size)[0] == records
+
+
+def test_blocks_in_which_a_record_does_not_end() -> None:
+    assert breaks_records(b'1,"a\nb"\n')
+    assert breaks_records(b'1,"a\rb"\r')
+    assert not breaks_records(b'1,"a""b"\n2,"c"\n')
+    assert not breaks_records(b"1,a\n")
+
+
+@given(st.text(alphabet="аРСИ\u00a0ёж 5;", max_size=20))
+def test_mojibake_that_lost_its_no_break_spaces(text: str) -> None:
+    lost = make_mojibake(text).replace("Р\u00a0", "Р ")
+    reader = LineBlocks("money.csv", iter([lost.encode()]), encoding="utf-8", mojibake=True)
+    assert [line for block in reader for line in block] == ([text] if text else [])
+    assert reader.spaces_restored == text.count("Р")
