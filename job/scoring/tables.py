@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 GROUP_ROWS: Final = 100_000  # of a Parquet row group: all parts are cut to it, so that parts do not show
+COMPRESSION: Final = "snappy"  # half a second less per million customers than zstd, and every reader has it
 
 COPY_BYTES: Final = 1 << 20
 
@@ -152,7 +153,7 @@ class ParquetTable:
 
         try:
             source = register_io_source(parts, schema=self._schema)
-            source.sink_parquet(self._path, row_group_size=GROUP_ROWS, maintain_order=True)
+            source.sink_parquet(self._path, compression=COMPRESSION, row_group_size=GROUP_ROWS, maintain_order=True)
         except Exception as error:  # noqa: BLE001 - told by `_check`, in the thread that adds rows
             self._error = error
 
