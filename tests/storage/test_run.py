@@ -291,3 +291,49 @@ def test_lift_of_a_run_in_a_store(store: Any, small_drop: Path, tmp_path: Path) 
     result = call(*asked, "--output", tmp_path / "lift")
     assert result.exit_code == 0, result.stderr
     assert json.loads((tmp_path / "lift" / "lift.json").read_bytes())["run_id"] == only_run(store)
+
+
+def test_what_a_run_takes_from_those_before_is_the_same_in_a_store(
+    store: Any, small_drop: Path, tmp_path: Path
+) -> None:
+    put_folder(store, small_drop, "in/drop")
+    manifests: dict[str, dict[str, Any]] = {}
+    for output in (tmp_path / "local", "s3://shop/out"):
+        first = score("s3://shop/in/drop", output, "--control", "autumn")
+        assert first.exit_code == 0, first.stderr
+        run = only_run(store) if isinstance(output, str) else (output / "latest").resolve().name
+        offer = {"offer": "personal_discount", "treated": 9, "control": 9, "effect": 0.5, "low": 0.3, "high": 0.7}
+        lift = json.dumps({"run_id": run, "offers": [{**offer, "standard_error": 0.1}]}).encode()
+        if isinstance(output, str):
+            obstore.put(store, f"out/lift/{run}/lift.json", lift)
+        else:
+            (output / "lift" / run).mkdir(parents=True)
+            (output / "lift" / run / "lift.json").write_bytes(lift)
+        dry = score("s3://shop/in/drop", output, "--campaign", "two", "--control", "winter", "--dry-run", "--json")
+        assert dry.exit_code == 0, dry.stderr
+        second = score("s3://shop/in/drop", output, "--campaign", "two", "--control", "winter", "--json")
+        assert second.exit_code == 0, second.stderr
+        run_id = json.loads(second.stdout)["run_id"]
+        assert json.loads(dry.stdout)["run_id"] == run_id
+        path = f"runs/{run_id}/manifest.json"
+        text = content(store, f"out/{path}") if isinstance(output, str) else (output / path).read_bytes()
+        manifests[str(output)] = json.loads(text)
+    local, stored = manifests.values()
+    assert local["settings"]["history"] == stored["settings"]["history"]
+    assert len(stored["settings"]["history"]["held_by"]) == 1
+    assert stored["settings"]["history"]["effects"]["personal_discount"] > 0.3
+    assert (local["run_id"], local["outputs"]) == (stored["run_id"], stored["outputs"])
+    told = call("history", "--output", "s3://shop/out", "--json")
+    assert told.exit_code == 0, told.stderr
+    assert json.loads(content(store, "out/history.json")) == json.loads(told.stdout)
+    assert b"<!DOCTYPE html>" in content(store, "out/history.html")
+
+
+def test_who_has_looked_at_a_run_is_known_in_a_store(store: Any, tmp_path: Path) -> None:
+    for name, customers in (("june", 300), ("july", 100)):
+        write_drop(tmp_path / name, customers=customers, seed=3, labelled=False, clean=True)
+    assert score(tmp_path / "june", "s3://shop/out").exit_code == 0
+    assert score(tmp_path / "july", "s3://shop/out").exit_code == 8
+    run = content(store, "out/latest").decode().strip().removeprefix("runs/")
+    assert call("runs", "--output", "s3://shop/out", "--acknowledge", run).exit_code == 0
+    assert score(tmp_path / "july", "s3://shop/out").exit_code == 0
