@@ -234,6 +234,14 @@ class SortedRuns:
         self._put_away()
         return pl.Series(self._key, chain.from_iterable(run.keys for run in self._runs), dtype=self.schema[self._key])
 
+    def least_repeated(self) -> tuple[Bound, int]:
+        """Return the key of which the most rows are seen, and how many there are at least. No row is read for that."""
+        keys = self.keys()
+        if keys.is_empty():
+            return None, 0
+        key, samples = keys.value_counts().sort("count", descending=True).row(0)
+        return key, KEY_STEP * (samples - len(self._runs))
+
     def ranges(self, rows: int) -> Iterator[pl.DataFrame]:
         """Yield all rows in the order of their key, about so many at a time."""
         for low, high in cut_ranges([self], rows):

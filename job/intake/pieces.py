@@ -38,6 +38,7 @@ CAREFUL_BYTES: Final = (
     1 << 16
 )  # lines among which one is not plain are all read carefully in blocks no larger than this
 PARTS: Final = 16  # into which a larger block is cut to find that line
+HELD_BYTES: Final = 2 << 20  # of them: lines may be long
 HELD_ROWS: Final = 10_000  # doubtful rows that are judged together: few of them cost as much as these
 
 
@@ -175,7 +176,8 @@ class _Reader:
     def _hold(self, numbered: pl.DataFrame) -> None:
         """Keep lines that must be judged carefully until there are enough of them."""
         self._held.append(compacted(numbered))
-        if sum(rows.height for rows in self._held) >= HELD_ROWS:
+        size = sum(rows.estimated_size() for rows in self._held)
+        if sum(rows.height for rows in self._held) >= HELD_ROWS or size >= HELD_BYTES:
             self._judge_held()
 
     def _judge_held(self) -> None:

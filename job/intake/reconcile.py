@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 OVERLAP_LIMIT: Final = 0.5  # of the customers of market_file: a table with fewer is likely to be of another month
 SHOWN_CHARACTERS: Final = 40  # of a rejected value in a message; rejected.csv has more of it
 
+ROWS_OF_ONE_LIMIT: Final = 10_000  # a customer has three rows of a table at most, and exports repeat them some times
+MOST_REPAIRS: Final = 1_000  # that are listed: the most frequent ones
+
 UNIQUE_RULE: Final = "occurs once, or always with the same values"
 ORPHAN_RULE: Final = "has an accepted row in market_file"
 REPAIRS_SCHEMA: Final = pl.Schema(
@@ -203,8 +206,15 @@ class DropRead(NamedTuple):
         return sum((file.levels for file in files), LevelCounts())
 
     def bounds(self, rows: int) -> list[tuple[Bound, Bound]]:
-        """Return ranges of ids, each with about so many rows of the four tables; see `cut_ranges`."""
+        """Return ranges of ids, each with about so many rows of the four tables; see `cut_ranges`.
+
+        Raises:
+            DropError: one customer has so many rows that they are no range.
+        """
         files = [file for table in self.tables.values() for file in table.files]
+        problems = [problem for file in files if (problem := _too_many_of_one(file)) is not None]
+        if problems:
+            raise DropError(problems)
         return cut_ranges([runs for file in files for runs in (file.accepted, file.keys)], rows)
 
     def clear(self) -> None:
@@ -496,21 +506,38 @@ def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
         account.check(name)
     customers_in = counts.known + market_file.counts.unread
     files = [file for table in drop.tables.values() for file in table.files]
+    repairs, more_repairs = _most_frequent(pl.concat([REPAIRS_SCHEMA.to_frame(), *(file.repairs for file in files)]))
     return Intake(
         rejections={file.plan.file.name: file.rejected for file in files},
-        repairs=pl.concat([REPAIRS_SCHEMA.to_frame(), *(file.repairs for file in files)]),
+        repairs=repairs,
         accounts=accounts,
         files=drop.files,
         customers_in=customers_in,
         customers_rejected=customers_in - counts.accepted,
-        warnings=tuple(
-            f"{file.plan.file.name}, row {file.open_end}: the last line has no line end"
-            f"{' and is rejected' if file.counts.last_rejected == file.open_end else ''}; nothing else seems cut"
-            for file in files
-            if file.open_end is not None
+        warnings=(
+            *(
+                f"{file.plan.file.name}, row {file.open_end}: the last line has no line end"
+                f"{' and is rejected' if file.counts.last_rejected == file.open_end else ''}; nothing else seems cut"
+                for file in files
+                if file.open_end is not None
+            ),
+            *more_repairs,
         ),
         levels=drop.levels,
     )
+
+
+def _most_frequent(repairs: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Return the most frequent repairs, in their order, and a line that tells of the others."""
+    if repairs.height <= MOST_REPAIRS:
+        return repairs, []
+    numbered = repairs.with_row_index("place")
+    kept = numbered.sort("rows", descending=True, maintain_order=True).head(MOST_REPAIRS).sort("place").drop("place")
+    rows = int(repairs["rows"].sum()) - int(kept["rows"].sum())
+    return kept, [
+        f"{repairs.height:,} spellings were repaired; the {MOST_REPAIRS:,} most frequent are listed, "
+        f"the others are in {rows:,} rows"
+    ]
 
 
 def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
@@ -553,6 +580,16 @@ def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
         DropCounts(counts, known.len(), customers.len()),
         {name: joined for name, rows in rejected.items() if (joined := pl.concat(rows)).height},
     )
+
+
+def _too_many_of_one(file: FileRead) -> Problem | None:
+    """Return what is wrong with a file that repeats one id for ever: its rows could not be held together."""
+    for runs in (file.accepted, file.keys):
+        customer, rows = runs.least_repeated()
+        if rows > ROWS_OF_ONE_LIMIT:
+            expected = f"at most {ROWS_OF_ONE_LIMIT:,} rows of one customer"
+            return Problem(file.plan.file.name, expected, f"more, of id {customer}", column="id")
+    return None
 
 
 def _count_lacking(

@@ -17,6 +17,15 @@ MOST_BYTES = 3 << 30  # of memory of one process: this machine's are needed
 UNMOVED = ("--drift-warn", "1e6", "--drift-stop", "1e6")  # synthetic customers are not those of training
 
 
+LAUNCHER = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+"""Tells the peak of its children: that of a child of the tests themselves begins with what the tests take."""
+
+
 class Result(NamedTuple):
     """What became of a process: `peak` is what the largest of its tree took, in bytes."""
 
@@ -30,7 +39,7 @@ def retention(*arguments: object, seconds: float = SECONDS, **environment: str) 
     """Run the command; its lines for people come without those of the log."""
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "job", *map(str, arguments)],
+            [sys.executable, "-S", "-c", LAUNCHER, sys.executable, "-P", "-m", "job", *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdin=subprocess.DEVNULL,
@@ -41,16 +50,15 @@ def retention(*arguments: object, seconds: float = SECONDS, **environment: str) 
         resource.prlimit(process.pid, resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
         signal.signal(signal.SIGALRM, lambda *_: os.killpg(process.pid, signal.SIGKILL))
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        _, status, used = os.wait4(process.pid, 0)
+        process.wait()
         signal.setitimer(signal.ITIMER_REAL, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
         texts = []
         for stream in (errors, output):
             stream.seek(0)
             texts.append(stream.read().decode())
     assert process.returncode != -signal.SIGKILL, f"not done after {seconds} seconds: {texts[0]}"
-    lines = [line for line in texts[0].splitlines() if not line.startswith("{")]
-    return Result(process.returncode, lines, used.ru_maxrss * 1024, texts[1])
+    *lines, peak = texts[0].splitlines()
+    return Result(process.returncode, [line for line in lines if line[:1] != "{"], int(peak) * 1024, texts[1])
 
 
 def score(drop: Path, output: Path, *more: object) -> Result:
