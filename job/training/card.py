@@ -12,7 +12,7 @@ from job.models.artifact import CARD, to_text
 from job.text_table import align
 from job.training.candidates import PLAIN
 from job.training.intervals import delong_interval
-from job.training.selection import POWER, compare, corrected_interval, describe_samples
+from job.training.selection import POWER, compare, corrected_interval, describe_samples, roc_auc_interval
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Card:
         """Return one row per candidate, the best first: ROC-AUC with interval, seconds to fit, rows scored a second."""
         rows = []
         for own in self.measured:
-            interval = corrected_interval(own.aucs, test_share=self.test_share)
+            interval = roc_auc_interval(own, test_share=self.test_share)
             rows.append(
                 {
                     "name": own.candidate.name,

@@ -37,7 +37,7 @@ from job.training.importance import contribution_importance, permutation_importa
 from job.training.intervals import delong_interval
 from job.training.leaks import guard_against_leaks
 from job.training.reference import describe_reference
-from job.training.selection import Comparison, Protocol, calibrate, compare, corrected_interval, measure, tune
+from job.training.selection import Comparison, Protocol, calibrate, compare, measure, roc_auc_interval, tune
 from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
 
@@ -192,7 +192,7 @@ def run_training(
         selected=selected,
         decision=decision,
         against_others={own.candidate.name: compare(champion, own, test_share=test_share) for own in measured[2:]},
-        interval=corrected_interval(selected.aucs, test_share=test_share),
+        interval=roc_auc_interval(selected, test_share=test_share),
         delong=delong_interval(probability, data.labels),
         calibration=assess(probability, data.labels, seed=seed),
         probability=probability,

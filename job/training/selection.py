@@ -16,7 +16,7 @@ calibration, AISTATS (2017): the other; the better of both within the training r
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -176,6 +176,12 @@ def corrected_interval(values: NDArray[np.float64], *, test_share: float) -> Com
         t = mean / error
         p = float(2 * stats.t.sf(abs(t), count - 1))
     return Comparison(mean, mean - reach, mean + reach, t, p, error, count)
+
+
+def roc_auc_interval(measured: Measured, *, test_share: float) -> Comparison:
+    """Return the mean ROC-AUC over the splits with its interval, cut at 0 and 1."""
+    interval = corrected_interval(measured.aucs, test_share=test_share)
+    return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
 
 
 def measure(

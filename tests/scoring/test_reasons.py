@@ -131,7 +131,7 @@ def test_all_reasons_of_a_sample(tmp_path: Path, artifact: Artifact, seed: int) 
 
 
 def test_all_reasons_of_the_real_export(real_export: Path, tmp_path: Path, artifact: Artifact) -> None:
-    assert check_run(real_export, tmp_path / "out", artifact) > 1000
+    assert check_run(real_export, tmp_path / "out", artifact) > 800
 
 
 def test_all_reasons_of_trees(labelled_drop: Path, artifact: Artifact, limits: Limits) -> None:

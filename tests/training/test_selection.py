@@ -18,6 +18,7 @@ from job.training.selection import (
     corrected_interval,
     describe_samples,
     measure,
+    roc_auc_interval,
     rows_to_fit,
     tune,
 )
@@ -103,6 +104,14 @@ def test_brier_is_the_mean_over_the_splits() -> None:
     assert measured.brier(labels) == pytest.approx((0.04 + 0.36 + (0.16 + 0.04) / 2) / 3)
     losses = [-np.log(0.8), -np.log(0.4), -(np.log(0.6) + np.log(0.8)) / 2]
     assert measured.log_losses(labels) == pytest.approx(losses)
+
+
+def test_no_roc_auc_is_above_one() -> None:
+    splits = tuple(SplitResult(np.array([0]), auc, np.array([0.5]), {}, 0.0, 0.0) for auc in (0.9, 0.99, 1.0))
+    interval = roc_auc_interval(Measured(WEAK, splits), test_share=SHARE)
+    raw = corrected_interval(np.array([0.9, 0.99, 1.0]), test_share=SHARE)
+    assert (interval.gain, interval.low, interval.high) == (raw.gain, raw.low, 1.0)
+    assert raw.high > 1
 
 
 def test_a_true_gain_wins() -> None:
