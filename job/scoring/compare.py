@@ -1,9 +1,9 @@
 """Why are there fewer contacts? Two runs side by side, from their manifests alone.
 
 Contacts are a product, segment by segment: customers delivered, the share not rejected, not excluded, in the segment,
-with consent, planned (worth it, and within the budget), and not held back. The change of the sum is split into one part
-for each factor by the logarithmic mean Divisia index (Ang, Energy Policy 33, 2005, method LMDI-I): the parts add up to
-the change, and do not depend on the order of the factors.
+with consent, whose offer is a message, worth it, in no other control group, within the budget, and not held back. The
+change of the sum is split into one part for each factor by the logarithmic mean Divisia index (Ang, Energy Policy 33,
+2005, method LMDI-I): the parts add up to the change, and do not depend on the order of the factors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from job.text_table import align
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from schemas.manifest import Manifest, SegmentRow
@@ -30,10 +30,14 @@ FACTORS: Final = {
     "kept": "not excluded",
     "segments": "in which segment",
     "consent": "with consent",
-    "planned": "worth a contact, within the budget",
+    "message": "offered a message",
+    "worth": "worth a contact",
+    "free": "not in another control group",
+    "paid": "within the budget",
     "sent": "not held back as the control group",
 }
 _COUNTS: Final = ("customers", "contact_allowed", TREATMENT, CONTROL)
+_LEFT_OUT: Final = ("no_consent", "onsite_only", "not_worth", "held_elsewhere", "beyond_budget")
 _ALMOST_NOTHING: Final = 1e-12  # in place of 0, of which there is no logarithm
 
 
@@ -157,18 +161,14 @@ def _factors(before: Manifest, now: Manifest) -> list[dict[str, Any]]:
 def _chain(manifest: Manifest, row: SegmentRow | None) -> dict[str, float]:
     """Return the factors whose product is the contacts of a segment."""
     customers = manifest["customers"]
-    size, consent, treated, held = (
-        (0, 0, 0, 0) if row is None else (row["customers"], row["contact_allowed"], row["treatment"], row["control"])
-    )
+    size = 0 if row is None else row["customers"]
     accepted = customers["in"] - customers["rejected"]
     chain = (
         customers["in"],
         accepted / max(customers["in"], 1),
         customers["scored"] / max(accepted, 1),
         size / max(customers["scored"], 1),
-        consent / max(size, 1),
-        (treated + held) / max(consent, 1),
-        treated / max(treated + held, 1),
+        *_shares([] if row is None else [row]),
     )
     return {factor: max(value, _ALMOST_NOTHING) for factor, value in zip(FACTORS, chain, strict=True)}
 
@@ -176,16 +176,23 @@ def _chain(manifest: Manifest, row: SegmentRow | None) -> dict[str, float]:
 def _totals(manifest: Manifest) -> dict[str, float]:
     """Return the factors over all segments; which segment has no total."""
     rows, customers = manifest["segments"], manifest["customers"]
-    consent, treated, held = (sum(row[key] for row in rows) for key in ("contact_allowed", "treatment", "control"))
     accepted = customers["in"] - customers["rejected"]
     return {
         "customers": float(customers["in"]),
         "accepted": accepted / max(customers["in"], 1),
         "kept": customers["scored"] / max(accepted, 1),
-        "consent": consent / max(customers["scored"], 1),
-        "planned": (treated + held) / max(consent, 1),
-        "sent": treated / max(treated + held, 1),
+        **dict(zip(list(FACTORS)[-len(_LEFT_OUT) - 1 :], _shares(rows), strict=True)),
     }
+
+
+def _shares(rows: Sequence[SegmentRow]) -> list[float]:
+    """Return which share of the customers of segments stays at each step from consent to contact."""
+    left = sum(row["customers"] for row in rows)
+    shares = []
+    for fate in (*_LEFT_OUT, CONTROL):
+        before, left = left, left - sum(row[fate] for row in rows)
+        shares.append(left / max(before, 1))
+    return shares
 
 
 def _logarithmic_mean(one: float, other: float) -> float:

@@ -21,7 +21,10 @@ from tests.manifests import make_manifest
 Segment = tuple[int, int, int, int]  # customers, consent, planned, held back
 
 
-def month(*segments: Segment, excluded: int = 0, rejected: int = 0, **changes: Any) -> Manifest:
+def month(
+    *segments: Segment, excluded: int = 0, rejected: int = 0, left: str = "not_worth", **changes: Any
+) -> Manifest:
+    """Return a run. Args: left: the fate of customers with consent who are not planned."""
     plain = make_manifest()
     scored = sum(segment[0] for segment in segments)
     rows = [
@@ -31,6 +34,9 @@ def month(*segments: Segment, excluded: int = 0, rejected: int = 0, **changes: A
             "contact_allowed": consent,
             "treatment": planned - held,
             "control": held,
+            "no_consent": size - consent,
+            **dict.fromkeys(("onsite_only", "not_worth", "held_elsewhere", "beyond_budget"), 0),
+            left: consent - planned,
         }
         for number, (size, consent, planned, held) in enumerate(segments)
     ]
@@ -53,7 +59,7 @@ BEFORE = month((1000, 800, 600, 60), (500, 400, 100, 10), excluded=100, rejected
         (BEFORE, {}),
         (month((500, 400, 300, 30), (250, 200, 50, 5), excluded=50, rejected=25), {"customers": -315}),
         (month((1000, 400, 300, 30), (500, 200, 50, 5), excluded=100, rejected=50), {"consent": -315}),
-        (month((1000, 800, 300, 30), (500, 400, 50, 5), excluded=100, rejected=50), {"planned": -315}),
+        (month((1000, 800, 300, 30), (500, 400, 50, 5), excluded=100, rejected=50), {"worth": -315}),
         (month((1000, 800, 600, 330), (500, 400, 100, 55), excluded=100, rejected=50), {"sent": -315}),
         (month((500, 400, 300, 30), (250, 200, 50, 5), excluded=850, rejected=50), {"kept": -315}),
         (month((500, 400, 300, 30), (250, 200, 50, 5), excluded=50, rejected=850), {"accepted": -315}),
@@ -62,6 +68,15 @@ BEFORE = month((1000, 800, 600, 60), (500, 400, 100, 10), excluded=100, rejected
 )
 def test_one_thing_that_changed_explains_all(now: Manifest, explained: dict[str, float]) -> None:
     assert parts(BEFORE, now) == pytest.approx(explained)
+
+
+@pytest.mark.parametrize(
+    ("fate", "factor"),
+    [("onsite_only", "message"), ("not_worth", "worth"), ("held_elsewhere", "free"), ("beyond_budget", "paid")],
+)
+def test_why_customers_with_consent_are_not_written_to(fate: str, factor: str) -> None:
+    before, now = (month((1000, 800, planned, 60 * planned // 600), left=fate) for planned in (600, 300))
+    assert parts(before, now) == pytest.approx({factor: -270})
 
 
 def segment(numbers: tuple[int, int, int, int]) -> Segment:
