@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args, get_origin, get_type_hints, is_typeddict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _LARGEST: Final = 2**63
 _HALF: Final = re.compile("[\ud800-\udfff]")  # of a character: text with it cannot be written
@@ -38,11 +38,38 @@ def find_fault(value: object, kind: Any, name: str = "") -> str | None:  # noqa:
         kind: a `TypedDict`, `dict[str, X]`, `list[X]`, `X | None`, `str`, `int`, `float`, `bool` or `Any`.
         name: of the value, for the phrase.
     """
+    return None if _test_of(kind)(value) else _find_fault(value, kind, name)
+
+
+@cache
+def _test_of(kind: Any) -> Callable[[object], bool]:  # noqa: ANN401 - as above
+    """Return what tells whether a value is of a type: most are, and then nobody asks where they are not."""
+    arguments = get_args(kind)
+    if kind is Any:
+        return lambda _: True
+    if get_origin(kind) is types.UnionType:
+        tests = [_test_of(each) for each in arguments]
+        return lambda value: any(test(value) for test in tests)
+    if is_typeddict(kind):
+        entries = [(key, _test_of(hint), key in kind.__required_keys__) for key, hint in _hints(kind).items()]
+        return lambda value: (
+            isinstance(value, dict)
+            and all(test(value[key]) if key in value else not is_required for key, test, is_required in entries)
+        )
+    if get_origin(kind) in (list, dict):
+        part = _test_of(arguments[-1])
+        if get_origin(kind) is list:
+            return lambda value: isinstance(value, list) and all(map(part, value))
+        return lambda value: isinstance(value, dict) and all(map(part, value.values()))
+    return lambda value: _is_plain(value, kind)
+
+
+def _find_fault(value: object, kind: Any, name: str) -> str | None:  # noqa: ANN401 - as above
     arguments = get_args(kind)
     if kind is Any:
         return None
     if get_origin(kind) is types.UnionType:
-        faults = [find_fault(value, each, name) for each in arguments]
+        faults = [_find_fault(value, each, name) for each in arguments]
         return None if None in faults else faults[0]
     if is_typeddict(kind):
         return _fault_of_record(value, kind, name)
@@ -55,7 +82,7 @@ def find_fault(value: object, kind: Any, name: str = "") -> str | None:  # noqa:
         return None if _is_plain(value, kind) else f"{name} is no {getattr(kind, '__name__', kind)}"
     if parts is None:
         return f"{name} is no {get_origin(kind).__name__}"
-    of_parts = (find_fault(part, arguments[-1], f"{name}[{key}]") for key, part in parts)
+    of_parts = (_find_fault(part, arguments[-1], f"{name}[{key}]") for key, part in parts)
     return next((fault for fault in of_parts if fault), None)
 
 
@@ -67,7 +94,7 @@ def _fault_of_record(value: object, kind: Any, name: str) -> str | None:  # noqa
     if missing:
         return f"no {', '.join(missing)}{f' in {name}' if name else ''}"
     prefix = f"{name}." if name else ""
-    faults = (find_fault(value[key], hint, f"{prefix}{key}") for key, hint in hints.items() if key in value)
+    faults = (_find_fault(value[key], hint, f"{prefix}{key}") for key, hint in hints.items() if key in value)
     return next((fault for fault in faults if fault), None)
 
 
