@@ -295,6 +295,13 @@ class LiftSettings(NamedTuple):
         Path | None,
         Option("--output", "Where lift.json and lift.html appear.  [default: OUT/lift/ID]", metavar="DIR"),
     ] = None
-    seed: Annotated[int, Option("--seed", "Of the bootstrap.", low=0, high=LARGEST_SEED)] = SEED
+    contacted: Annotated[
+        Path | None,
+        Option(
+            "--contacted",
+            "Ids of the customers who really were sent to, a column `id` or one a line.  [default: not known]",
+            metavar="FILE",
+        ),
+    ] = None
     arrival: Arrival = Arrival()
     limits: Limits = Limits()

@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 from math import isclose
-from statistics import NormalDist, mean
+from statistics import NormalDist, mean, variance
 
 import pytest
 from hypothesis import given
@@ -18,14 +18,19 @@ from job.statistics import (
     SPREAD,
     Difference,
     Effect,
+    Estimate,
     Interval,
     PooledEffect,
     Stratum,
+    detectable_difference,
     holm,
+    mean_difference,
     pool_effects,
+    prevented_share,
     rate_difference,
     smallest_control_share,
     smallest_fall,
+    student_score,
     wilson_interval,
 )
 
@@ -151,6 +156,49 @@ def test_interval_is_plain() -> None:
     assert wilson_interval(10, 10) == Interval(wilson_interval(10, 10).low, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("freedom", "quantile"),
+    [(6, 2.4469), (9, 2.2622), (15, 2.1314), (30, 2.0423), (120, 1.9799), (1e9, 1.9600)],
+)
+def test_student_score_is_the_table(freedom: float, quantile: float) -> None:
+    # Abramowitz and Stegun, table 26.10
+    assert student_score(1.959964, freedom) == pytest.approx(quantile, abs=0.002)
+
+
+def test_welchs_interval_is_the_worked_example() -> None:
+    # R's sleep data, t.test(extra ~ group): t = -1.8608, df = 17.776, p = 0.07939, -3.3655 to 0.2055
+    groups = (
+        [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0],
+        [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4],
+    )
+    estimates = [Estimate(mean(values), variance(values) / 10, (variance(values) / 10) ** 2 / 9) for values in groups]
+    found = mean_difference(estimates[0], estimates[1])
+    assert found.low == pytest.approx(-3.3655, abs=0.001)
+    assert found.high == pytest.approx(0.2055, abs=0.001)
+    assert found.p_value == pytest.approx(0.07939, abs=0.0005)
+    turned = mean_difference(estimates[1], estimates[0], expected=1.58)
+    assert turned.p_value == pytest.approx(1, abs=1e-6)
+
+
+def test_prevented_share_is_the_delta_method() -> None:
+    treated, control = Estimate(0.24, 0.0001, 1e-10), Estimate(0.3, 0.0004, 1e-10)
+    share = prevented_share(treated, control)
+    assert share is not None
+    difference, error = share
+    assert difference.difference == pytest.approx(0.2)
+    assert error == pytest.approx(math.sqrt(0.0001 + 0.64 * 0.0004) / 0.3)
+    assert difference.low is not None
+    assert difference.high is not None
+    assert (difference.low + difference.high) / 2 == pytest.approx(0.2)
+    assert (difference.high - difference.low) / 2 == pytest.approx(1.96 * error, rel=0.02)
+    assert prevented_share(treated, Estimate(0.0, 0.1, 0.1)) is None
+    assert mean_difference(Estimate(1, 0, 0), Estimate(2, 0, 0)) == Difference(-1, None, None, None)
+
+
+def test_detectable_difference_of_means() -> None:
+    assert detectable_difference(0.5) == pytest.approx(SCORES * 0.5, abs=1e-5)
+
+
 def test_smallest_fall_is_the_normal_formula() -> None:
     """Nobody's probability is known better than the rate: then p (1 - p) is that of the rate, and Fleiss' formula."""
     stratum = Stratum(900, 100, 0.3, 0.21)
@@ -246,8 +294,8 @@ def test_the_visible_fall_is_found_in_four_of_five_campaigns() -> None:
     """With the adjusted estimator of one stratum, and a model whose probabilities are true."""
     source = random.Random(11)  # noqa: S311
     everybody = [source.betavariate(0.8, 1.6) for _ in range(1000)]
-    rate, variance = mean(everybody), mean(p * (1 - p) for p in everybody)
-    fall = smallest_fall([Stratum(850, 150, rate, variance)])
+    rate = mean(everybody)
+    fall = smallest_fall([Stratum(850, 150, rate, mean(p * (1 - p) for p in everybody))])
     assert fall is not None
     seen = 0
     for _ in range(SIMULATIONS):

@@ -3,38 +3,45 @@
 Both groups were drawn by chance among those who might have been contacted, so that what differs between them afterwards
 is the campaign's doing or chance. The customers in neither group are counted, and they show how the model did; they are
 not compared with the treated, from whom they differ by more than the campaign.
+
+The one question of a campaign is whether fewer customers declined, and its answer is the difference that is adjusted
+for what was known before (see `job.campaign.adjustment`); both were chosen before any campaign. The other measures are
+corrected for their number, the segments for theirs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.campaign.statistics import (
-    brier_score,
-    calibration_error,
-    delong,
-    detectable_difference,
-    mean_difference,
-    moments,
-)
+from job.campaign.adjustment import DECLINE, PROFIT, adjust, adjusted_name, compare_strata
+from job.campaign.offers import OfferPair, OfferResult, Worth, compare_offers, find_strata, make_worth
+from job.campaign.quality import Quality, assess_model, moments
 from job.features import join_tables
 from job.models.linear import add_up
-from job.statistics import LEVEL, Difference, Stratum, holm, rate_difference, smallest_fall, wilson_interval
+from job.statistics import (
+    LEVEL,
+    Difference,
+    Stratum,
+    detectable_difference,
+    holm,
+    mean_difference,
+    rate_difference,
+    smallest_fall,
+)
 from schemas.columns import MARKET_FILE
 from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 from schemas.vocabulary import DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
+    from job.campaign.offers import Plan
     from job.intake.reconcile import Intake
 
-RESAMPLES: Final = 1999
 UNLIKE_SCORE: Final = 3.0
 """Standard errors between the groups' means before the campaign, above which chance is a poor explanation."""
 
@@ -43,12 +50,14 @@ VANISHED: Final = "vanished"
 UNUSABLE: Final = "unusable"
 FATES: Final = (FOUND, VANISHED, UNUSABLE)
 
-DECLINE: Final = "decline_rate"
-PROFIT: Final = "monthly_profit_change"
 REVENUE: Final = "revenue"
 CAPPED: Final = "revenue_capped"
 MINUTES: Final = "monthly_minutes"
 MEASURES: Final = (DECLINE, REVENUE, CAPPED, MINUTES, PROFIT)
+OF_SEGMENTS: Final = (DECLINE, PROFIT)
+REVENUE_BEFORE: Final = "revenue_before"
+COVARIATES: Final = ("decline_probability", "monthly_profit", REVENUE_BEFORE)
+"""What every measure is adjusted for, chosen before any campaign."""
 CAP_LEVEL: Final = 0.995
 """Quantile of both groups' revenue together at which it is capped: real exports have months of 20 times the usual."""
 
@@ -77,13 +86,16 @@ class Effect:
     Args:
         treatment_customers: with a value of this measure.
         control_customers: with a value.
-        treatment: mean of the treated, or their rate; None without customers.
+        treatment: mean of the treated as it is, or their rate; None without customers.
         control: of the control group.
-        difference: treated minus control; None without customers in both.
+        raw: treated minus control, as they are; of rates with Newcombe's interval, of means without one.
+        difference: the same adjusted, over the segments that have both groups, weighted by their treated customers.
         low: lower end of its 95 % interval; None where too few customers allow none.
         high: upper end.
+        standard_error: of the adjusted difference.
         p_value: two-sided.
-        p_value_corrected: the same corrected for the number of segments (Holm); overall, the p-value itself.
+        p_value_corrected: the same corrected (Holm): of a segment, for the number of segments; of all but the decline
+            rate overall, for the number of such measures; of the decline rate overall, the p-value itself.
         detectable: the smallest effect that groups of these sizes find with a power of 80 %, positive; None if none.
     """
 
@@ -91,9 +103,11 @@ class Effect:
     control_customers: int
     treatment: float | None
     control: float | None
+    raw: Difference | None
     difference: float | None
     low: float | None
     high: float | None
+    standard_error: float | None
     p_value: float | None
     p_value_corrected: float | None
     detectable: float | None
@@ -102,30 +116,6 @@ class Effect:
     def is_found(self) -> bool:
         """Whether the difference is more than chance explains, at the level of 5 %."""
         return self.p_value_corrected is not None and self.p_value_corrected < LEVEL
-
-
-@dataclass(frozen=True)
-class Worth:
-    """What the treated customers brought in, less what contacting them cost; in the shop's units.
-
-    Args:
-        incremental_profit: difference of the monthly profit's change x treated customers found x 3 months; None if
-            there is no difference.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        offer_cost: cost per contact x treated customers in the run, vanished or not.
-        net: incremental profit less the cost, with the same interval moved.
-        net_low: lower end.
-        net_high: upper end.
-    """
-
-    incremental_profit: float | None
-    low: float | None
-    high: float | None
-    offer_cost: float
-    net: float | None
-    net_low: float | None
-    net_high: float | None
 
 
 @dataclass(frozen=True)
@@ -139,66 +129,89 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Case:
-    """The decline rates if the customers of whom nothing is known had behaved in one way.
+    """What all customers of the run would show if those of whom nothing is known had behaved in one way.
 
     Args:
-        case: `all_declined`, `worst` (of them the treated declined, the control customers did not) or `best`.
-        treatment: rate of all treated customers of the run.
+        case: `all_declined` (and brought no profit any more), `worst` (of them the treated did, the control customers
+            are as before) or `best`.
+        treatment: rate of all treated customers of the run, as it is.
         control: rate of all control customers.
-        difference: treated minus control.
+        difference: treated minus control, adjusted.
         low: lower end of its 95 % interval.
         high: upper end.
         p_value: two-sided.
+        net: what the campaign was worth then, as in `Worth`.
     """
 
     case: str
     treatment: float
     control: float
-    difference: float
+    difference: float | None
     low: float | None
     high: float | None
     p_value: float | None
+    net: float | None
 
 
 @dataclass(frozen=True)
-class Decile:
-    """A tenth of the run's customers by risk, 1 the highest: what the model said and what came."""
-
-    decile: int
-    customers: int
-    predicted: float
-    observed: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How the model did, on some of the customers.
+class Vanishing:
+    """The shares of treated and control customers of whom nothing is known, and their difference.
 
     Args:
-        customers: found, with a label.
-        declined: of them.
-        predicted: mean probability.
-        observed: rate of decline.
-        roc_auc: None if fewer than two customers declined, or did not.
-        roc_auc_low: lower end of DeLong's 95 % interval.
-        roc_auc_high: upper end.
-        brier: mean squared error; None without customers.
-        calibration_error: expected calibration error over ten bins of equal size.
-        deciles: by the run's `risk_decile`, those with customers.
+        treatment: of the treated.
+        control: of the control group.
+        p_value: two-sided, of no difference (Newcombe).
+    """
+
+    treatment: float
+    control: float
+    p_value: float
+
+    @property
+    def is_unequal(self) -> bool:
+        """Whether chance does not explain that more are gone of one group: then those found are no longer alike."""
+        return self.p_value < LEVEL
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Who was really contacted, and what a contact does to those who get one because they are treated.
+
+    Args:
+        treatment: treated customers of the run.
+        treatment_contacted: of them.
+        control: control customers.
+        control_contacted: of them.
+        outsiders: contacted without being either.
+        difference: of the decline rate by a contact, by the lot as instrumental variable (Imbens and Angrist,
+            Econometrica 62, 1994); None where contacts do not depend on the lot.
+        low: lower end of its 95 % interval.
+        high: upper end.
+    """
+
+    treatment: int
+    treatment_contacted: int
+    control: int
+    control_contacted: int
+    outsiders: int
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Control customers whom other runs of the same output contacted before the outcome.
+
+    Args:
+        customers: of the control group, counted once.
+        runs: that contacted some.
+        unread: runs that could not be read, so that nothing is known of theirs.
     """
 
     customers: int
-    declined: int
-    predicted: float | None
-    observed: float | None
-    roc_auc: float | None
-    roc_auc_low: float | None
-    roc_auc_high: float | None
-    brier: float | None
-    calibration_error: float | None
-    deciles: tuple[Decile, ...]
+    runs: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,7 +219,7 @@ class Note:
     """Something that a reader must know.
 
     Args:
-        kind: `nothing_to_compare`, `no_cost`, `unlike_groups`, `no_outcome` or `no_untreated`.
+        kind: a key of `job.campaign.summary.NOTES`.
         values: what its text names.
     """
 
@@ -219,22 +232,65 @@ class Lift:
     """All that is known of a campaign.
 
     Args:
+        verdict: one of `VERDICTS`.
         overall: all segments together.
-        segments: segment -> its comparison, by code.
-        sensitivity: of the overall rates to the customers of whom nothing is known; empty without two groups.
+        segments: segment -> its comparison, by code; of `OF_SEGMENTS`.
+        offers: each offer against the control group of its segments.
+        pairs: each two offers against each other, where they have segments in common.
+        vanishing: of both groups; None without them.
+        sensitivity: to the customers of whom nothing is known; empty without two groups.
+        delivery: of `--contacted`; None without.
+        exposure: of the control group, to other runs.
+        adjusted_for: the covariates.
         model: `untreated` (control and none: what the model foretold, undisturbed) and `all`.
         revenue_cap: what `revenue_capped` is capped at; None without treated and control customers.
         new_customers: in the outcome, but not scored by the run.
         notes: what a reader must know.
     """
 
+    verdict: str
     overall: Comparison
     segments: dict[str, Comparison]
+    offers: tuple[OfferResult, ...]
+    pairs: tuple[OfferPair, ...]
+    vanishing: Vanishing | None
     sensitivity: tuple[Case, ...]
+    delivery: Delivery | None
+    exposure: Exposure
+    adjusted_for: tuple[str, ...]
     model: dict[str, Quality]
     revenue_cap: float | None
     new_customers: int
     notes: tuple[Note, ...]
+
+
+NOTHING: Final = "nothing_to_compare"
+UNPROVEN: Final = "not_proven"
+UNSURE: Final = "not_sure"
+FEWER: Final = "fewer_declined"
+MORE: Final = "more_declined"
+VERDICTS: Final = (NOTHING, UNPROVEN, UNSURE, FEWER, MORE)
+"""`not_sure`: proven among those found, but customers are gone unequally and the worst case would prove nothing."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a campaign beside the run and the outcome.
+
+    Args:
+        contacted: ids that really were sent to (Int64); None if nobody said.
+        exposure: of the control group, to other runs.
+        revenue_before: `id` and `revenue_before` (Float64), of the drop that the run scored; None if it is gone.
+        new_customers: in the outcome, but not scored by the run.
+    """
+
+    contacted: pl.Series | None = None
+    exposure: Exposure = field(default_factory=lambda: Exposure(0))
+    revenue_before: pl.DataFrame | None = None
+    new_customers: int = 0
+
+
+NOTHING_MORE: Final = Known()
 
 
 def match_outcome(scored: pl.DataFrame, intake: Intake) -> pl.DataFrame:
@@ -281,83 +337,49 @@ def match_outcome(scored: pl.DataFrame, intake: Intake) -> pl.DataFrame:
     )
 
 
-def measure_lift(
-    customers: pl.DataFrame,
-    costs: Mapping[str, float],
-    *,
-    seed: int,
-    resamples: int = RESAMPLES,
-    new_customers: int = 0,
-) -> Lift:
-    """Compare treated with control customers, overall and by segment, and labels with probabilities.
+def measure_lift(customers: pl.DataFrame, plan: Plan, known: Known = NOTHING_MORE) -> Lift:
+    """Compare treated with control customers, overall, by segment and by offer, and labels with probabilities.
 
-    Rates: Newcombe's hybrid score interval. Means: bootstrap-t. The p-values of each measure are corrected for the
-    number of segments by Holm's method; the smallest effect that a segment could have shown is for the level that Holm
-    begins with, 5 % / segments. The decline rate is the campaign's purpose; the p-values of the four measures are not
-    corrected for being four.
+    Differences are adjusted, with Welch's intervals; beside the decline rate's stands the raw one with Newcombe's.
+    The smallest effect that a segment could have shown is for the level that Holm begins with, 5 % / segments.
 
     Args:
         customers: from `match_outcome`.
-        costs: offer -> cost per contact; an offer that is not there costs 0, and a note says so.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
-        new_customers: in the outcome, but not scored by the run.
+        plan: what the run says of its offers; one that it does not know costs nothing, and a note says so.
+        known: what else is known.
     """
-    compared = customers.filter(pl.col("campaign_group").is_in([TREATMENT, CONTROL]))
-    cap = compared.select(pl.col(REVENUE).quantile(CAP_LEVEL)).item()
-    customers = customers.with_columns(pl.col(REVENUE).clip(upper_bound=cap).alias(CAPPED))
+    customers, cap, covariates = _measured(customers, known)
+    compared = adjust(customers.filter(pl.col("campaign_group") != NOT_IN_CAMPAIGN), MEASURES, covariates)
+    compared = find_strata(compared, plan)
     codes = sorted(customers["segment"].unique())
-    parts = {code: customers.filter(pl.col("segment") == code) for code in codes}
+    parts = {code: compared.filter(pl.col("segment") == code) for code in codes}
     tested = max(1, sum(_is_comparable(part) for part in parts.values()))
-
-    def compare(part: pl.DataFrame, name: str, tests: int) -> Comparison:
-        effects = {
-            measure: _effect(part, measure, seed=_seed(seed, name, measure), resamples=resamples, level=LEVEL / tests)
-            for measure in MEASURES
+    segments = _correct_segments(
+        {
+            code: _compare(customers.filter(pl.col("segment") == code), part, OF_SEGMENTS, level=LEVEL / tested)
+            for code, part in parts.items()
         }
-        groups = {group: _count_group(part.filter(pl.col("campaign_group") == group)) for group in CAMPAIGN_GROUPS}
-        return Comparison(groups, effects, _worth(effects[PROFIT], _cost(part, costs)))
-
-    segments = _correct({code: compare(part, f"segment {code}", tested) for code, part in parts.items()})
+    )
+    overall = _correct_measures(_compare(customers, compared, MEASURES, level=LEVEL))
+    vanishing = _vanishing(compared)
+    sensitivity = _sensitivity(compared, covariates)
+    results, pairs = compare_offers(compared, plan)
     untreated = customers.filter(pl.col("campaign_group") != TREATMENT)
     return Lift(
-        overall=compare(customers, "overall", 1),
+        verdict=_judge(overall.effects[DECLINE], vanishing, sensitivity),
+        overall=overall,
         segments=segments,
-        sensitivity=_sensitivity(customers),
+        offers=results,
+        pairs=pairs,
+        vanishing=vanishing,
+        sensitivity=sensitivity,
+        delivery=None if known.contacted is None else _delivery(compared, known.contacted),
+        exposure=known.exposure,
+        adjusted_for=covariates,
         model={"untreated": assess_model(untreated), "all": assess_model(customers)},
         revenue_cap=cap,
-        new_customers=new_customers,
-        notes=tuple(_notes(customers, costs)),
-    )
-
-
-def assess_model(customers: pl.DataFrame) -> Quality:
-    """Compare the run's probabilities with the labels of the customers who have one."""
-    labelled = customers.filter(pl.col("declined").is_not_null())
-    if labelled.is_empty():
-        return Quality(0, 0, None, None, None, None, None, None, None, ())
-    probability, declined = labelled["decline_probability"], labelled["declined"]
-    auc = delong(probability, declined)
-    deciles = (
-        labelled.group_by("risk_decile")
-        .agg(pl.len(), pl.col("decline_probability").mean(), pl.col("declined").sum())
-        .sort("risk_decile")
-    )
-    return Quality(
-        customers=labelled.height,
-        declined=int(declined.sum()),
-        predicted=moments(probability).mean,
-        observed=int(declined.sum()) / labelled.height,
-        roc_auc=None if auc is None else auc.auc,
-        roc_auc_low=None if auc is None else auc.low,
-        roc_auc_high=None if auc is None else auc.high,
-        brier=brier_score(probability, declined),
-        calibration_error=calibration_error(probability, declined),
-        deciles=tuple(
-            Decile(decile, count, predicted, events / count, ends.low, ends.high)
-            for decile, count, predicted, events in deciles.iter_rows()
-            for ends in [wilson_interval(events, count)]
-        ),
+        new_customers=known.new_customers,
+        notes=tuple(_notes(customers, compared, plan, known)),
     )
 
 
@@ -372,112 +394,224 @@ def _count_group(part: pl.DataFrame) -> Group:
     return Group(part.height, *(fates.get(fate, 0) for fate in FATES))
 
 
-def _effect(part: pl.DataFrame, measure: str, *, seed: int, resamples: int, level: float) -> Effect:
-    column = "declined" if measure == DECLINE else measure
-    treated, control = (
-        part.filter(pl.col("campaign_group") == group)[column].drop_nulls() for group in (TREATMENT, CONTROL)
+def _measured(customers: pl.DataFrame, known: Known) -> tuple[pl.DataFrame, float | None, tuple[str, ...]]:
+    """Return the customers with all measures and covariates, what revenue is capped at, and the covariates."""
+    compared = pl.col("campaign_group") != NOT_IN_CAMPAIGN
+    covariates = COVARIATES if known.revenue_before is not None else COVARIATES[:-1]
+    if known.revenue_before is not None:
+        customers = customers.join(known.revenue_before, on="id", how="left", maintain_order="left")
+        before = customers.select(pl.col(REVENUE_BEFORE).filter(compared).quantile(CAP_LEVEL)).item()
+        customers = customers.with_columns(pl.col(REVENUE_BEFORE).clip(upper_bound=before))
+    cap = customers.select(pl.col(REVENUE).filter(compared).quantile(CAP_LEVEL)).item()
+    customers = customers.with_columns(
+        pl.col(REVENUE).clip(upper_bound=cap).alias(CAPPED), pl.col("declined").cast(pl.Float64).alias(DECLINE)
     )
-    means = [moments(values.cast(pl.Float64)).mean if values.len() else None for values in (treated, control)]
-    effect = Effect(treated.len(), control.len(), means[0], means[1], None, None, None, None, None, None)
-    if not (treated.len() and control.len()):
+    return customers, cap, covariates
+
+
+def _compare(part: pl.DataFrame, compared: pl.DataFrame, measures: Sequence[str], *, level: float) -> Comparison:
+    groups = {group: _count_group(part.filter(pl.col("campaign_group") == group)) for group in CAMPAIGN_GROUPS}
+    effects = {measure: _effect(compared, measure, level=level) for measure in measures}
+    cost = float(compared.filter(pl.col("campaign_group") == TREATMENT)["cost"].sum())
+    profit = effects[PROFIT]
+    gained = None if profit.difference is None else Difference(profit.difference, profit.low, profit.high, None)
+    return Comparison(groups, effects, make_worth(gained, profit.treatment_customers, cost))
+
+
+def _effect(compared: pl.DataFrame, measure: str, *, level: float) -> Effect:
+    treated, control = _split(compared.filter(pl.col(measure).is_not_null()))
+    sizes = (treated.height, control.height)
+    means = [moments(group[measure]).mean if group.height else None for group in (treated, control)]
+    effect = Effect(sizes[0], sizes[1], means[0], means[1], None, None, None, None, None, None, None, None)
+    if means[0] is None or means[1] is None:
         return effect
     if measure == DECLINE:
-        events, totals = (int(treated.sum()), int(control.sum())), (treated.len(), control.len())
-        difference = rate_difference(events, totals)
-        fall = smallest_fall([_stratum(part)], level=level)
-        detectable = None if fall is None else fall.points
+        raw = rate_difference((int(treated[measure].sum()), int(control[measure].sum())), sizes)
+        fall = smallest_fall(_strata(compared), level=level)
+        effect = replace(effect, raw=raw, detectable=None if fall is None else fall.points)
     else:
-        difference = mean_difference(treated, control, seed=seed, resamples=resamples)
-        detectable = None
-        if difference.low is not None:
-            detectable = detectable_difference(moments(treated), moments(control), level=level)
-    return _filled(effect, difference, detectable)
-
-
-def _stratum(part: pl.DataFrame) -> Stratum:
-    """Return the sizes of both groups and what the run knew of them; of the customers with a label."""
-    compared = part.filter(pl.col("declined").is_not_null(), pl.col("campaign_group") != NOT_IN_CAMPAIGN)
-    probability = pl.col("decline_probability")
-    rate, variance = compared.select(probability.mean(), (probability * (1 - probability)).mean().alias("v")).row(0)
-    treated = compared.filter(pl.col("campaign_group") == TREATMENT).height
-    return Stratum(treated, compared.height - treated, rate, variance)
-
-
-def _filled(effect: Effect, found: Difference, detectable: float | None) -> Effect:
+        effect = replace(effect, raw=Difference(means[0] - means[1], None, None, None))
+    estimates = compare_strata(treated, control, adjusted_name(measure))
+    if estimates is None:
+        return effect
+    found = mean_difference(*estimates)
+    error = sqrt(estimates[0].variance + estimates[1].variance)
     return replace(
         effect,
         difference=found.difference,
         low=found.low,
         high=found.high,
+        standard_error=error,
         p_value=found.p_value,
         p_value_corrected=found.p_value,
-        detectable=detectable,
+        detectable=effect.detectable if measure == DECLINE else detectable_difference(error, level=level),
     )
 
 
-def _correct(segments: dict[str, Comparison]) -> dict[str, Comparison]:
+def _split(compared: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    treated, control = (compared.filter(pl.col("campaign_group") == group) for group in (TREATMENT, CONTROL))
+    return treated, control
+
+
+def _strata(compared: pl.DataFrame) -> list[Stratum]:
+    """Return both groups' sizes by segment, and what the run knew of them; of the customers with a label."""
+    is_treated = pl.col("campaign_group") == TREATMENT
+    probability = pl.col("decline_probability")
+    strata = (
+        compared.filter(pl.col(DECLINE).is_not_null())
+        .group_by("segment")
+        .agg(
+            is_treated.sum(),
+            (~is_treated).sum().alias("control"),
+            probability.mean(),
+            v=(probability * (1 - probability)).mean(),
+        )
+        .sort("segment")
+    )
+    return [Stratum(*row) for row in strata.drop("segment").iter_rows()]
+
+
+def _correct_segments(segments: dict[str, Comparison]) -> dict[str, Comparison]:
     """Correct the p-values of each measure for the number of segments."""
     corrected = dict(segments)
-    for measure in MEASURES:
+    for measure in OF_SEGMENTS:
         p_values = holm([part.effects[measure].p_value for part in segments.values()])
         for code, p_value in zip(segments, p_values, strict=True):
-            part = corrected[code]
-            effect = replace(part.effects[measure], p_value_corrected=p_value)
-            corrected[code] = replace(part, effects={**part.effects, measure: effect})
+            corrected[code] = _corrected(corrected[code], measure, p_value)
     return corrected
 
 
-def _cost(part: pl.DataFrame, costs: Mapping[str, float]) -> float:
-    contacts = part.filter(pl.col("campaign_group") == TREATMENT)["offer"].value_counts().sort("offer")
-    return float(sum(count * costs.get(offer, 0.0) for offer, count in contacts.iter_rows()))
+def _correct_measures(overall: Comparison) -> Comparison:
+    """Correct the p-values of all measures but the decline rate for their number."""
+    others = [measure for measure in MEASURES if measure != DECLINE]
+    for measure, p_value in zip(others, holm([overall.effects[each].p_value for each in others]), strict=True):
+        overall = _corrected(overall, measure, p_value)
+    return overall
 
 
-def _worth(profit: Effect, cost: float) -> Worth:
-    scale = profit.treatment_customers * PROFIT_MONTHS
-    total, low, high = (None if end is None else end * scale for end in (profit.difference, profit.low, profit.high))
-    net, net_low, net_high = (None if end is None else end - cost for end in (total, low, high))
-    return Worth(total, low, high, cost, net, net_low, net_high)
+def _corrected(part: Comparison, measure: str, p_value: float | None) -> Comparison:
+    effect = replace(part.effects[measure], p_value_corrected=p_value)
+    return replace(part, effects={**part.effects, measure: effect})
 
 
-def _sensitivity(customers: pl.DataFrame) -> tuple[Case, ...]:
-    groups = [customers.filter(pl.col("campaign_group") == group) for group in (TREATMENT, CONTROL)]
-    if any(group.is_empty() for group in groups):
+def _judge(effect: Effect, vanishing: Vanishing | None, sensitivity: Sequence[Case]) -> str:
+    if effect.difference is None or effect.p_value is None:
+        return NOTHING
+    if not effect.is_found:
+        return UNPROVEN
+    against = "worst" if effect.difference < 0 else "best"
+    [opposite] = [case for case in sensitivity if case.case == against]
+    is_overturned = opposite.p_value is None or opposite.p_value >= LEVEL or opposite.difference * effect.difference < 0  # type: ignore[operator]
+    if vanishing is not None and vanishing.is_unequal and is_overturned:
+        return UNSURE
+    return FEWER if effect.difference < 0 else MORE
+
+
+def _vanishing(compared: pl.DataFrame) -> Vanishing | None:
+    treated, control = _split(compared)
+    if treated.is_empty() or control.is_empty():
+        return None
+    gone = (treated["declined"].null_count(), control["declined"].null_count())
+    totals = (treated.height, control.height)
+    p_value = rate_difference(gone, totals).p_value
+    return Vanishing(gone[0] / totals[0], gone[1] / totals[1], 1.0 if p_value is None else p_value)
+
+
+def _sensitivity(compared: pl.DataFrame, covariates: Sequence[str]) -> tuple[Case, ...]:
+    if any(group.is_empty() for group in _split(compared)):
         return ()
-    totals = (groups[0].height, groups[1].height)
-    known = [int(group["declined"].sum()) for group in groups]
-    unknown = [group["declined"].null_count() for group in groups]
+    is_treated = pl.col("campaign_group") == TREATMENT
     cases = []
-    for case, declined in {"all_declined": (1, 1), "worst": (1, 0), "best": (0, 1)}.items():
-        events = (known[0] + declined[0] * unknown[0], known[1] + declined[1] * unknown[1])
-        found = rate_difference(events, totals)
+    for case, declines in {
+        "all_declined": pl.lit(value=True),
+        "worst": is_treated,
+        "best": ~is_treated,
+    }.items():
+        filled = adjust(
+            compared.select(
+                "segment",
+                "campaign_group",
+                "cost",
+                *covariates,
+                pl.col(DECLINE).fill_null(declines.cast(pl.Float64)),
+                pl.col(PROFIT).fill_null(pl.when(declines).then(-pl.col("monthly_profit")).otherwise(0.0)),
+                *([] if "monthly_profit" in covariates else ["monthly_profit"]),
+            ),
+            OF_SEGMENTS,
+            covariates,
+        )
+        groups = _split(filled)
+        found, profit = (compare_strata(*groups, adjusted_name(measure)) for measure in OF_SEGMENTS)
+        difference = None if found is None else mean_difference(*found)
+        gained = None if profit is None else (profit[0].mean - profit[1].mean) * groups[0].height * PROFIT_MONTHS
         cases.append(
             Case(
-                case=case,
-                treatment=events[0] / totals[0],
-                control=events[1] / totals[1],
-                difference=found.difference,
-                low=found.low,
-                high=found.high,
-                p_value=found.p_value,
+                case,
+                moments(groups[0][DECLINE]).mean,
+                moments(groups[1][DECLINE]).mean,
+                None if difference is None else difference.difference,
+                None if difference is None else difference.low,
+                None if difference is None else difference.high,
+                None if difference is None else difference.p_value,
+                None if gained is None else gained - float(groups[0]["cost"].sum()),
             )
         )
     return tuple(cases)
 
 
-def _notes(customers: pl.DataFrame, costs: Mapping[str, float]) -> list[Note]:
+def _delivery(compared: pl.DataFrame, contacted: pl.Series) -> Delivery:
+    """Return who was contacted, and the effect of the lot on declines over that on contacts (two-stage least squares).
+
+    Its error is that of the outcome less the effect of each customer's own contact.
+    """
+    ids = contacted.unique()
+    compared = compared.with_columns(contact=pl.col("id").is_in(ids.implode()).cast(pl.Float64))
+    treated, control = _split(compared)
+    counts = (treated.height, int(treated["contact"].sum()), control.height, int(control["contact"].sum()))
+    outsiders = ids.len() - counts[1] - counts[3]
+    treated, control = (group.filter(pl.col(DECLINE).is_not_null()) for group in (treated, control))
+    outcomes = compare_strata(treated, control, adjusted_name(DECLINE))
+    contacts = compare_strata(treated, control, "contact")
+    if outcomes is None or contacts is None:
+        return Delivery(*counts, outsiders, None, None, None)
+    by_lot = mean_difference(*contacts)
+    contact = by_lot.difference
+    if contact <= 0 or (by_lot.p_value is not None and by_lot.p_value >= LEVEL):
+        return Delivery(*counts, outsiders, None, None, None)
+    effect = (outcomes[0].mean - outcomes[1].mean) / contact
+    without = (pl.col(adjusted_name(DECLINE)) - effect * pl.col("contact")).alias("without")
+    rest = compare_strata(treated.with_columns(without), control.with_columns(without), "without")
+    if rest is None:
+        return Delivery(*counts, outsiders, effect, None, None)
+    found = mean_difference(*rest)
+    ends = [None if end is None else effect + end / contact for end in (found.low, found.high)]
+    return Delivery(*counts, outsiders, effect, *ends)
+
+
+def _notes(customers: pl.DataFrame, compared: pl.DataFrame, plan: Plan, known: Known) -> list[Note]:
     notes = []
     groups = {group: customers.filter(pl.col("campaign_group") == group) for group in CAMPAIGN_GROUPS}
     missing = [group for group in (TREATMENT, CONTROL) if groups[group]["declined"].drop_nulls().is_empty()]
     if missing:
         notes.append(Note("nothing_to_compare", {"groups": ", ".join(missing)}))
-    free = sorted(set(groups[TREATMENT]["offer"]) - set(costs))
+    free = sorted(set(groups[TREATMENT]["offer"]) - {offer.code for offer in plan.offers})
     if free:
         notes.append(Note("no_cost", {"offers": ", ".join(free)}))
+    if known.exposure.customers:
+        runs = ", ".join(known.exposure.runs)
+        notes.append(Note("control_contacted", {"customers": known.exposure.customers, "runs": runs}))
+    if known.exposure.unread:
+        notes.append(Note("runs_unread", {"runs": ", ".join(known.exposure.unread)}))
+    if known.revenue_before is None:
+        notes.append(Note("no_revenue_before", {}))
     notes.extend(_unlike(groups[TREATMENT], groups[CONTROL]))
     lost = sum(groups[group]["declined"].null_count() for group in (TREATMENT, CONTROL))
     if lost:
-        known = groups[TREATMENT].height + groups[CONTROL].height
-        notes.append(Note("no_outcome", {"lost": lost, "customers": known}))
+        notes.append(Note("no_outcome", {"lost": lost, "customers": compared.height}))
+    vanishing = _vanishing(compared)
+    if vanishing is not None and vanishing.is_unequal:
+        shares = {"treatment": 100 * vanishing.treatment, "control": 100 * vanishing.control}
+        notes.append(Note("unequal_vanishing", {**shares}))
     if groups[NOT_IN_CAMPAIGN].is_empty() and groups[CONTROL].is_empty():
         notes.append(Note("no_untreated", {}))
     return notes
@@ -495,8 +629,3 @@ def _unlike(treated: pl.DataFrame, control: pl.DataFrame) -> list[Note]:
             values: dict[str, str | int | float] = {"column": column, "treatment": first.mean, "control": second.mean}
             notes.append(Note("unlike_groups", values))
     return notes
-
-
-def _seed(seed: int, *names: str) -> int:
-    """Return a seed of its own for each comparison, so that one does not depend on what else is compared."""
-    return int.from_bytes(sha256(":".join((str(seed), *names)).encode()).digest()[:8], "little")

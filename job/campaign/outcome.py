@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from job.campaign.run import load_run, offer_costs
+from job.campaign.run import load_run
 from job.errors import Problem, SettingsError
 from job.sample import FIRST_ID, ORPHAN_OFFSET, Draws, draw_customers, soil, split_tables, write_pieces
 from schemas.scored import PROFIT_MONTHS, TREATMENT
@@ -100,7 +100,7 @@ def write_outcome(
         OutputError: the folder is not empty, or cannot be written.
     """
     published = load_run(run)
-    known = {*offer_costs(published.manifest), *published.scored["offer"].unique()}
+    known = set(published.scored["offer"].unique())
     parsed, problems = _parse_effects(effects, known)
     if not 0 < season < math.inf:
         problems.append(Problem("--season", "a number above 0", f"{season:g}"))

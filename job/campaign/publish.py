@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
 
 from job import __version__
 from job.beneath import is_file_beneath, read_beneath
-from job.campaign.lift import RESAMPLES, Lift, match_outcome, measure_lift
+from job.campaign.contacts import find_exposure, read_contacted
+from job.campaign.lift import REVENUE_BEFORE, Known, Lift, match_outcome, measure_lift
+from job.campaign.offers import read_plan
 from job.campaign.page import render_page
-from job.campaign.run import load_run, offer_costs, segment_titles
-from job.errors import DropError, OutputError, Problem, SettingsError
-from job.intake.drop import all_files, hash_file, wait_for_files
+from job.campaign.run import load_run, segment_titles
+from job.errors import DropError, JobError, OutputError, Problem, SettingsError, reason_of
+from job.files import replace_file
+from job.intake.drop import all_files, find_files, hash_file, wait_for_files
 from job.intake.reconcile import accept_drop
+from job.models.linear import add_up
 from job.rounding import rounded
 from job.statistics import LEVEL, POWER
-from schemas.columns import MARKET_FILE
+from schemas.columns import MARKET_FILE, MARKET_MONEY
 from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from job.campaign.run import PublishedRun
     from job.intake.drop import TableFile
     from job.intake.reconcile import Intake
-    from job.settings import LiftSettings
+    from job.settings import LiftSettings, Limits
 
 FOLDER: Final = "lift"
 JSON: Final = "lift.json"
 PAGE: Final = "lift.html"
-"""Written of each number: the last of sixteen may differ between processors."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,13 @@ def run_lift(
     Args:
         run_folder: the published run (`OUT/runs/ID`, or a link to it).
         drop: the labelled drop of three months later.
-        settings: what the user chose. The files appear, both or none, in `output`, by default `OUT/lift/ID`; an earlier
-            comparison there is replaced.
+        settings: what the user chose. The files appear in `output`, by default `OUT/lift/ID`, `lift.json` last; an
+            earlier comparison there is replaced.
         progress: called with the name of each stage as it begins.
 
     Raises:
-        SettingsError: the run is none, the outcome is the very drop that it scored, or `output` lies in the run.
+        SettingsError: the run is none, the outcome is the very drop that it scored, `output` lies in the run, or
+            `contacted` holds something else than ids.
         ArtifactError: the run was altered, or is of a version without groups.
         DropError: the outcome is bad, or is about other customers.
         DropIncompleteError: it is not complete yet.
@@ -80,6 +84,7 @@ def run_lift(
     """
     progress("run")
     run = load_run(run_folder)
+    contacted = None if settings.contacted is None else read_contacted(settings.contacted)
     folder = settings.output or run.folder.parent.parent / FOLDER / run.folder.name
     if folder.resolve().is_relative_to(run.folder):
         raise SettingsError([Problem("--output", "a folder outside the run, which stays as published", str(folder))])
@@ -90,35 +95,41 @@ def run_lift(
     intake = accept_drop(files, labelled=True, limits=settings.limits)
     _check_is_of_run(run, intake)
     progress("compare")
-    known = intake.tables[MARKET_FILE.name].select("id")
+    present = intake.tables[MARKET_FILE.name].select("id")
+    plan = read_plan(run.manifest)
     lift = measure_lift(
         match_outcome(run.scored, intake),
-        offer_costs(run.manifest),
-        seed=settings.seed,
-        new_customers=known.join(run.scored.select("id"), on="id", how="anti").height,
+        plan,
+        Known(
+            contacted=contacted,
+            exposure=find_exposure(run),
+            revenue_before=_read_revenue(run, settings.limits),
+            new_customers=present.join(run.scored.select("id"), on="id", how="anti").height,
+        ),
     )
-    described = describe_lift(lift, run_id=run.run_id, intake=intake, seed=settings.seed)
+    described = describe_lift(lift, run_id=run.run_id, intake=intake)
     progress("write")
     is_new = _publish(
         folder,
         {
+            PAGE: render_page(lift, run_id=run.run_id, titles=segment_titles(run.manifest), plan=plan),
             JSON: json.dumps(described, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
-            PAGE: render_page(lift, run_id=run.run_id, titles=segment_titles(run.manifest)),
         },
     )
     return Published(folder, run.run_id, lift, described, is_new)
 
 
-def describe_lift(lift: Lift, *, run_id: str, intake: Intake, seed: int) -> dict[str, Any]:
+def describe_lift(lift: Lift, *, run_id: str, intake: Intake) -> dict[str, Any]:
     """Return what `lift.json` holds: plain values, numbers to ten significant digits."""
     methods = {
         "level": LEVEL,
         "power": POWER,
-        "rates": "Newcombe 1998, method 10; p-value by inverting the interval",
-        "means": "bootstrap-t, groups resampled by themselves",
-        "resamples": RESAMPLES,
-        "seed": seed,
-        "segments": "p-values corrected by Holm's method, each measure by itself; intervals are not",
+        "verdict": "the adjusted difference of the decline rate, overall; chosen beforehand",
+        "adjusted": "linear regression on what was known before, a slope for each group (Lin 2013); Welch's intervals",
+        "raw_rates": "Newcombe 1998, method 10",
+        "strata": "segments, weighted by their treated customers; of offers, whom the same ones would have reached",
+        "corrected": "p-values by Holm: segments, measures but the decline rate, offers, pairs; intervals are not",
+        "delivery": "the lot as instrumental variable (Imbens and Angrist 1994)",
         "roc_auc": "DeLong",
         "profit_months": PROFIT_MONTHS,
     }
@@ -131,6 +142,19 @@ def describe_lift(lift: Lift, *, run_id: str, intake: Intake, seed: int) -> dict
     }
     told: dict[str, Any] = rounded(plain)
     return told
+
+
+def _read_revenue(run: PublishedRun, limits: Limits) -> pl.DataFrame | None:
+    """Return `id` and the revenue of the three months before, of the drop that the run scored; None if it is gone."""
+    try:
+        files = find_files(Path(run.manifest["drop"]))
+        if {hash_file(file) for file in all_files(files)} != run.input_digests:
+            return None
+        intake = accept_drop(files, labelled=False, limits=limits)
+    except (JobError, OSError):
+        return None
+    months = intake.tables[MARKET_MONEY.name].pivot("period", index="id", values="revenue").drop_nulls()
+    return months.select("id", add_up([pl.col(name) for name in months.columns[1:]]).alias(REVENUE_BEFORE))
 
 
 def _check_is_later(run: PublishedRun, files: Mapping[str, TableFile], drop: Path) -> None:
@@ -147,37 +171,17 @@ def _check_is_of_run(run: PublishedRun, intake: Intake) -> None:
 
 
 def _publish(folder: Path, texts: dict[str, str]) -> bool:
-    """Make the files appear together; return whether they are new."""
+    """Write the files in this order; return whether anything is new."""
     contents = {name: text.encode() for name, text in texts.items()}
-    token = os.urandom(8).hex()
-    beside = folder.with_name(f".partial-{folder.name}-{token}")
-    replaced = folder.with_name(f".replaced-{folder.name}-{token}")
     try:
-        if folder.is_dir():
-            others = sorted(entry.name for entry in folder.iterdir() if entry.name not in contents)
-            if others:
-                raise OutputError([Problem(str(folder), "a new folder or an earlier comparison", ", ".join(others))])
-            if all(is_file_beneath(folder, name) and read_beneath(folder, name) == contents[name] for name in contents):
-                return False
-        try:
-            beside.mkdir(parents=True)
-            for name, content in contents.items():
-                with (beside / name).open("wb") as stream:
-                    stream.write(content)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-            if folder.is_dir():
-                folder.rename(replaced)
-            beside.rename(folder)
-        except BaseException:
-            if replaced.is_dir() and not folder.exists():
-                replaced.rename(folder)
-            raise
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-            shutil.rmtree(replaced, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        others = sorted(entry.name for entry in folder.iterdir() if entry.name not in contents)
+        if others:
+            raise OutputError([Problem(str(folder), "a new folder or an earlier comparison", ", ".join(others))])
+        if all(is_file_beneath(folder, name) and read_beneath(folder, name) == contents[name] for name in contents):
+            return False
+        for name, content in contents.items():
+            replace_file(folder / name, content)
     except OSError as error:
-        raise OutputError(
-            [Problem(str(folder), "a folder that can be written", error.strerror or str(error))]
-        ) from error
+        raise OutputError([Problem(str(folder), "a folder that can be written", reason_of(error))]) from error
     return True

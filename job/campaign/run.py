@@ -79,14 +79,10 @@ def load_run(folder: Path) -> PublishedRun:
     return PublishedRun(folder, manifest, pl.concat(scored))
 
 
-def offer_costs(manifest: Manifest) -> dict[str, float]:
-    """Return offer -> cost per contact, in the shop's units."""
-    return {offer["offer"]: offer["cost_per_contact"] for row in manifest["segments"] for offer in row["offers"]}
-
-
 def segment_titles(manifest: Manifest) -> dict[str, str]:
-    """Return segment -> its Russian title."""
-    return {row["segment"]: row["title"] for row in manifest["segments"]}
+    """Return segment -> its Russian title, in order of priority."""
+    rows = sorted(manifest["segments"], key=lambda row: row["priority"])
+    return {row["segment"]: row["title"] for row in rows}
 
 
 def _read(folder: Path, name: str, limit: int = SMALL_BYTES) -> bytes:

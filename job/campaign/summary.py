@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from job.campaign.lift import CAP_LEVEL, CAPPED, DECLINE, MEASURES, MINUTES, PROFIT, REVENUE
+from job.campaign.adjustment import DECLINE, PROFIT
+from job.campaign.lift import CAP_LEVEL, CAPPED, FEWER, MEASURES, MINUTES, MORE, NOTHING, REVENUE, UNPROVEN, UNSURE
+from job.campaign.offers import DROP, EARLY, KEEP
 from job.statistics import POWER
 from job.text_table import align
 from schemas.scored import CAMPAIGN_GROUPS
@@ -12,7 +14,9 @@ from schemas.scored import CAMPAIGN_GROUPS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from job.campaign.lift import Case, Effect, Lift, Quality, Worth
+    from job.campaign.lift import Case, Delivery, Effect, Lift
+    from job.campaign.offers import OfferPair, OfferResult, Worth
+    from job.campaign.quality import Quality
 
 UNKNOWN: Final = "-"
 TITLES: Final = {
@@ -23,13 +27,28 @@ TITLES: Final = {
     PROFIT: "change of monthly profit",
 }
 CASES: Final = {"all_declined": "all declined", "worst": "only the treated declined", "best": "only control declined"}
+VERDICTS: Final = {
+    NOTHING: "nothing to compare",
+    UNPROVEN: "no effect on the decline rate that chance does not explain",
+    UNSURE: "not proven: customers are gone unequally, and in the worst case nothing is left of the effect",
+    FEWER: "fewer customers declined",
+    MORE: "more customers declined",
+}
+DECISIONS: Final = {KEEP: "keep", DROP: "drop", EARLY: "too early"}
 NOTES: Final = {
     "nothing_to_compare": "no customer of these groups has an outcome, so there is nothing to compare: {groups}",
     "no_cost": "the run's manifest tells no cost of these offers, counted as 0: {offers}",
-    "unlike_groups": "the groups differed before the campaign by more than chance explains, so the comparison is "
-    "doubtful: mean {column} {treatment:.3g} of the treated, {control:.3g} of the control group",
+    "unlike_groups": "the groups differed before the campaign by more than chance explains: mean {column} "
+    "{treatment:.3g} of the treated, {control:.3g} of the control group; the adjusted difference takes that off",
     "no_outcome": "of {customers:,} treated and control customers {lost:,} have no outcome: see what that could change",
+    "unequal_vanishing": "{treatment:.1f} % of the treated have no outcome and {control:.1f} % of the control group, "
+    "more than chance explains: those found are no longer alike, and the worst case decides",
     "no_untreated": "nobody is untreated, so what the model foretold cannot be told from what the campaign changed",
+    "control_contacted": "{customers:,} customers of the control group were contacted by other runs ({runs}), so that "
+    "the difference shows less than there is; give all campaigns one --control",
+    "runs_unread": "runs that cannot be read, so that it is not known whether they contacted the control group: {runs}",
+    "no_revenue_before": "the drop that the run scored is not where it was: revenue before the campaign is not "
+    "adjusted for, and intervals are longer than they could be",
 }
 QUALITIES: Final = {"untreated": "untreated (control, none)", "all": "all"}
 
@@ -44,27 +63,37 @@ def summarise_lift(lift: Lift, *, run_id: str, folder: Path) -> str:
     """
     tested = sum(part.effects[DECLINE].p_value is not None for part in lift.segments.values())
     lines = [
-        f"Campaign of run {run_id}: {_verdict(lift.overall.effects[DECLINE])}",
+        f"Campaign of run {run_id}: {VERDICTS[lift.verdict]}",
         "",
         "  Customers",
         *_groups(lift),
+        *_delivery(lift.delivery),
         "",
-        "  Treated against control, with 95 % intervals",
+        "  Treated against control; adjusted for what was known before, with 95 % intervals",
         *align(
-            ("measure", "treated", "control", "difference", "interval", "p", "detectable"),
+            ("measure", "treated", "control", "difference", "adjusted", "interval", "p", "detectable"),
             [(TITLES[measure], *_cells(lift.overall.effects[measure], measure)) for measure in MEASURES],
         ),
+        "    the verdict is the adjusted decline rate; p of the other measures is corrected for their number (Holm)",
         f"    capped at {_amount(lift.revenue_cap)}, the quantile {CAP_LEVEL} of both groups; pp: percentage points",
         f"    detectable: the smallest effect that groups of these sizes show with a power of {POWER:.0%}",
+        f"    adjusted for {', '.join(lift.adjusted_for)}",
         "",
         f"  Decline rate by segment; p corrected for {tested} segments (Holm)",
         *align(
-            ("segment", "treated", "control", "difference", "interval", "p", "detectable", "net profit"),
+            ("segment", "treated", "control", "difference", "adjusted", "interval", "p", "detectable", "net profit"),
             [
                 (code, *_cells(part.effects[DECLINE], DECLINE), _amount(part.worth.net))
                 for code, part in lift.segments.items()
             ],
         ),
+        "",
+        "  Offers against the control group of their segments",
+        *align(
+            ("offer", "treated", "control", "prevented", "interval", "breaks even", "net profit", "decision"),
+            [_offer(result) for result in lift.offers],
+        ),
+        *(f"    {_pair(pair)}" for pair in lift.pairs),
         "",
         f"  Profit in three months, {_worth(lift.overall.worth)}",
         *_sensitivity(lift.sensitivity),
@@ -81,14 +110,6 @@ def summarise_lift(lift: Lift, *, run_id: str, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _verdict(effect: Effect) -> str:
-    if effect.difference is None:
-        return "nothing to compare"
-    if not effect.is_found:
-        return "no effect on the decline rate that chance does not explain"
-    return "fewer customers declined" if effect.difference < 0 else "more customers declined"
-
-
 def _groups(lift: Lift) -> list[str]:
     rows = [
         (name, *(f"{count:,}" for count in (group.in_run, group.found, group.vanished, group.unusable)))
@@ -101,11 +122,46 @@ def _groups(lift: Lift) -> list[str]:
     ]
 
 
+def _delivery(delivery: Delivery | None) -> list[str]:
+    if delivery is None:
+        return []
+    effect = f"{_points(delivery.difference)} ({_interval(_points(delivery.low), _points(delivery.high))})"
+    return [
+        f"    really contacted: {delivery.treatment_contacted:,} of {delivery.treatment:,} treated, "
+        f"{delivery.control_contacted:,} of {delivery.control:,} control, {delivery.outsiders:,} others; "
+        f"a contact changes the decline rate by {effect}"
+    ]
+
+
+def _offer(result: OfferResult) -> tuple[str, ...]:
+    decision = DECISIONS[result.decision]
+    if result.more_customers is not None:
+        decision += f", {result.more_customers:,} more customers"
+    return (
+        result.offer,
+        f"{result.treated:,}",
+        f"{result.control:,}",
+        _percent(result.effect),
+        _interval(_percent(result.low), _percent(result.high)),
+        _percent(result.break_even),
+        _amount(result.worth.net),
+        decision,
+    )
+
+
+def _pair(pair: OfferPair) -> str:
+    net = f"net {_change(pair.net_difference)} a customer"
+    ends = _interval(_points(pair.low), _points(pair.high))
+    p_value = _p_value(pair.p_value_corrected)
+    return f"{pair.first} against {pair.second}: {_points(pair.difference)} ({ends}), p {p_value}, {net}"
+
+
 def _cells(effect: Effect, measure: str) -> tuple[str, ...]:
     show, show_difference = (_percent, _points) if measure == DECLINE else (_number, _change)
     return (
         show(effect.treatment),
         show(effect.control),
+        show_difference(None if effect.raw is None else effect.raw.difference),
         show_difference(effect.difference),
         _interval(show_difference(effect.low), show_difference(effect.high)),
         _p_value(effect.p_value_corrected),
@@ -130,10 +186,11 @@ def _sensitivity(cases: tuple[Case, ...]) -> list[str]:
             _points(case.difference),
             _interval(_points(case.low), _points(case.high)),
             _p_value(case.p_value),
+            _amount(case.net),
         )
         for case in cases
     ]
-    headings = ("of those without outcome", "treated", "control", "difference", "interval", "p")
+    headings = ("of those without outcome", "treated", "control", "adjusted", "interval", "p", "net profit")
     return ["", "  Decline rate if the customers without outcome had done so", *align(headings, rows)]
 
 

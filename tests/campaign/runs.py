@@ -42,6 +42,7 @@ _SEGMENT = {
     "priority": 1,
     "onsite_offer": "",
     "share": 0.5,
+    "customers": 200,
     "previous_share": None,
     "mean_risk": None,
     "profit_at_risk": 0.0,
@@ -64,6 +65,7 @@ _OFFER = {
     "assumed": 0.1,
     "discount": 0.0,
     "share": 1.0,
+    "customers": 200,
     "treatment": 0,
     "control": 0,
     "cost": 0.0,
@@ -75,12 +77,14 @@ SEGMENTS = [
         **_SEGMENT,
         "segment": name,
         "title": title,
-        "offers": [{**_OFFER, "offer": offer, "cost_per_contact": cost, "customers": customers}],
-        "customers": customers,
+        "priority": priority,
+        "offers": [
+            {**_OFFER, "offer": offer, "offer_text": text, "cost_per_contact": cost, "effect": 0.2, "assumed": 0.2}
+        ],
     }
-    for name, title, offer, cost, customers in (
-        ("at_risk", "Могут уйти", "discount", 0.5, 134),
-        ("loyal", "Верные <и> прибыльные", "news", 0.05, 266),
+    for name, title, priority, offer, text, cost in (
+        ("loyal", "Верные <и> прибыльные", 20, "news", "Новости", 0.05),
+        ("at_risk", "Могут уйти", 10, "discount", "Скидка <10 %>", 0.5),
     )
 ]
 
@@ -93,7 +97,8 @@ def publish(folder: Path, scored: pl.DataFrame, **manifest: Any) -> Path:
     outputs = {"scored.parquet": {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}}
     described = make_manifest(**{"run_id": folder.name, "segments": SEGMENTS, "outputs": outputs, **manifest})
     (folder / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
-    (folder / "_SUCCESS").touch()
+    number = 1 + sum(path.is_dir() for path in folder.parent.iterdir())
+    (folder / "_SUCCESS").write_text(f"{number}\n", encoding="ascii")
     return folder
 
 
@@ -108,8 +113,10 @@ def make_group(group: str, *, declined: int, unchanged: int, vanished: int = 0, 
         "monthly_minutes": pl.when(declines).then(6.0).otherwise(12.0) + place % 3,
         "monthly_profit_change": pl.when(declines).then(-2.0).otherwise(0.0) + (place % 5) / 10,
     }
+    first = int.from_bytes(hashlib.sha256(f"{segment} {group}".encode()).digest()[:4], "little")
     return pl.select(
         place=place,
+        id=first + place.cast(pl.Int64),
         segment=pl.lit(segment),
         campaign_group=pl.lit(group),
         offer=pl.lit("news"),

@@ -21,9 +21,11 @@ EFFECT_KEYS = [
     "control_customers",
     "treatment",
     "control",
+    "raw",
     "difference",
     "low",
     "high",
+    "standard_error",
     "p_value",
     "p_value_corrected",
     "detectable",
@@ -69,9 +71,16 @@ def test_json_keys(base: Path, result: Result) -> None:
         "product",
         "outcome",
         "methods",
+        "verdict",
         "overall",
         "segments",
+        "offers",
+        "pairs",
+        "vanishing",
         "sensitivity",
+        "delivery",
+        "exposure",
+        "adjusted_for",
         "model",
         "revenue_cap",
         "new_customers",
@@ -80,19 +89,21 @@ def test_json_keys(base: Path, result: Result) -> None:
     assert list(described["methods"]) == [
         "level",
         "power",
-        "rates",
-        "means",
-        "resamples",
-        "seed",
-        "segments",
+        "verdict",
+        "adjusted",
+        "raw_rates",
+        "strata",
+        "corrected",
+        "delivery",
         "roc_auc",
         "profit_months",
     ]
     assert list(described["segments"]) == ["at_risk", "loyal"]
-    for part in (described["overall"], *described["segments"].values()):
-        check_comparison(part)
+    check_comparison(described["overall"], MEASURES)
+    for part in described["segments"].values():
+        check_comparison(part, ["decline_rate", "monthly_profit_change"])
     assert [list(case) for case in described["sensitivity"]] == [
-        ["case", "treatment", "control", "difference", "low", "high", "p_value"]
+        ["case", "treatment", "control", "difference", "low", "high", "p_value", "net"]
     ] * 3
     assert list(described["model"]) == ["untreated", "all"]
     assert list(described["model"]["all"]) == [
@@ -117,11 +128,11 @@ def test_json_keys(base: Path, result: Result) -> None:
     ]
 
 
-def check_comparison(part: Mapping[str, Mapping[str, object]]) -> None:
+def check_comparison(part: Mapping[str, Mapping[str, object]], measures: list[str]) -> None:
     assert list(part) == ["groups", "effects", "worth"]
     assert list(part["groups"]) == ["treatment", "control", "none"]
     assert part["groups"]["none"].keys() == {"in_run", "found", "vanished", "unusable"}  # type: ignore[attr-defined]
-    assert list(part["effects"]) == MEASURES
+    assert list(part["effects"]) == measures
     assert all(list(effect) == EFFECT_KEYS for effect in part["effects"].values())  # type: ignore[call-overload]
     assert list(part["worth"]) == ["incremental_profit", "low", "high", "offer_cost", "net", "net_low", "net_high"]
 
@@ -153,11 +164,12 @@ def test_another_comparison_replaces_the_earlier_one(base: Path, tmp_path: Path)
     words = ("lift", "--run", base / "out" / "runs" / "abc", "--outcome", base / "outcome", "--output", tmp_path / "to")
     assert call(*words).exit_code == 0
     first = contents(tmp_path / "to")
-    assert call(*words, "--seed", 1).exit_code == 0
+    (tmp_path / "sent.txt").write_text("7\n")
+    assert call(*words, "--contacted", tmp_path / "sent.txt").exit_code == 0
     second = contents(tmp_path / "to")
     assert sorted(first) == sorted(second) == ["lift.html", "lift.json"]
     assert first["lift.json"] != second["lift.json"]
-    assert [path.name for path in tmp_path.iterdir()] == ["to"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sent.txt", "to"]
 
 
 def test_a_folder_with_other_things_is_not_touched(base: Path, tmp_path: Path) -> None:

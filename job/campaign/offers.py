@@ -1,0 +1,415 @@
+"""Each offer of a campaign against the control group of its segments, and against each other offer.
+
+Offers are drawn by lot within a segment, and so is the control group. But whom a contact is not worth, or the budget
+does not reach, depends on the offer that was drawn: so customers are compared within strata of those whom the same
+offers of their segment would have reached. There every offer and the control group are alike but for the lot.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+
+from job.campaign.adjustment import DECLINE, PROFIT, adjusted_name, compare_strata
+from job.statistics import (
+    A_FIFTH,
+    LEVEL,
+    Difference,
+    Estimate,
+    detectable_difference,
+    holm,
+    mean_difference,
+    prevented_share,
+)
+from schemas.scored import CONTROL, MONEY_DECIMALS, PROFIT_MONTHS, TREATMENT
+
+if TYPE_CHECKING:
+    from schemas.manifest import Manifest
+
+KEEP: Final = "keep"
+DROP: Final = "drop"
+EARLY: Final = "too_early"
+DECISIONS: Final = (KEEP, DROP, EARLY)
+
+_STRATUM: Final = "stratum"
+_COST: Final = "cost"
+_NET: Final = "net"
+
+
+class PlannedOffer(NamedTuple):
+    """An offer in a segment, as the run planned it.
+
+    Args:
+        segment: the segment's code.
+        code: the offer's.
+        cost: of one contact.
+        effect: share of the declines that it was taken to prevent.
+        discount: share of the profit that is given away.
+    """
+
+    segment: str
+    code: str
+    cost: float
+    effect: float
+    discount: float
+
+
+class Plan(NamedTuple):
+    """What a run says of its offers.
+
+    Args:
+        offers: all of them.
+        profit_lost: share of the profit that is lost with a decline.
+        has_budget: whether a budget decided whom the offers reach.
+        titles: offer -> what people call it.
+    """
+
+    offers: tuple[PlannedOffer, ...]
+    profit_lost: float
+    has_budget: bool
+    titles: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What the treated customers brought in, less what contacting them cost; in the shop's units.
+
+    Args:
+        incremental_profit: adjusted difference of the monthly profit's change x treated customers found x 3 months;
+            None if there is no difference.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        offer_cost: what contacts and discounts cost, of all treated customers of the run, vanished or not.
+        net: incremental profit less the cost, with the same interval moved.
+        net_low: lower end.
+        net_high: upper end.
+    """
+
+    incremental_profit: float | None
+    low: float | None
+    high: float | None
+    offer_cost: float
+    net: float | None
+    net_low: float | None
+    net_high: float | None
+
+
+@dataclass(frozen=True)
+class OfferResult:
+    """An offer against the control group of its segments.
+
+    Args:
+        offer: its code.
+        segments: that have it.
+        treated: customers who were treated with it, with a label.
+        control: customers of the control groups of the same strata, with a label.
+        treatment_rate: rate of decline of the treated.
+        control_rate: what it would have been without the offer: that rate less the adjusted difference.
+        difference: of the rates, adjusted; None where too few customers allow none, as all that follows.
+        difference_low: lower end of its 95 % interval.
+        difference_high: upper end.
+        p_value: two-sided, of no difference.
+        p_value_corrected: for the number of offers (Holm).
+        effect: share of the declines that it prevented.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        standard_error: of the effect.
+        assumed: the effect that the run took it to have.
+        break_even: the effect at which it earns what it costs; None if there is no profit to be lost.
+        decision: one of `DECISIONS`: the effect is proven to be above the break-even, below it, or neither (Holm).
+        more_customers: how many more it takes, at the same shares, to tell what was assumed from the break-even with a
+            power of 80 %; as many again at least. None where it is decided.
+        worth: what it brought in, less what it cost.
+    """
+
+    offer: str
+    segments: tuple[str, ...]
+    treated: int
+    control: int
+    treatment_rate: float | None
+    control_rate: float | None
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    p_value: float | None
+    p_value_corrected: float | None
+    effect: float | None
+    low: float | None
+    high: float | None
+    standard_error: float | None
+    assumed: float
+    break_even: float | None
+    decision: str
+    more_customers: int | None
+    worth: Worth
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the difference is more than chance explains, at the level of 5 %."""
+        return self.p_value_corrected is not None and self.p_value_corrected < LEVEL
+
+
+@dataclass(frozen=True)
+class OfferPair:
+    """Two offers against each other, among customers who might have got either.
+
+    Args:
+        first: an offer.
+        second: the other one.
+        first_customers: treated with the first, with a label.
+        second_customers: with the second.
+        difference: of the decline rate, first minus second, adjusted.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        p_value: two-sided.
+        p_value_corrected: for the number of pairs (Holm).
+        net_difference: of what a customer brings in three months, less contact and discount; first minus second.
+        net_low: lower end of its 95 % interval.
+        net_high: upper end.
+    """
+
+    first: str
+    second: str
+    first_customers: int
+    second_customers: int
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    p_value_corrected: float | None
+    net_difference: float | None
+    net_low: float | None
+    net_high: float | None
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the difference is more than chance explains, at the level of 5 %."""
+        return self.p_value_corrected is not None and self.p_value_corrected < LEVEL
+
+
+def read_plan(manifest: Manifest) -> Plan:
+    """Return what a run's manifest says of its offers."""
+    offers, titles = [], {}
+    for row in manifest["segments"]:
+        for offer in row["offers"]:
+            planned = (offer["offer"], offer["cost_per_contact"], offer["effect"], offer["discount"])
+            offers.append(PlannedOffer(row["segment"], *planned))
+            titles[offer["offer"]] = offer["offer_text"]
+    campaign = manifest["campaign"]
+    return Plan(tuple(offers), campaign["profit_lost"], campaign["budget"] is not None, titles)
+
+
+def find_strata(compared: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Return treated and control customers with `cost` (of contact and discount) and `stratum`.
+
+    Args:
+        compared: `segment`, `offer`, `decline_probability`, `monthly_profit`.
+        plan: what the run says of its offers; one that it does not know costs nothing.
+    """
+    schema = {"segment": pl.String, "offer": pl.String, "contact": pl.Float64, "discount": pl.Float64}
+    known = pl.DataFrame([(o.segment, o.code, o.cost, o.discount) for o in plan.offers], schema=schema, orient="row")
+    profit = pl.col("monthly_profit") * PROFIT_MONTHS
+    cost = pl.col("contact").fill_null(0.0) + pl.col("discount").fill_null(0.0) * profit.clip(lower_bound=0)
+    compared = compared.join(known, on=["segment", "offer"], how="left", maintain_order="left").with_columns(
+        cost.alias(_COST)
+    )
+    reached = _last_reached(compared, plan)
+    several = {offer.segment for offer in plan.offers if sum(o.segment == offer.segment for o in plan.offers) > 1}
+    marks = [
+        pl.when(
+            (pl.col("segment") == offer.segment) & (_is_reached(offer, plan, reached) | (pl.col("offer") == offer.code))
+        )
+        .then(pl.lit(f" {offer.code}"))
+        .otherwise(pl.lit(""))
+        for offer in plan.offers
+        if offer.segment in several
+    ]
+    return compared.with_columns(pl.concat_str(["segment", *marks]).alias(_STRATUM)).drop("contact", "discount")
+
+
+def compare_offers(compared: pl.DataFrame, plan: Plan) -> tuple[tuple[OfferResult, ...], tuple[OfferPair, ...]]:
+    """Compare each offer with the control group, and each two offers.
+
+    Args:
+        compared: treated and control customers, adjusted and in strata.
+        plan: what the run says of its offers.
+    """
+    compared = compared.with_columns(
+        (pl.col(adjusted_name(PROFIT)) * PROFIT_MONTHS - pl.col(_COST)).alias(_NET),
+    )
+    control = compared.filter(pl.col("campaign_group") == CONTROL)
+    treated = {
+        str(code): group.sort("id")
+        for (code,), group in compared.filter(pl.col("campaign_group") == TREATMENT).group_by("offer")
+    }
+    codes = sorted(treated)
+    judged = [_compare_offer(code, treated[code], control, plan) for code in codes]
+    corrected = holm([result.p_value for result, _ in judged])
+    decided = holm([p_value for _, p_value in judged])
+    results = [
+        _decide(replace(result, p_value_corrected=p_value), of_break_even)
+        for (result, _), p_value, of_break_even in zip(judged, corrected, decided, strict=True)
+    ]
+    pairs = [pair for one, other in combinations(codes, 2) if (pair := _compare_pair(one, other, treated))]
+    p_values = holm([pair.p_value for pair in pairs])
+    return tuple(results), tuple(
+        replace(pair, p_value_corrected=p_value) for pair, p_value in zip(pairs, p_values, strict=True)
+    )
+
+
+def make_worth(profit: Difference | None, customers: int, cost: float) -> Worth:
+    """Return what treated customers brought in, less their cost.
+
+    Args:
+        profit: adjusted difference of the monthly profit's change; None if there is none.
+        customers: treated customers with a known profit.
+        cost: of all treated customers of the run.
+    """
+    scale = customers * PROFIT_MONTHS
+    ends = (None, None, None) if profit is None else (profit.difference, profit.low, profit.high)
+    total, low, high = (None if end is None else end * scale for end in ends)
+    return Worth(total, low, high, cost, *(None if end is None else end - cost for end in (total, low, high)))
+
+
+def _expected_value(offer: PlannedOffer, plan: Plan) -> pl.Expr:
+    profit = pl.col("monthly_profit") * PROFIT_MONTHS
+    gained = pl.col("decline_probability") * offer.effect * plan.profit_lost * profit
+    return (gained - offer.cost - offer.discount * profit).round(MONEY_DECIMALS)
+
+
+def _last_reached(compared: pl.DataFrame, plan: Plan) -> float:
+    """Return the smallest expected value per cost that a budget reached; 0 without one."""
+    if not plan.has_budget:
+        return 0.0
+    ratios = [
+        compared.filter(pl.col("segment") == offer.segment, pl.col("offer") == offer.code)
+        .select((_expected_value(offer, plan) / offer.cost).min())
+        .item()
+        for offer in plan.offers
+        if offer.cost > 0
+    ]
+    return min((float(ratio) for ratio in ratios if ratio is not None), default=0.0)
+
+
+def _is_reached(offer: PlannedOffer, plan: Plan, reached: float) -> pl.Expr:
+    value = _expected_value(offer, plan)
+    return (value > 0) & (pl.col("monthly_profit") > 0) & (value >= reached * offer.cost)
+
+
+def _compare_offer(
+    code: str, treated: pl.DataFrame, control: pl.DataFrame, plan: Plan
+) -> tuple[OfferResult, float | None]:
+    """Return the comparison without its decision, and the p-value of the effect at which it breaks even."""
+    segments = tuple(sorted(treated["segment"].unique()))
+    alike = control.filter(pl.col(_STRATUM).is_in(treated[_STRATUM].unique().implode()))
+    labelled = [group.filter(pl.col(DECLINE).is_not_null()) for group in (treated, alike)]
+    profit = compare_strata(treated, alike, adjusted_name(PROFIT), stratum=_STRATUM)
+    cost = float(treated[_COST].sum())
+    result = OfferResult(
+        offer=code,
+        segments=segments,
+        treated=labelled[0].height,
+        control=labelled[1].height,
+        treatment_rate=None,
+        control_rate=None,
+        difference=None,
+        difference_low=None,
+        difference_high=None,
+        p_value=None,
+        p_value_corrected=None,
+        effect=None,
+        low=None,
+        high=None,
+        standard_error=None,
+        assumed=_assumed(code, treated, plan),
+        break_even=_break_even(treated, cost, plan),
+        decision=EARLY,
+        more_customers=None,
+        worth=make_worth(
+            None if profit is None else mean_difference(*profit), treated[PROFIT].drop_nulls().len(), cost
+        ),
+    )
+    found = compare_strata(labelled[0], labelled[1], adjusted_name(DECLINE), stratum=_STRATUM)
+    raw = compare_strata(labelled[0], labelled[1], DECLINE, stratum=_STRATUM)
+    if found is None or raw is None:
+        return result, None
+    difference = mean_difference(*found)
+    rate = raw[0].mean
+    # What is adjusted has another mean; the share is of the rate that these customers would have had.
+    rates = (replace(found[0], mean=rate), replace(found[1], mean=rate - difference.difference))
+    result = replace(
+        result,
+        treatment_rate=rate,
+        control_rate=rates[1].mean,
+        difference=difference.difference,
+        difference_low=difference.low,
+        difference_high=difference.high,
+        p_value=difference.p_value,
+    )
+    return _with_share(result, rates)
+
+
+def _with_share(result: OfferResult, rates: tuple[Estimate, Estimate]) -> tuple[OfferResult, float | None]:
+    share = prevented_share(*rates, expected=1.0 if result.break_even is None else result.break_even)
+    if share is None:
+        return result, None
+    effect, error = share
+    result = replace(result, effect=effect.difference, low=effect.low, high=effect.high, standard_error=error)
+    return result, effect.p_value
+
+
+def _assumed(code: str, treated: pl.DataFrame, plan: Plan) -> float:
+    """Return the effect that an offer was taken to have, in the mean of its treated customers."""
+    effects = {offer.segment: offer.effect for offer in plan.offers if offer.code == code}
+    counts = treated["segment"].value_counts().sort("segment").iter_rows()
+    return float(sum(effects.get(segment, 0.0) * count for segment, count in counts)) / treated.height
+
+
+def _break_even(treated: pl.DataFrame, cost: float, plan: Plan) -> float | None:
+    """Return which share of the declines an offer must prevent to earn its cost; None if nothing is to be lost."""
+    at_risk = pl.col("decline_probability") * pl.col("monthly_profit").clip(lower_bound=0) * PROFIT_MONTHS
+    to_be_lost = float(treated.select(at_risk.sum()).item()) * plan.profit_lost
+    return cost / to_be_lost if to_be_lost > 0 else None
+
+
+def _decide(result: OfferResult, p_value: float | None) -> OfferResult:
+    """Return the comparison with its decision. Args: p_value: of the break-even, corrected."""
+    earning = 1.0 if result.break_even is None else result.break_even
+    if result.effect is not None and p_value is not None and p_value < LEVEL:
+        return replace(result, decision=KEEP if result.effect > earning else DROP)
+    if result.standard_error is None:
+        return result
+    distance = result.assumed - earning if result.assumed > earning else A_FIFTH
+    needed = (detectable_difference(result.standard_error) / distance) ** 2
+    customers = result.treated + result.control
+    return replace(result, more_customers=math.ceil(customers * max(needed - 1, 1.0)))
+
+
+def _compare_pair(one: str, other: str, treated: dict[str, pl.DataFrame]) -> OfferPair | None:
+    groups = [treated[code].filter(pl.col(DECLINE).is_not_null()) for code in (one, other)]
+    found = compare_strata(groups[0], groups[1], adjusted_name(DECLINE), stratum=_STRATUM)
+    if found is None:
+        return None
+    common = set(groups[0][_STRATUM]) & set(groups[1][_STRATUM])
+    sizes = [group.filter(pl.col(_STRATUM).is_in(list(common))).height for group in groups]
+    difference = mean_difference(*found)
+    money = compare_strata(treated[one], treated[other], _NET, stratum=_STRATUM)
+    net = None if money is None else mean_difference(*money)
+    return OfferPair(
+        first=one,
+        second=other,
+        first_customers=sizes[0],
+        second_customers=sizes[1],
+        difference=difference.difference,
+        low=difference.low,
+        high=difference.high,
+        p_value=difference.p_value,
+        p_value_corrected=None,
+        net_difference=None if net is None else net.difference,
+        net_low=None if net is None else net.low,
+        net_high=None if net is None else net.high,
+    )
