@@ -11,7 +11,7 @@ import polars as pl
 from job.campaign.lift import Exposure
 from job.campaign.run import load_run
 from job.errors import JobError, Problem, SettingsError, reason_of
-from job.scoring.published import published_runs
+from job.scoring.published import published_runs, read_manifest
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
@@ -67,12 +67,13 @@ def find_exposure(run: PublishedRun) -> Exposure:
     for folder in reversed(published_runs(run.folder.parent.parent)):
         if folder.resolve() == run.folder:
             continue
+        finished = datetime.fromisoformat(read_manifest(folder)["finished"])
+        if not ended < finished <= ended + timedelta(days=OUTCOME_DAYS):
+            continue
         try:
             other = load_run(folder)
         except JobError:
             unread.append(folder.name)
-            continue
-        if not ended < datetime.fromisoformat(other.manifest["finished"]) <= ended + timedelta(days=OUTCOME_DAYS):
             continue
         treated = other.scored.filter(pl.col("campaign_group") == TREATMENT, pl.col("id").is_in(control.implode()))
         if treated.height:

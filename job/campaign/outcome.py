@@ -51,8 +51,8 @@ class Course(NamedTuple):
     Args:
         months: since the run, 1 or more.
         levels: of the newest month's revenue, of the month before and of that before: 1 as a sample has it.
-        labelled: with the label, and profits moved by it; without, profits stay, so that a year of drops has as much of
-            it at the end as at the beginning.
+        labelled: with the label, and revenue, minutes and profits moved by it; without, customers stay what they were
+            but for chance and season, so that a year of drops ends as it began.
     """
 
     months: int = MONTHS
@@ -128,9 +128,9 @@ def simulate_outcome(
 
     In three months a customer declines with the run's `decline_probability` p, a treated one with that times 1 - the
     offer's effect; in n months with 1 - (1 - p)^(n / 3), so that whoever has declined after one month has after three.
-    `VANISHED_SHARE` of the customers are gone after three months. Profit is multiplied by one of `DECLINED_LEVELS`
-    or `UNCHANGED_LEVELS`, revenue and minutes by its n / 3-th power in the n-th month. Consent and profit are the
-    run's; all else is what a sample draws for this id under this seed, because a run does not tell it.
+    `VANISHED_SHARE` of the customers are gone after three months. Profit is multiplied by one of `DECLINED_LEVELS` or
+    `UNCHANGED_LEVELS`, revenue and minutes by its n / 3-th power in the n-th month; see `Course.labelled`. Consent and
+    profit are the run's; all else is what a sample draws for this id under this seed, because a run does not tell it.
 
     The same run, effects and seeds give the same customers (see `job.sample`); a customer's fate depends on its id, the
     seed and its own probability alone, so that two effects can be compared customer by customer.
@@ -159,7 +159,8 @@ def simulate_outcome(
         pl.col("monthly_profit").alias("profit_before"),
     )
     drawn = draw_customers(left["id"], seed=seed).drop("id", "consent", "monthly_profit")
-    level = pl.when("declines").then(_between(DECLINED_LEVELS)).otherwise(_between(UNCHANGED_LEVELS))
+    falls = pl.col("declines") if course.labelled else pl.lit(value=False)
+    level = pl.when(falls).then(_between(DECLINED_LEVELS)).otherwise(_between(UNCHANGED_LEVELS))
     revenues = dict(zip(PERIODS_OF_REVENUE, course.levels, strict=True))
     since = {
         month: pl.col("level").pow(min(max(course.months - ago, 0) / MONTHS, 1.0)) for ago, month in enumerate(revenues)

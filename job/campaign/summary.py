@@ -53,7 +53,7 @@ NOTES: Final = {
 QUALITIES: Final = {"untreated": "untreated (control, none)", "all": "all"}
 
 
-def summarise_lift(lift: Lift, *, run_id: str, folder: Path) -> str:
+def summarise_lift(lift: Lift, *, run_id: str, folder: Path | str) -> str:
     """Return the summary of a comparison.
 
     Args:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import getpass
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from job.errors import Problem, SettingsError
 from job.scoring.compare import compare_runs
+from job.scoring.effects import LIFTS
 from job.scoring.known import read_published_inputs, refuse_published
 from job.scoring.look import ACKNOWLEDGED, acknowledge_run, describe_acknowledgement
 from job.scoring.manifest import read_previous
+from job.scoring.past import CONTROL_DAYS, parts_of
 from job.scoring.pipeline import Outcome, run_scoring
 from job.scoring.publish import as_output_error, scratch_folder
-from job.scoring.published import LATEST, MANIFEST, RUNS, SUCCESS, is_whole
+from job.scoring.published import LATEST, MANIFEST, RUNS, SUCCESS, is_whole, published_runs, read_manifest
 from job.scoring.verify import Verification, verify_output
 from job.storage.address import Address
 from job.storage.bucket import Bucket, StorageError
@@ -212,6 +214,52 @@ def published_run(run: Place, files: Sequence[str]) -> Iterator[Path]:
                     (copy / name).parent.mkdir(exist_ok=True)
                     bucket.fetch(entry, copy / name)
         yield copy
+
+
+@contextlib.contextmanager
+def run_among_others(run: Place) -> Iterator[Path]:
+    """Give a published run as a folder of an output in which the runs of the three months after it can be read, too.
+
+    Raises:
+        SettingsError: this is no published run, or the store refuses or does not answer.
+        OutputError: the copy cannot be written.
+    """
+    if isinstance(run, Path):
+        yield run
+        return
+    with scratch_folder(_temporary()) as folder:
+        with as_settings_error(), as_output_error(folder):
+            address = resolve_run(run)
+            bucket, mirror = Bucket(address.parent.parent), folder / "output"
+            mirror_runs(bucket, mirror)
+            copy = mirror / RUNS / address.name
+            runs = {path.name: read_manifest(path) for path in published_runs(mirror)}
+            if address.name not in runs:
+                raise SettingsError([Problem(str(run), "a published run (OUT/runs/ID)", "no such objects")])
+            first = datetime.fromisoformat(runs[address.name]["finished"])
+            for name, manifest in runs.items():
+                since = datetime.fromisoformat(manifest["finished"]) - first
+                if timedelta(0) <= since <= timedelta(days=CONTROL_DAYS):
+                    for file in parts_of(manifest):
+                        bring_file(bucket, mirror / RUNS / name, file)
+        yield copy
+
+
+def send_lift(run: Place, folder: Path) -> str:
+    """Write a comparison beside the runs of its run's output, the JSON last; return where it is.
+
+    Args:
+        run: in object storage.
+        folder: of the comparison, in the copy of the output.
+
+    Raises:
+        OutputError: the store refuses or does not answer.
+    """
+    assert not isinstance(run, Path)  # noqa: S101 - as said
+    output = resolve_run(run).parent.parent
+    names = sorted(path.name for path in folder.iterdir())
+    send_beside_runs(output, folder.parent.parent, [f"{LIFTS}/{folder.name}/{name}" for name in names])
+    return str(output / f"{LIFTS}/{folder.name}")
 
 
 def resolve_run(run: Address) -> Address:

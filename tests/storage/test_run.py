@@ -287,10 +287,20 @@ def test_lift_of_a_run_in_a_store(store: Any, small_drop: Path, tmp_path: Path) 
     call("sample", "--outcome-of", tmp_path / "local" / "latest", "--seed", 1, later)
     put_folder(store, later, "later")
     asked = ("lift", "--run", "s3://shop/out/latest", "--outcome", "s3://shop/later")
-    assert refusal(call(*asked)) == (2, "--output DIR is needed where the run is in object storage\n")
     result = call(*asked, "--output", tmp_path / "lift")
     assert result.exit_code == 0, result.stderr
-    assert json.loads((tmp_path / "lift" / "lift.json").read_bytes())["run_id"] == only_run(store)
+    text = (tmp_path / "lift" / "lift.json").read_bytes()
+    assert json.loads(text)["run_id"] == only_run(store)
+    result = call(*asked)
+    assert result.exit_code == 0, result.stderr
+    place = f"lift/{only_run(store)}"
+    assert result.stdout.splitlines()[-1] == f"  Files: s3://shop/out/{place}"
+    assert content(store, f"out/{place}/lift.json") == text
+    assert content(store, f"out/{place}/lift.html").startswith(b"<!DOCTYPE html>")
+    assert refusal(call("lift", "--run", "s3://shop/out/runs/0123456789abcdef", "--outcome", later)) == (
+        2,
+        "s3://shop/out/runs/0123456789abcdef: found no such objects, expected a published run (OUT/runs/ID)\n",
+    )
 
 
 def test_what_a_run_takes_from_those_before_is_the_same_in_a_store(
