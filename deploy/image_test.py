@@ -95,9 +95,8 @@ def measure(part, top, leave_out=()):
         total += sum(os.lstat(os.path.join(folder, name)).st_size for name in files)
     sizes[part] = sizes.get(part, 0) + total
 site = next(path for path in sys.path if path.endswith("site-packages"))
-parts = {"polars": "Polars", "_polars_runtime_32": "Polars", "vl_convert": "vl-convert, which draws the charts",
-         "altair": "Altair", "job": "our code and model", "schemas": "our code and model",
-         "model_artifacts": "our code and model"}
+parts = {"polars": "Polars", "_polars_runtime_32": "Polars",
+         "job": "our code and model", "schemas": "our code and model", "model_artifacts": "our code and model"}
 for name in os.listdir(site):
     part = "LightGBM, NumPy, SciPy" if name.split(".")[0] in {"lightgbm", "numpy", "scipy"} else "other libraries"
     measure(parts.get(name, part), os.path.join(site, name))

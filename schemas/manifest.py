@@ -355,6 +355,20 @@ class Drift(TypedDict):
     roc_auc: Estimated | None
 
 
+class EarlierRun(TypedDict):
+    """A run of another drop before this one, in a few figures. `segments` has the share of customers of each.
+
+    `revenue_level` is that of the current month; `score_psi` the drift of the scores, None where it is not known.
+    """
+
+    run_id: str
+    day: str
+    mean_risk: float
+    revenue_level: float
+    score_psi: float | None
+    segments: dict[str, float]
+
+
 class Manifest(TypedDict):
     """A run. `inputs` says of each file how it is written; `facts` is what the page draws; `drift` may be unknown.
 
@@ -384,6 +398,7 @@ class Manifest(TypedDict):
     drift: Drift | None
     levels: RevenueLevels
     changes: list[Change]
+    earlier: list[EarlierRun]
     look: list[str]
     seconds: dict[str, float]
     outputs: dict[str, Output]

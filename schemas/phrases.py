@@ -152,6 +152,7 @@ REJECTED_HEADINGS: Final = {
     "value": "Значение",
 }
 DO_NOT_CONTACT: Final = "Не писать: с этими клиентами сравнят тех, кому написали"
+MOST_ROWS: Final = 100_000  # of a sheet; with more contacts there is no workbook: nobody reads them one by one
 TOO_MANY: Final = "Больше {rows} строк: их здесь нет, они в {file}"
 """Of a sheet that would be too long for a person."""
 

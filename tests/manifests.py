@@ -80,6 +80,7 @@ def make_manifest(**changes: Any) -> Manifest:
         "drift": None,
         "levels": {"source": "training", "months": []},
         "changes": [],
+        "earlier": [],
         "look": [],
         "seconds": {},
         "outputs": {},

@@ -165,7 +165,7 @@ def test_help_starts_without_heavy_libraries() -> None:
 def test_scoring_with_the_linear_model_needs_no_training_library() -> None:
     """In the environment with everything installed, too: nothing drags them in."""
     training = {"sklearn", "lightgbm", "optuna", "scipy", "joblib", "pandas", "matplotlib", "altair", "vl_convert"}
-    code = "import job.scoring.pipeline, job.models.linear, job.models.artifact"
+    code = "import job.scoring.pipeline, job.models.linear, job.models.artifact, job.report.page"
     assert not training & loaded_by(code)
 
 

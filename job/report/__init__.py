@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Final
 
-LIBRARIES: Final = {"altair": "altair", "jinja2": "jinja2", "vl_convert": "vl-convert-python"}
+LIBRARIES: Final = {"jinja2": "jinja2"}
 
 
 def missing_libraries() -> list[str]:

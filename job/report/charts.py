@@ -1,238 +1,200 @@
-"""The charts of the page: Vega-Lite through Altair, drawn as SVG without a browser.
-
-All are drawn about as wide as a phone, because text in an SVG shrinks with it; a desktop puts them side by side. One
-colour per meaning, all told apart by colour-blind people (Okabe and Ito, "Color Universal Design", 2008).
-"""
+"""The charts of the page, each drawn of the run's facts."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-import altair as alt
-import vl_convert
-from altair.utils.schemapi import debug_mode
+import math
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Final
 
 from job.models.reference import SCORE
 from job.report.facts import RISK, RISK_BINS
-from job.report.formats import NO_BREAK_SPACE, compact, fixed, number, percent
-from job.russian import MINUS
-from schemas.features import title_of, word_title
+from job.report.formats import compact, fixed, number, percent
+from job.report.svg import (
+    BLUE,
+    GREY,
+    INK,
+    LIGHT_BLUE,
+    LINES,
+    MUTED,
+    NORMAL,
+    PALE,
+    RED,
+    SHARES,
+    SMALL,
+    WIDTH,
+    Frame,
+    Picture,
+    between,
+    shade,
+    share,
+    ticks,
+    wrapped,
+)
+from schemas.features import MEANINGS, title_of, word_title
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from schemas.manifest import Drift
+    from schemas.manifest import Drift, EarlierRun
 
-BLUE: Final = "#0072B2"
-RED: Final = "#D55E00"
-LIGHT_BLUE: Final = "#56B4E9"
-GREY: Final = "#A9B1BA"
-INK: Final = "#1B2430"
-MUTED: Final = "#5B6673"
-LINES: Final = "#E3E7EB"
-WIDTH: Final = 350
 ROW: Final = 36
+CELL: Final = 24
+BAR: Final = 13
 SHOWN_FEATURES: Final = 10
-FONT: Final = "Arial, Liberation Sans, Helvetica, sans-serif"
-SIDES: Final[tuple[tuple[Literal["left", "right"], int], ...]] = (("right", -5), ("left", 5))
-RUSSIAN: Final = {
-    "decimal": ",",
-    "thousands": NO_BREAK_SPACE,
-    "grouping": [3],
-    "currency": ["", ""],
-    "percent": f"{NO_BREAK_SPACE}%",
-    "minus": MINUS,
-}
-AXIS: Final = {
-    "labelFontSize": 11,
-    "titleFontSize": 11,
-    "titleFontWeight": "normal",
-    "labelColor": MUTED,
-    "titleColor": MUTED,
-    "gridColor": LINES,
-    "domainColor": GREY,
-    "tickColor": GREY,
-}
-CONFIG: Final[dict[str, Any]] = {
-    "font": FONT,
-    "background": None,
-    "padding": 4,
-    "view": {"stroke": None},
-    "axis": AXIS,
-    "text": {"fontSize": 12, "color": INK},
-    "title": {"fontSize": 12, "fontWeight": "normal", "color": INK, "anchor": "start", "offset": 6},
-    "legend": {"labelFontSize": 11, "titleFontSize": 11, "labelColor": MUTED, "titleColor": MUTED},
-}
-
-Rows = list[dict[str, Any]]
-Drawn = alt.Chart | alt.LayerChart | alt.FacetChart | alt.ConcatChart
+ALL_CIRCLES: Final = 0.16  # of the plot: circles that are small enough can be moved apart
+GAP: Final = 2.0  # between circles
+ROUNDS: Final = 400  # of moving circles apart
+DARK: Final = 0.55  # from which shade on a text is white
+TILE: Final = (240, 120)
 
 
-def draw_charts(facts: Mapping[str, Any], titles: Mapping[str, str], *, drift: Drift | None = None) -> dict[str, str]:
-    """Return the page's charts (name -> SVG element, with a description for screen readers).
+def draw_charts(
+    facts: Mapping[str, Any],
+    titles: Mapping[str, str],
+    *,
+    drift: Drift | None = None,
+    runs: Sequence[EarlierRun] = (),
+) -> dict[str, str]:
+    """Return the page's charts (name -> SVG element, with a description for screen readers): those that are shown.
 
     Args:
-        facts: as `FactsTally.facts` returned them.
+        facts: as `describe_facts` returned them.
         titles: segment code -> Russian title.
         drift: as `judge_drift` returned it; None if the run does not tell it.
+        runs: earlier runs of the same output and this one, the oldest first.
     """
-    with debug_mode(arg=False):  # Altair would check each part against the Vega-Lite schema: a second of work
-        return {
-            name: draw(chart, description, name=name)
-            for name, (chart, description) in _charts(facts, titles, drift).items()
-        }
-
-
-def _charts(facts: Mapping[str, Any], titles: Mapping[str, str], drift: Drift | None) -> dict[str, tuple[Drawn, str]]:
-    """Return each chart with what it shows."""
-    charts: dict[str, tuple[Drawn, str]] = {
+    charts: dict[str, tuple[Picture, str]] = {
         "bubbles": (segment_bubbles(facts), "Сегменты: средний риск, прибыль под риском и число клиентов"),
         "segments": (segment_bars(facts, titles), "Прибыль под риском по сегментам"),
         "contacts": (contact_bars(facts, titles), "Сколько клиентов каждого сегмента получат предложение"),
         "histogram": (risk_histogram(facts), "Сколько клиентов с каким риском"),
         "deciles": (decile_bars(facts), "Доля прибыли под риском по десятым долям клиентов"),
-        "drivers": (driver_bars(facts), "Что сильнее всего меняет оценку риска"),
-        "segment_drivers": (segment_drivers(facts), "Что меняет оценку риска в каждом сегменте"),
+        "worth": (risk_and_profit(facts), "Клиенты по риску и прибыли за месяц"),
+        "decliners": (decliners(facts), "Доля снизивших активность при обучении и здесь"),
+        "drivers": (shapley_summary(facts), "Вклады признаков в риск по клиентам, значения SHAP"),
+        "segment_drivers": (segment_drivers(facts), "Что повышает и что снижает риск в каждом сегменте"),
         "correlations": (correlation_map(facts), "Связи между признаками, phi_k"),
+        "categories": (word_bars(facts["distributions"]), "Доля первой группы по категориям и типам сервиса"),
     }
     if drift:
         charts["drift"] = (drift_bars(drift), "Отличие распределений этой выгрузки от обучающих, PSI")
     if facts["card"] and "calibration" in facts["card"]:
         charts["reliability"] = (reliability(facts["card"]), "Предсказанная вероятность и доля снизивших активность")
-    for place, part in enumerate(distribution_parts(facts["distributions"])):
-        charts[f"distributions_{place}"] = (part, "Распределения признаков в двух группах клиентов")
-    charts["categories"] = (word_bars(facts["distributions"]), "Доля первой группы по категориям и типам сервиса")
-    return charts
+    if len(runs) > 1:
+        charts |= {f"runs_{name}": drawn for name, drawn in run_lines(runs, titles).items()}
+    for place, row in enumerate(facts["distributions"]["numbers"]):
+        charts[f"distributions_{place}"] = (tile(row), f"Распределение: {title_of(row['feature'])}")
+    return {name: picture.svg(description) for name, (picture, description) in charts.items()}
 
 
-def draw(chart: Drawn, description: str, *, name: str) -> str:
-    """Return a chart as an SVG element that scales with its place and says what it shows.
-
-    Vega counts clip paths over the whole process: they are numbered anew, so that a page has each id once and every
-    build gives the same bytes.
-    """
-    svg = str(vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=CONFIG, format_locale=RUSSIAN))
-    for place, clip in enumerate(dict.fromkeys(re.findall(r'id="(clip\d+)"', svg))):
-        svg = re.sub(rf"\b{clip}\b", f"{name}-{place}", svg)
-    width = re.search(r'\bwidth="(\d+)"', svg)
-    label = (
-        f'role="img" aria-label="{description}" style="max-width:{int(width.group(1)) * 1.25:.0f}px"' if width else ""
-    )
-    return re.sub(r'\bwidth="\d+" height="\d+"', label, svg, count=1)
-
-
-def _data(rows: Rows) -> alt.InlineData:
-    return alt.InlineData(values=rows)
-
-
-def _titled_bars(rows: Rows, *, color: str | alt.Value | dict[str, Any], limit: float | None = None) -> Drawn:
+def titled_bars(rows: Sequence[Mapping[str, Any]], *, limit: float | None = None) -> Picture:
     """Return bars with their titles above them, so that long Russian titles need no margin.
 
     Args:
-        rows: `title`, `value` and `text` (shown after the bar), in order; `color` if bars differ.
-        color: of all bars.
+        rows: `title`, `value`, `color` and `text` (shown after the bar), in order.
         limit: the axis' end; by default room for the text is left after the longest bar.
     """
-    top = limit or max([abs(row["value"]) for row in rows], default=1.0) * 1.3 or 1.0
-    data = _data([{"place": place, **row} for place, row in enumerate(rows)])
-    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    x = alt.X("value:Q", axis=None, scale=alt.Scale(domain=[0, top]))
-    fill = alt.Color("color:N", scale=None) if any("color" in row for row in rows) else alt.value(color)
-    base = alt.Chart(data)
-    bars = base.mark_bar(height=13, yOffset=7, cornerRadiusEnd=2).encode(x, y, color=fill)
-    titles = base.mark_text(align="left", baseline="middle", dy=-9, limit=WIDTH).encode(
-        x=alt.value(0), y=y, text="title:N"
-    )
-    values = base.mark_text(align="left", baseline="middle", dx=5, dy=7, color=MUTED).encode(x, y, text="text:N")
-    return alt.layer(bars, titles, values).properties(width=WIDTH, height=ROW * max(1, len(rows)))
+    picture = Picture(WIDTH, ROW * max(1, len(rows)))
+    top = limit or max([row["value"] for row in rows], default=1.0) * 1.3 or 1.0
+    for place, row in enumerate(rows):
+        length = max(row["value"], 0.0) / top * WIDTH
+        picture.text(0, ROW * place + 9, row["title"])
+        picture.bar(0, ROW * place + 18, length, BAR, row["color"], radius=2)
+        picture.text(length + 5, ROW * place + 24.5, row["text"], color=MUTED)
+    return picture
 
 
-def segment_bubbles(facts: Mapping[str, Any]) -> Drawn:
-    """Return the segments as numbered circles: mean risk across, profit at risk upwards, customers as area."""
-    rows = [
-        {
-            "place": place,
-            "risk": row["mean_risk"],
-            "profit": row["profit_at_risk"],
-            "customers": row["customers"],
-            "color": RED if row["mean_risk"] >= facts["thresholds"]["risk"] else BLUE,
-        }
-        for place, row in enumerate(facts["segments"], start=1)
-    ]
-    top = max([row["profit"] for row in rows], default=1.0) * 1.25 or 1.0
-    most = max([row["customers"] for row in rows], default=1)
-    base = alt.Chart(_data(rows)).encode(
-        alt.X(
-            "risk:Q",
-            title="Средний риск",
-            scale=alt.Scale(domain=[0, 1]),
-            axis=alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1]),
-        ),
-        alt.Y(
-            "profit:Q",
-            title="Прибыль под риском за 3 месяца",
-            scale=alt.Scale(domain=[min(0.0, *(row["profit"] for row in rows)), top]),
-            axis=alt.Axis(format="~s" if top >= 1e5 else ",.0f", tickCount=5),  # noqa: PLR2004
-        ),
-    )
-    circles = base.mark_circle(opacity=0.35, strokeWidth=1.5, strokeOpacity=1).encode(
-        alt.Size("customers:Q", legend=None, scale=alt.Scale(domain=[0, most], range=[0, 2600])),
-        color=alt.Color("color:N", scale=None),
-        stroke=alt.Stroke("color:N", scale=None),
-    )
-    numbers = base.mark_text(fontWeight="bold", fontSize=13).encode(text="place:N")
-    return alt.layer(circles, numbers).properties(width=WIDTH - 60, height=270)
+def numbered(facts: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:
+    """Return the segments' titles, numbered as the circles and the table are."""
+    names = [row["segment"] for row in facts["segments"]]
+    return [f"{place}. {titles.get(name, name)}" for place, name in enumerate(names, start=1)]
 
 
-def segment_bars(facts: Mapping[str, Any], titles: Mapping[str, str]) -> Drawn:
+def risk_color(risk: float, facts: Mapping[str, Any]) -> str:
+    """Return the colour of customers with a mean risk: red from the threshold on."""
+    return RED if risk >= facts["thresholds"]["risk"] else BLUE
+
+
+def segment_bubbles(facts: Mapping[str, Any]) -> Picture:
+    """Return the segments as numbered circles: mean risk across, profit at risk upwards, customers as area.
+
+    Circles that would cover each other are moved apart; a line leads to where they belong.
+    """
+    rows = facts["segments"]
+    picture = Picture(WIDTH, 300)
+    lowest = min(0.0, *(row["profit_at_risk"] for row in rows), 0.0)
+    top = max(0.0, *(row["profit_at_risk"] for row in rows), 0.0) * 1.15 or 1.0
+    frame = Frame(picture, left=48, top=26, right=WIDTH - 20, bottom=260, across=(0.0, 1.0), upwards=(lowest, top))
+    frame.y_axis(ticks(lowest, top), "Прибыль под риском за 3 месяца")
+    frame.x_axis(SHARES, "Средний риск", written=share)
+    plot = (frame.right - frame.left) * (frame.bottom - frame.top)
+    total = sum(row["customers"] for row in rows) or 1
+    sizes = [math.sqrt(ALL_CIRCLES * plot * row["customers"] / total / math.pi) for row in rows]
+    where = [(frame.x(row["mean_risk"]), frame.y(row["profit_at_risk"])) for row in rows]
+    moved = move_apart(where, [max(size, 7.0) for size in sizes], frame)
+    for (x, y), (new_x, new_y) in zip(where, moved, strict=True):
+        if math.hypot(new_x - x, new_y - y) > GAP:
+            picture.line([(x, y), (new_x, new_y)], MUTED)
+            picture.circle(x, y, 2, MUTED)
+    for place, (row, size, (x, y)) in enumerate(zip(rows, sizes, moved, strict=True), start=1):
+        picture.circle(x, y, size, risk_color(row["mean_risk"], facts), is_light=True)
+        picture.text(x, y, str(place), anchor="middle", is_bold=True)
+    return picture
+
+
+def move_apart(where: Sequence[tuple[float, float]], sizes: Sequence[float], frame: Frame) -> list[tuple[float, float]]:
+    """Return places of circles that do not cover each other, as near to the given ones as pushing gets them."""
+    places = [list(place) for place in where]
+    for _ in range(ROUNDS):
+        is_done = True
+        for one, other in combinations(range(len(places)), 2):
+            dx, dy = (places[other][axis] - places[one][axis] for axis in (0, 1))
+            distance = math.hypot(dx, dy)
+            short = sizes[one] + sizes[other] + GAP - distance
+            if short > 0.01:  # noqa: PLR2004 - a hundredth of a pixel
+                is_done = False
+                if not distance:
+                    dx, dy, distance = 1.0, 0.0, 1.0
+                for index, sign in ((one, -1), (other, 1)):
+                    places[index][0] += sign * dx / distance * short / 2
+                    places[index][1] += sign * dy / distance * short / 2
+        for place, size in zip(places, sizes, strict=True):
+            place[0] = min(max(place[0], frame.left + size), frame.right - size)
+            place[1] = min(max(place[1], frame.top + size), frame.bottom - size)
+        if is_done:
+            break
+    return [(x, y) for x, y in places]
+
+
+def segment_bars(facts: Mapping[str, Any], titles: Mapping[str, str]) -> Picture:
     """Return profit at risk by segment, numbered as the circles and the table are."""
-    rows = [
-        {
-            "title": f"{place}. {titles.get(row['segment'], row['segment'])}",
-            "value": max(0.0, row["profit_at_risk"]),
-            "text": compact(row["profit_at_risk"]),
-            "color": RED if row["mean_risk"] >= facts["thresholds"]["risk"] else BLUE,
-        }
-        for place, row in enumerate(facts["segments"], start=1)
-    ]
-    return _titled_bars(rows, color=BLUE)
-
-
-def contact_bars(facts: Mapping[str, Any], titles: Mapping[str, str]) -> Drawn:
-    """Return each segment's customers as stacked bars: contacted, control, allowed but left out, no consent."""
-    rows: Rows = []
-    names: Rows = []
-    for place, row in enumerate(facts["segments"]):
-        parts = contact_parts(row)
-        start = 0
-        for color, part in zip((BLUE, LIGHT_BLUE, "#D8DDE2", GREY), parts, strict=True):
-            rows.append({"place": place, "from": start, "to": start + part, "color": color})
-            start += part
-        names.append(
+    return titled_bars(
+        [
             {
-                "place": place,
-                "title": f"{place + 1}. {titles.get(row['segment'], row['segment'])}",
-                "end": start,
-                "text": f"{number(row['treatment'])} из {number(row['customers'])}",
+                "title": title,
+                "value": row["profit_at_risk"],
+                "text": compact(row["profit_at_risk"]),
+                "color": risk_color(row["mean_risk"], facts),
             }
-        )
-    top = max([row["end"] for row in names], default=1) * 1.4
-    y = alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0))
-    scale = alt.Scale(domain=[0, top])
-    bars = (
-        alt.Chart(_data(rows))
-        .mark_bar(height=13, yOffset=7)
-        .encode(alt.X("from:Q", axis=None, scale=scale), alt.X2("to:Q"), y, color=alt.Color("color:N", scale=None))
+            for title, row in zip(numbered(facts, titles), facts["segments"], strict=True)
+        ]
     )
-    base = alt.Chart(_data(names))
-    title = base.mark_text(align="left", baseline="middle", dy=-9, limit=WIDTH).encode(
-        x=alt.value(0), y=y, text="title:N"
-    )
-    value = base.mark_text(align="left", baseline="middle", dx=5, dy=7, color=MUTED).encode(
-        alt.X("end:Q", axis=None, scale=scale), y, text="text:N"
-    )
-    return alt.layer(bars, title, value).properties(width=WIDTH, height=ROW * max(1, len(names)))
+
+
+def contact_bars(facts: Mapping[str, Any], titles: Mapping[str, str]) -> Picture:
+    """Return each segment's customers as stacked bars: contacted, control, allowed but left out, no consent."""
+    rows = facts["segments"]
+    picture = Picture(WIDTH, ROW * max(1, len(rows)))
+    top = max([row["customers"] for row in rows], default=1) * 1.4
+    for place, (title, row) in enumerate(zip(numbered(facts, titles), rows, strict=True)):
+        picture.text(0, ROW * place + 9, title)
+        start: float = 0
+        for color, part in zip((BLUE, LIGHT_BLUE, PALE, GREY), contact_parts(row), strict=True):
+            picture.bar(start, ROW * place + 18, part / top * WIDTH, BAR, color)
+            start += part / top * WIDTH
+        contacted = f"{number(row['treatment'])} из {number(row['customers'])}"
+        picture.text(start + 5, ROW * place + 24.5, contacted, color=MUTED)
+    return picture
 
 
 def contact_parts(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
@@ -243,251 +205,304 @@ def contact_parts(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
     return row["treatment"], row["control"], left, row["customers"] - row["allowed"]
 
 
-def risk_histogram(facts: Mapping[str, Any]) -> Drawn:
+def risk_histogram(facts: Mapping[str, Any]) -> Picture:
     """Return how many customers have which risk, those at or above the threshold in red."""
-    threshold = facts["thresholds"]["risk"]
-    step = 1 / RISK_BINS
-    rows = [
-        {
-            "from": place * step,
-            "to": (place + 1) * step,
-            "customers": customers,
-            "color": RED if (place + 0.5) * step >= threshold else BLUE,
-        }
-        for place, customers in enumerate(facts["risk"]["histogram"])
-    ]
-    top = max(facts["risk"]["histogram"], default=1) * 1.18 or 1
-    across = alt.Scale(domain=[0, 1])
-    bars = (
-        alt.Chart(_data(rows))
-        .mark_bar(binSpacing=1)
-        .encode(
-            alt.X(
-                "from:Q",
-                bin="binned",
-                title="Риск снижения активности",
-                scale=across,
-                axis=alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1], grid=False),
-            ),
-            alt.X2("to:Q"),
-            alt.Y("customers:Q", title="Клиентов", scale=alt.Scale(domain=[0, top]), axis=alt.Axis(tickCount=5)),
-            color=alt.Color("color:N", scale=None),
-        )
-    )
-    side, shift = SIDES[threshold <= 0.5]  # noqa: PLR2004 - the text stands where there is more room
-    line = alt.Chart(_data([{"at": threshold, "text": f"порог высокого риска {percent(threshold)}"}]))
-    at = alt.X("at:Q", scale=across)
-    rule = line.mark_rule(color=INK, strokeDash=[4, 3]).encode(at)
-    text = line.mark_text(align=side, dx=shift, baseline="top").encode(at, y=alt.value(0), text="text:N")
-    return alt.layer(bars, rule, text).properties(width=WIDTH - 55, height=220)
+    counts, threshold = facts["risk"]["histogram"], facts["thresholds"]["risk"]
+    top = max([*counts, 1]) * 1.18
+    picture = Picture(WIDTH, 235)
+    frame = Frame(picture, left=44, top=24, right=WIDTH - 20, bottom=195, across=(0.0, 1.0), upwards=(0.0, top))
+    frame.y_axis(ticks(0, top), "Клиентов", written=number)
+    width = (frame.right - frame.left) / RISK_BINS
+    for place, customers in enumerate(counts):
+        color = RED if (place + 0.5) / RISK_BINS >= threshold else BLUE
+        y = frame.y(customers)
+        picture.bar(frame.x(place / RISK_BINS) + 0.5, y, width - 1, frame.bottom - y, color)
+    frame.x_axis(SHARES, "Риск снижения активности", written=share)
+    at = frame.x(threshold)
+    picture.line([(at, frame.top), (at, frame.bottom)], INK, dashes="4 3")
+    anchor, shift = ("start", 5) if threshold <= 0.5 else ("end", -5)  # noqa: PLR2004 - where there is more room
+    picture.text(at + shift, frame.top + 5, f"порог высокого риска {percent(threshold)}", anchor=anchor)
+    return picture
 
 
-def decile_bars(facts: Mapping[str, Any]) -> Drawn:
+def decile_bars(facts: Mapping[str, Any]) -> Picture:
     """Return the share of all profit at risk in each tenth of the customers, the highest risk first."""
+    rows = facts["deciles"]
     total = facts["risk"]["profit_at_risk"] or 1.0
-    threshold = facts["thresholds"]["risk"]
-    rows = [
-        {
-            "decile": row["risk_decile"],
-            "share": row["profit_at_risk"] / total,
-            "text": percent(row["profit_at_risk"] / total),
-            "color": RED if row["mean_risk"] >= threshold else BLUE,
-        }
-        for row in facts["deciles"]
-    ]
-    top = max([row["share"] for row in rows], default=1.0) * 1.15 or 1.0
-    base = alt.Chart(_data(rows)).encode(
-        alt.X("decile:O", title="Десятые доли клиентов, от самого высокого риска", axis=alt.Axis(labelAngle=0)),
-        alt.Y("share:Q", title=None, axis=None, scale=alt.Scale(domain=[0, top])),
+    top = max([row["profit_at_risk"] / total for row in rows], default=1.0) * 1.15 or 1.0
+    picture = Picture(WIDTH, 235)
+    frame = Frame(picture, left=4, top=10, right=WIDTH - 4, bottom=195, across=(0.5, 10.5), upwards=(0.0, top))
+    width = (frame.right - frame.left) / 10
+    for row in rows:
+        part = row["profit_at_risk"] / total
+        y = frame.y(max(part, 0))
+        x = frame.x(row["risk_decile"])
+        picture.bar(x - width / 2 + 2, y, width - 4, frame.bottom - y, risk_color(row["mean_risk"], facts), radius=2)
+        picture.text(x, y - 8, percent(part), anchor="middle", color=MUTED, size=SMALL)
+    frame.x_axis(
+        [row["risk_decile"] for row in rows], "Десятые доли клиентов, от самого высокого риска", written=number
     )
-    bars = base.mark_bar(cornerRadiusEnd=2).encode(color=alt.Color("color:N", scale=None))
-    text = base.mark_text(dy=-7, fontSize=11, color=MUTED).encode(text="text:N")
-    return alt.layer(bars, text).properties(width=WIDTH - 10, height=220)
+    return picture
 
 
-def driver_bars(facts: Mapping[str, Any]) -> Drawn:
-    """Return the features that move the risk most, and in which direction."""
-    drivers = facts["drivers"]
-    total = sum(drivers["overall"].values()) or 1.0
-    arrows = {"more": " ↑", "less": " ↓", None: ""}
-    rows = [
-        {
-            "title": title_of(name) + arrows[drivers["direction"][name]],
-            "value": value / total,
-            "text": percent(value / total),
-        }
-        for name, value in list(drivers["overall"].items())[:SHOWN_FEATURES]
-    ]
-    return _titled_bars(rows, color=BLUE)
+def risk_and_profit(facts: Mapping[str, Any]) -> Picture:
+    """Return the customers by risk (across) and monthly profit (upwards) as shades, with the thresholds as lines."""
+    told = facts["risk_and_profit"]
+    edges, counts = told["profit_edges"], told["customers"]
+    picture = Picture(WIDTH, 250)
+    frame = Frame(
+        picture, left=44, top=26, right=WIDTH - 20, bottom=210, across=(0.0, 1.0), upwards=(edges[0], edges[-1])
+    )
+    frame.y_axis(ticks(edges[0], edges[-1]), "Прибыль за месяц на клиента")
+    most = math.sqrt(max(max(row) for row in counts) or 1)
+    width = (frame.right - frame.left) / len(counts)
+    height = (frame.bottom - frame.top) / (len(edges) - 1)
+    for across, column in enumerate(counts):
+        for up, customers in enumerate(column):
+            if customers:
+                x, y = frame.left + across * width, frame.bottom - (up + 1) * height
+                picture.bar(
+                    x + 0.5, y + 0.5, width - 1, height - 1, shade(0.12 + 0.88 * math.sqrt(customers) / most, BLUE)
+                )
+    frame.x_axis(SHARES, "Риск снижения активности", written=share)
+    risk, profit = facts["thresholds"]["risk"], facts["thresholds"]["profit"]
+    picture.line([(frame.x(risk), frame.top), (frame.x(risk), frame.bottom)], INK, dashes="4 3")
+    if edges[0] < profit < edges[-1]:
+        picture.line([(frame.left, frame.y(profit)), (frame.right, frame.y(profit))], INK, dashes="4 3")
+    return picture
 
 
-def segment_drivers(facts: Mapping[str, Any]) -> Drawn:
-    """Return each segment's shares of importance as a table of shades, columns numbered as the segments are."""
+def decliners(facts: Mapping[str, Any]) -> Picture:
+    """Return the share of customers that declined: in training, foretold here, and observed here if labels are."""
+    card, labels = facts["card"], facts["labels"]
+    rows = [("Предсказано здесь: средний риск всех клиентов", facts["risk"]["mean"], BLUE)]
+    if card and card.get("customers"):
+        rows.insert(0, ("Снизили активность при обучении", card["declined"] / card["customers"], GREY))
+    if labels:
+        rows.append(("Снизили активность здесь, по меткам", labels["declined"] / labels["customers"], RED))
+    return titled_bars(
+        [{"title": title, "value": value, "text": percent(value), "color": color} for title, value, color in rows],
+        limit=1.15,
+    )
+
+
+def shapley_summary(facts: Mapping[str, Any]) -> Picture:
+    """Return how the features' contributions (log-odds) are spread over customers, the most important first.
+
+    A column is as high as the root of its share of customers; its colour is the mean rank of their values: red where
+    they have more of the feature, blue where they have less; grey, of words, which have no order.
+    """
     drivers = facts["drivers"]
     names = list(drivers["overall"])[:SHOWN_FEATURES]
-    rows: Rows = []
-    for place, segment in enumerate(facts["segments"], start=1):
-        own = drivers["segments"].get(segment["segment"])
-        if own is None:
-            continue
-        total = sum(own.values()) or 1.0
-        rows += [
-            {"segment": place, "feature": title_of(name), "share": own[name] / total, "order": order}
-            for order, name in enumerate(names)
-        ]
-    most = max([row["share"] for row in rows], default=1.0) or 1.0
-    for row in rows:
-        row["text"] = number(row["share"] * 100)
-        row["is_dark"] = row["share"] > most * 0.55
-    return _shades(
-        rows,
-        alt.X("segment:O", title="Сегмент", axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False)),
-        alt.Y("feature:N", sort=[title_of(name) for name in names], title=None, axis=_row_axis(190)),
-        alt.Color("share:Q", legend=None, scale=alt.Scale(range=["#F2F6FA", BLUE], domain=[0, most])),
-    ).properties(width=max(110, min(len(facts["segments"]) * 26, WIDTH - 150)), height=26 * len(names))
-
-
-def _row_axis(limit: int) -> alt.Axis:
-    return alt.Axis(domain=False, ticks=False, labelLimit=limit, labelColor=INK)
-
-
-def _shades(rows: Rows, x: alt.X, y: alt.Y, color: alt.Color, *, size: int = 11) -> Drawn:
-    base = alt.Chart(_data(rows)).encode(x, y)
-    cells = base.mark_rect(stroke="white").encode(color=color)
-    text = base.mark_text(fontSize=size).encode(
-        text="text:N", color=alt.condition("datum.is_dark", alt.value("white"), alt.value(INK))
+    edges = drivers["spread"]["edges"]
+    height = 34
+    picture = Picture(WIDTH, height * len(names) + 52)
+    frame = Frame(
+        picture,
+        left=4,
+        top=4,
+        right=WIDTH - 4,
+        bottom=height * len(names) + 8,
+        across=(edges[0], edges[-1]),
+        upwards=(0.0, 1.0),
     )
-    return alt.layer(cells, text)
+    picture.line([(frame.x(0), frame.top), (frame.x(0), frame.bottom)], GREY)
+    width = (frame.right - frame.left) / (len(edges) - 1)
+    for row, name in enumerate(names):
+        spread = drivers["spread"]["features"][name]
+        middle = frame.top + height * row + 23
+        most = max(spread["shares"]) or 1.0
+        picture.text(4, frame.top + height * row + 8, title_of(name))
+        for place, part in enumerate(spread["shares"]):
+            if part:
+                half = 1 + 8 * math.sqrt(part / most)
+                rank = spread["ranks"][place]
+                color = GREY if rank is None else between(rank)
+                picture.bar(frame.left + place * width, middle - half, width, 2 * half, color)
+    frame.x_axis(ticks(edges[0], edges[-1]), "← риск ниже      вклад в логарифм шансов      риск выше →")
+    return picture
 
 
-def drift_bars(drift: Drift) -> Drawn:
+def segment_drivers(facts: Mapping[str, Any]) -> Picture:
+    """Return what raises (red, +) and lowers (blue, −) the risk of each segment: mean contributions to the log-odds."""
+    drivers = facts["drivers"]
+    names = list(drivers["overall"])[:SHOWN_FEATURES]
+    segments = [
+        (place, drivers["segments"][row["segment"]])
+        for place, row in enumerate(facts["segments"], start=1)
+        if row["segment"] in drivers["segments"]
+    ]
+    most = max((abs(means[name]) for _, means in segments for name in names), default=1.0) or 1.0
+    left = 140
+    width = min((WIDTH - left) / max(1, len(segments)), 40)
+    picture = Picture(WIDTH, 24 + 30 * len(names))
+    for column, (place, _) in enumerate(segments):
+        picture.text(left + width * (column + 0.5), 10, str(place), anchor="middle", color=MUTED, size=SMALL)
+    for row, name in enumerate(names):
+        y = 22 + 30 * row
+        lines = wrapped(title_of(name), left * 0.9, SMALL)[:2]
+        for line, text in enumerate(lines):
+            picture.text(0, y + 14 + 12 * (line - (len(lines) - 1) / 2), text, size=SMALL)
+        for column, (_, means) in enumerate(segments):
+            part = abs(means[name]) / most
+            picture.bar(left + width * column, y, width - 1, 29, shade(part, RED if means[name] > 0 else BLUE))
+            color = "#FFFFFF" if part > DARK else INK
+            text = number(means[name], decimals=1, signed=True)
+            picture.text(left + width * (column + 0.5) - 0.5, y + 14.5, text, anchor="middle", color=color, size=9)
+    return picture
+
+
+def drift_bars(drift: Drift) -> Picture:
     """Return the stability index of the features and of the score that differ most, with what chance could do."""
     compared = sorted([*drift["features"], drift["score"]], key=lambda row: (-row["psi"], row["feature"]))
-    rows = [
-        {
-            "place": place,
-            "title": "Оценка риска" if row["feature"] == SCORE else title_of(row["feature"]),
-            "value": row["psi"],
-            "text": "",
-            "color": RED if row["severity"] != "none" else BLUE,
-            "chance": row["chance"],
-            "end": max(row["psi"], row["chance"]),
-            "index": fixed(row["psi"], 2),
-        }
-        for place, row in enumerate(compared[:SHOWN_FEATURES])
-    ]
-    top = 1.25 * max(drift["settings"]["warn"], *(max(row["psi"], row["chance"]) for row in compared[:SHOWN_FEATURES]))
-    scale = alt.Scale(domain=[0, top])
-    base = alt.Chart(_data(rows)).encode(alt.Y("place:O", axis=None, scale=alt.Scale(paddingInner=0, paddingOuter=0)))
-    chance = base.mark_tick(color=INK, height=13, thickness=1.5, yOffset=7).encode(
-        alt.X("chance:Q", axis=None, scale=scale)
+    rows = compared[:SHOWN_FEATURES]
+    top = 1.25 * max(drift["settings"]["warn"], *(max(row["psi"], row["chance"]) for row in rows))
+    picture = titled_bars(
+        [
+            {
+                "title": "Оценка риска" if row["feature"] == SCORE else title_of(row["feature"]),
+                "value": row["psi"],
+                "text": "",
+                "color": RED if row["severity"] != "none" else BLUE,
+            }
+            for row in rows
+        ],
+        limit=top,
     )
-    index = base.mark_text(align="left", baseline="middle", dx=5, dy=7, color=MUTED).encode(
-        alt.X("end:Q", axis=None, scale=scale), text="index:N"
-    )
-    bars = _titled_bars(rows, color=BLUE, limit=top)
-    return alt.layer(bars, chance, index).properties(width=WIDTH, height=ROW * len(rows))
+    for place, row in enumerate(rows):
+        chance = row["chance"] / top * WIDTH
+        picture.bar(chance, ROW * place + 18, 1.5, BAR, INK)
+        end = max(row["psi"] / top * WIDTH, chance)
+        picture.text(end + 5, ROW * place + 24.5, fixed(row["psi"], 2), color=MUTED)
+    return picture
 
 
-def correlation_map(facts: Mapping[str, Any]) -> Drawn:
+def run_lines(runs: Sequence[EarlierRun], titles: Mapping[str, str]) -> dict[str, tuple[Picture, str]]:
+    """Return what changed from run to run, name -> chart and description: risk, revenue, drift and segments.
+
+    Args:
+        runs: at least two, the oldest first; the last one is this.
+        titles: segment code -> Russian title.
+    """
+    charts = {
+        "risk": (_lines([("", [run["mean_risk"] for run in runs])], runs, share), "Средний риск от прогона к прогону"),
+        "level": (
+            _lines([("", [run["revenue_level"] for run in runs])], runs, compact),
+            "Выручка половины клиентов за текущий месяц от прогона к прогону",
+        ),
+        "drift": (
+            _lines([("", [run["score_psi"] for run in runs])], runs, lambda value: number(value, decimals=3)),
+            "Отличие оценки риска от обучающей, PSI, от прогона к прогону",
+        ),
+    }
+    largest = sorted(runs[-1]["segments"].items(), key=lambda item: (-item[1], item[0]))[:SHOWN_SEGMENTS]
+    series = [(titles.get(code, code), [run["segments"].get(code) for run in runs]) for code, _ in largest]
+    charts["segments"] = (_lines(series, runs, share), "Доли клиентов в сегментах от прогона к прогону")
+    return charts
+
+
+SHOWN_SEGMENTS: Final = 4
+_SERIES: Final = (BLUE, RED, "#009E73", "#CC79A7")
+
+
+def _lines(
+    series: Sequence[tuple[str, Sequence[float | None]]],
+    runs: Sequence[EarlierRun],
+    written: Any,  # noqa: ANN401 - float -> str
+) -> Picture:
+    """Return lines over the runs, from 0; each is named under the plot, if it has a name."""
+    names = [title for title, _ in series if title]
+    picture = Picture(WIDTH, 150 + 16 * len(names))
+    top = max([value for _, values in series for value in values if value is not None], default=1.0) * 1.15 or 1.0
+    last = len(runs) - 1
+    frame = Frame(picture, left=48, top=10, right=WIDTH - 24, bottom=112, across=(0.0, float(last)), upwards=(0.0, top))
+    frame.y_axis(ticks(0, top, 3), written=written)
+    shown = sorted({0, last // 2, last})
+    frame.x_axis(shown, written=lambda place: runs[round(place)]["day"])
+    for place, (title, values) in enumerate(series):
+        points = [(frame.x(at), frame.y(value)) for at, value in enumerate(values) if value is not None]
+        if len(points) > 1:
+            picture.line(points, _SERIES[place], width=2)
+        for x, y in points:
+            picture.circle(x, y, 3, _SERIES[place])
+        if title:
+            picture.bar(48, 136 + 16 * place, 10, 10, _SERIES[place])
+            picture.text(64, 141 + 16 * place, title, size=SMALL, color=MUTED)
+    return picture
+
+
+def correlation_map(facts: Mapping[str, Any]) -> Picture:
     """Return phi_k between all features and the risk as a table of shades (hundredths), columns numbered as rows."""
     names, values = facts["correlations"]["names"], facts["correlations"]["phi_k"]
-    shown = {name: f"{'Риск' if name == RISK else title_of(name)} {place}" for place, name in enumerate(names, start=1)}
-    rows = [
-        {
-            "row": shown[names[row]],
-            "column": column + 1,
-            "value": value if column < row else 0.0,
-            "text": number(value * 100) if value >= 0.05 and column < row else "",  # noqa: PLR2004 - less is noise
-            "is_dark": value > 0.6,  # noqa: PLR2004
-        }
-        for row, line in enumerate(values)
-        for column, value in enumerate(line)
-        if column <= row
-    ]
-    return _shades(
-        rows,
-        alt.X("column:O", title=None, axis=alt.Axis(labelAngle=0, domain=False, ticks=False)),
-        alt.Y("row:N", sort=list(shown.values()), title=None, axis=_row_axis(260)),
-        alt.Color("value:Q", legend=None, scale=alt.Scale(range=["#F2F6FA", BLUE], domain=[0, 1])),
-        size=10,
-    ).properties(width=22 * len(names), height=22 * len(names))
+    left = 235
+    picture = Picture(left + CELL * len(names), CELL * (len(names) + 1))
+    for row, name in enumerate(names):
+        title = "Риск" if name == RISK else title_of(name)
+        picture.text(left - 6, CELL * (row + 0.5), f"{title} {row + 1}", anchor="end")
+        for column in range(row):
+            value = values[row][column]
+            x, y = left + CELL * column, float(CELL * row)
+            picture.bar(x, y, CELL - 1, CELL - 1, shade(value, BLUE))
+            if value >= 0.05:  # noqa: PLR2004 - less is noise
+                color = "#FFFFFF" if value > DARK else INK
+                text = number(value * 100)
+                picture.text(x + CELL / 2, y + CELL / 2, text, anchor="middle", color=color, size=SMALL)
+        middle = left + CELL * (row + 0.5)
+        picture.text(middle, CELL * (len(names) + 0.5), str(row + 1), anchor="middle", color=MUTED, size=SMALL)
+    return picture
 
 
-def reliability(card: Mapping[str, Any]) -> Drawn:
+def reliability(card: Mapping[str, Any]) -> Picture:
     """Return predicted probability against the share that declined, in tenths of the training customers."""
-    rows = [{"predicted": bin_[0], "observed": bin_[1]} for bin_ in card["calibration"]["bins"]]
-    scale = alt.Scale(domain=[0, 1])
-    axis = alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1])
-    ideal = (
-        alt.Chart(_data([{"predicted": 0, "observed": 0}, {"predicted": 1, "observed": 1}]))
-        .mark_line(color=GREY, strokeDash=[4, 3])
-        .encode(
-            alt.X("predicted:Q", title="Предсказанный риск", scale=scale, axis=axis),
-            alt.Y("observed:Q", title="Доля снизивших активность", scale=scale, axis=axis),
-        )
-    )
-    points = (
-        alt.Chart(_data(rows))
-        .mark_line(color=BLUE, point=alt.OverlayMarkDef(color=BLUE, size=45))
-        .encode(alt.X("predicted:Q"), alt.Y("observed:Q"))
-    )
-    return alt.layer(ideal, points).properties(width=WIDTH - 70, height=230)
+    picture = Picture(WIDTH, 290)
+    frame = Frame(picture, left=48, top=26, right=WIDTH - 20, bottom=250, across=(0.0, 1.0), upwards=(0.0, 1.0))
+    frame.y_axis(SHARES, "Доля снизивших активность", written=share)
+    frame.x_axis(SHARES, "Предсказанный риск", written=share)
+    picture.line([(frame.x(0), frame.y(0)), (frame.x(1), frame.y(1))], GREY, dashes="4 3")
+    points = [(frame.x(bin_[0]), frame.y(bin_[1])) for bin_ in card["calibration"]["bins"]]
+    picture.line(points, BLUE, width=2)
+    for x, y in points:
+        picture.circle(x, y, 3.5, BLUE)
+    return picture
 
 
-def distribution_parts(distributions: Mapping[str, Any], each: int = 4) -> list[alt.ConcatChart]:
-    """Return the numbers' distributions in two groups as steps, so many in one picture, two abreast."""
-    charts = [_steps(row) for row in distributions["numbers"]]
-    return [
-        alt.ConcatChart(concat=charts[start : start + each], columns=2, spacing=14)
-        for start in range(0, len(charts), each)
-    ]
-
-
-def _steps(row: Mapping[str, Any]) -> alt.Chart:
+def tile(row: Mapping[str, Any]) -> Picture:
+    """Return a number's distribution in two groups as steps: all tiles are of one size."""
+    width, height = TILE
     edges = row["edges"]
-    rows = [
-        {"at": edge, "share": share, "group": group, "color": color}
-        for group, (shares, color) in enumerate(zip(row["shares"], (RED, BLUE), strict=True))
-        for edge, share in zip(edges, [*shares, shares[-1]], strict=True)
-    ]
-    steps: alt.Chart = (
-        alt.Chart(_data(rows), title=alt.Title(_wrapped(title_of(row["feature"])), fontSize=11))
-        .mark_area(interpolate="step-after", fillOpacity=0.22, line={"strokeWidth": 1.5})
-        .encode(
-            alt.X(
-                "at:Q",
-                title=None,
-                scale=alt.Scale(domain=[edges[0], edges[-1]], nice=False),
-                axis=alt.Axis(tickCount=3, grid=False, format="~r", labelFontSize=10),
-            ),
-            alt.Y("share:Q", title=None, axis=None, stack=None),
-            color=alt.Color("color:N", scale=None),
-            detail="group:N",
-        )
-        .properties(width=WIDTH // 2 - 14, height=70)
+    picture = Picture(width, height)
+    for line, text in enumerate(wrapped(title_of(row["feature"]), width, NORMAL)[:2]):
+        picture.text(0, 8 + 14 * line, text)
+    top = max([part for shares in row["shares"] for part in shares], default=1.0) or 1.0
+    frame = Frame(
+        picture, left=6, top=34, right=width - 6, bottom=height - 20, across=(edges[0], edges[-1]), upwards=(0.0, top)
     )
-    return steps
+    for shares, color in zip(row["shares"], (RED, BLUE), strict=True):
+        steps = [
+            (frame.x(edge), frame.y(part))
+            for place, part in enumerate(shares)
+            for edge in (edges[place], edges[place + 1])
+        ]
+        floor = [(frame.x(edges[-1]), frame.bottom), (frame.x(edges[0]), frame.bottom)]
+        picture.area([*steps, *floor], color, opacity=0.2)
+        picture.line(steps, color, width=1.5)
+    written = percent if MEANINGS[row["feature"]].unit.startswith("share") else compact
+    frame.x_axis(ticks(edges[0], edges[-1], 3), written=written)
+    picture.line([(frame.left, frame.bottom), (frame.right, frame.bottom)], LINES)
+    return picture
 
 
-def _wrapped(title: str, limit: int = 26) -> Sequence[str]:
-    lines = [""]
-    for word in title.split(" "):
-        if lines[-1] and len(lines[-1]) + len(word) >= limit:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return [*lines, ""][:2] if len(lines) == 1 else lines
-
-
-def word_bars(distributions: Mapping[str, Any]) -> Drawn:
+def word_bars(distributions: Mapping[str, Any]) -> Picture:
     """Return the share of the first group (declined, or high risk) among the customers of each word."""
-    rows = [
-        {
-            "title": f"{title_of(row['feature'])}: {word_title(row['word'])}",
-            "value": row["first_share"],
-            "text": percent(row["first_share"]),
-        }
-        for row in distributions["words"]
-        if row["first_share"] is not None
-    ]
-    return _titled_bars(rows, color=RED)
+    return titled_bars(
+        [
+            {
+                "title": f"{title_of(row['feature'])}: {word_title(row['word'])}",
+                "value": row["first_share"],
+                "text": percent(row["first_share"]),
+                "color": RED,
+            }
+            for row in distributions["words"]
+            if row["first_share"] is not None
+        ]
+    )

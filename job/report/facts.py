@@ -22,11 +22,11 @@ from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATUR
 from schemas.vocabulary import DECLINED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from job.models.artifact import Artifact, Thresholds
 
-FACTS_FORMAT: Final = 2
+FACTS_FORMAT: Final = 3
 SAMPLE: Final = 25_000
 SEED: Final = 20260701
 HASH_BINS: Final = 4096  # of the hash by which customers are sampled
@@ -35,6 +35,9 @@ RISK_BINS: Final = 20
 VALUE_BINS: Final = 10
 CODES: Final = max(VALUE_BINS, *(len(feature.values) + 1 for feature in CATEGORICAL_FEATURES))  # of a column
 MONOTONE: Final = 0.5  # Spearman's correlation from which «more means more risk» is said
+SPREAD_BINS: Final = 60  # of contributions
+SPREAD_TAIL: Final = 0.005  # of the contributions on each side, in the outer bins
+PROFIT_BINS: Final = 20
 RISK: Final = "decline_probability"
 
 _FLAGS: Final = [bytes(ord("1" if own == code else "0") for own in range(256)) for code in range(CODES)]
@@ -145,12 +148,14 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
             "histogram": _histogram(counted.sums["histogram"]),
         },
         "deciles": _deciles(counted.sums["deciles"]),
+        "risk_and_profit": _risk_and_profit(part),
         "segments": _segments(counted.sums["segments"]),
         "contacts": {
             "has_groups": "campaign_group" in part.columns,
             **counted.sums["contacts"].row(0, named=True),
         },
         "drivers": _drivers(part, artifact),
+        "capped": _capped(part, artifact),
         "correlations": correlate(part),
         "inflation": inflate(part),
         "distributions": _distributions(part, thresholds),
@@ -234,12 +239,16 @@ def _contact_counts(table: pl.DataFrame) -> list[pl.Expr]:
 
 
 def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
-    """Return mean absolute contributions to the log-odds, overall and by segment, and the direction of each feature."""
+    """Return what the features contribute to the log-odds.
+
+    `overall` has mean absolute contributions, `direction` that of each feature, `segments` mean contributions of each
+    segment with their sign, `spread` how contributions are spread over customers; see `_spread`.
+    """
     contributions = artifact.model.contributions(part.select(FEATURE_NAMES))
     names = contributions.columns
     overall = contributions.select(pl.all().abs().mean()).row(0, named=True)
     by_segment = (
-        contributions.with_columns(part["segment"]).group_by("segment").agg(pl.col(names).abs().mean()).sort("segment")
+        contributions.with_columns(part["segment"]).group_by("segment").agg(pl.col(names).mean()).sort("segment")
     )
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in names]
     moves = _rank_correlations(part.select(numbers), contributions.select(numbers))
@@ -247,7 +256,56 @@ def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
         "overall": dict(sorted(overall.items(), key=lambda item: (-item[1], item[0]))),
         "direction": {name: _direction(moves.get(name, 0.0)) for name in names},
         "segments": {row.pop("segment"): row for row in by_segment.iter_rows(named=True)},
+        "spread": _spread(part, contributions, numbers),
     }
+
+
+def _spread(part: pl.DataFrame, contributions: pl.DataFrame, numbers: Sequence[str]) -> dict[str, Any]:
+    """Return the shares of customers in bins of contributions, the same `edges` for all features, and `ranks`.
+
+    `ranks` has the mean rank (0 to 1) of the values of a number in each bin; None of words, and where nobody is.
+    """
+    tails = contributions.select(
+        pl.all().quantile(SPREAD_TAIL).name.suffix(" low"), pl.all().quantile(1 - SPREAD_TAIL).name.suffix(" high")
+    ).row(0)
+    low, high = min(tails), max(tails)
+    width = (high - low) / SPREAD_BINS or 1.0
+    features = {}
+    for name in contributions.columns:
+        rank = pl.lit((part[name].rank() - 0.5) / part.height if name in numbers else None, pl.Float64)
+        place = ((pl.col(name) - low) / width).floor().clip(0, SPREAD_BINS - 1).cast(pl.Int64).alias("place")
+        counts = contributions.select(place, rank.alias("rank")).group_by("place").agg(pl.len(), pl.col("rank").mean())
+        told = {place: (count / part.height, rank) for place, count, rank in counts.iter_rows()}
+        bins = [told.get(place, (0.0, None)) for place in range(SPREAD_BINS)]
+        features[name] = {"shares": [share for share, _ in bins], "ranks": [rank for _, rank in bins]}
+    return {"edges": [low + width * place for place in range(SPREAD_BINS + 1)], "features": features}
+
+
+def _risk_and_profit(part: pl.DataFrame) -> dict[str, Any]:
+    """Return how many customers have which risk (`RISK_BINS`) and which monthly profit (bins between `profit_edges`).
+
+    Profits beyond the 1st and the 99th percentile count in the outer bins.
+    """
+    low, high = (part["monthly_profit"].quantile(tail, "linear") or 0.0 for tail in (0.01, 0.99))
+    width = (high - low) / PROFIT_BINS or 1.0
+    across = (pl.col(RISK) * RISK_BINS).floor().clip(0, RISK_BINS - 1).cast(pl.Int64).alias("across")
+    up = ((pl.col("monthly_profit") - low) / width).floor().clip(0, PROFIT_BINS - 1).cast(pl.Int64).alias("up")
+    told = {(row[0], row[1]): row[2] for row in part.group_by(across, up).agg(pl.len()).iter_rows()}
+    return {
+        "profit_edges": [low + width * place for place in range(PROFIT_BINS + 1)],
+        "customers": [[told.get((across, up), 0) for up in range(PROFIT_BINS)] for across in range(RISK_BINS)],
+    }
+
+
+def _capped(part: pl.DataFrame, artifact: Artifact) -> list[dict[str, Any]]:
+    """Return the features with values above what the model believes: the cap, how many customers, the largest value."""
+    caps: Mapping[str, tuple[float, float]] = getattr(artifact.model, "caps", {})
+    rows = [(name, high, part[name].filter(part[name] > high)) for name, (_, high) in sorted(caps.items())]
+    return [
+        {"feature": name, "cap": high, "customers": above.len(), "largest": above.max()}
+        for name, high, above in rows
+        if above.len()
+    ]
 
 
 def _rank_correlations(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, float]:

@@ -17,10 +17,13 @@ from job.files import replace_file
 from job.models.kinds import KINDS
 from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
 from job.report.drift import describe_drift, describe_levels
+from job.report.earlier import describe_run
 from job.report.facts import FACTS_FORMAT
 from job.report.formats import compact, count, day, fixed, number, percent, significant
-from schemas.features import title_of, word_title
+from job.report.warnings import translate_warnings
+from schemas.features import MEANINGS, title_of, word_title
 from schemas.manifest import Manifest, Output, manifest_text, parse_manifest
+from schemas.phrases import MOST_ROWS
 from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ MANIFEST: Final = "manifest.json"
 SUCCESS: Final = "_SUCCESS"
 KEPT_SHARES: Final = (0.05, 0.1, 0.2)
 HIGH_INFLATION: Final = 10.0
+FAR_ABOVE: Final = 2  # times the cap: only such values are told
 STRONG_PHI_K: Final = 0.7
 CLIENTS: Final = ("клиент", "клиента", "клиентов")
 OF_CLIENTS: Final = ("клиента", "клиентов", "клиентов")  # у 1 клиента, у 2 клиентов
@@ -100,17 +104,25 @@ def build_page(manifest: Manifest) -> str:
     """
     facts = manifest["facts"]
     segments = _segments(manifest)
-    charts = draw_charts(facts, {row["code"]: row["title"] for row in segments}, drift=manifest["drift"])
+    runs = [*manifest["earlier"], describe_run(manifest)]
+    charts = draw_charts(facts, {row["code"]: row["title"] for row in segments}, drift=manifest["drift"], runs=runs)
     return _template().render(
         manifest=manifest,
         facts=facts,
-        charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here; texts are escaped by Vega
+        charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here; texts are escaped
         css=Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         segments=segments,
         has_control=any(row["control"] for row in segments),
         has_left_out=any(row["left_out"] for row in segments),
         model=_model(manifest),
         worth=_worth(manifest),
+        warnings=translate_warnings(manifest["warnings"]),
+        has_workbook=manifest["settings"]["format"] == "xlsx" and facts["contacts"]["treatment"] <= MOST_ROWS,
+        capped=[
+            (title_of(row["feature"]), count(row["customers"], *OF_CLIENTS), *map(number, (row["largest"], row["cap"])))
+            for row in facts["capped"]
+            if row["largest"] >= FAR_ABOVE * row["cap"] and not MEANINGS[row["feature"]].unit.startswith("share")
+        ],
         drivers=_drivers(facts),
         drift=describe_drift(manifest["drift"]),
         levels=describe_levels(manifest["levels"]),
@@ -130,6 +142,7 @@ def build_page(manifest: Manifest) -> str:
             (title_of(row["feature"]), *(compact(value) for value in row["medians"] if value is not None))
             for row in facts["distributions"]["numbers"]
         ],
+        runs=[name for name in charts if name.startswith("runs_")],
         shown_features=SHOWN_FEATURES,
         months=PROFIT_MONTHS,
     )
@@ -187,6 +200,7 @@ def _model(manifest: Manifest) -> dict[str, str]:
     return {
         "title": MODELS.get(model["kind"], model["title"]),
         "digest": model["digest"][:12],
+        "version": "" if model["version"] is None else f"версия {model['version']} из хранилища моделей, ",
         "auc": fixed(auc["mean"], 3) if auc else "",
         "interval": f"{fixed(auc['low'], 3)}–{fixed(auc['high'], 3)}" if auc else "",
     }

@@ -45,6 +45,7 @@ class Past(NamedTuple):
         effects_from: `measured` or `assumed`, as the user chose.
         release_control: whether the user gives other control groups up.
         warnings: what could not be used, one line each.
+        earlier: manifests of the runs of the output, the newest first.
     """
 
     held: pl.Series
@@ -53,6 +54,7 @@ class Past(NamedTuple):
     effects_from: EffectSource
     release_control: bool
     warnings: tuple[str, ...]
+    earlier: tuple[Manifest, ...] = ()
 
     def describe(self) -> HistoryUsed:
         """Return what the manifest says of it."""
@@ -158,7 +160,9 @@ def find_past(
     is_free = settings.release_control
     holding = [] if is_free else choose_holding(runs, settings.campaign, identity=identity, now=now)
     held, held_by, unheld = read_held(holding, bring)
-    return Past(held, held_by, effects_of(pooled), settings.effects, is_free, (*warnings, *unread, *unheld))
+    told = (*warnings, *unread, *unheld)
+    earlier = tuple(manifest for _, manifest in runs)
+    return Past(held, held_by, effects_of(pooled), settings.effects, is_free, told, earlier)
 
 
 def nothing_past(effects_from: EffectSource = "measured") -> Past:

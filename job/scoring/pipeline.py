@@ -18,6 +18,7 @@ from job.intake.reconcile import read_drop
 from job.levels import find_levels, parse_levels
 from job.memory import choose_limit, plan_memory
 from job.models.artifact import default_folder
+from job.report.earlier import choose_earlier
 from job.report.facts import describe_facts
 from job.scoring.changes import describe_changes, tell_changes
 from job.scoring.drift import check_limits, judge_drift, tell_findings
@@ -48,9 +49,10 @@ from job.scoring.publish import (
 from job.scoring.published import MANIFEST, RUNS, is_intact, read_manifest
 from job.scoring.ranges import load_setup
 from job.scoring.run import cut_ranks, finish_ranges, score_drop
-from job.scoring.workbook import MOST_ROWS, write_workbook
+from job.scoring.workbook import write_workbook
 from job.spill import SpillSpace
 from schemas.manifest import FORMAT, Drift, Manifest, Repair, SegmentRow, Settings, manifest_text
+from schemas.phrases import MOST_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -201,6 +203,7 @@ def run_scoring(
                 "drift": drift,
                 "levels": setup.levels.describe(),
                 "changes": [],
+                "earlier": choose_earlier(past.earlier, intake.files),
                 "look": [],
                 "seconds": {},
                 "outputs": {},

@@ -22,6 +22,7 @@ from schemas.phrases import (
     DO_NOT_CONTACT,
     EXCLUDED_HEADINGS,
     EXCLUDED_SHEET,
+    MOST_ROWS,
     ONSITE_HEADINGS,
     ONSITE_SHEET,
     REJECTED_HEADINGS,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from job.scoring.segments import Segmentation
 
 WORKBOOK: Final = "campaign.xlsx"
-MOST_ROWS: Final = 100_000  # of a sheet; with more contacts there is no workbook: nobody reads them one by one
 SHEET_TITLE: Final = 31  # Excel's limit
 EXACT_DIGITS: Final = 10**15  # Excel keeps 15 digits of a number: longer ids are written as text
 

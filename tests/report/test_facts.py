@@ -107,13 +107,15 @@ def test_counts_and_sums_are_those_of_the_scored_frame(scored: Scored, facts: di
     assert facts["sample"] is None
 
 
-def test_drivers_are_mean_absolute_contributions(scored: Scored, artifact: Artifact, facts: dict[str, Any]) -> None:
+def test_drivers_are_mean_contributions_absolute_overall_and_signed_by_segment(
+    scored: Scored, artifact: Artifact, facts: dict[str, Any]
+) -> None:
     prepared, frame = scored
     contributions = artifact.model.contributions(prepared.features)
     name, value = next(iter(facts["drivers"]["overall"].items()))
     assert value == pytest.approx(contributions[name].abs().mean())
     segment = facts["segments"][0]["segment"]
-    own = contributions.filter(frame["segment"] == segment)[name].abs().mean()
+    own = contributions.filter(frame["segment"] == segment)[name].mean()
     assert facts["drivers"]["segments"][segment][name] == pytest.approx(own)
 
 
@@ -203,3 +205,30 @@ def test_a_single_customer_has_facts(scored: Scored, artifact: Artifact) -> None
     facts = gather_facts(prepared.features[:1], prepared.customers[:1], frame[:1], artifact=artifact)
     assert facts["customers"] == 1
     json.dumps(facts, allow_nan=False)
+
+
+def test_contributions_are_spread_over_the_customers(facts: dict[str, Any]) -> None:
+    spread = facts["drivers"]["spread"]
+    assert set(spread["features"]) == set(facts["drivers"]["overall"])
+    for feature in spread["features"].values():
+        assert sum(feature["shares"]) == pytest.approx(1)
+        assert len(feature["shares"]) == len(feature["ranks"]) == len(spread["edges"]) - 1
+    assert set(spread["features"]["favourite_category"]["ranks"]) == {None}
+    ranks = [rank for rank in spread["features"]["pages_per_visit"]["ranks"] if rank is not None]
+    assert ranks[0] > 0.5 > ranks[-1], "many pages lower the risk, few raise it"
+
+
+def test_every_customer_has_a_cell_of_risk_and_profit(facts: dict[str, Any]) -> None:
+    cells = facts["risk_and_profit"]["customers"]
+    assert [sum(column) for column in cells] == facts["risk"]["histogram"]
+    assert len(facts["risk_and_profit"]["profit_edges"]) == len(cells[0]) + 1
+
+
+def test_capped_values_are_counted(scored: Scored, artifact: Artifact, facts: dict[str, Any]) -> None:
+    features = scored[0].features
+    for row in facts["capped"]:
+        values = features[row["feature"]]
+        assert row["customers"] == (values > row["cap"]).sum() > 0
+        assert row["largest"] == pytest.approx(values.max())
+        assert row["cap"] == pytest.approx(artifact.model.caps[row["feature"]][1])  # type: ignore[attr-defined] # linear
+    assert facts["capped"]

@@ -1,0 +1,49 @@
+"""Earlier runs of the same output, in a few figures each: what the page shows beside a run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from schemas.manifest import EarlierRun, Manifest
+
+MOST_RUNS: Final = 12  # a year of months, this run among them
+
+
+def choose_earlier(runs: Iterable[Manifest], inputs: Sequence[Mapping[str, object]]) -> list[EarlierRun]:
+    """Return the runs before this one, the oldest first: of runs of the same drop the newest alone, none of this drop.
+
+    Args:
+        runs: of the same output, the newest first.
+        inputs: what the manifest of this run says of its files.
+    """
+    seen = {_drop_of(inputs)}
+    earlier: list[EarlierRun] = []
+    for manifest in runs:
+        if len(earlier) == MOST_RUNS - 1:
+            break
+        if (drop := _drop_of(manifest["inputs"])) not in seen:
+            seen.add(drop)
+            earlier.append(describe_run(manifest))
+    return earlier[::-1]
+
+
+def describe_run(manifest: Manifest) -> EarlierRun:
+    """Return a run's figures."""
+    drift = manifest["drift"]
+    customers = manifest["customers"]["scored"]
+    return {
+        "run_id": manifest["run_id"],
+        "day": f"{datetime.fromisoformat(manifest['finished']):%d.%m.%y}",
+        "mean_risk": sum((row["mean_risk"] or 0.0) * row["customers"] for row in manifest["segments"]) / customers,
+        "revenue_level": manifest["levels"]["months"][0]["level"],
+        "score_psi": drift["score"]["psi"] if drift else None,
+        "segments": {row["segment"]: row["share"] for row in manifest["segments"]},
+    }
+
+
+def _drop_of(inputs: Sequence[Mapping[str, object]]) -> frozenset[str]:
+    return frozenset(str(file["sha256"]) for file in inputs)
