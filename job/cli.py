@@ -8,7 +8,6 @@ import getpass
 import inspect
 import json
 import os
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +26,6 @@ from schemas.results import RESULT_FORMAT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from job.process.logs import Log
     from job.spark.executor import SparkExecutor
     from job.storage.run import Place
 
@@ -96,6 +94,7 @@ class _Group(click.Group):
             result = super().invoke(ctx)
             exit_code = EXIT_PUBLISHED
         except JobError as error:
+            call.bar.clear()
             for problem in error.problems:
                 click.echo(problem, err=True)
             if call.as_json:
@@ -108,6 +107,7 @@ class _Group(click.Group):
         except BaseException as error:  # Polars' panics are no Exception
             if not call.is_process or isinstance(error, KeyboardInterrupt | SystemExit | BrokenPipeError):
                 raise
+            call.bar.clear()
             click.echo(call.explain_defect(error), err=True)
             call.problems = 1
             ctx.exit(exit_code)
@@ -322,7 +322,8 @@ def score(
     Example:
       retention score --input /data/drop --output /data/out
     """  # noqa: D301 - Click reads the character
-    from job.report import missing_libraries  # noqa: PLC0415 - each command imports only what it needs
+    from job.executor import LocalExecutor, WatchedExecutor  # noqa: PLC0415 - each command imports only what it needs
+    from job.report import missing_libraries  # noqa: PLC0415
     from job.scoring.compare import summarise_comparison  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
     from job.storage.models import chosen_artifact  # noqa: PLC0415
@@ -336,10 +337,12 @@ def score(
         settings = settings._replace(no_report=True)
     if (engine == "spark") != (spark_remote is not None):
         raise SettingsError("--engine spark and --spark-remote go together")
-    with chosen_artifact(artifacts) as champion, _spark_executor(spark_remote) as executor:
+    with chosen_artifact(artifacts) as champion, _spark_executor(spark_remote) as spark:
+        executor = WatchedExecutor(spark or LocalExecutor(), lambda *steps: call.bar.show(call.stage, *steps))
         published = score_places(
             drop, output, settings, champion=champion, executor=executor, progress=call.enter_stage
         )
+    call.bar.clear()
     outcome = published.outcome
     call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
     result = {
@@ -453,15 +456,14 @@ def train(
     if store is not None and settings.champion is not None:
         raise SettingsError("--champion and --store do not go together: a store has its champion")
 
-    def progress(line: str) -> None:
-        _show_step(line, call.log)
-
+    bar = call.bar
     if artifacts is not None and store is None:
-        trained = train_to(artifacts, drop, settings, progress)
+        trained = train_to(artifacts, drop, settings, bar.show)
     elif store is not None and artifacts is None:
-        trained = train_into(store, drop, settings, progress)
+        trained = train_into(store, drop, settings, bar.show)
     else:
         raise SettingsError("one of --artifacts DIR and --store STORE is needed")
+    bar.clear()
     lines = [trained.table]
     if trained.verdict is not None:
         lines.append(f"  Against {trained.against}: {trained.verdict}.")
@@ -563,7 +565,8 @@ def sample(
             **shape,
         )
     elif customers is not None:
-        rows = write_drop(out_dir, customers=customers, labelled=labelled, **shape)
+        rows = write_drop(out_dir, customers=customers, labelled=labelled, progress=call.bar.show, **shape)
+        call.bar.clear()
     else:
         raise SettingsError("one of --customers N and --outcome-of RUN is needed")
     tables = ", ".join(f"{table} {count:,} rows" for table, count in rows.items())
@@ -752,12 +755,6 @@ def _how_to_draw(missing: list[str]) -> str:
 
 def _print_json(plain: Mapping[str, Any]) -> None:
     click.echo(json.dumps({"format": RESULT_FORMAT, **plain}, ensure_ascii=False, indent=1))
-
-
-def _show_step(line: str, log: Log) -> None:
-    """Show on a terminal how far it is, on one line; say nothing elsewhere."""
-    if sys.stderr.isatty() and not log.is_json:
-        click.echo(f"\r\x1b[K{line}", nl=False, err=True)
 
 
 def _add_common_options() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from job.errors import DropError
@@ -44,6 +45,31 @@ class LocalExecutor:
 
     def check_paths(self, paths: Sequence[Path]) -> None:
         """See `Executor`."""
+
+
+class WatchedExecutor:
+    """An executor whose steps are told as they are done.
+
+    Args:
+        executor: who does the work.
+        tell: called after each step with how many are done, and of how many, None where nobody knows.
+    """
+
+    def __init__(self, executor: Executor, tell: Callable[[int, int | None], None]) -> None:
+        self.executor = executor
+        self.tell = tell
+        self.is_remote = executor.is_remote
+
+    def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+        """See `Executor`."""
+        total = len(items) if isinstance(items, Sized) else None
+        for done, result in enumerate(self.executor.map(function, items), start=1):
+            self.tell(done, total)
+            yield result
+
+    def check_paths(self, paths: Sequence[Path]) -> None:
+        """See `Executor`."""
+        self.executor.check_paths(paths)
 
 
 def attempt(function: Callable[[S], T], item: S) -> T | DropError:

@@ -54,7 +54,7 @@ from schemas.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FIRST_ID: Final = 100_001
@@ -364,6 +364,7 @@ def write_drop(
     clean: bool = False,
     table_format: str = "csv",
     shuffled: bool = False,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> dict[str, int]:
     """Write a synthetic drop as the shop exports it.
 
@@ -379,6 +380,7 @@ def write_drop(
         clean: without misspellings and faults.
         table_format: one of `TABLE_FORMATS`.
         shuffled: every table's rows in a random order, the same for the same seed.
+        progress: called with what is done, how many customers are, and of how many.
 
     Returns:
         Rows written, by table.
@@ -388,7 +390,7 @@ def write_drop(
         OutputError: the folder is not empty, or cannot be written.
     """
     _check_customers(customers)
-    pieces = _pieces(customers, seed=seed, labelled=labelled, clean=clean)
+    pieces = _told(_pieces(customers, seed=seed, labelled=labelled, clean=clean), customers, progress)
     return write_pieces(folder, pieces, table_format=table_format, shuffle_seed=seed if shuffled else None)
 
 
@@ -791,6 +793,14 @@ def _pieces(customers: int, *, seed: int, labelled: bool, clean: bool) -> Iterat
         extras.append(extra)
         yield soiled
     yield _joined(extras)
+
+
+def _told(
+    pieces: Iterator[dict[str, pl.DataFrame]], customers: int, progress: Callable[[str, int, int], None]
+) -> Iterator[dict[str, pl.DataFrame]]:
+    for number, piece in enumerate(pieces):
+        progress("customers", min(number * _PIECE, customers), customers)
+        yield piece
 
 
 def _joined(pieces: Sequence[Mapping[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:

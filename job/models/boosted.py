@@ -11,7 +11,7 @@ import polars as pl
 
 from job.errors import ArtifactError
 from job.models.forest import Forest
-from job.models.linear import Calibration, add_up, capped
+from job.models.linear import Calibration, add_up, capped, read_caps
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
@@ -137,5 +137,4 @@ class BoostedModel:
         columns = [expression.meta.output_name() for expression in matrix_columns()]
         if plain["columns"] != columns:
             raise ArtifactError(f"model.json: the boosted model was trained on other columns: {plain['columns']}")
-        caps = {feature: (float(low), float(high)) for feature, (low, high) in plain["caps"].items()}
-        return cls(lightgbm.Booster(model_str=text), caps, Calibration(**plain["calibration"]))
+        return cls(lightgbm.Booster(model_str=text), read_caps(plain["caps"]), Calibration(**plain["calibration"]))

@@ -10,15 +10,17 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import polars as pl
 
-from schemas.features import WORD_FEATURES
+from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES, WORD_FEATURES
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+NUMERIC_NAMES: Final = frozenset(feature.name for feature in NUMERIC_FEATURES)
 
 Basis = Literal["value", "above", "equals"]
 
@@ -39,6 +41,16 @@ class Factor(NamedTuple):
     center: float
     knot: float | None = None
     word: str | None = None
+
+    def check(self) -> None:
+        """Raise ValueError if the feature frame has no such feature or word, or the basis is none of a number."""
+        if self.feature in WORD_FEATURES:
+            is_known = self.basis == "equals" and self.word in WORD_FEATURES[self.feature].values
+        else:
+            needed = {"value": True, "above": self.knot is not None}
+            is_known = self.feature in FEATURE_NAMES and needed.get(self.basis, False)
+        if not is_known:
+            raise ValueError(f"no feature, word or basis of this version: {self.feature[:40]!r}, {self.basis[:40]!r}")
 
     def expression(self) -> pl.Expr:
         """Return the factor's value (Float64). A word that no model knows counts as the mean: it says nothing."""
@@ -272,8 +284,19 @@ class LinearModel:
             )
             for term in plain["terms"]
         )
-        caps = {feature: (float(low), float(high)) for feature, (low, high) in plain["caps"].items()}
+        for factor in {factor for term in terms for factor in term.factors}:
+            factor.check()
+        caps = read_caps(plain["caps"])
         return cls(terms, float(plain["intercept"]), caps, Calibration(**plain["calibration"]))
+
+
+def read_caps(plain: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
+    """Return the caps of an artifact: feature -> lowest and highest value. Raises ValueError for what is none."""
+    caps = {feature: (float(low), float(high)) for feature, (low, high) in plain.items()}
+    wrong = [name for name, (low, high) in caps.items() if name not in NUMERIC_NAMES or not low <= high]
+    if wrong:
+        raise ValueError(f"no caps of a number of this version: {wrong[0][:40]!r}")
+    return caps
 
 
 def _without_word(term: Term) -> tuple[Factor | None, Factor | None]:

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ from job import __version__
 from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, shorten
 from job.process import supervisor
 from job.process.logs import Log, describe_traceback, forward_to
+from job.process.progress import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +97,16 @@ class Invocation:
         self.command = command
         form, level = form or self.log.form, level or self.log.level
         self.log = Log(form, level, is_quiet=form == "auto" and not self.is_process)
+
+    @property
+    def stage(self) -> str:
+        """The stage that the work is in, empty before the first."""
+        return self._stage or ""
+
+    @cached_property
+    def bar(self) -> Bar:
+        """How far it is, shown on a terminal: not where the log is JSON, or nothing but problems is wanted."""
+        return Bar(is_shown=not self.log.is_json and not self.is_quiet and sys.stderr.isatty())
 
     def enter_stage(self, name: str) -> None:
         """Say that a stage of the work begins."""

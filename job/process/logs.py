@@ -13,6 +13,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from job.process.progress import CLEAR
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
@@ -97,7 +99,8 @@ def _as_json(now: datetime, level: int, event: str, values: Mapping[str, Any]) -
 
 def _as_text(now: datetime, level: int, event: str, values: Mapping[str, Any]) -> str:
     name = logging.getLevelName(level).lower()
-    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):  # https://no-color.org
+    start = CLEAR if sys.stderr.isatty() else ""
+    if start and not os.environ.get("NO_COLOR"):  # https://no-color.org
         name = f"\x1b[{_COLOURS.get(level, 31)}m{name}\x1b[0m"
     shown = [f"{key}={value}" for key, value in sorted(values.items())]
-    return " ".join([f"{now.astimezone():%H:%M:%S}", f"[{name}]", event, *shown])
+    return " ".join([f"{start}{now.astimezone():%H:%M:%S}", f"[{name}]", event, *shown])

@@ -7,14 +7,16 @@ store has trouble or the line breaks, for a minute at most.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from job.errors import SettingsError
+from job.errors import SettingsError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,6 +33,8 @@ FIRST_PAUSE_SECONDS: Final = 0.5  # before the second try; longer and longer fro
 LONGEST_PAUSE_SECONDS: Final = 5.0
 PROBE_RETRIES: Final = 1  # of the first write on a condition: who does not know conditions says so each time
 REQUEST_SECONDS: Final = 120
+MOST_OBJECTS: Final = 100_000  # under an address
+SMALL_BYTES: Final = 8 << 20  # the most that an object may have which is read at once
 
 _ENDPOINTS: Final = (
     "AWS_ENDPOINT_URL_S3",
@@ -141,15 +145,24 @@ class Bucket:
         """Return name -> entry of all objects under the address, or of those below a name, by name."""
         with self._told(below):
             listed = self._client.list(self._store, prefix=(self.address / below if below else self.address).prefix)
-            found = [self._entry(meta) for batch in listed for meta in batch]
-        return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.name) if entry.name}
+            entries: dict[str, Entry] = {}
+            for entry in (self._entry(meta) for batch in listed for meta in batch):
+                if entry.name in entries:
+                    raise StorageError(self.address, f"the store lists {printable(entry.name)} twice", is_passing=False)
+                entries[entry.name] = entry
+                if len(entries) > MOST_OBJECTS:
+                    raise StorageError(self.address, f"more than {MOST_OBJECTS:,} objects", is_passing=False)
+        return {name: entries[name] for name in sorted(entries) if name}
 
     def read(self, name: str) -> tuple[bytes, Entry] | None:
         """Return a small object's content and entry, None if there is none."""
         try:
             with self._told(name):
                 answer = self._client.get(self._store, self._key(name))
-                return bytes(answer.bytes()), self._entry(answer.meta)
+                content = _taken(answer, SMALL_BYTES)
+                if content is None:
+                    raise StorageError(self.address / name, f"more than {SMALL_BYTES:,} bytes", is_passing=False)
+                return content, self._entry(answer.meta)
         except FileNotFoundError:
             return None
 
@@ -158,8 +171,10 @@ class Bucket:
 
         Raises:
             ChangedObjectError: it is no longer the object of the entry.
-            OSError: the file cannot be written.
+            OSError: the file cannot be written, or would not find room.
         """
+        if entry.size > shutil.disk_usage(path.parent).free:
+            raise OSError(errno.ENOSPC, f"{entry.size:,} bytes: {os.strerror(errno.ENOSPC)}", str(path))
         with path.open("wb") as file:
             for piece in self._pieces(entry):
                 file.write(piece)
@@ -247,17 +262,19 @@ class Bucket:
 
     def _pieces(self, entry: Entry) -> Iterator[bytes]:
         for start in range(0, entry.size, PIECE_BYTES):
-            options: Any = {"range": (start, min(start + PIECE_BYTES, entry.size))}
+            size = min(PIECE_BYTES, entry.size - start)
+            options: Any = {"range": (start, start + size)}
             if entry.e_tag is not None:
                 options["if_match"] = entry.e_tag
             with self._told(entry.name):
                 try:
-                    piece = self._client.get(self._store, self._key(entry.name), options=options).bytes()
+                    answer = self._client.get(self._store, self._key(entry.name), options=options)
+                    piece = _taken(answer, size)
                 except FileNotFoundError as error:
                     raise ChangedObjectError(entry.name) from error
-            if len(piece) != options["range"][1] - start:
+            if piece is None or len(piece) != size or _bare(answer.meta["e_tag"]) != _bare(entry.e_tag):
                 raise ChangedObjectError(entry.name)
-            yield bytes(piece)
+            yield piece
 
     def _key(self, name: str) -> str:
         return (self.address / name).prefix
@@ -282,6 +299,21 @@ class Bucket:
         except (exceptions.BaseError, ValueError) as error:
             reason, is_passing = explain(error)
             raise StorageError(place, reason, is_passing=is_passing) from error
+
+
+def _bare(e_tag: str | None) -> str | None:
+    """Return a tag without quotes: some stores list it without them, and give it with them."""
+    return e_tag and e_tag.removeprefix("W/").strip('"')
+
+
+def _taken(answer: Any, most: int) -> bytes | None:  # noqa: ANN401 - the library's
+    """Return what the store answers, None if that is more than so many bytes: no more is waited for then."""
+    content = bytearray()
+    for chunk in answer.stream():
+        content += chunk
+        if len(content) > most:
+            return None
+    return bytes(content)
 
 
 def explain(error: Exception) -> tuple[str, bool]:

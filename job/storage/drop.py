@@ -7,10 +7,11 @@ scratch folder first, each as it was when it was listed: a copy of an object tha
 from __future__ import annotations
 
 import contextlib
+import errno
 import time
 from typing import TYPE_CHECKING, Final
 
-from job.errors import DropError, DropIncompleteError, OutputError, Problem
+from job.errors import DropError, DropIncompleteError, OutputError, Problem, shorten
 from job.intake.drop import belongs_to_drop, wait_for_files
 from job.storage.bucket import Bucket, ChangedObjectError, Entry, StorageError
 
@@ -93,6 +94,9 @@ class Copy:
             path.unlink()  # what there is of it is no file of the drop
             raise DropIncompleteError([Problem(str(self.address / entry.name), UNCHANGED, CHANGED)]) from None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                what = Problem(shorten(entry.name), "a name that a file may have", "a longer one")
+                raise DropError([what]) from error
             raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
         self._held[entry.name] = entry
 

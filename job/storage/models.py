@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from job.training.run import Trained
     from schemas.results import Version
 
+    Progress = Callable[[str, int, int], None]  # what is done, how many steps are, of how many
+
 VERSIONS: Final = "versions"
 LOG: Final = "log"
 ATTEMPTS: Final = 20
@@ -250,7 +252,9 @@ class Training(NamedTuple):
     told: str
 
 
-def train_to(artifacts: Path, drop: Place, settings: TrainSettings, progress: Callable[[str], None]) -> Training:
+def train_to(
+    artifacts: Path, drop: Place, settings: TrainSettings, progress: Callable[[str, int, int], None]
+) -> Training:
     """Train on a drop and write the selected model to a folder. Raises as `run_training`."""
     trained = _train(drop, artifacts, settings, progress)
     told = f"Written to {artifacts}." if trained.is_written else NOT_BEATEN
@@ -259,7 +263,9 @@ def train_to(artifacts: Path, drop: Place, settings: TrainSettings, progress: Ca
     return Training(trained.table, verdict, against, trained.is_written, None, told)
 
 
-def train_into(place: Place, drop: Place, settings: TrainSettings, progress: Callable[[str], None]) -> Training:
+def train_into(
+    place: Place, drop: Place, settings: TrainSettings, progress: Callable[[str, int, int], None]
+) -> Training:
     """Train on a drop and add the selected model to a store, if it beats the champion. Raises as `run_training`."""
     store = ModelStore(place)
     with contextlib.ExitStack() as stack:
@@ -276,7 +282,7 @@ def train_into(place: Place, drop: Place, settings: TrainSettings, progress: Cal
     return Training(trained.table, verdict, against, is_written=True, version=number, told=told)
 
 
-def _train(drop: Place, folder: Path, settings: TrainSettings, progress: Callable[[str], None]) -> Trained:
+def _train(drop: Place, folder: Path, settings: TrainSettings, progress: Progress) -> Trained:
     try:
         from job.training.run import run_training  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:

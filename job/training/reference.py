@@ -34,6 +34,7 @@ SMALLEST_BIN: Final = 0.02  # of the customers; a smaller bin joins the smaller 
 def describe_reference(
     features: pl.DataFrame,
     probability: NDArray[np.float64],
+    deployed: NDArray[np.float64],
     labels: NDArray[np.int8],
     groups: NDArray[np.int64],
     *,
@@ -44,7 +45,8 @@ def describe_reference(
 
     Args:
         features: the feature frame of the training customers.
-        probability: out of fold, calibrated, of each row.
+        probability: out of fold, of each row, by the models of the folds: those of customers of training.
+        deployed: the same as the deployed model gives it to customers that it has not seen.
         labels: 1 for a customer who declined, of each row.
         groups: of near twins, of each row.
         delivered: how many customers the training drop had, those who could not be used among them.
@@ -53,7 +55,8 @@ def describe_reference(
     Returns:
         `customers`, `delivered` and `twins` as in `job.models.reference.Reference`; `numeric`: feature -> `mean`, `sd`
         and `quantiles` (0, 0.1 ... 1; the sixth is the median); `words`: feature -> word -> share of the customers;
-        `bins`: feature -> `edges` or `words`, `counts`, `missing`; `score`: the same of the probability (edges in steps
+        `bins`: feature -> `edges` or `words`, `counts`, `missing`; `score`: the same of the two kinds of probability in
+        equal parts, because a run has both, and each model its own settings and calibration (edges in steps
         of 1/10,000), `roc_auc`, the estimate without labels, and `roc_auc_error`, see `estimate_error`.
     """
     features = features.rechunk()  # the last bits of a sum depend on chunks
@@ -75,7 +78,8 @@ def describe_reference(
         **{feature.name: _count_number(features[feature.name]) for feature in NUMERIC_FEATURES},
         **{feature.name: _count_words(features[feature.name], feature.values) for feature in CATEGORICAL_FEATURES},
     }
-    steps = count_scores(pl.Series(SCORE, probability)).select("bin", "rows")
+    both = np.sort(np.concatenate([probability, deployed]))[::2]
+    steps = count_scores(pl.Series(SCORE, both)).select("bin", "rows")
     scores = steps["bin"].repeat_by(steps["rows"]).explode().cast(pl.Float64).alias(SCORE)
     sizes = np.unique(groups, return_counts=True)[1]
     return {

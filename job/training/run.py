@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -28,16 +29,26 @@ from job.models.artifact import (
     write_artifact,
 )
 from job.models.seen import describe_seen
-from job.training.calibration import assess
+from job.training.calibration import assess, choose_calibration, probabilities
 from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES, Candidate
 from job.training.card import Card, draw_card, write_card
+from job.training.duration import describe_seconds, estimate_seconds
 from job.training.folds import group_folds, repeated_group_folds, twin_groups
 from job.training.gate import compare_with_artifact
 from job.training.importance import contribution_importance, permutation_importance
 from job.training.intervals import delong_interval
 from job.training.leaks import guard_against_leaks
 from job.training.reference import describe_reference
-from job.training.selection import Comparison, Protocol, calibrate, compare, measure, roc_auc_interval, tune
+from job.training.selection import (
+    Comparison,
+    Protocol,
+    calibrate,
+    compare,
+    measure,
+    out_of_fold_margins,
+    roc_auc_interval,
+    tune,
+)
 from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
 
@@ -51,6 +62,8 @@ if TYPE_CHECKING:
     from job.settings import Arrival, Limits, TrainSettings
     from job.training.folds import Split
     from job.training.selection import Measured
+
+logger = logging.getLogger(__name__)
 
 FINAL_FOLDS: Final = 5
 PROMO_SHARE: Final = 0.5  # more than half of the purchases in promotions
@@ -124,7 +137,7 @@ def run_training(
     settings: TrainSettings,
     *,
     workers: int | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Trained:
     """Compare the candidates on a labelled drop, write the selected one to `artifacts`.
 
@@ -136,7 +149,7 @@ def run_training(
         settings: what the user chose. A quick training compares on few splits with little tuning and leaves out the
             models that are never deployed.
         workers: processes; the result does not depend on their number. All processors if None.
-        progress: called with a line as the work goes on.
+        progress: called as the work goes on with what is done, how many steps are, and of how many.
 
     Raises:
         JobError: anything a user or the environment can cause; see `job.errors`.
@@ -147,13 +160,23 @@ def run_training(
     protocol = Protocol(repeats=2, trials=2, seed=seed) if is_quick else Protocol(trials=settings.trials, seed=seed)
     data = read_labelled(drop, limits=settings.limits, arrival=settings.arrival)
     findings, warnings = guard_against_leaks(data.customers, data.features, data.labels)
+    candidates = [CHAMPION, *CHALLENGERS, *(() if is_quick else REFERENCES)]
+    workers = workers or os.cpu_count() or 1
+    expected = estimate_seconds(candidates, data.features, data.labels, data.groups, protocol, workers=workers)
+    logger.info(
+        "comparing %d candidates on %s customers will take %s on %d free cores",
+        len(candidates),
+        f"{len(data.labels):,}",
+        describe_seconds(expected),
+        workers,
+    )
     measured = measure(
-        [CHAMPION, *CHALLENGERS, *(() if is_quick else REFERENCES)],
+        candidates,
         data.features,
         data.labels,
         data.groups,
         protocol,
-        workers=workers or os.cpu_count() or 1,
+        workers=workers,
         progress=progress,
     )
     champion, *others = measured
@@ -174,9 +197,9 @@ def run_training(
             test_share=test_share,
         )
     )
-    progress(f"fitting {selected.candidate.title} on all customers")
+    progress(f"fitting {selected.candidate.title} on all customers", 0, 1)
     with threadpool_limits(limits=1):
-        model, hyperparameters = fit_final(selected.candidate, data, protocol)
+        final = fit_final(selected.candidate, data, protocol)
         folds = fit_folds(selected, data, protocol)
     probability = folds.probability
     thresholds = learn_thresholds(data)
@@ -199,9 +222,9 @@ def run_training(
         labels=data.labels,
         features=data.features,
         permutation=permutation_importance(selected, shown, data.features, data.labels, seed=seed),
-        contribution=contribution_importance(model, data.features),
-        settings=hyperparameters,
-        calibrated_by=model.calibration,
+        contribution=contribution_importance(final.model, data.features),
+        settings=final.settings,
+        calibrated_by=final.model.calibration,
         thresholds=thresholds,
         leaks=findings,
         warnings=warnings,
@@ -209,13 +232,19 @@ def run_training(
     if gate is not None and not gate.is_better:
         return Trained(card.table(), gate, is_written=False)
     files = {
-        **model_files(model),
+        **model_files(final.model),
         **folds.files(data.customers["id"], seed),
         **write_card(card),
         **draw_card(card),
     }
     reference = describe_reference(
-        data.features, probability, data.labels, data.groups, delivered=data.intake.customers_in, seed=seed
+        data.features,
+        probability,
+        final.probability,
+        data.labels,
+        data.groups,
+        delivered=data.intake.customers_in,
+        seed=seed,
     )
     write_artifact(artifacts, files=files, facts=_facts(card, seed, reference, data.levels))
     return Trained(card.table(), gate, is_written=True)
@@ -269,19 +298,35 @@ def fit_split(
     return model.calibrated(calibration)
 
 
-def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> tuple[Model, dict[str, Any]]:
-    """Tune on all customers, fit on all of them, calibrate on out-of-fold margins.
+@dataclass(frozen=True)
+class Deployed:
+    """What is deployed.
 
-    Returns:
-        The calibrated model and its settings.
+    Args:
+        model: tuned, fitted and calibrated on all customers.
+        settings: which were tuned.
+        probability: of each row of the labelled drop, out of fold, with the deployed calibration: what the model's
+            scores look like of customers that it has not seen. The models of the folds have their own calibrations.
     """
+
+    model: Model
+    settings: dict[str, Any]
+    probability: NDArray[np.float64]
+
+
+def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> Deployed:
+    """Tune on all customers, fit on all of them, calibrate on out-of-fold margins."""
     splits = list(group_folds(data.labels, data.groups, folds=FINAL_FOLDS, seed=protocol.seed))
     settings = tune(candidate, data.features, data.labels, splits, trials=protocol.trials, seed=protocol.seed)
-    calibration = calibrate(candidate, data.features, data.labels, splits, settings, seed=protocol.seed)
+    margins = out_of_fold_margins(candidate, data.features, data.labels, splits, settings, seed=protocol.seed)
+    calibration = choose_calibration(margins, [data.labels[split.test] for split in splits])
+    probability = np.zeros(len(data.labels))
+    for split, own in zip(splits, margins, strict=True):
+        probability[split.test] = probabilities(own, calibration)
     model = candidate.fit(data.features, data.labels, settings, protocol.seed).model
     if model is None:
         raise AssertionError(f"{candidate.name} is a reference and cannot be deployed")
-    return model.calibrated(calibration), settings
+    return Deployed(model.calibrated(calibration), settings, probability)
 
 
 def learn_thresholds(data: Labelled) -> Thresholds:

@@ -192,7 +192,7 @@ def measure(
     protocol: Protocol,
     *,
     workers: int = 1,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> list[Measured]:
     """Put every candidate through the protocol, all on the same splits.
 
@@ -203,7 +203,7 @@ def measure(
         groups: of near twins.
         protocol: how thoroughly.
         workers: processes; the results do not depend on their number.
-        progress: called with a line after each step.
+        progress: called after each step with what is done, how many steps are, and of how many.
     """
     splits = repeated_group_folds(labels, groups, folds=protocol.folds, repeats=protocol.repeats, seed=protocol.seed)
     results: dict[str, list[SplitResult]] = {candidate.name: [] for candidate in candidates}
@@ -218,7 +218,7 @@ def measure(
     for done, (name, result) in enumerate(parallel(jobs), start=1):
         results[name].append(result)
         mean = np.mean([split.auc for split in results[name]])
-        progress(f"comparing {done}/{total}: {by_name[name].title}, ROC-AUC {mean:.4f}")
+        progress(f"comparing: {by_name[name].title}, ROC-AUC {mean:.4f}", done, total)
     return [Measured(by_name[name], tuple(split_results)) for name, split_results in results.items()]
 
 

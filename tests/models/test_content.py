@@ -11,6 +11,8 @@ import pytest
 from job.errors import ArtifactError
 from job.models.artifact import MANIFEST, SEAL, default_folder, load_artifact, seal_manifest, to_text
 
+MODEL = json.loads((default_folder() / "model.json").read_text())
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -44,6 +46,11 @@ def forge_facts(folder: Path, **facts: object) -> None:
         ("model.json", '{"intercept": NaN}', "ValueError: NaN is no number"),
         ("model.json", '{"intercept": 1e300}', "ValueError: model.json: a number beyond 1e+12"),
         ("model.json", '{"intercept": 1e999}', "ValueError: model.json: a number beyond 1e+12"),
+        (
+            "model.json",
+            to_text({**MODEL, "caps": {"shoe_size": [0, 1]}}),
+            "ValueError: no caps of a number of this version: 'shoe_size'",
+        ),
         ("model.json", "[]", "TypeError: list indices must be integers or slices, not str"),
         ("fold_1_model.json", '{"intercept": -1e300}', "ValueError: fold_1_model.json: a number beyond 1e+12"),
         ("seen.json", "[]", "TypeError: customers of training: no folds"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -153,7 +154,17 @@ def test_json_gives_the_same_model_back() -> None:
     assert again.probabilities(ROWS).equals(MODEL.probabilities(ROWS))
 
 
-@pytest.mark.parametrize("broken", [{}, {"terms": [{}]}, {**MODEL.to_json(), "caps": {"a": [1]}}])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"terms": [{}]},
+        {**MODEL.to_json(), "caps": {"a": [1]}},
+        {**MODEL.to_json(), "caps": {"shoe_size": [1, 2]}},
+        {**MODEL.to_json(), "caps": {"favourite_category": [1, 2]}},
+        {**MODEL.to_json(), "caps": {"pages_per_visit": [2, 1]}},
+    ],
+)
 def test_json_of_something_else_is_refused(broken: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         LinearModel.from_json(broken)
@@ -182,3 +193,19 @@ def test_add_up_adds_all(values: list[float]) -> None:
 
 def test_add_up_takes_hundreds_of_parts() -> None:
     assert pl.select(add_up([pl.lit(1.0)] * 1001)).item() == 1001.0
+
+
+@pytest.mark.parametrize(
+    ("factor", "reason"),
+    [
+        (Factor("shoe_size", "value", 0.0), "'shoe_size', 'value'"),
+        (Factor("favourite_category", "value", 0.0), "'favourite_category', 'value'"),
+        (Factor("favourite_category", "equals", 0.0, word="shoes"), "'favourite_category', 'equals'"),
+        (Factor("pages_per_visit", "equals", 0.0, word="kitchenware"), "'pages_per_visit', 'equals'"),
+        (Factor("pages_per_visit", "above", 0.0), "'pages_per_visit', 'above'"),
+    ],
+)
+def test_a_term_of_what_the_feature_frame_has_not_is_refused(factor: Factor, reason: str) -> None:
+    model = replace(MODEL, terms=(*MODEL.terms, Term((factor,), 0.0, 1.0)))
+    with pytest.raises(ValueError, match=f"^no feature, word or basis of this version: {reason}$"):
+        LinearModel.from_json(model.to_json())

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from job.process.logs import Forwarder, Log, describe_traceback, forward_to
+from job.process.progress import CLEAR
 
 
 @pytest.fixture
@@ -46,10 +47,10 @@ def test_levels_have_colours_on_a_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     Log("auto").write("a", level=level)
-    assert capsys.readouterr().err[8:] == f" [{told}\x1b[0m] a\n"
+    assert capsys.readouterr().err[len(CLEAR) + 8 :] == f" [{told}\x1b[0m] a\n"
     monkeypatch.setenv("NO_COLOR", "1")
     Log("auto").write("a", level=level)
-    assert capsys.readouterr().err[8:] == f" [{told.partition('m')[2]}] a\n"
+    assert capsys.readouterr().err[len(CLEAR) + 8 :] == f" [{told.partition('m')[2]}] a\n"
 
 
 def test_auto_is_json_away_from_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ class Population:
         features, probability, groups = self.draw(CUSTOMERS)
         scores = probability.to_numpy()
         labels = (np.random.default_rng(1).random(CUSTOMERS) < scores).astype(np.int8)
-        told = describe_reference(features, scores, labels, groups, delivered=CUSTOMERS, seed=1)
+        told = describe_reference(features, scores, scores, labels, groups, delivered=CUSTOMERS, seed=1)
         reference = read_reference({"reference": told})
         assert reference is not None
         return reference

@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
-from job.models.artifact import Artifact
+from job.models.artifact import Artifact, to_text
 from job.models.reference import count_scores, estimate_roc_auc, read_reference
 from job.models.seen import find_probability
 from job.settings import Arrival, Limits
 from job.training.calibration import fit_calibration, probabilities
+from job.training.candidates import CHAMPION
 from job.training.reference import cut, describe_reference, estimate_error
-from job.training.run import Labelled, read_labelled
+from job.training.run import Labelled, fit_final, read_labelled
+from job.training.selection import Protocol
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
 
 
@@ -56,6 +59,7 @@ def test_what_is_written_can_be_read_and_counts_everyone(labelled: Labelled, art
     told = describe_reference(
         labelled.features,
         probability,
+        probability,
         labelled.labels,
         labelled.groups,
         delivered=labelled.intake.customers_in,
@@ -79,22 +83,29 @@ def test_twins_are_kishs_design_effect(labelled: Labelled, artifact: Artifact) -
     features = labelled.features[:6]
     probability = artifact.model.probabilities(features).to_numpy()
     groups = pl.Series([1, 1, 2, 3, 3, 3]).to_numpy()
-    told = describe_reference(features, probability, labelled.labels[:6], groups, delivered=6, seed=1)
+    told = describe_reference(features, probability, probability, labelled.labels[:6], groups, delivered=6, seed=1)
     assert told["twins"] == (2 * 2 + 1 + 3 * 3) / 6
 
 
 def test_the_shipped_reference_is_what_training_writes_of_the_export(
     real_export: Path, artifact: Artifact, limits: Limits
 ) -> None:
+    """The deployed settings are the first that tuning tries, so that one trial makes the model again."""
     data = read_labelled(real_export, limits=limits, arrival=Arrival())
-    probability = find_probability(artifact, data.customers["id"], data.features)["decline_probability"]
+    manifest = artifact.manifest
+    assert manifest["settings"] == CHAMPION.first
+    with threadpool_limits(limits=1):
+        final = fit_final(CHAMPION, data, Protocol(trials=1, seed=manifest["seed"]))
+    known = find_probability(artifact, data.customers["id"], data.features)["decline_probability"]
+    assert to_text(final.model.to_json()) == (artifact.folder / "model.json").read_text()
     told = describe_reference(
         data.features,
-        probability.to_numpy(),
+        known.to_numpy(),
+        final.probability,
         data.labels,
         data.groups,
         delivered=data.intake.customers_in,
-        seed=artifact.manifest["seed"],
+        seed=manifest["seed"],
     )
     assert told == artifact.manifest["reference"]
 
@@ -120,3 +131,14 @@ def test_the_roc_auc_with_labels_is_in_the_interval_of_the_one_without() -> None
         alone += gap <= estimated[1]
     assert within >= 34
     assert alone < 34
+
+
+def test_scores_of_known_and_of_new_customers_are_counted_in_equal_parts(labelled: Labelled) -> None:
+    low, high = np.linspace(0.1, 0.2, 400), np.linspace(0.6, 0.9, 400)
+    told = describe_reference(labelled.features, low, high, labelled.labels, labelled.groups, delivered=400, seed=1)[
+        "score"
+    ]
+    assert sum(told["counts"]) == 400
+    below = sum(count for count, edge in zip(told["counts"], told["edges"], strict=False) if edge <= 4000)
+    assert below == 200
+    assert told["roc_auc"] < 0.65

@@ -148,10 +148,10 @@ def test_results_do_not_depend_on_the_number_of_workers() -> None:
 
 def test_progress_names_each_step() -> None:
     frame, labels, groups = simulate(2, strength=1.0)
-    lines: list[str] = []
-    measure([STRONG], frame, labels, groups, QUICK, progress=lines.append)
-    assert len(lines) == 10
-    assert lines[0].startswith("comparing 1/10: strong, ROC-AUC 0.")
+    steps: list[tuple[str, int, int]] = []
+    measure([STRONG], frame, labels, groups, QUICK, progress=lambda *step: steps.append(step))
+    assert [step[1:] for step in steps] == [(done, 10) for done in range(1, 11)]
+    assert steps[0][0].startswith("comparing: strong, ROC-AUC 0.")
 
 
 def test_tuning_tries_the_first_guess_and_keeps_the_best() -> None:
