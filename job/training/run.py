@@ -68,6 +68,8 @@ logger = logging.getLogger(__name__)
 FINAL_FOLDS: Final = 5
 PROMO_SHARE: Final = 0.5  # more than half of the purchases in promotions
 LIBRARIES: Final = ("polars", "scikit-learn", "lightgbm", "optuna", "numpy", "scipy")
+MANY: Final = 10_000  # customers; beyond, fewer repeats
+MANY_REPEATS: Final = 5
 SMALLEST: Final = 200  # customers, and 20 of each label: fewer cannot be split into nested folds of groups
 SMALLEST_LABEL: Final = 20
 
@@ -157,8 +159,8 @@ def run_training(
     prepare_folder(artifacts)
     seed, is_quick = settings.seed, settings.is_quick
     reigning = None if settings.champion is None else load_artifact(settings.champion)
-    protocol = Protocol(repeats=2, trials=2, seed=seed) if is_quick else Protocol(trials=settings.trials, seed=seed)
     data = read_labelled(drop, limits=settings.limits, arrival=settings.arrival)
+    protocol = choose_protocol(settings, len(data.labels))
     findings, warnings = guard_against_leaks(data.customers, data.features, data.labels)
     candidates = [CHAMPION, *CHALLENGERS, *(() if is_quick else REFERENCES)]
     workers = workers or os.cpu_count() or 1
@@ -248,6 +250,17 @@ def run_training(
     )
     write_artifact(artifacts, files=files, facts=_facts(card, seed, reference, data.levels))
     return Trained(card.table(), gate, is_written=True)
+
+
+def choose_protocol(settings: TrainSettings, customers: int) -> Protocol:
+    """Return how thoroughly candidates are compared: half as often where there are so many customers.
+
+    Then a test fold has thousands of customers, and what repeats even out, the luck of a split, is small.
+    """
+    if settings.is_quick:
+        return Protocol(repeats=2, trials=2, seed=settings.seed)
+    repeats = Protocol.repeats if customers <= MANY else MANY_REPEATS
+    return Protocol(repeats=repeats, trials=settings.trials, seed=settings.seed)
 
 
 @dataclass(frozen=True)

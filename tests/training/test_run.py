@@ -35,9 +35,8 @@ FILES = {
 def _few_splits() -> Iterator[None]:
     """A quick protocol that is quicker still: what is tested is not how good the model is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            run, "Protocol", lambda *, seed, **_: Protocol(folds=3, repeats=2, inner_folds=2, trials=1, seed=seed)
-        )
+        few = Protocol(folds=3, repeats=2, inner_folds=2, trials=1, seed=3)
+        patch.setattr(run, "choose_protocol", lambda *_: few)
         yield
 
 

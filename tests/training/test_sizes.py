@@ -22,12 +22,26 @@ from job.training.selection import Protocol
 LABEL, PAGES, CATEGORY = "Покупательская активность", "Страниц_за_визит", "Популярная_категория"
 
 
+CHOOSE_PROTOCOL = run.choose_protocol
+
+
+@pytest.mark.parametrize(
+    ("customers", "is_quick", "expected"),
+    [
+        (10_000, False, Protocol(trials=10, seed=1)),
+        (10_001, False, Protocol(repeats=5, trials=10, seed=1)),
+        (10_001, True, Protocol(repeats=2, trials=2, seed=1)),
+    ],
+)
+def test_many_customers_need_fewer_repeats(customers: int, expected: Protocol, *, is_quick: bool) -> None:
+    assert CHOOSE_PROTOCOL(TrainSettings(seed=1, is_quick=is_quick), customers) == expected
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _few_splits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            run, "Protocol", lambda *, seed, **_: Protocol(folds=3, repeats=1, inner_folds=2, trials=1, seed=seed)
-        )
+        few = Protocol(folds=3, repeats=1, inner_folds=2, trials=1, seed=1)
+        patch.setattr(run, "choose_protocol", lambda *_: few)
         patch.setattr(importance, "SHUFFLES", 1)
         yield
 
