@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
-from job.report.formats import NO_BREAK_SPACE, compact, day, fixed, number, percent
+from job.report.formats import NO_BREAK_SPACE, compact, fixed, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,7 +149,7 @@ def _campaign_row(campaign: HistoryCampaign) -> list[str]:
     expected = campaign["expected_value"]
     return [
         escape(campaign["name"] or campaign["run_id"]),
-        UNKNOWN if campaign["finished"] is None else day(campaign["finished"]),
+        UNKNOWN if campaign["finished"] is None else _day(campaign["finished"]),
         number(campaign["treated"]),
         number(campaign["control"]),
         shown,
@@ -165,7 +166,7 @@ def _money(interval: Interval | None) -> str:
 
 def _runs(runs: Sequence[HistoryRun]) -> str:
     headings = (
-        "Прогон",
+        "Кампания",
         "Когда",
         "Клиентов",
         "Высокий риск",
@@ -177,6 +178,7 @@ def _runs(runs: Sequence[HistoryRun]) -> str:
         "Контактов",
         "Стоимость",
         "В контроле",
+        "Прогон",
     )
     return f"<section><h2>Месяцы</h2>{_table(headings, [_run_row(run) for run in runs])}</section>"
 
@@ -184,8 +186,8 @@ def _runs(runs: Sequence[HistoryRun]) -> str:
 def _run_row(run: HistoryRun) -> list[str]:
     high, level = run["high_risk"], run["levels"].get("current_month")
     return [
-        f"<code>{escape(run['run_id'])}</code> {escape(run['campaign'])}",
-        day(run["finished"]),
+        escape(run["campaign"]),
+        _day(run["finished"]),
         number(run["customers"]),
         UNKNOWN if high is None or not run["scored"] else percent(high / run["scored"], decimals=1),
         UNKNOWN if run["mean_risk"] is None else percent(run["mean_risk"], decimals=1),
@@ -196,7 +198,12 @@ def _run_row(run: HistoryRun) -> list[str]:
         number(run["contacts"]),
         compact(run["cost"]),
         number(run["control"]),
+        f"<code>{escape(run['run_id'])}</code>",
     ]
+
+
+def _day(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%d.%m.%Y}"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -209,4 +216,5 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         + "</tr>"
         for row in rows
     ]
-    return f'<table class="stack"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    table = f'<table class="stack"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    return f'<div class="scroll">{table}</div>'

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 REPORT: Final = "report.html"
 MANIFEST: Final = "manifest.json"
 SUCCESS: Final = "_SUCCESS"
-KEPT_SHARES: Final = (0.05, 0.1, 0.2)
 HIGH_INFLATION: Final = 10.0
 FAR_ABOVE: Final = 2  # times the cap: only such values are told
 STRONG_PHI_K: Final = 0.7
 CLIENTS: Final = ("клиент", "клиента", "клиентов")
 OF_CLIENTS: Final = ("клиента", "клиентов", "клиентов")  # у 1 клиента, у 2 клиентов
+TO_CLIENTS: Final = ("клиенту", "клиентам", "клиентам")
 ON_CLIENTS: Final = ("клиенте", "клиентах", "клиентах")  # на 1 клиенте, на 2 клиентах
 MODELS: Final = {
     **{name: kind.title for name, kind in KINDS.items()},
@@ -165,6 +165,7 @@ def _template() -> jinja2.Template:
         day=day,
         customers=lambda value: count(value, *CLIENTS),
         of_customers=lambda value: count(value, *OF_CLIENTS),
+        to_customers=lambda value: count(value, *TO_CLIENTS),
         on_customers=lambda value: count(value, *ON_CLIENTS),
     )
     return environment.get_template("page.html")
@@ -207,29 +208,48 @@ def _model(manifest: Manifest) -> dict[str, str]:
 
 
 def _worth(manifest: Manifest) -> dict[str, Any]:
-    """Return what the contacts may be worth: profit kept and net result if a share of the leaving is kept."""
-    contacts = manifest["facts"]["contacts"]
-    at_stake = contacts["treatment_profit_at_risk"]
-    campaign = manifest["campaign"]
-    spent, budget = campaign["spent"], campaign["budget"]
+    """Return whom the campaign contacts, what that is expected to bring, and what it will be able to show."""
+    contacts, campaign = manifest["facts"]["contacts"], manifest["campaign"]
+    history = manifest["settings"]["history"]
+    budget, shown = campaign["budget"], campaign["power"]["overall"]
+    offers = [
+        {
+            "title": segment["title"],
+            "text": offer["offer_text"],
+            "contacts": offer["treatment"],
+            "cost": compact(offer["cost"]),
+            "effect": percent(offer["effect"], decimals=1),
+            "is_measured": offer["offer"] in history["effects"],
+            "break_even": None if offer["break_even"] is None else percent(offer["break_even"], decimals=1),
+            "value": compact(offer["expected_value"]),
+        }
+        for segment in manifest["segments"]
+        for offer in segment["offers"]
+        if offer["treatment"]
+    ]
+    small = [row["title"] for row in manifest["segments"] if row["segment"] in campaign["power"]["too_small"]]
     return {
         "contacts": contacts["treatment"],
         "control": contacts["control"],
         "allowed": contacts["allowed"],
-        "at_stake": compact(at_stake),
         "declines": round(contacts["treatment_declines"]),
-        "spent": compact(spent),
-        "break_even": percent(spent / at_stake, decimals=1) if spent and at_stake > 0 else None,
-        "is_hopeless": bool(spent) and at_stake > 0 and spent > at_stake,
-        "rows": [
-            (
-                percent(share),
-                number(contacts["treatment_declines"] * share),
-                compact(at_stake * share),
-                compact(at_stake * share - spent),
-            )
-            for share in KEPT_SHARES
-        ],
+        "at_stake": compact(contacts["treatment_profit_at_risk"]),
+        "spent": compact(campaign["spent"]),
+        "value": compact(campaign["expected_value"]),
+        "profit_lost": percent(campaign["profit_lost"]),
+        "offers": offers,
+        "has_measured": any(offer["is_measured"] for offer in offers),
+        "has_assumed": not all(offer["is_measured"] for offer in offers),
+        "not_worth": campaign["not_worth"],
+        "held_elsewhere": campaign["held_elsewhere"],
+        "beyond_budget": campaign["beyond_budget"],
+        "next_unit": None if campaign["next_unit"] is None else compact(campaign["next_unit"]),
+        "fall": None if shown["fall"] is None else number(shown["fall"] * 100, decimals=1),
+        "rate": percent(shown["rate"]),
+        "effect": None if shown["effect"] is None else percent(shown["effect"]),
+        "control_share": None if shown["control_share"] is None else percent(shown["control_share"], decimals=1),
+        "too_small": ", ".join(f"«{title}»" for title in small),
+        "are_all_small": len(small) == len(campaign["power"]["segments"]),
         "has_groups": contacts["has_groups"],
         "budget": None if budget is None else compact(budget),
         "name": campaign["name"],
