@@ -2,6 +2,8 @@
 # Nothing here names a mirror: where a machine needs one, pip's configuration and a CA bundle come in as build secrets.
 ARG PYTHON_VERSION=3.11
 
+# To build from exactly this base for ever, name its digest behind the tag (python:3.11-slim-bookworm@sha256:...);
+# `docker buildx imagetools inspect` shows it. Renew it with every security update of Debian: a digest gets none.
 FROM docker.io/library/python:${PYTHON_VERSION}-slim-bookworm AS build
 # LightGBM needs OpenMP's runtime. Versions are not pinned, as Debian keeps only the newest of a package.
 # hadolint ignore=DL3008

@@ -32,6 +32,9 @@ SHARE_ERROR: Final = 1e-6  # thirds cannot be written exactly
 HIGHEST_COST: Final = 1_000_000
 LONGEST_TITLE: Final = 100
 LONGEST_TEXT: Final = 500
+LARGEST_FILE: Final = 1 << 16  # bytes; the shipped file has 8,500
+LONGEST_LINE: Final = 1_000  # characters: the time that a key takes grows with the square of its dots
+LOWEST_PRIORITY: Final = 1_000_000  # also below zero
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -180,11 +183,20 @@ def load_segmentation(path: Path | None = None) -> Segmentation:
     """
     path = path or DEFAULT_FILE
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as stream:
+            raw = stream.read(LARGEST_FILE + 1)
     except OSError as error:
         raise SettingsError([Problem(str(path), "a segments file that can be read", error.strerror)]) from error
+    if len(raw) > LARGEST_FILE:
+        raise SettingsError([Problem(path.name, f"at most {LARGEST_FILE:,} bytes", "more")])
     try:
-        plain = tomllib.loads(raw.decode("utf-8-sig").replace("\r\n", "\n"))
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+        for number, written in enumerate(text.split("\n"), start=1):
+            if len(written) > LONGEST_LINE:
+                raise SettingsError(
+                    [Problem(path.name, f"at most {LONGEST_LINE:,} characters", f"{len(written):,}", row=number)]
+                )
+        plain = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise SettingsError([Problem(path.name, "UTF-8", f"byte 0x{raw[error.start]:02x}", row=line)]) from error
@@ -235,8 +247,8 @@ class _Reader:
         title = self._text(f"{where}, title", row.get("title"), LONGEST_TITLE)
         condition, expression = self._condition(f"{where}, condition", row.get("condition"))
         priority = row.get("priority")
-        if not isinstance(priority, int) or isinstance(priority, bool):
-            self._add(f"{where}, priority", "a whole number; 1 goes before 2", _shown(priority))
+        if not isinstance(priority, int) or isinstance(priority, bool) or abs(priority) > LOWEST_PRIORITY:
+            self._add(f"{where}, priority", "a whole number up to a million; 1 goes before 2", _shown(priority))
         offers, shares = self._offers(where, row.get("offer"))
         onsite = self._onsite(f"{where}, onsite_offer", row["onsite_offer"]) if "onsite_offer" in row else None
         if len(self.problems) > before or general is None:

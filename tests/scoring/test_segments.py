@@ -185,7 +185,7 @@ price = 1
         f"{name}: found color, expected one of the keys code, condition, offer, onsite_offer, priority, title",
         f"{name}, code: found Bad code, expected Latin small letters, digits and _, a letter first, at most 63",
         f"{name}, title: found , expected a text on one line of at most 100 characters",
-        f"{name}, priority: found high, expected a whole number; 1 goes before 2",
+        f"{name}, priority: found high, expected a whole number up to a million; 1 goes before 2",
         f"{name}, offer: found price, expected one of the keys channel, code, cost, discount, effect, share, text",
         f"{name}, offer, code: found nothing, expected Latin small letters, digits and _, a letter first, at most 63",
         f"{name}, offer, channel: found pigeon, expected one of {channels}",
