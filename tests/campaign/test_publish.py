@@ -150,6 +150,56 @@ def test_page_is_self_contained_and_escaped(base: Path, result: Result) -> None:
     assert "Кампания удержала клиентов" in page
 
 
+def read_number(text: str) -> float:
+    """Return a number as the page writes it."""
+    found = re.search(r"[+\u2212]?[0-9][0-9\u00a0\u202f ]*(?:,[0-9]+)?", text)
+    assert found is not None, text
+    return float(re.sub(r"[\u00a0\u202f ]", "", found[0]).replace("\u2212", "-").replace(",", "."))
+
+
+def read_table(page: str, title: str) -> dict[str, dict[str, str]]:
+    """Return a section's table: first cell -> heading -> cell."""
+    section = page.partition(f"<h2>{title}</h2>")[2].partition("</section>")[0]
+    return {
+        row.partition('<td class="head">')[2].partition("</td>")[0]: dict(
+            re.findall(r'<td class="n" data-label="([^"]*)">([^<]*)</td>', row)
+        )
+        for row in re.findall(r"<tr>(<td.*?)</tr>", section)
+    }
+
+
+def test_every_headline_can_be_counted_from_what_stands_on_the_page(base: Path, result: Result) -> None:
+    assert result.exit_code == 0
+    page = (base / "out" / "lift" / "abc" / "lift.html").read_text(encoding="utf-8")
+    tiles = dict(re.findall(r'<div class="tile"><span>([^<]*)</span><b>([^<]*)</b>', page))
+    rates = read_table(page, "Все показатели")["Доля снизивших активность"]
+    customers = read_table(page, "Клиенты")["Получили предложение"]
+    kept = -read_number(rates["С поправкой"]) / 100 * read_number(customers["Найдены"])
+    assert read_number(tiles["Удержано клиентов"]) == round(kept)
+    assert tiles["Снизили активность"] == f"{rates['Предложение']} / {rates['Контроль']}"
+    raw = read_number(rates["Предложение"]) - read_number(rates["Контроль"])
+    assert read_number(rates["Разница"]) == pytest.approx(raw, abs=0.11)  # three rounded numbers
+
+    money = read_table(page, "Деньги")
+    for row in money.values():
+        gained = read_number(row["На клиента в месяц"]) * read_number(row["Клиентов"]) * 3
+        assert read_number(row["Прибыль сверх контроля"]) == pytest.approx(gained, abs=0.51)
+        net = read_number(row["Прибыль сверх контроля"]) - read_number(row["Стоимость"])
+        assert read_number(row["Чистый результат"]) == net
+    assert tiles["Чистый результат за 3 месяца"] == money["Все сегменты"]["Чистый результат"]
+    assert list(money) == ["Все сегменты", "Могут уйти", "Верные &lt;и&gt; прибыльные"]  # by priority
+
+    weights = {name: read_number(row["Клиентов"]) for name, row in money.items()}
+    segments = re.findall(r'<span class="name">([^<]*)</span><div class="track">.*?class="figures">([^<]*)<', page)
+    differences = {name: read_number(text) for name, text in segments if name in weights}
+    total = sum(weights[name] * difference for name, difference in differences.items() if name != "Все сегменты")
+    assert differences["Все сегменты"] == pytest.approx(total / weights["Все сегменты"], abs=0.11)
+
+    for row in read_table(page, "Предложения").values():
+        prevented = 1 - read_number(row["Снизили"]) / read_number(row["Снизили бы без него"])
+        assert read_number(row["Предотвратило снижений"]) == pytest.approx(100 * prevented, abs=0.3)
+
+
 def test_the_run_stays_as_it_is_and_a_second_comparison_changes_nothing(base: Path, result: Result) -> None:
     run, folder = base / "out" / "runs" / "abc", base / "out" / "lift" / "abc"
     before, stamp = contents(run), (folder / "lift.json").stat().st_mtime_ns
