@@ -145,7 +145,14 @@ def segment_bubbles(facts: Mapping[str, Any]) -> Picture:
 def move_apart(where: Sequence[tuple[float, float]], sizes: Sequence[float], frame: Frame) -> list[tuple[float, float]]:
     """Return places of circles that do not cover each other, as near to the given ones as pushing gets them."""
     places = [list(place) for place in where]
+
+    def keep_inside() -> None:
+        for place, size in zip(places, sizes, strict=True):
+            place[0] = min(max(place[0], frame.left + size), frame.right - size)
+            place[1] = min(max(place[1], frame.top + size), frame.bottom - size)
+
     for _ in range(ROUNDS):
+        keep_inside()
         is_done = True
         for one, other in combinations(range(len(places)), 2):
             dx, dy = (places[other][axis] - places[one][axis] for axis in (0, 1))
@@ -158,11 +165,9 @@ def move_apart(where: Sequence[tuple[float, float]], sizes: Sequence[float], fra
                 for index, sign in ((one, -1), (other, 1)):
                     places[index][0] += sign * dx / distance * short / 2
                     places[index][1] += sign * dy / distance * short / 2
-        for place, size in zip(places, sizes, strict=True):
-            place[0] = min(max(place[0], frame.left + size), frame.right - size)
-            place[1] = min(max(place[1], frame.top + size), frame.bottom - size)
         if is_done:
             break
+    keep_inside()
     return [(x, y) for x, y in places]
 
 

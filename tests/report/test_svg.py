@@ -8,7 +8,7 @@ from itertools import combinations
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from job.report.charts import move_apart
@@ -74,6 +74,7 @@ def test_texts_are_wrapped_between_words() -> None:
         max_size=8,
     )
 )
+@example([(0.5, 0.0, 23.0), (0.5, 2.0, 8.0)])  # apart only until they are moved into the plot
 def test_circles_do_not_cover_each_other_and_stay_in_the_plot(circles: list[tuple[float, float, float]]) -> None:
     plot = frame()
     sizes = [size for _, _, size in circles]
