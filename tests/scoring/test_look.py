@@ -137,11 +137,11 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(months: tuple[Path,
 def test_verify_as_a_user_calls_it(months: tuple[Path, Path], tmp_path: Path) -> None:
     score(months[0], tmp_path)
     result = call("verify", "--output", tmp_path)
-    assert (result.exit_code, result.output) == (0, "1 runs, 5 files, 0 problems.\n")
+    assert (result.exit_code, result.output) == (0, "1 runs, 6 files, 0 problems.\n")
     run = (tmp_path / "latest").resolve()
     (run / "excluded.csv").unlink()
     result = call("verify", "--output", tmp_path, "--json")
     line = f"runs/{run.name}/excluded.csv: found No such file or directory, expected a file as published"
     assert (result.exit_code, result.stderr) == (4, f"{line}\n")
-    assert json.loads(result.stdout) == {"format": 1, "exit_code": 4, "problems": [line], "runs": 1, "files": 5}
+    assert json.loads(result.stdout) == {"format": 1, "exit_code": 4, "problems": [line], "runs": 1, "files": 6}
     assert call("verify", "--output", tmp_path / "none").exit_code == 2

@@ -39,7 +39,7 @@ def run_of(output: Path) -> Path:
 
 def test_what_was_published_is_well(output: Path) -> None:
     assert is_whole(run_of(output))
-    assert verify_output(output) == (1, 5, [])
+    assert verify_output(output) == (1, 6, [])
 
 
 def empty(run: Path) -> None:
