@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Final
 
+from job.errors import EXIT_DEFECT
+from job.process.streams import guard_streams
 from job.process.supervisor import supervise
 
 COLLECTED_EVERY: Final = 200_000  # new objects: libraries and a small run make half as many, all of which stay
@@ -17,7 +19,12 @@ COLLECTED_EVERY: Final = 200_000  # new objects: libraries and a small run make 
 
 def run() -> None:
     """Run the command and leave with its exit code."""
-    ending = supervise(_command)
+    guard_streams()
+    try:
+        ending = supervise(_command)
+    except BlockingIOError as error:  # of fork
+        print(f"the system refuses processes: {error.strerror}", file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(EXIT_DEFECT)
     if "lease" in ending.notes:
         from job.storage.lease import release_for  # noqa: PLC0415 - only for accidents
 
@@ -28,8 +35,7 @@ def run() -> None:
         exit_code = close_for(ending)
     else:
         exit_code = ending.exit_code
-    if sys.stderr is not None:  # closed by who called
-        sys.stderr.flush()
+    sys.stderr.flush()
     os._exit(exit_code)
 
 

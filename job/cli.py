@@ -7,6 +7,7 @@ import functools
 import getpass
 import inspect
 import json
+import math
 import os
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,8 +18,17 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import click
 
 from job import __version__
-from job.errors import EXIT_DEFECT, EXIT_LOOK, EXIT_PUBLISHED, ArtifactError, JobError, Problem, SettingsError
-from job.process import logs
+from job.errors import (
+    EXIT_DEFECT,
+    EXIT_LOOK,
+    EXIT_PUBLISHED,
+    ArtifactError,
+    EngineError,
+    JobError,
+    Problem,
+    SettingsError,
+)
+from job.process import logs, supervisor
 from job.process.invocation import Invocation
 from job.settings import DropSettings, EngineName, LiftSettings, Option, ScoreSettings, TrainSettings, name_month
 from schemas.results import RESULT_FORMAT
@@ -31,6 +41,24 @@ if TYPE_CHECKING:
 
 SETTINGS: dict[str, Any] = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
 PREFIX = "RETENTION_"
+NO_TEXT = "{!r} is no name in UTF-8; rename it, or go there and give a relative path."
+THREADS = "POLARS_MAX_THREADS"
+
+
+def _is_text(path: str) -> bool:
+    """Return whether a path is text in UTF-8; no manifest, log or page could name another."""
+    return not any("\ud800" <= char <= "\udfff" for char in path)
+
+
+class _Number(click.FloatRange):
+    """A number within bounds; what is none (nan) or has no end (inf) is not within any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - Click's signature
+        """Return a float."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number that can be used.", param, ctx)
+        return number
 
 
 class _Folder(click.Path):
@@ -43,6 +71,8 @@ class _Folder(click.Path):
         """Return a Path."""
         if isinstance(value, str) and "://" in value:
             self.fail(f"{value!r} is in object storage; a path of this machine is needed here.", param, ctx)
+        if isinstance(value, str) and not _is_text(value):
+            self.fail(NO_TEXT.format(value), param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -54,8 +84,10 @@ class _Place(click.ParamType[Any]):
 
     name = "place"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401, ARG002 - Click's signature
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - Click's signature
         """Return a Path or an Address."""
+        if isinstance(value, str) and not _is_text(value):
+            self.fail(NO_TEXT.format(value), param, ctx)
         from job.storage.address import parse_place  # noqa: PLC0415
 
         return parse_place(value) if isinstance(value, str) else value
@@ -77,6 +109,9 @@ class _Command(click.Command):
         if ctx.params.get("dry_run"):
             call.metrics_file = call.lineage_file = None  # nothing happens that anybody would have to know
         call.begin(str(self.name))
+        refusal = supervisor.lacks_threads() if call.is_process else None
+        if refusal is not None:
+            raise EngineError(refusal)
         return super().invoke(ctx)
 
 
@@ -148,14 +183,23 @@ def main() -> None:
 
 
 def _check_environment(group: click.Group) -> None:
-    """Raise SettingsError for variables that look like options and are none: a typo would go unseen."""
+    """Raise SettingsError for variables that look like options and are none: a typo would go unseen.
+
+    A variable that is empty is not given.
+    """
+    if os.environ.get(THREADS) == "":
+        del os.environ[THREADS]
     known = {
         str(option.envvar)
         for command in group.commands.values()
         for option in command.params
         if isinstance(option, click.Option)
     }
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    unknown = sorted(
+        name for name, value in os.environ.items() if name.startswith(PREFIX) and value and name not in known
+    )
+    if not os.environ.get(THREADS, "1").isdecimal() or not int(os.environ.get(THREADS, "1")):
+        raise SettingsError([Problem(THREADS, "a number of threads, 1 or more", os.environ[THREADS])])
     if unknown:
         raise SettingsError(
             Problem(name, "the variable of an option" + "".join(f", such as {near}" for near in _nearest(name, known)))
@@ -217,7 +261,7 @@ def _click_type(option: Option, kinds: list[Any]) -> Any:  # noqa: ANN401 - Clic
         low, high = (None if bound is None else int(bound) for bound in (option.low, option.high))
         return click.IntRange(low, high)
     if kinds == [float]:
-        return click.FloatRange(option.low, option.high, min_open=option.is_above)
+        return _Number(option.low, option.high, min_open=option.is_above)
     return FOLDER if kinds == [Path] else str
 
 
@@ -506,7 +550,7 @@ def train(
 )
 @click.option(
     "--season",
-    type=float,
+    type=_Number(),
     metavar="FACTOR",
     help="With --outcome-of: the newest month's revenue, against a usual month's.  [default: 1]",
 )

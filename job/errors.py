@@ -93,7 +93,7 @@ class JobError(Exception):
 
 
 class EngineError(JobError):
-    """The engine that was asked for cannot be reached, or gave up: a later try may succeed."""
+    """The engine that was asked for cannot be reached, or gave up, or there are no threads: a later try may succeed."""
 
     exit_code = EXIT_DEFECT
 

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODE: Final = 0o644
-_CANNOT_FLUSH: Final = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # what file systems say that know no such thing
+NO_LINKS: Final = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+"""What file systems say that have no links, or forbid them."""
+_CANNOT_FLUSH: Final = {
+    errno.EINVAL,
+    errno.ENOTSUP,
+    errno.EBADF,
+    errno.ENOSYS,
+}  # what file systems say that know no such thing
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -36,6 +43,12 @@ def create_file(path: Path, content: bytes) -> bool:
             os.link(beside, path)
         except FileExistsError:
             return False
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            if os.path.lexists(path):  # without hard links there is a moment between
+                return False
+            beside.rename(path)
     flush(path.parent)
     return True
 

@@ -73,7 +73,7 @@ ALLOWED = {
         "job.sample",
         "job.process",
     },
-    "job.__main__": {"job.cli", "job.process", "job.storage"},
+    "job.__main__": {"job.cli", "job.errors", "job.process", "job.storage"},
 }
 BELOW = {
     "schemas",

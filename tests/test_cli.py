@@ -128,7 +128,7 @@ def test_options_are_environment_variables(small_drop: Path, tmp_path: Path) -> 
 
 
 def test_a_variable_that_no_option_has_is_2(small_drop: Path, tmp_path: Path) -> None:
-    wrong = {"RETENTION_BUGDET": "1", "RETENTION_XYZZYXYZZYXYZZY": ""}
+    wrong = {"RETENTION_BUGDET": "1", "RETENTION_XYZZYXYZZYXYZZY": "0", "RETENTION_EMPTY": ""}
     result = run("score", "--input", small_drop, "--output", tmp_path / "out", **wrong)
     assert result.exit_code == 2
     assert result.stderr.splitlines() == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import resource
 import sys
 import time
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 OUT_OF_MEMORY: Final = "out of memory: the job needs more than it was given"
 
+_REFUSED_THREADS: Final = re.compile(r"can't start new thread|(can't|failed to|could not) spawn")
 _NOTE: Final = "call"
 _LEVELS: Final = {EXIT_PUBLISHED: logging.INFO, EXIT_LOOK: logging.WARNING}
 
@@ -134,6 +136,8 @@ class Invocation:
         if isinstance(error, MemoryError):
             return OUT_OF_MEMORY
         first = str(error).partition("\n")[0]
+        if _REFUSED_THREADS.search(first):
+            return supervisor.NO_THREADS
         return f"a defect of the job, please report it: {type(error).__name__}: {shorten(first, 300)}"
 
     def close(self, exit_code: int, *, died_of: str | None = None) -> None:

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from types import FrameType
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+NO_THREADS: Final = "the system refuses threads: a limit on processes, or a container runtime's filter"
 SIGNALLED: Final = 128
 """A shell's exit code for a process that a signal ended is this plus the signal."""
 
 _FOLDER: Final = "folder "
 _PR_SET_PDEATHSIG: Final = 1
+_THREADS_OF_A_CORE: Final = 3  # Polars has several pools
+_SPARE_THREADS: Final = 8  # of Polars and of this job besides
 
 
 class Ending(NamedTuple):
@@ -90,6 +93,28 @@ class _Leaver:
 _channel: Final = _Channel()
 
 
+def lacks_threads() -> str | None:
+    """Return why the system refuses the threads that libraries start, None if it does not: they abort without them."""
+    import threading  # noqa: PLC0415 - the parent does without
+
+    leave = threading.Event()
+    threads = [
+        threading.Thread(target=leave.wait) for _ in range(_THREADS_OF_A_CORE * (os.cpu_count() or 1) + _SPARE_THREADS)
+    ]
+    begun: list[threading.Thread] = []
+    try:
+        for thread in threads:
+            thread.start()
+            begun.append(thread)
+    except RuntimeError:
+        return f"{NO_THREADS} (after {len(begun)})"
+    finally:
+        leave.set()
+        for thread in begun:
+            thread.join()
+    return None
+
+
 def note(name: str, value: str | None) -> None:
     """Let the parent know a value, should this process end before its time; None takes it back."""
     _channel.tell(name, value)
@@ -115,6 +140,9 @@ def supervise(work: Callable[[], int]) -> Ending:
     To be called before anything starts a thread. SIGTERM, SIGINT and SIGHUP end the child and all of its children at
     once (those that are ignored stay so); a second signal ends this process, too.
     """
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_DFL
+    )  # ignored by who called, the system would tell nobody of a child's end
     ours = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
     reader, writer = os.pipe()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who called

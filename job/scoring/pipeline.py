@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from job import __version__
+from job.errors import shorten
 from job.executor import LocalExecutor
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import read_drop
@@ -211,7 +212,7 @@ def run_scoring(
             add_findings(manifest, previous, settings.max_change, setup.levels.findings())
             if not settings.no_report:
                 with watch.stage("report"):
-                    write_page(staged, manifest)
+                    manifest["warnings"] += write_page(staged, manifest)
             manifest["seconds"], manifest["outputs"] = watch.seconds, describe_files(staged, known=written.hashes)
             (staged / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
         keep_newest(output, settings.keep_runs, run_id=run_id)
@@ -285,11 +286,17 @@ def _judge_drift(counts: FinishedCounts, setup: Setup, delivered: int, limits: t
     return judge_drift(counts.drift, setup.reference, delivered=delivered, warn=warn, stop=stop, measured=measured)
 
 
-def write_page(folder: Path, manifest: Manifest) -> None:
-    """Draw `report.html` of a run."""
-    from job.report.page import REPORT, build_page  # noqa: PLC0415 - the libraries are heavy, and an extra
+def write_page(folder: Path, manifest: Manifest) -> list[str]:
+    """Draw `report.html` of a run; return what there is to say if that fails, which costs no run."""
+    try:
+        from job.report.page import REPORT, build_page  # noqa: PLC0415 - the library is an extra
 
-    (folder / REPORT).write_text(build_page(manifest), encoding="utf-8")
+        (folder / REPORT).write_text(build_page(manifest), encoding="utf-8")
+    except OSError:  # the output cannot be written
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever ends the page never ends the run; it is told
+        return [f"report.html is left out: {type(error).__name__}: {shorten(str(error), 200)}"]
+    return []
 
 
 def _names_itself(folder: Path, name: str, artifact: Artifact) -> bool:

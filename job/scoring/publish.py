@@ -25,7 +25,7 @@ import polars as pl
 
 from job.beneath import is_plain_folder, names_beneath, remove_tree
 from job.errors import SYSTEM_ERROR, OutputBusyError, OutputError, reason_of, shorten
-from job.files import flush, replace_link
+from job.files import NO_LINKS, flush, replace_file, replace_link
 from job.process.supervisor import removed_if_killed
 from job.scoring.published import (
     LATEST,
@@ -71,6 +71,8 @@ def locked_output(output: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise OutputBusyError(f"{output}: another run holds the output") from error
+        except OSError as error:
+            raise _no_locks(output / LOCK, error) from error
         with as_output_error(output):
             for prefix in (STAGED_PREFIX, REMOVED_PREFIX):
                 for stale in (output / RUNS).glob(f"{prefix}*"):
@@ -95,6 +97,11 @@ def _open_lock(lock: Path) -> int:
             f"{lock}: belongs to user {owner}, and user {user} may not write it; "
             f"when no run of user {owner} goes on, remove it, and run every job as the same user"
         ) from error
+
+
+def _no_locks(lock: Path, error: OSError) -> OutputError:
+    """Return the error of a file system without locks, where two runs could not be told from one."""
+    return OutputError(f"{lock}: cannot be locked: {reason_of(error)}; a file system with locks (flock) is needed here")
 
 
 def _put_aside(path: Path) -> None:
@@ -178,6 +185,9 @@ def _take(folder: Path) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
+    except OSError as error:
+        os.close(descriptor)
+        raise _no_locks(folder / LOCK, error) from error
     if os.fstat(descriptor).st_nlink == 0:  # it was removed after it was opened
         os.close(descriptor)
         return None
@@ -246,10 +256,15 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
 
 
 def point_latest(output: Path, run_id: str) -> None:
-    """Swap `latest` to a published run, in one step."""
+    """Swap `latest` to a published run, in one step: a link, or a text file as in object storage where no links are."""
     if is_plain_folder(output / LATEST):
         _put_aside(output / LATEST)
-    replace_link(output / LATEST, Path(RUNS) / run_id)
+    try:
+        replace_link(output / LATEST, Path(RUNS) / run_id)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        replace_file(output / LATEST, f"{RUNS}/{run_id}\n".encode())
 
 
 def show_again(output: Path, run_id: str) -> tuple[str, str | None]:

@@ -62,11 +62,26 @@ def next_number(output: Path) -> int:
 def latest_run(output: Path) -> str | None:
     """Return the name of the published run that `latest` names, None if it names none; it may have been altered."""
     try:
-        match = _LATEST.fullmatch(str((output / LATEST).readlink()))
+        latest = os.fspath((output / LATEST).readlink())
     except OSError:
-        return None
+        latest = _text_of_latest(output)
+    match = _LATEST.fullmatch(latest)
     run = output / RUNS / match["run_id"] if match else None
     return run.name if run is not None and is_plain_folder(run) and _number_of(run) is not None else None
+
+
+def _text_of_latest(output: Path) -> str:
+    """Return what `latest` says where it is a text file, as on a file system without links; nothing otherwise."""
+    try:
+        return read_beneath(output, LATEST, limit=100).decode("ascii", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def resolve_latest(run: Path) -> Path:
+    """Return the run that a path names: the one of `latest`, where that is a text file, or the path itself."""
+    shown = latest_run(run.parent) if run.name == LATEST and run.is_file() else None
+    return run if shown is None else run.parent / RUNS / shown
 
 
 def is_whole(run: Path) -> bool:

@@ -19,7 +19,16 @@ from job.scoring.manifest import read_previous
 from job.scoring.past import CONTROL_DAYS, parts_of
 from job.scoring.pipeline import Outcome, run_scoring
 from job.scoring.publish import as_output_error, scratch_folder
-from job.scoring.published import LATEST, MANIFEST, RUNS, SUCCESS, is_whole, published_runs, read_manifest
+from job.scoring.published import (
+    LATEST,
+    MANIFEST,
+    RUNS,
+    SUCCESS,
+    is_whole,
+    published_runs,
+    read_manifest,
+    resolve_latest,
+)
 from job.scoring.verify import Verification, verify_output
 from job.storage.address import Address
 from job.storage.bucket import Bucket, StorageError
@@ -197,7 +206,7 @@ def published_run(run: Place, files: Sequence[str]) -> Iterator[Path]:
         OutputError: the copy cannot be written.
     """
     if isinstance(run, Path):
-        yield run
+        yield resolve_latest(run)
         return
     with scratch_folder(_temporary()) as folder:
         copy, bucket = folder / RUNS / run.name, Bucket(run)
@@ -225,7 +234,7 @@ def run_among_others(run: Place) -> Iterator[Path]:
         OutputError: the copy cannot be written.
     """
     if isinstance(run, Path):
-        yield run
+        yield resolve_latest(run)
         return
     with scratch_folder(_temporary()) as folder:
         with as_settings_error(), as_output_error(folder):
