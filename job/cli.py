@@ -656,6 +656,30 @@ def lift(
 
 
 @main.command(context_settings=SETTINGS)
+@click.argument("file", type=FOLDER)
+@click.option("--run", type=PLACE, metavar="DIR", help="Also show whom the file would take of this run: OUT/runs/ID.")
+@click.pass_obj
+def segments(call: Invocation, *, file: Path, run: Place | None) -> None:
+    """Check a segments file; show, in Russian, its segments, or whom each would take of a run.
+
+    \b
+    Example:
+      retention segments my.toml --run /data/out/latest
+    """  # noqa: D301 - Click reads the character
+    from job.scoring.preview import describe_preview, preview_segments, summarise_segments  # noqa: PLC0415
+    from job.scoring.segments import load_segmentation  # noqa: PLC0415
+    from job.storage.run import published_run  # noqa: PLC0415
+
+    segmentation = load_segmentation(file)
+    preview = None
+    if run is not None:
+        with published_run(run, ["scored.parquet"]) as folder:
+            preview = describe_preview(*preview_segments(folder, segmentation))
+    codes = [segment.code for segment in segmentation.segments]
+    _answer(call, summarise_segments(segmentation, preview), {"file": str(file), "segments": codes, "preview": preview})
+
+
+@main.command(context_settings=SETTINGS)
 @click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
 @click.pass_obj
 def history(call: Invocation, *, output: Place) -> None:

@@ -147,6 +147,15 @@ class LiftResult(TypedDict):
     lift: dict[str, Any]
 
 
+class SegmentsResult(TypedDict):
+    """`segments`: the codes by priority; with a run, whom each segment would take of it."""
+
+    format: int
+    file: str
+    segments: list[str]
+    preview: list[dict[str, Any]] | None
+
+
 class Interval(TypedDict):
     """An estimate with the ends of its 95 % interval."""
 
@@ -278,6 +287,7 @@ RESULTS: Final[dict[str, type]] = {
     "report": ReportResult,
     "lift": LiftResult,
     "history": HistoryFile,
+    "segments": SegmentsResult,
     "log-finished": Finished,
 }
 """Name of the schema in `docs/schemas/` -> its type."""

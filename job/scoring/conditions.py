@@ -49,10 +49,14 @@ _TOKENS: Final = re.compile(
   | (?P<word> '[^']*' )
   | (?P<name> [A-Za-z_][A-Za-z0-9_]* )
   | (?P<operator> <> | != | <= | >= | == | [=<>+\-*/(),] )
-  | (?P<other> . )
+  | (?P<other> [^\x00-\x7F\s][^\x00-\x7F\s\w]*(?:_[^\x00-\x7F\s\w]+)* | . )
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
+
+
+_SHARES: Final = re.compile(r"\b(promo_share|decline_probability)\s*(?:<>|!=|<=|>=|==|[=<>])\s*(\d+(?:\.\d+)?)")
+"""Comparisons of a column that is a share with a number."""
 
 
 class ConditionError(ValueError):
@@ -73,6 +77,9 @@ def parse_condition(text: str) -> pl.Expr:
     if len(text) > LONGEST:
         raise ConditionError(f"{len(text):,} characters", f"at most {LONGEST:,}")
     tokens = list(_TOKENS.finditer(text))
+    for column, number in _SHARES.findall(text):
+        if float(number) > 1:
+            raise ConditionError(f"{column} beside {number}", "a share from 0 to 1, such as 0.5")
     known = {word: name for match in tokens for word, name in WORDS.get(match[0], {}).items()}
     sql = "".join(_translated(match, text, known) for match in tokens)
     customer = _one_customer()

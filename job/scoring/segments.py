@@ -33,6 +33,7 @@ HIGHEST_COST: Final = 1_000_000
 LONGEST_TITLE: Final = 100
 LONGEST_TEXT: Final = 500
 LARGEST_FILE: Final = 1 << 16  # bytes; the shipped file has 8,500
+_LINE: Final = re.compile(r"\(at line ([0-9]+), column [0-9]+\)")
 LONGEST_LINE: Final = 1_000  # characters: the time that a key takes grows with the square of its dots
 LOWEST_PRIORITY: Final = 1_000_000  # also below zero
 
@@ -201,7 +202,7 @@ def load_segmentation(path: Path | None = None) -> Segmentation:
         line = raw.count(b"\n", 0, error.start) + 1
         raise SettingsError([Problem(path.name, "UTF-8", f"byte 0x{raw[error.start]:02x}", row=line)]) from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
-        raise SettingsError([Problem(path.name, "TOML", str(error))]) from error
+        raise SettingsError([_not_toml(path.name, raw, error)]) from error
     reader = _Reader(path.name)
     segments, hints = reader.segments(plain), reader.hints(plain.get("hints", {}))
     profit_lost = reader.share("profit_lost", plain.get("profit_lost", DEFAULT_PROFIT_LOST))
@@ -209,6 +210,17 @@ def load_segmentation(path: Path | None = None) -> Segmentation:
         raise SettingsError(reader.problems)
     assumed = {offer.code: offer.effect for segment in segments for offer in segment.offers if offer.is_message}
     return Segmentation(path.name, hashlib.sha256(raw).hexdigest(), segments, hints, profit_lost, assumed)
+
+
+def _not_toml(name: str, raw: bytes, error: Exception) -> Problem:
+    """Return what is wrong with a file that is no TOML: the line, and how it is written where people go wrong."""
+    found = _LINE.search(str(error))
+    if found is None:
+        return Problem(name, "TOML", str(error))
+    number = int(found[1])
+    written = "".join(raw.decode("utf-8-sig").splitlines()[number - 1 : number]).strip()
+    expected = 'TOML, in which numbers have a point (cost = 0.5) and texts stand in straight quotes (title = "...")'
+    return Problem(name, f"{expected}: {str(error).partition(' (at')[0]}", written or None, row=number)
 
 
 @dataclass

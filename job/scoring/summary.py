@@ -131,8 +131,12 @@ def describe_power(power: CampaignPower) -> str:
     small = ""
     if power["too_small"]:
         are_all = len(power["too_small"]) == len(power["segments"])
-        named = "no segment by itself is large enough" if are_all else f"too small are {', '.join(power['too_small'])}"
-        small = f"; {named} ever to show that"
+        named = (
+            "no segment by itself is large enough for that"
+            if are_all
+            else f"too small ever: {', '.join(power['too_small'])}"
+        )
+        small = f"; {named}"
     return f"{shows}; {fifth}{small}"
 
 

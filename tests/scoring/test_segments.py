@@ -150,8 +150,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_not_toml(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, "[[segment]\n")
-    assert problem.startswith("own.toml: found Expected ")
-    assert problem.endswith("expected TOML")
+    assert problem.startswith("own.toml, row 1: found [[segment], expected TOML, in which numbers have a point")
 
 
 def test_not_utf_8(tmp_path: Path) -> None:

@@ -1,0 +1,131 @@
+"""Whom a segments file would take of a published run: its customers again, with this file's segments and offers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from job.errors import JobError, Problem, SettingsError
+from job.intake.drop import all_files, find_files, hash_file
+from job.intake.reconcile import accept_drop
+from job.models.artifact import Thresholds
+from job.russian import number, percent
+from job.scoring.campaign import plan_contacts
+from job.scoring.manifest import count_segments, describe_segments
+from job.scoring.past import parts_of
+from job.scoring.published import read_manifest
+from job.scoring.score import prepare
+from job.settings import Campaign, Limits
+from job.text_table import align
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from job.scoring.segments import Segmentation
+    from schemas.manifest import Manifest, SegmentRow
+
+
+def preview_segments(run: Path, segmentation: Segmentation) -> tuple[list[SegmentRow], Manifest]:
+    """Return what each segment of a file would take of a run, without a budget, and the run's manifest.
+
+    Conditions ask for features, which are no part of a run: they are made again of the drop that it scored.
+
+    Args:
+        run: the folder of a published run.
+        segmentation: of the file.
+
+    Raises:
+        SettingsError: this is no published run, or the drop that it scored is gone or another.
+    """
+    try:
+        manifest = read_manifest(run.resolve())
+    except (OSError, ValueError) as error:
+        raise SettingsError([Problem("--run", "a published run (OUT/runs/ID)", str(run))]) from error
+    scored = pl.read_parquet([run / name for name in parts_of(manifest)]).sort("id")
+    features = _features_of(manifest).join(scored.select("id"), on="id", how="semi").sort("id")
+    if features.height != scored.height:
+        raise SettingsError([Problem("--run", "a run whose drop has all of its customers", str(run))])
+    thresholds = Thresholds(**manifest["model"]["thresholds"])
+    customers = pl.concat([features.drop("id"), scored.select("id", *_SCORES)], how="horizontal")
+    placed = customers.with_columns(segmentation.assign(customers, thresholds))
+    settings = manifest["campaign"]
+    campaign = Campaign(settings["name"], settings["control_name"], settings["control_share"], None)
+    planned = plan_contacts(placed, segmentation, campaign, held=pl.Series("id", [], pl.Int64))
+    return describe_segments(count_segments(planned, planned["fate"]), segmentation), manifest
+
+
+_SCORES = ("decline_probability", "risk_decile", "monthly_profit", "profit_at_risk", "contact_allowed")
+
+
+def _features_of(manifest: Manifest) -> pl.DataFrame:
+    """Return `id` and the features, as they were delivered, of the customers of the drop that a run scored."""
+    drop = Path(manifest["drop"])
+    digests = {str(file["sha256"]) for file in manifest["inputs"]}
+    try:
+        files = find_files(drop)
+        if {hash_file(file) for file in all_files(files)} != digests:
+            raise SettingsError([Problem(str(drop), "the drop that the run scored, unchanged", "another")])
+        tables = accept_drop(files, labelled=False, limits=Limits(rejected=1, unknown=1)).tables
+    except (JobError, OSError) as error:
+        if isinstance(error, SettingsError):
+            raise
+        raise SettingsError([Problem(str(drop), "the drop that the run scored", str(error))]) from error
+    prepared = prepare(tables)
+    return pl.concat([prepared.customers.select("id"), prepared.features], how="horizontal")
+
+
+def describe_preview(segments: Sequence[SegmentRow], manifest: Manifest) -> list[dict[str, Any]]:
+    """Return one row per segment: customers, contacts, cost, expected value, and customers in the run's own file."""
+    before = {row["segment"]: row["customers"] for row in manifest["segments"]}
+    return [
+        {
+            "segment": row["segment"],
+            "title": row["title"],
+            "customers": row["customers"],
+            "customers_before": before.get(row["segment"]),
+            "contacts": row["treatment"],
+            "control": row["control"],
+            "not_worth": row["not_worth"],
+            "cost": row["cost"],
+            "expected_value": row["expected_value"],
+        }
+        for row in segments
+    ]
+
+
+def summarise_segments(segmentation: Segmentation, preview: Sequence[Mapping[str, Any]] | None) -> str:
+    """Return what a segments file says, in Russian; with whom it would take of a run, if one was asked."""
+    lines = [f"Файл {segmentation.file} в порядке: сегментов {len(segmentation.segments)}."]
+    if preview is None:
+        listed = [
+            (
+                number(segment.priority),
+                segment.title,
+                segment.condition,
+                ", ".join(
+                    f"{offer.code} {percent(share)}" if len(segment.offers) > 1 else offer.code
+                    for offer, share in zip(segment.offers, segment.shares, strict=True)
+                ),
+            )
+            for segment in segmentation.segments
+        ]
+        return "\n".join([*lines, *align(("№", "сегмент", "условие", "предложение"), listed)])
+    rows = [
+        (
+            row["title"],
+            number(row["customers"]),
+            "новый"
+            if row["customers_before"] is None
+            else number(row["customers"] - row["customers_before"], signed=True),
+            number(row["contacts"]),
+            number(row["control"]),
+            number(row["not_worth"]),
+            number(row["cost"], decimals=2),
+            number(row["expected_value"], decimals=2),
+        )
+        for row in preview
+    ]
+    headings = ("сегмент", "клиентов", "было иначе", "написать", "в контроле", "писать дороже", "стоимость", "ценность")
+    return "\n".join([*lines, *align(headings, rows)])
