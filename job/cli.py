@@ -550,7 +550,7 @@ def train(
 )
 @click.option(
     "--season",
-    type=_Number(),
+    type=float,
     metavar="FACTOR",
     help="With --outcome-of: the newest month's revenue, against a usual month's.  [default: 1]",
 )

@@ -42,6 +42,10 @@ _ENDINGS: Final[dict[str, tuple[FileFormat, Compression | None]]] = {
 }
 _LAKES: Final = {"_delta_log": "Delta Lake", ".hoodie": "Hudi", "metadata": "Iceberg"}
 """What lies in the folder of a table format whose files, read one by one, bring deleted rows back."""
+_UPLOADING: Final = (".filepart", ".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", ".upload", ".uploading")
+"""How names end that programs give to what they are still writing."""
+_LEFTOVERS: Final = ("thumbs.db", "desktop.ini", ".crc", "~")
+"""How names end of what systems and programs leave beside files."""
 _DIGEST: Final = "[0-9a-fA-F]{64}"
 _READY_LINE: Final = re.compile(
     rf"(?P<sha>{_DIGEST})\s+\*?(?:\./)?(?P<name_after>\S+)|(?P<name>\S+)\s+(?:(?P<size>[0-9]{{1,18}})|(?P<sha_after>{_DIGEST}))"
@@ -160,6 +164,9 @@ def find_files(folder: Path) -> dict[str, TableFile]:
                 problems.extend(error.defects)
             except DropIncompleteError as error:
                 missing.extend(error.defects)
+        elif (other := _known_otherwise(folder, name)) is not None:
+            expected = f"{name}.* ending in {' or '.join(_ENDINGS)}: export it so, under this name"
+            problems.append(Problem(str(folder), expected, other))
         else:
             missing.append(Problem(str(folder), f"{name}.* ending in {' or '.join(_ENDINGS)}", "no such file"))
     if problems:
@@ -326,7 +333,8 @@ def belongs_to_drop(name: str) -> bool:
     """Return whether a name, below a drop's folder, is that of a table's file or of the marker."""
     table, slash, below = name.partition("/")
     if slash:
-        return table.lower() in TABLES and not any(_is_hidden(part) for part in below.split("/"))
+        named = table.lower() in TABLES or _table_of(table) is not None
+        return named and not any(_is_hidden(part) for part in below.split("/"))
     return name == READY_MARKER or _table_of(name) is not None
 
 
@@ -348,7 +356,7 @@ def _candidates(folder: Path) -> dict[str, list[Path]]:
     """Return the paths in the folder that are named like a file of each table."""
     candidates: dict[str, list[Path]] = {name: [] for name in TABLES}
     for path in _list(folder):
-        table = _table_of(path.name) or (path.name.lower() if path.name.lower() in TABLES and path.is_dir() else None)
+        table = _table_of(path.name) or (path.name.lower() if _is_table_folder(path) else None)
         if table is not None:
             candidates[table].append(path)
     return candidates
@@ -358,6 +366,24 @@ def _table_of(name: str) -> str | None:
     """Return the table whose file has such a name, None if none has."""
     table, _, ending = name.lower().partition(".")
     return table if table in TABLES and f".{ending}" in _ENDINGS else None
+
+
+def _is_table_folder(path: Path) -> bool:
+    """Return whether a path is a folder of a table's files: `money/`, or `money.csv/` as Spark names it."""
+    return (path.name.lower() in TABLES or _table_of(path.name) is not None) and path.is_dir()
+
+
+def _known_otherwise(folder: Path, table: str) -> str | None:
+    """Return what lies there in place of a table, under another name or in another format; None if nothing does.
+
+    What begins like a whole name is still being written.
+    """
+    for path in _list(folder):
+        rest = path.name.lower().removeprefix(table)
+        is_near = rest != path.name.lower() and rest[:1] in {".", "_", "-", " ", "("}
+        if is_near and not rest.startswith(tuple(_ENDINGS)) and not rest.endswith(_UPLOADING):
+            return path.name
+    return None
 
 
 def _list(folder: Path) -> list[Path]:
@@ -380,8 +406,7 @@ def _snapshot(folder: Path) -> dict[str, Stamp | None]:
     stamps: dict[str, Stamp | None] = {}
     for path in [*paths, folder / READY_MARKER]:
         try:
-            is_folder = path.name.lower() in TABLES and path.is_dir()
-            stamps[path.name] = _folder_stamp(path) if is_folder else _stamp_of(path.stat())
+            stamps[path.name] = _folder_stamp(path) if _is_table_folder(path) else _stamp_of(path.stat())
         except (OSError, DropError):
             stamps[path.name] = None
     return stamps
@@ -464,6 +489,11 @@ def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
     problems: list[str | Problem] = []
     stamp = _folder_stamp(path)
     for file in _files_below(path):
+        if file.name.lower().endswith(_LEFTOVERS):
+            logger.info("%s/%s is passed over: it is no part of the table", path.name, shorten(file.name))
+            continue
+        if file.name.lower().endswith(_UPLOADING):
+            raise DropIncompleteError([Problem(f"{path.name}/", "files that are whole", file.name)])
         try:
             parts.append(_table_file(table, file, drop))
         except DropError as error:
@@ -514,7 +544,7 @@ def _folder_stamp(folder: Path) -> Stamp:
 
 
 def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
-    if path.parent == folder and path.name.lower() == table.name:
+    if path.parent == folder and _is_table_folder(path):
         return _table_folder(table, path, folder)
     within = "" if path.parent == folder else f"{path.parent.relative_to(folder).as_posix()}/"
     _check_name(f"{within}{path.name}")

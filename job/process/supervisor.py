@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-NO_THREADS: Final = "the system refuses threads: a limit on processes, or a container runtime's filter"
+NO_THREADS: Final = (
+    "the system refuses threads: a limit on processes or on address space, or a container runtime's filter"
+)
 SIGNALLED: Final = 128
 """A shell's exit code for a process that a signal ended is this plus the signal."""
 

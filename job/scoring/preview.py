@@ -127,5 +127,5 @@ def summarise_segments(segmentation: Segmentation, preview: Sequence[Mapping[str
         )
         for row in preview
     ]
-    headings = ("сегмент", "клиентов", "было иначе", "написать", "в контроле", "писать дороже", "стоимость", "ценность")
+    headings = ("сегмент", "клиентов", "изменение", "написать", "в контроле", "писать дороже", "стоимость", "ценность")
     return "\n".join([*lines, *align(headings, rows)])

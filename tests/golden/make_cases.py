@@ -467,13 +467,14 @@ def _(folder: Path) -> None:
     (write(folder) / "money.csv").write_bytes(b"")
 
 
-@case("refused-folder-for-a-file")
+@case("dialect-folder-as-spark-names-it")
 def _(folder: Path) -> None:
     path = write(folder) / "money.csv"
     raw = path.read_bytes()
     path.unlink()
     path.mkdir()
     (path / "part-0000.csv").write_bytes(raw)
+    (path / "_SUCCESS").touch()
 
 
 @case("refused-two-candidates")
@@ -588,7 +589,14 @@ def _(folder: Path) -> None:
 def _(folder: Path) -> None:
     write(folder)
     (folder / "money.csv").rename(folder / "money.csv.part")
+    (folder / "market_time.csv").unlink()
+
+
+@case("refused-another-format")
+def _(folder: Path) -> None:
+    write(folder)
     (folder / "market_time.csv").rename(folder / "market_time.xlsx")
+    (folder / "money.csv").rename(folder / "money_2026-10.csv")
 
 
 def write_case(name: str, *, expected: bool) -> None:

@@ -47,7 +47,7 @@ def test_finds_the_four_files(drop: Path) -> None:
 
 
 def test_all_that_is_missing_is_named(tmp_path: Path) -> None:
-    (tmp_path / "money.xlsx").write_text("x")
+    (tmp_path / "notes.xlsx").write_text("x")
     expected = ".* ending in .csv or .csv.gz or .csv.zst or .parquet"
     assert refusal(tmp_path, DropIncompleteError) == tuple(
         f"{tmp_path}: found no such file, expected {name}{expected}" for name in NAMES
@@ -73,7 +73,6 @@ def test_two_files_for_one_table(drop: Path) -> None:
     ("make", "problem"),
     [
         (lambda path: path.touch(), "found an empty file (0 bytes), expected a table with headings"),
-        (make_folder, "found a folder, expected a regular file"),
         (make_socket, "found a socket, expected a regular file"),
         (make_pipe, "found a pipe, expected a regular file"),
         (link_out, "found a link that leaves the drop, expected a file inside the drop"),

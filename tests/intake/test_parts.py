@@ -197,6 +197,45 @@ def test_what_is_no_part(parted: Path, tmp_path: Path) -> None:
     )
 
 
+def test_what_programs_leave_among_parts_is_passed_over(parted: Path) -> None:
+    parts = find_files(parted)["money"].parts
+    for name in ("Thumbs.db", "desktop.ini", ".part-0.csv.crc", "part-0.csv.crc", "part-0.csv~"):
+        (parted / "money" / name).write_bytes(b"x")
+    assert [part.path for part in find_files(parted)["money"].parts] == [part.path for part in parts]
+
+
+@pytest.mark.parametrize("name", ["part-9.csv.filepart", "part-9.csv.part", "part-9.csv.tmp", "part-9.crdownload"])
+def test_a_part_that_is_still_uploaded_is_waited_for(parted: Path, name: str) -> None:
+    (parted / "money" / name).write_bytes(b"x")
+    assert refusal(parted, DropIncompleteError) == (f"money/: found {name}, expected files that are whole",)
+
+
+@pytest.mark.parametrize("name", ["money.csv", "Money.parquet", "money.csv.gz"])
+def test_a_folder_may_be_named_like_a_file(parted: Path, name: str) -> None:
+    parts = [part.path.name for part in find_files(parted)["money"].parts]
+    (parted / "money").rename(parted / name)
+    (parted / name / "_SUCCESS").touch()
+    assert [part.path.name for part in find_files(parted)["money"].parts] == parts
+
+
+@pytest.mark.parametrize("name", ["money.xlsx", "money_2026-10.csv", "money (1).csv", "money.txt", "Money-new.zip"])
+def test_a_table_in_another_format_or_name_ends_the_wait(parted: Path, name: str) -> None:
+    (parted / "money").rename(parted.parent / "away")
+    (parted / name).write_bytes(b"x")
+    assert refusal(parted, DropError) == (
+        f"{parted}: found {name}, expected money.* ending in {ENDINGS}: export it so, under this name",
+    )
+
+
+@pytest.mark.parametrize("name", ["money.csv.filepart", "money.csv.x7f3", "money.tmp", "moneyback.csv"])
+def test_a_table_that_is_still_uploaded_is_waited_for(parted: Path, name: str) -> None:
+    (parted / "money").rename(parted.parent / "away")
+    (parted / name).write_bytes(b"x")
+    assert refusal(parted, DropIncompleteError) == (
+        f"{parted}: found no such file, expected money.* ending in {ENDINGS}",
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "title"), [("_delta_log", "Delta Lake"), (".hoodie", "Hudi"), ("metadata", "Iceberg")]
 )

@@ -22,7 +22,7 @@ from job.spark.session import Cluster
 from tests.spark.conftest import ROOT, Server, assert_same_runs, end
 from tests.spark.executors import FatalCluster
 
-SETTINGS = ScoreSettings(campaign=Campaign("c", 0.2, budget=100.0), no_report=True)
+SETTINGS = ScoreSettings(campaign=Campaign("c", control_share=0.2, budget=100.0), no_report=True)
 MASTER = "local-cluster[2,1,1024]"  # two executors of one core and 1,024 MB
 QUICK = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # of processes that live for seconds, half of their time is compiling
