@@ -41,7 +41,7 @@ def same_runs(tmp_path: Path, drop: Path, executor: SparkExecutor, settings: Sco
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("budget", [None, 100.0, 0.0])
 def test_same_run_in_many_parts(tmp_path: Path, drop: Path, cluster: Cluster, budget: float | None) -> None:
-    settings = ScoreSettings(campaign=Campaign("c", 0.2, budget), no_report=True)
+    settings = ScoreSettings(campaign=Campaign("c", control_share=0.2, budget=budget), no_report=True)
     _, spark = same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
     assert len(list((spark.folder / "scored.parquet").iterdir())) > 3
     assert not list((tmp_path / "spark").glob(".scratch-*"))
@@ -53,7 +53,7 @@ def test_same_run_with_some_explained(
 ) -> None:
     """A boosted model explains those of whom most depends."""
     monkeypatch.setattr(Explainer, "count", lambda _, customers: min(customers, 500))
-    settings = ScoreSettings(campaign=Campaign("c", 0.1), no_report=True)
+    settings = ScoreSettings(campaign=Campaign("c", control_share=0.1), no_report=True)
     local, _ = same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
     assert pl.read_parquet(local.folder / "scored.parquet")["reason_1"].null_count() > 2000
 
@@ -61,7 +61,7 @@ def test_same_run_with_some_explained(
 def test_same_run_from_parquet(tmp_path: Path, cluster: Cluster) -> None:
     drop = tmp_path / "drop"
     write_drop(drop, customers=1000, seed=3, labelled=False, table_format="parquet", shuffled=True)
-    settings = ScoreSettings(campaign=Campaign("c", 0.1), no_report=True)
+    settings = ScoreSettings(campaign=Campaign("c", control_share=0.1), no_report=True)
     same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
 
 
@@ -73,7 +73,7 @@ def test_a_bad_drop_is_refused_in_the_same_words(tmp_path: Path, cluster: Cluste
     (drop / "money.csv").write_bytes(b"".join(money[:1] + [line.replace(b"1", b"x") for line in money[1:]]))
     time = (drop / "market_time.csv").read_bytes()
     (drop / "market_time.csv").write_bytes(b"id;Who\r\n1;2\r\n")
-    settings = ScoreSettings(campaign=Campaign("c", 0.1), no_report=True)
+    settings = ScoreSettings(campaign=Campaign("c", control_share=0.1), no_report=True)
     said = []
     for executor in (None, SparkExecutor(cluster)):
         with pytest.raises(DropError) as raised:
@@ -112,7 +112,7 @@ def test_executors_must_see_the_paths(cluster: Cluster) -> None:
 
 @pytest.mark.usefixtures("small_parts")
 def test_same_run_from_folders_of_files(tmp_path: Path, parted: Path, cluster: Cluster) -> None:
-    settings = ScoreSettings(campaign=Campaign("c", 0.1), no_report=True)
+    settings = ScoreSettings(campaign=Campaign("c", control_share=0.1), no_report=True)
     _, spark = same_runs(tmp_path, parted, SparkExecutor(cluster), settings)
     rejected = pl.read_csv(spark.folder / "rejected.csv", infer_schema=False)
     assert rejected.filter(pl.col("file").str.starts_with("market_money/"))["file"].n_unique() == 4
@@ -136,7 +136,7 @@ def test_same_run_from_folders_of_parquet(tmp_path: Path, cluster: Cluster) -> N
         )
         rows.head(0).write_parquet(drop / table / "a.parquet")
         rows.head(rows.height - 400).write_parquet(drop / table / "b.parquet")
-    settings = ScoreSettings(campaign=Campaign("c", 0.1), no_report=True)
+    settings = ScoreSettings(campaign=Campaign("c", control_share=0.1), no_report=True)
     same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
 
 
@@ -144,7 +144,7 @@ def test_same_run_from_folders_of_parquet(tmp_path: Path, cluster: Cluster) -> N
 def test_bad_files_of_a_folder_are_refused_in_the_same_words(tmp_path: Path, parted: Path, cluster: Cluster) -> None:
     drop = tmp_path / "drop"
     shutil.copytree(parted, drop)
-    settings = ScoreSettings(campaign=Campaign("c", 0.1), no_report=True)
+    settings = ScoreSettings(campaign=Campaign("c", control_share=0.1), no_report=True)
 
     def refusals() -> list[tuple[str, ...]]:
         said = []

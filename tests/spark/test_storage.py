@@ -44,7 +44,7 @@ def test_a_run_from_and_to_a_store(
 ) -> None:
     for path in parted.rglob("*.csv"):
         obstore.put(store, f"drop/{path.relative_to(parted)}", path)
-    settings = ScoreSettings(campaign=Campaign("c", 0.1), no_report=True)
+    settings = ScoreSettings(campaign=Campaign("c", control_share=0.1), no_report=True)
     local = run_scoring(parted, tmp_path / "local", settings)
     cluster = Cluster(sail.remote)
     executor = SparkExecutor(cluster)
