@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from datetime import UTC, datetime
@@ -251,7 +252,9 @@ def write_workbook(
 
     [ranked] = rank_contacts([contacts])
     listed = list_contacts(ranked, segmentation)
-    with xlsxwriter.Workbook(str(folder / WORKBOOK), {"constant_memory": True}) as workbook:
+    # Its sheets wait in the run's own folder: the system's folder for such may be read-only, or full.
+    options = {"constant_memory": True, "tmpdir": str(folder)}
+    with _as_os_error(), xlsxwriter.Workbook(str(folder / WORKBOOK), options) as workbook:
         workbook.set_properties({"created": _CREATED})
         book = _Book(workbook)
         summary = pl.DataFrame([row for segment in segments for row in _summary_rows(segment)])
@@ -267,6 +270,18 @@ def write_workbook(
                 book.note(title, TOO_MANY.format(rows=russian.number(MOST_ROWS), file=file))
             elif rows.height:
                 book.add(title, headings, rows)
+
+
+@contextlib.contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Let the library's word for what the system refuses be the system's. Raises OSError in place of it."""
+    from xlsxwriter.exceptions import FileCreateError  # noqa: PLC0415 - only this format needs it
+
+    try:
+        yield
+    except FileCreateError as error:
+        cause = error.__cause__ or error.__context__ or error.args[0]
+        raise (cause if isinstance(cause, OSError) else OSError(str(error))) from error
 
 
 def _summary_rows(segment: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import csv
 import re
 import shutil
 import subprocess
+import tempfile
 import zipfile
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -287,3 +288,17 @@ def test_libreoffice_shows_what_was_written(tmp_path: Path) -> None:
     assert risk[1] == ["1", "2", "90.0 %", "7.00", "20.00", "3.00", *offered, "1", PAGES, "", "", HINT]
     assert [row[1:3] for row in risk[2:]] == [["1", "98.8 %"], [str(10**17), "99.0 %"]]
     assert shown["Отклонены"][1] == ["money.csv", "5", "8", "Прибыль", "не число", "н/д"]
+
+
+def test_sheets_wait_in_the_folder_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's root, and so its folder for temporary files, is read-only."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    path = write_run(tmp_path, SCORED)
+    assert path.is_file()
+    assert sorted(file.name for file in path.parent.iterdir() if file.name.startswith("tmp")) == []
+
+
+def test_a_workbook_that_cannot_be_written_is_the_systems_word(tmp_path: Path) -> None:
+    (tmp_path / "campaign.xlsx").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        write_run(tmp_path, SCORED)
