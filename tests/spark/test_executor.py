@@ -164,7 +164,7 @@ def test_bad_files_of_a_folder_are_refused_in_the_same_words(tmp_path: Path, par
         "a line that has 3 fields; --max-rejected allows 700 of 14,006 rows, and 5,012 are rejected"
     ) in spark
     (drop / "market_money" / "part-2.csv").write_bytes(b"id;Who\r\n1;2\r\n")
-    (drop / "money" / "part-0.csv").write_bytes(b"id,\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb1\xd1\x8b\xd0\xbb\xd1\x8c\n1,2\n1,")
+    (drop / "money" / "part-0.csv").write_bytes(b"id,Who\n1,2\n")
     (drop / "money" / "month=2026-11" / "part.csv").write_bytes(b"nothing")
     local, spark = refusals()
     assert spark == local
