@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from xml.etree import ElementTree as ET
 
 import polars as pl
 import pytest
+from xlsxwriter.exceptions import FileCreateError
 
 from job.features import INACTIVE_MONTH
 from job.intake.reconcile import ORPHAN_RULE, UNIQUE_RULE
@@ -298,7 +300,10 @@ def test_sheets_wait_in_the_folder_of_the_run(tmp_path: Path, monkeypatch: pytes
     assert sorted(file.name for file in path.parent.iterdir() if file.name.startswith("tmp")) == []
 
 
-def test_a_workbook_that_cannot_be_written_is_the_systems_word(tmp_path: Path) -> None:
-    (tmp_path / "campaign.xlsx").mkdir()
-    with pytest.raises(OSError, match="Is a directory"):
+def test_a_workbook_that_cannot_be_written_is_the_systems_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise FileCreateError(PermissionError(errno.EACCES, "Permission denied"))
+
+    monkeypatch.setattr("xlsxwriter.Workbook", refuse)
+    with pytest.raises(PermissionError, match="Permission denied"):
         write_run(tmp_path, SCORED)
