@@ -1,4 +1,5 @@
 # The job as an image: `make image`, tried for real by `make image-test`. Targets: score (the default) and train.
+# `make image` adds the labels of version and revision: some versions of buildah keep LABEL with an old ARG in their cache.
 # Nothing here names a mirror: where a machine needs one, pip's configuration and a CA bundle come in as build secrets.
 ARG PYTHON_VERSION=3.11
 
@@ -56,20 +57,10 @@ FROM runtime AS train
 COPY --from=training-libraries /rootfs /
 COPY --from=training-libraries /opt/retention /opt/retention
 COPY --from=source /tree /
-ARG VERSION
-ARG REVISION
-LABEL org.opencontainers.image.title="oneclick-retention with training" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.licenses="MIT"
+LABEL org.opencontainers.image.title="oneclick-retention with training" org.opencontainers.image.licenses="MIT"
 
 FROM runtime AS score
 COPY --from=libraries /rootfs /
 COPY --from=libraries /opt/retention /opt/retention
 COPY --from=source /tree /
-ARG VERSION
-ARG REVISION
-LABEL org.opencontainers.image.title="oneclick-retention" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.licenses="MIT"
+LABEL org.opencontainers.image.title="oneclick-retention" org.opencontainers.image.licenses="MIT"

@@ -38,6 +38,7 @@ CANNOT = 3
 BASE_AGE_DAYS = 14
 NO_ALARM = ("--drift-stop", "9")
 CACHE = Path("/var/cache/oneclick-retention-image")
+LABEL = "org.opencontainers.image."
 PROGRAMS = ("buildah", "podman", "runc", "debootstrap", "catatonit")
 
 # Run by the image's own Python, because the image has no shell. Each prints what is wrong, and so nothing.
@@ -140,7 +141,8 @@ class Engine:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             secrets = _secrets(Path(folder))
-            command = [*self.build, *secrets, *options, *_labels(), "--tag", tag, str(ROOT)]
+            labels = ["--label", f"{LABEL}version={version()}", "--label", f"{LABEL}revision={revision()}"]
+            command = [*self.build, *secrets, *options, *labels, "--tag", tag, str(ROOT)]
             result = subprocess.run(
                 command, env=self.environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             )
@@ -177,9 +179,9 @@ class Engine:
         return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _labels() -> list[str]:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    return ["--build-arg", f"VERSION={version}", "--build-arg", f"REVISION={revision()}"]
+def version() -> str:
+    """Return the version that is built."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
 
 
 def revision() -> str:
@@ -349,9 +351,8 @@ def check_image(engine: Engine, report: Report, work: Path) -> None:
     labels = json.loads(
         engine.ask("inspect", "--type", "image", "--format", "{{json .Config.Labels}}", f"{IMAGE}:test")
     )
-    expected = {"title": "oneclick-retention", "licenses": "MIT", "revision": revision()}
-    expected["version"] = _labels()[1].removeprefix("VERSION=")
-    found = {name: labels.get(f"org.opencontainers.image.{name}") for name in expected}
+    expected = {"title": "oneclick-retention", "licenses": "MIT", "revision": revision(), "version": version()}
+    found = {name: labels.get(f"{LABEL}{name}") for name in expected}
     report.check("labels name the version and the source", found, expected)
     said = engine.run_image("--version").stdout
     told = said.partition(", model ")[0]
@@ -541,8 +542,7 @@ def print_size(engine: Engine) -> None:
 
 def build(engine: Engine, target: str, requirements: str) -> None:
     """Build a stage for use and say where it is: Docker has it; without Docker it is an archive to load anywhere."""
-    version = _labels()[1].removeprefix("VERSION=")
-    tag = f"oneclick-retention:{version}" + ("-train" if target == "train" else "")
+    tag = f"oneclick-retention:{version()}" + ("-train" if target == "train" else "")
     seconds = engine.build_image(tag, "--target", target, "--build-arg", f"REQUIREMENTS={requirements}")
     print(f"Built {tag} in {seconds:.0f} s")
     if engine.run == ["podman"]:
