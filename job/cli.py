@@ -694,7 +694,7 @@ def history(call: Invocation, *, output: Place) -> None:
     from job.history.facts import describe_history  # noqa: PLC0415
     from job.history.publish import JSON, PAGE, write_history  # noqa: PLC0415
     from job.history.summary import summarise_history  # noqa: PLC0415
-    from job.storage.run import listed_output, send_beside_runs  # noqa: PLC0415
+    from job.storage.run import listed_output, send_files  # noqa: PLC0415
 
     if isinstance(output, Path) and not output.is_dir():
         raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
@@ -702,7 +702,7 @@ def history(call: Invocation, *, output: Place) -> None:
         told = describe_history(folder)
         write_history(folder, told)
         if not isinstance(output, Path):
-            send_beside_runs(output, folder, [PAGE, JSON])
+            send_files(output, folder, [PAGE, JSON])
     _answer(call, f"{summarise_history(told)}\nPage: {output / PAGE}", told)
 
 

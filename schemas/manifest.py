@@ -7,9 +7,13 @@ would misread the new one, and when an entry that readers need is added.
 from __future__ import annotations
 
 import json
-from typing import Any, Final, TypedDict, cast
+import math
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 from schemas.typed import find_fault, parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 FORMAT: Final = 1
 
@@ -417,6 +421,18 @@ def parse_manifest(text: bytes) -> Manifest:
     if fault is not None:
         raise ValueError(fault)
     return cast("Manifest", plain)
+
+
+def mean_risk(manifest: Manifest) -> float | None:
+    """Return the mean decline probability of a run's scored customers, None of nobody."""
+    scored = manifest["customers"]["scored"]
+    risk = math.fsum((row["mean_risk"] or 0.0) * row["customers"] for row in manifest["segments"])
+    return risk / scored if scored else None
+
+
+def input_digests(inputs: Iterable[Mapping[str, object]]) -> frozenset[str]:
+    """Return the SHA-256 of each file of a drop, by which it is known again. Args: inputs: of a manifest."""
+    return frozenset(str(file["sha256"]) for file in inputs)
 
 
 def manifest_text(manifest: Manifest) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import types
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args, get_origin, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, get_args, get_origin, get_type_hints, is_typeddict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Sequence
 
 _LARGEST: Final = 2**63
 _HALF: Final = re.compile("[\ud800-\udfff]")  # of a character: text with it cannot be written
@@ -38,64 +39,82 @@ def find_fault(value: object, kind: Any, name: str = "") -> str | None:  # noqa:
         kind: a `TypedDict`, `dict[str, X]`, `list[X]`, `X | None`, `str`, `int`, `float`, `bool` or `Any`.
         name: of the value, for the phrase.
     """
-    return None if _test_of(kind)(value) else _find_fault(value, kind, name)
+    fault = _check_of(kind)(value)
+    if fault is None:
+        return None
+    place = f"{name}{fault.place}".removeprefix("." if not name else "")
+    return f"{fault.missing} in {place}".removesuffix(" in ") if fault.missing else f"{place} {fault.phrase}"
+
+
+class _Fault(NamedTuple):
+    """What is wrong. Args: place: within the value; phrase: what it is not; missing: the entries that are not there."""
+
+    place: str
+    phrase: str
+    missing: str = ""
+
+
+_Check = Callable[[object], "_Fault | None"]
+"""Returns what is wrong with a value."""
 
 
 @cache
-def _test_of(kind: Any) -> Callable[[object], bool]:  # noqa: ANN401 - as above
-    """Return what tells whether a value is of a type: most are, and then nobody asks where they are not."""
+def _check_of(kind: Any) -> _Check:  # noqa: ANN401 - as above
+    """Return the check of a type; it is made once, for manifests have thousands of values."""
     arguments = get_args(kind)
     if kind is Any:
-        return lambda _: True
+        return lambda _: None
     if get_origin(kind) is types.UnionType:
-        tests = [_test_of(each) for each in arguments]
-        return lambda value: any(test(value) for test in tests)
+        return _check_of_union([_check_of(each) for each in arguments])
     if is_typeddict(kind):
-        entries = [(key, _test_of(hint), key in kind.__required_keys__) for key, hint in _hints(kind).items()]
-        return lambda value: (
-            isinstance(value, dict)
-            and all(test(value[key]) if key in value else not is_required for key, test, is_required in entries)
-        )
+        return _check_of_record(kind)
     if get_origin(kind) in (list, dict):
-        part = _test_of(arguments[-1])
-        if get_origin(kind) is list:
-            return lambda value: isinstance(value, list) and all(map(part, value))
-        return lambda value: isinstance(value, dict) and all(map(part, value.values()))
-    return lambda value: _is_plain(value, kind)
+        return _check_of_parts(get_origin(kind), _check_of(arguments[-1]))
+    fault = _Fault("", f"is no {getattr(kind, '__name__', kind)}")
+    return lambda value: None if _is_plain(value, kind) else fault
 
 
-def _find_fault(value: object, kind: Any, name: str) -> str | None:  # noqa: ANN401 - as above
-    arguments = get_args(kind)
-    if kind is Any:
+def _check_of_union(checks: Sequence[_Check]) -> _Check:
+    def check(value: object) -> _Fault | None:
+        first = None
+        for each in checks:
+            fault = each(value)
+            if fault is None:
+                return None
+            first = first or fault
+        return first
+
+    return check
+
+
+def _check_of_record(kind: Any) -> _Check:  # noqa: ANN401 - as above
+    entries = [(key, _check_of(hint)) for key, hint in get_type_hints(kind).items()]
+    required = [key for key, _ in entries if key in kind.__required_keys__]
+
+    def check(value: object) -> _Fault | None:
+        if not isinstance(value, dict):
+            return _Fault("", "is no object")
+        missing = [key for key in required if key not in value]
+        if missing:
+            return _Fault("", "", f"no {', '.join(missing)}")
+        for key, part in entries:
+            if key in value and (fault := part(value[key])) is not None:
+                return fault._replace(place=f".{key}{fault.place}")
         return None
-    if get_origin(kind) is types.UnionType:
-        faults = [_find_fault(value, each, name) for each in arguments]
-        return None if None in faults else faults[0]
-    if is_typeddict(kind):
-        return _fault_of_record(value, kind, name)
-    parts: Iterable[tuple[object, object]] | None
-    if get_origin(kind) is list:
-        parts = enumerate(value) if isinstance(value, list) else None
-    elif get_origin(kind) is dict:
-        parts = value.items() if isinstance(value, dict) else None
-    else:
-        return None if _is_plain(value, kind) else f"{name} is no {getattr(kind, '__name__', kind)}"
-    if parts is None:
-        return f"{name} is no {get_origin(kind).__name__}"
-    of_parts = (_find_fault(part, arguments[-1], f"{name}[{key}]") for key, part in parts)
-    return next((fault for fault in of_parts if fault), None)
+
+    return check
 
 
-def _fault_of_record(value: object, kind: Any, name: str) -> str | None:  # noqa: ANN401 - as above
-    if not isinstance(value, dict):
-        return f"{name} is no object"
-    hints = _hints(kind)
-    missing = [key for key in hints if key in kind.__required_keys__ and key not in value]
-    if missing:
-        return f"no {', '.join(missing)}{f' in {name}' if name else ''}"
-    prefix = f"{name}." if name else ""
-    faults = (_find_fault(value[key], hint, f"{prefix}{key}") for key, hint in hints.items() if key in value)
-    return next((fault for fault in faults if fault), None)
+def _check_of_parts(container: type[Any], part: _Check) -> _Check:
+    def check(value: object) -> _Fault | None:
+        if not isinstance(value, container):
+            return _Fault("", f"is no {container.__name__}")
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            if (fault := part(each)) is not None:
+                return fault._replace(place=f"[{key}]{fault.place}")
+        return None
+
+    return check
 
 
 def _is_plain(value: object, kind: Any) -> bool:  # noqa: ANN401 - as above
@@ -106,8 +125,3 @@ def _is_plain(value: object, kind: Any) -> bool:  # noqa: ANN401 - as above
     if isinstance(value, str):
         return kind is str and not _HALF.search(value)
     return isinstance(value, kind)
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
-    return get_type_hints(kind)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -11,6 +10,7 @@ import polars as pl
 from job.campaign.lift import Exposure
 from job.campaign.run import load_run
 from job.errors import JobError, Problem, SettingsError, reason_of
+from job.scoring.past import is_in_outcome
 from job.scoring.published import published_runs, read_manifest
 from schemas.scored import CONTROL, TREATMENT
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from job.campaign.run import PublishedRun
 
-OUTCOME_DAYS: Final = 92
-"""Three months: until then a contact can change the outcome."""
 MOST_PROBLEMS: Final = 10
 _SEPARATOR: Final = re.compile(r"[;,\t]")
 _INT64: Final = 2**63
@@ -62,13 +60,9 @@ def find_exposure(run: PublishedRun) -> Exposure:
     Runs that were altered, or are of another version, are named and not used.
     """
     control = run.scored.filter(pl.col("campaign_group") == CONTROL)["id"]
-    ended = datetime.fromisoformat(run.manifest["finished"])
     exposed, runs, unread = pl.Series("id", [], pl.Int64), [], []
     for folder in reversed(published_runs(run.folder.parent.parent)):
-        if folder.resolve() == run.folder:
-            continue
-        finished = datetime.fromisoformat(read_manifest(folder)["finished"])
-        if not ended < finished <= ended + timedelta(days=OUTCOME_DAYS):
+        if folder.resolve() == run.folder or not is_in_outcome(run.manifest, read_manifest(folder)):
             continue
         try:
             other = load_run(folder)

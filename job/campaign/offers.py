@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import polars as pl
 
 from job.campaign.adjustment import DECLINE, PROFIT, adjusted_name, compare_strata
+from job.scoring.campaign import expected_value, is_worth
 from job.statistics import (
     A_FIFTH,
     LEVEL,
@@ -25,7 +26,7 @@ from job.statistics import (
     mean_difference,
     prevented_share,
 )
-from schemas.scored import CONTROL, MONEY_DECIMALS, PROFIT_MONTHS, TREATMENT
+from schemas.scored import CONTROL, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
     from schemas.manifest import Manifest
@@ -276,9 +277,7 @@ def make_worth(profit: Difference | None, customers: int, cost: float) -> Worth:
 
 
 def _expected_value(offer: PlannedOffer, plan: Plan) -> pl.Expr:
-    profit = pl.col("monthly_profit") * PROFIT_MONTHS
-    gained = pl.col("decline_probability") * offer.effect * plan.profit_lost * profit
-    return (gained - offer.cost - offer.discount * profit).round(MONEY_DECIMALS)
+    return expected_value(pl.lit(offer.effect), pl.lit(offer.cost), pl.lit(offer.discount), plan.profit_lost)
 
 
 def _last_reached(compared: pl.DataFrame, plan: Plan) -> float:
@@ -297,7 +296,7 @@ def _last_reached(compared: pl.DataFrame, plan: Plan) -> float:
 
 def _is_reached(offer: PlannedOffer, plan: Plan, reached: float) -> pl.Expr:
     value = _expected_value(offer, plan)
-    return (value > 0) & (pl.col("monthly_profit") > 0) & (value >= reached * offer.cost)
+    return is_worth(value) & (value >= reached * offer.cost)
 
 
 def _compare_offer(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -16,18 +15,20 @@ from job.campaign.lift import REVENUE_BEFORE, Known, Lift, match_outcome, measur
 from job.campaign.offers import read_plan
 from job.campaign.page import render_page
 from job.campaign.run import load_run, segment_titles
-from job.errors import DropError, JobError, OutputError, Problem, SettingsError, reason_of
+from job.errors import DropError, OutputError, Problem, SettingsError, reason_of
 from job.files import replace_file
-from job.intake.drop import all_files, find_files, hash_file, wait_for_files
+from job.intake.drop import all_files, hash_file, wait_for_files
 from job.intake.reconcile import accept_drop
 from job.models.linear import add_up
 from job.rounding import rounded
+from job.scoring.known import read_again
 from job.statistics import LEVEL, POWER
 from schemas.columns import MARKET_FILE, MARKET_MONEY
 from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from job.campaign.run import PublishedRun
     from job.intake.drop import TableFile
@@ -147,11 +148,8 @@ def describe_lift(lift: Lift, *, run_id: str, intake: Intake) -> dict[str, Any]:
 def _read_revenue(run: PublishedRun, limits: Limits) -> pl.DataFrame | None:
     """Return `id` and the revenue of the three months before, of the drop that the run scored; None if it is gone."""
     try:
-        files = find_files(Path(run.manifest["drop"]))
-        if {hash_file(file) for file in all_files(files)} != run.input_digests:
-            return None
-        intake = accept_drop(files, labelled=False, limits=limits)
-    except (JobError, OSError):
+        intake = read_again(run.manifest, limits)
+    except SettingsError:
         return None
     months = intake.tables[MARKET_MONEY.name].pivot("period", index="id", values="revenue").drop_nulls()
     return months.select("id", add_up([pl.col(name) for name in months.columns[1:]]).alias(REVENUE_BEFORE))

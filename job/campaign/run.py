@@ -11,14 +11,12 @@ import polars as pl
 
 from job.beneath import SMALL_BYTES, is_file_beneath, read_beneath
 from job.errors import ArtifactError, Problem, SettingsError
-from job.scoring.published import MANIFEST, SUCCESS
-from schemas.manifest import Manifest, Output, parse_manifest
+from job.scoring.published import MANIFEST, SCORED, SUCCESS, parts_of
+from schemas.manifest import Manifest, Output, input_digests, parse_manifest
 from schemas.scored import CAMPAIGN_GROUPS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SCORED: Final = "scored.parquet"
 
 _COLUMNS: Final[dict[str, type[pl.DataType]]] = {
     "id": pl.Int64,
@@ -53,9 +51,9 @@ class PublishedRun:
         return self.manifest["run_id"]
 
     @property
-    def input_digests(self) -> set[str]:
+    def input_digests(self) -> frozenset[str]:
         """The SHA-256 of the files that the run scored."""
-        return {str(file["sha256"]) for file in self.manifest["inputs"]}
+        return input_digests(self.manifest["inputs"])
 
 
 def load_run(folder: Path) -> PublishedRun:
@@ -74,8 +72,8 @@ def load_run(folder: Path) -> PublishedRun:
     folder = folder.resolve()
     manifest = _read_manifest(folder)
     described = manifest["outputs"]
-    parts = sorted(name for name in described if name == SCORED or name.startswith(f"{SCORED}/"))
-    scored = [_parse(_read_verified(folder, name, described.get(name))) for name in parts or [SCORED]]
+    parts = parts_of(manifest) or [SCORED]
+    scored = [_parse(_read_verified(folder, name, described.get(name))) for name in parts]
     return PublishedRun(folder, manifest, pl.concat(scored))
 
 

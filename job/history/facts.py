@@ -9,6 +9,7 @@ from job.rounding import rounded
 from job.scoring.effects import pool_lifts, read_lifts
 from job.scoring.past import read_runs
 from job.statistics import normal_score, pool_effects
+from schemas.manifest import mean_risk
 from schemas.results import RESULT_FORMAT
 
 if TYPE_CHECKING:
@@ -111,14 +112,13 @@ def _describe_run(manifest: Manifest, lift: Lift | None) -> HistoryRun:
     campaign, drift, scored = manifest["campaign"], manifest["drift"], manifest["customers"]["scored"]
     foretold = drift and drift["roc_auc"]
     untreated = {} if lift is None else _part(lift.facts.get("model"), "untreated")
-    risk = math.fsum((row["mean_risk"] or 0.0) * row["customers"] for row in manifest["segments"])
     return {
         "run_id": manifest["run_id"],
         "finished": manifest["finished"],
         "model": manifest["model"]["digest"],
         "customers": manifest["customers"]["in"],
         "scored": scored,
-        "mean_risk": risk / scored if scored else None,
+        "mean_risk": mean_risk(manifest),
         "high_risk": _number(_part(manifest["facts"], "risk").get("high")),
         "levels": {month["period"]: month["ratio"] for month in manifest["levels"]["months"]},
         "drift": drift and drift["severity"],

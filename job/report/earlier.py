@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from schemas.manifest import input_digests, mean_risk
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,12 +22,12 @@ def choose_earlier(runs: Iterable[Manifest], inputs: Sequence[Mapping[str, objec
         runs: of the same output, the newest first.
         inputs: what the manifest of this run says of its files.
     """
-    seen = {_drop_of(inputs)}
+    seen = {input_digests(inputs)}
     earlier: list[EarlierRun] = []
     for manifest in runs:
         if len(earlier) == MOST_RUNS - 1:
             break
-        if (drop := _drop_of(manifest["inputs"])) not in seen:
+        if (drop := input_digests(manifest["inputs"])) not in seen:
             seen.add(drop)
             earlier.append(describe_run(manifest))
     return earlier[::-1]
@@ -34,16 +36,11 @@ def choose_earlier(runs: Iterable[Manifest], inputs: Sequence[Mapping[str, objec
 def describe_run(manifest: Manifest) -> EarlierRun:
     """Return a run's figures."""
     drift = manifest["drift"]
-    customers = manifest["customers"]["scored"]
     return {
         "run_id": manifest["run_id"],
         "day": f"{datetime.fromisoformat(manifest['finished']):%d.%m.%y}",
-        "mean_risk": sum((row["mean_risk"] or 0.0) * row["customers"] for row in manifest["segments"]) / customers,
+        "mean_risk": mean_risk(manifest) or 0.0,
         "revenue_level": manifest["levels"]["months"][0]["level"],
         "score_psi": drift["score"]["psi"] if drift else None,
         "segments": {row["segment"]: row["share"] for row in manifest["segments"]},
     }
-
-
-def _drop_of(inputs: Sequence[Mapping[str, object]]) -> frozenset[str]:
-    return frozenset(str(file["sha256"]) for file in inputs)

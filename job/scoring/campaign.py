@@ -117,11 +117,32 @@ ONSITE_ONLY: Final = "onsite_only"
 NOT_WORTH: Final = "not_worth"
 HELD_ELSEWHERE: Final = "held_elsewhere"
 BEYOND_BUDGET: Final = "beyond_budget"
-FATES: Final = (TREATMENT, CONTROL, NO_CONSENT, ONSITE_ONLY, NOT_WORTH, HELD_ELSEWHERE, BEYOND_BUDGET)
+LEFT_OUT: Final = (NO_CONSENT, ONSITE_ONLY, NOT_WORTH, HELD_ELSEWHERE, BEYOND_BUDGET)
+"""Why a customer is in neither group, in the order in which that is asked."""
+FATES: Final = (TREATMENT, CONTROL, *LEFT_OUT)
 """What becomes of a customer: contacted, held back, or why in neither group."""
 
-# A discount on a loss would be worth something by the formula alone.
-_IS_WORTH: Final = (pl.col("expected_value") > 0) & (pl.col("monthly_profit") > 0)
+
+def expected_value(effect: pl.Expr, cost: pl.Expr, discount: pl.Expr, profit_lost: float) -> pl.Expr:
+    """Return what a contact is expected to bring, net (Float64), of `decline_probability` and `monthly_profit`.
+
+    Args:
+        effect: share of the declines that the offer prevents.
+        cost: of one contact.
+        discount: share of the profit that it gives away.
+        profit_lost: share of the profit that is lost with a decline.
+    """
+    profit = pl.col("monthly_profit") * PROFIT_MONTHS
+    kept = pl.col("decline_probability") * effect * profit_lost * profit
+    return (kept - cost - discount * profit).round(MONEY_DECIMALS)
+
+
+def is_worth(value: pl.Expr) -> pl.Expr:
+    """Return whether a contact of that expected value pays; a discount on a loss would by the formula alone."""
+    return (value > 0) & (pl.col("monthly_profit") > 0)
+
+
+_IS_WORTH: Final = is_worth(pl.col("expected_value"))
 _ORDER: Final = (
     pl.when(pl.col("cost_parts") == 0)
     .then(-math.inf)
@@ -139,15 +160,11 @@ def _with_offers(
     known = wanted[_offer_rows(customers, segmentation, campaign)]
     nearby = held.filter(held.is_between(ids.min(), ids.max())) if len(held) else held
     is_held = pl.col("id").is_in(nearby.implode()) if len(nearby) else pl.lit(value=False)
-    profit = pl.col("monthly_profit") * PROFIT_MONTHS
-    worth = (
-        pl.col("decline_probability") * pl.col("effect") * segmentation.profit_lost * profit
-        - pl.col("cost_parts") / COST_PARTS
-        - pl.col("discount") * profit
-    )
+    cost = pl.col("cost_parts") / COST_PARTS
+    worth = expected_value(pl.col("effect"), cost, pl.col("discount"), segmentation.profit_lost)
     is_asked = pl.col("contact_allowed") & pl.col("is_message")
     return pl.concat([customers, known], how="horizontal").with_columns(
-        pl.when(is_asked).then(worth.round(MONEY_DECIMALS)).otherwise(0.0).alias("expected_value"),
+        pl.when(is_asked).then(worth).otherwise(0.0).alias("expected_value"),
         _held=is_held,
         _control=draw_lots(ids, campaign.control) < campaign.control_share,
     )
@@ -163,10 +180,10 @@ def _offer_rows(customers: pl.DataFrame, segmentation: Segmentation, campaign: C
     lot = pl.col("lot")
     later = pl.lit(0, pl.UInt32)
     for number, segment in enumerate(segmentation.segments):
-        passed = pl.sum_horizontal(
-            [(lot >= share).cast(pl.UInt32) for share in list(accumulate(segment.shares))[:-1]]
-            or [pl.lit(0, pl.UInt32)]
-        )
-        later = pl.when(pl.col("segment_row") == number).then(passed).otherwise(later)
+        if len(segment.offers) > 1:
+            passed = pl.sum_horizontal(
+                (lot >= share).cast(pl.UInt32) for share in list(accumulate(segment.shares))[:-1]
+            )
+            later = pl.when(pl.col("segment_row") == number).then(passed).otherwise(later)
     drawn = customers.select("segment_row", lot=draw_lots(customers["id"], OFFER_LOT + campaign.name))
     return rows + drawn.select(later.cast(pl.UInt32)).to_series()

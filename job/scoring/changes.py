@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from job.rounding import rounded
 from job.scoring.manifest import STANDARD_ERRORS
+from schemas.manifest import mean_risk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from schemas.manifest import Change, Customers, Manifest, SegmentRow
+    from schemas.manifest import Change, Manifest
 
 _TITLES: Final = {
     "customers": "customers",
@@ -37,7 +38,7 @@ def describe_changes(manifest: Manifest, previous: Manifest | None, limit: float
     """
     if previous is None:
         return []
-    before, now = (dict(_measures(each["customers"], each["segments"])) for each in (previous, manifest))
+    before, now = (dict(_measures(each)) for each in (previous, manifest))
     if all(previous["settings"][key] == manifest["settings"][key] for key in ("segments", "campaign")):
         before["contacts"] = float(previous["campaign"]["contacts"]), 0
         now["contacts"] = float(manifest["campaign"]["contacts"]), 0
@@ -74,17 +75,17 @@ def tell_changes(changes: Sequence[Change], before: str) -> list[str]:
     ]
 
 
-def _measures(customers: Customers, segments: Sequence[SegmentRow]) -> Iterator[tuple[str, tuple[float, int]]]:
+def _measures(manifest: Manifest) -> Iterator[tuple[str, tuple[float, int]]]:
     """Yield each measure with its value, and of how many customers it is a share (0: it is none)."""
+    customers = manifest["customers"]
     delivered, scored = customers["in"], customers["scored"]
     yield "customers", (float(delivered), 0)
     if delivered:
         yield "accepted", (1 - customers["rejected"] / delivered, delivered)
         yield "kept", (1 - customers["excluded"] / delivered, delivered)
     if scored:
-        yield "consent", (sum(row["contact_allowed"] for row in segments) / scored, scored)
-        risk = math.fsum((row["mean_risk"] or 0.0) * row["customers"] for row in segments)
-        yield "mean_risk", (risk / scored, scored)
+        yield "consent", (sum(row["contact_allowed"] for row in manifest["segments"]) / scored, scored)
+        yield "mean_risk", (mean_risk(manifest) or 0.0, scored)
 
 
 def _error(old: float, old_size: int, new: float, new_size: int) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from job.beneath import is_file_beneath
 from job.errors import Problem, SettingsError
 from job.rounding import rounded
+from job.scoring.campaign import LEFT_OUT
 from job.scoring.published import RUNS, SUCCESS, read_manifest
 from job.text_table import align
 from schemas.scored import CONTROL, TREATMENT
@@ -37,7 +38,6 @@ FACTORS: Final = {
     "sent": "not held back as the control group",
 }
 _COUNTS: Final = ("customers", "contact_allowed", TREATMENT, CONTROL)
-_LEFT_OUT: Final = ("no_consent", "onsite_only", "not_worth", "held_elsewhere", "beyond_budget")
 _ALMOST_NOTHING: Final = 1e-12  # in place of 0, of which there is no logarithm
 
 
@@ -181,7 +181,7 @@ def _totals(manifest: Manifest) -> dict[str, float]:
         "customers": float(customers["in"]),
         "accepted": accepted / max(customers["in"], 1),
         "kept": customers["scored"] / max(accepted, 1),
-        **dict(zip(list(FACTORS)[-len(_LEFT_OUT) - 1 :], _shares(rows), strict=True)),
+        **dict(zip(list(FACTORS)[-len(LEFT_OUT) - 1 :], _shares(rows), strict=True)),
     }
 
 
@@ -189,7 +189,7 @@ def _shares(rows: Sequence[SegmentRow]) -> list[float]:
     """Return which share of the customers of segments stays at each step from consent to contact."""
     left = sum(row["customers"] for row in rows)
     shares = []
-    for fate in (*_LEFT_OUT, CONTROL):
+    for fate in (*LEFT_OUT, CONTROL):
         before, left = left, left - sum(row[fate] for row in rows)
         shares.append(left / max(before, 1))
     return shares

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from job.errors import Problem
-from job.intake.drop import all_files, hash_file
+from job.errors import JobError, Problem, SettingsError
+from job.intake.drop import all_files, find_files, hash_file
+from job.intake.reconcile import accept_drop
 from job.scoring.published import published_runs, read_manifest
+from schemas.manifest import input_digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from job.intake.drop import TableFile
+    from job.intake.reconcile import Intake
+    from job.settings import Limits
+    from schemas.manifest import Manifest
 
 Digests = frozenset[str]
 """SHA-256 of each file of a drop."""
@@ -23,8 +28,7 @@ def read_published_inputs(output: Path) -> dict[Digests, str]:
     known: dict[Digests, str] = {}
     for run in reversed(published_runs(output)):
         try:
-            inputs = read_manifest(run)["inputs"]
-            known[frozenset(str(file["sha256"]) for file in inputs)] = run.name
+            known[input_digests(read_manifest(run)["inputs"])] = run.name
         except (OSError, ValueError):
             continue
     return known
@@ -41,3 +45,25 @@ def refuse_published(known: Mapping[Digests, str], files: Mapping[str, TableFile
         return None
     run = known.get(frozenset(hash_file(file) for file in all_files(files)))
     return None if run is None else Problem("--require-new", "a drop that is new", f"the one of run {run}")
+
+
+def read_again(manifest: Manifest, limits: Limits) -> Intake:
+    """Read the drop that a run scored once more, from where it lay.
+
+    Args:
+        manifest: of the run.
+        limits: how much of it may be wrong.
+
+    Raises:
+        SettingsError: it is gone, cannot be read, or is another.
+    """
+    drop = Path(manifest["drop"])
+    try:
+        files = find_files(drop)
+        is_same = {hash_file(file) for file in all_files(files)} == input_digests(manifest["inputs"])
+        intake = accept_drop(files, labelled=False, limits=limits) if is_same else None
+    except (JobError, OSError) as error:
+        raise SettingsError([Problem(str(drop), "the drop that the run scored", str(error))]) from error
+    if intake is None:
+        raise SettingsError([Problem(str(drop), "the drop that the run scored, unchanged", "another")])
+    return intake

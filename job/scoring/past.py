@@ -6,7 +6,6 @@ passed over. What cannot be verified is not used, and told.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from job.beneath import opened_beneath
 from job.errors import reason_of
 from job.scoring.effects import effects_of, pool_lifts, read_lifts
-from job.scoring.published import published_runs, read_manifest
+from job.scoring.published import parts_of, published_runs, read_manifest, read_scored
 from schemas.scored import CONTROL
 
 if TYPE_CHECKING:
@@ -26,8 +24,7 @@ if TYPE_CHECKING:
     from job.settings import Campaign, EffectSource, ScoreSettings
     from schemas.manifest import HistoryUsed, Manifest
 
-CONTROL_DAYS: Final = 92  # three months: until then the outcome of a campaign is not known
-SCORED: Final = "scored.parquet"
+OUTCOME_DAYS: Final = 92  # three months: until then a campaign's outcome is not known, and a contact can change it
 
 Bring = Callable[[Path, str], None]
 """Makes a file of a run's folder be there, where the output is a mirror of another place."""
@@ -78,6 +75,12 @@ def read_runs(output: Path) -> tuple[Runs, list[str]]:
     return runs, warnings
 
 
+def is_in_outcome(manifest: Manifest, other: Manifest) -> bool:
+    """Return whether another run ended in the three months after a run, in which its outcome comes about."""
+    since = datetime.fromisoformat(other["finished"]) - datetime.fromisoformat(manifest["finished"])
+    return timedelta(0) < since <= timedelta(days=OUTCOME_DAYS)
+
+
 def choose_holding(runs: Runs, campaign: Campaign, *, identity: str, now: datetime) -> Runs:
     """Return the runs whose control groups this campaign would write to: under another key, or with a larger share.
 
@@ -85,9 +88,9 @@ def choose_holding(runs: Runs, campaign: Campaign, *, identity: str, now: dateti
         runs: of the output.
         campaign: that is planned.
         identity: of the run that plans it, which is not its own past.
-        now: control groups of runs that ended `CONTROL_DAYS` earlier are free.
+        now: control groups of runs that ended `OUTCOME_DAYS` earlier are free.
     """
-    since = now - timedelta(days=CONTROL_DAYS)
+    since = now - timedelta(days=OUTCOME_DAYS)
     return [
         (folder, manifest)
         for folder, manifest in runs
@@ -109,29 +112,12 @@ def read_held(runs: Runs, bring: Bring = lambda *_: None) -> tuple[pl.Series, tu
         try:
             for name in parts_of(manifest):
                 bring(folder, name)
-            ids.append(_read_control(folder, manifest))
+            rows = read_scored(folder, manifest, ["id", "campaign_group"])
+            ids.append(rows.filter(pl.col("campaign_group") == CONTROL)["id"])
             names.append(folder.name)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             warnings.append(f"the control group of run {folder.name} is not held back: {reason_of(error)}")
     return pl.concat(ids).unique().sort(), tuple(sorted(names)), warnings
-
-
-def _read_control(folder: Path, manifest: Manifest) -> pl.Series:
-    """Return the ids of a run's control group. Raises ValueError if the run's table is not the one of its manifest."""
-    ids = []
-    for name in parts_of(manifest):
-        with opened_beneath(folder, name) as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != manifest["outputs"][name]["sha256"]:
-                raise ValueError(f"{name} is not as published")
-            stream.seek(0)
-            rows = pl.read_parquet(stream, columns=["id", "campaign_group"])
-        ids.append(rows.filter(pl.col("campaign_group") == CONTROL)["id"])
-    return pl.concat(ids)
-
-
-def parts_of(manifest: Manifest) -> list[str]:
-    """Return the names of the files that are `scored.parquet`."""
-    return sorted(name for name in manifest["outputs"] if name == SCORED or name.startswith(f"{SCORED}/"))
 
 
 def find_past(

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from job.errors import JobError, Problem, SettingsError
-from job.intake.drop import all_files, find_files, hash_file
-from job.intake.reconcile import accept_drop
+from job.errors import Problem, SettingsError
 from job.models.artifact import Thresholds
 from job.russian import number, percent
 from job.scoring.campaign import plan_contacts
+from job.scoring.known import read_again
 from job.scoring.manifest import count_segments, describe_segments
-from job.scoring.past import parts_of
-from job.scoring.published import read_manifest
+from job.scoring.published import read_manifest, read_scored
 from job.scoring.score import prepare
 from job.settings import Campaign, Limits
 from job.text_table import align
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from job.scoring.segments import Segmentation
     from schemas.manifest import Manifest, SegmentRow
@@ -39,16 +37,17 @@ def preview_segments(run: Path, segmentation: Segmentation) -> tuple[list[Segmen
     Raises:
         SettingsError: this is no published run, or the drop that it scored is gone or another.
     """
+    folder = run.resolve()
     try:
-        manifest = read_manifest(run.resolve())
-    except (OSError, ValueError) as error:
+        manifest = read_manifest(folder)
+        scored = read_scored(folder, manifest, ["id", *_SCORES]).sort("id")
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise SettingsError([Problem("--run", "a published run (OUT/runs/ID)", str(run))]) from error
-    scored = pl.read_parquet([run / name for name in parts_of(manifest)]).sort("id")
     features = _features_of(manifest).join(scored.select("id"), on="id", how="semi").sort("id")
     if features.height != scored.height:
         raise SettingsError([Problem("--run", "a run whose drop has all of its customers", str(run))])
     thresholds = Thresholds(**manifest["model"]["thresholds"])
-    customers = pl.concat([features.drop("id"), scored.select("id", *_SCORES)], how="horizontal")
+    customers = pl.concat([features.drop("id"), scored], how="horizontal")
     placed = customers.with_columns(segmentation.assign(customers, thresholds))
     settings = manifest["campaign"]
     campaign = Campaign(settings["name"], settings["control_name"], settings["control_share"], None)
@@ -61,18 +60,7 @@ _SCORES = ("decline_probability", "risk_decile", "monthly_profit", "profit_at_ri
 
 def _features_of(manifest: Manifest) -> pl.DataFrame:
     """Return `id` and the features, as they were delivered, of the customers of the drop that a run scored."""
-    drop = Path(manifest["drop"])
-    digests = {str(file["sha256"]) for file in manifest["inputs"]}
-    try:
-        files = find_files(drop)
-        if {hash_file(file) for file in all_files(files)} != digests:
-            raise SettingsError([Problem(str(drop), "the drop that the run scored, unchanged", "another")])
-        tables = accept_drop(files, labelled=False, limits=Limits(rejected=1, unknown=1)).tables
-    except (JobError, OSError) as error:
-        if isinstance(error, SettingsError):
-            raise
-        raise SettingsError([Problem(str(drop), "the drop that the run scored", str(error))]) from error
-    prepared = prepare(tables)
+    prepared = prepare(read_again(manifest, Limits(rejected=1, unknown=1)).tables)
     return pl.concat([prepared.customers.select("id"), prepared.features], how="horizontal")
 
 

@@ -11,18 +11,21 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from job.beneath import is_plain_folder, names_beneath, opened_beneath, read_beneath, size_beneath
 from job.errors import Problem, reason_of, shorten
 from schemas.manifest import Manifest, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 RUNS: Final = "runs"
 LATEST: Final = "latest"
 SUCCESS: Final = "_SUCCESS"
 MANIFEST: Final = "manifest.json"
+SCORED: Final = "scored.parquet"
 RUN_NAME: Final = re.compile(r"[0-9a-f]{16}(-[0-9]{1,9})?")
 
 LARGEST_STEP: Final = 1_000_000  # between the numbers of runs that follow each other; they are counted one by one
@@ -105,6 +108,36 @@ def read_manifest(run: Path) -> Manifest:
     if manifest["run_id"] != run.name:
         raise ValueError(f"that of run {shorten(manifest['run_id'])}")
     return manifest
+
+
+def parts_of(manifest: Manifest) -> list[str]:
+    """Return the names of the files that are `scored.parquet`: itself, or the parts in a folder of that name."""
+    return sorted(name for name in manifest["outputs"] if name == SCORED or name.startswith(f"{SCORED}/"))
+
+
+def read_scored(run: Path, manifest: Manifest, columns: Sequence[str]) -> pl.DataFrame:
+    """Return columns of a run's scored customers, by `id`.
+
+    Args:
+        run: its folder.
+        manifest: its manifest.
+        columns: of the output frame.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: it is not the one of the manifest, or there is none.
+        PolarsError: it is no such table.
+    """
+    parts = []
+    for name in parts_of(manifest):
+        with opened_beneath(run, name) as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != manifest["outputs"][name]["sha256"]:
+                raise ValueError(f"{name} is not as published")
+            stream.seek(0)
+            parts.append(pl.read_parquet(stream, columns=list(columns)))
+    if not parts:
+        raise ValueError(f"no {SCORED}")
+    return pl.concat(parts)
 
 
 def verify_run(run: Path, *, with_digests: bool) -> tuple[int, list[Problem]]:

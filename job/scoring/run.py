@@ -19,6 +19,7 @@ from job.prefetch import mapped
 from job.report.facts import last_sampled_bin
 from job.scoring.campaign import budget_parts
 from job.scoring.cutoffs import Cutoffs, Reach, last_ranks
+from job.scoring.published import SCORED
 from job.scoring.ranges import (
     EXCLUDED_SCHEMA,
     Finish,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCORED: Final = "scored.parquet"
 KEPT_COUNTS: Final = 32  # of ranges, that are then added up
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from job.scoring.drift import summarise_drift
-from job.scoring.past import CONTROL_DAYS
+from job.scoring.past import OUTCOME_DAYS
 from job.text_table import align
 from schemas.scored import CONTROL, TREATMENT
 
@@ -148,7 +148,7 @@ def describe_control(campaign: CampaignOutcome, history: HistoryUsed) -> str:
         text = f"{campaign['control']:,} customers held back as the control group {campaign['control_name']}"
     if history["held_by"]:
         text += (
-            f"; {campaign['held_elsewhere']:,} more are in other control groups of the last {CONTROL_DAYS} days and "
+            f"; {campaign['held_elsewhere']:,} more are in other control groups of the last {OUTCOME_DAYS} days and "
             "not contacted either (--release-control gives these up)"
         )
     return text

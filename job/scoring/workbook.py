@@ -13,6 +13,7 @@ import polars as pl
 from job import russian
 from job.features import EXCLUSIONS
 from job.models.reasons import theme_of
+from job.scoring.published import SCORED
 from job.scoring.spreadsheet import DECIMALS, russian_table
 from schemas.columns import RULES
 from schemas.phrases import (
@@ -192,7 +193,7 @@ def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
         for offer in (*segment.offers, segment.onsite_offer)
         if not offer.is_message
     }
-    scored = pl.scan_parquet(folder / "scored.parquet")
+    scored = pl.scan_parquet(folder / SCORED)
     title = pl.col("segment").cast(pl.String).replace_strict(titles).alias("segment_title")
     control = scored.filter(pl.col("campaign_group") == CONTROL).select(
         "id", title, "decline_probability", pl.lit(DO_NOT_CONTACT).alias("note")

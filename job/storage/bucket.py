@@ -154,6 +154,14 @@ class Bucket:
                     raise StorageError(self.address, f"more than {MOST_OBJECTS:,} objects", is_passing=False)
         return {name: entries[name] for name in sorted(entries) if name}
 
+    def entry(self, name: str) -> Entry | None:
+        """Return an object's entry, None if there is none."""
+        with self._told(name):
+            try:
+                return self._entry(self._client.head(self._store, self._key(name)))
+            except FileNotFoundError:
+                return None
+
     def read(self, name: str) -> tuple[bytes, Entry] | None:
         """Return a small object's content and entry, None if there is none."""
         try:
@@ -183,11 +191,9 @@ class Bucket:
 
     def digest(self, name: str) -> str | None:
         """Return the SHA-256 of what the store gives for a name, None if there is nothing."""
-        with self._told(name):
-            try:
-                entry = self._entry(self._client.head(self._store, self._key(name)))
-            except FileNotFoundError:
-                return None
+        entry = self.entry(name)
+        if entry is None:
+            return None
         digest = hashlib.sha256()
         for piece in self._pieces(entry):
             digest.update(piece)

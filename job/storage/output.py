@@ -143,7 +143,7 @@ def bring_file(output: Bucket | Path, folder: Path, name: str) -> None:
     if isinstance(output, Path):
         with opened_beneath(output / RUNS / folder.name, name) as source, (folder / name).open("wb") as copy:
             shutil.copyfileobj(source, copy)
-    elif (entry := output.entries(f"{RUNS}/{folder.name}").get(f"{RUNS}/{folder.name}/{name}")) is not None:
+    elif (entry := output.entry(f"{RUNS}/{folder.name}/{name}")) is not None:
         output.fetch(entry, folder / name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +16,7 @@ from job.scoring.effects import LIFTS
 from job.scoring.known import read_published_inputs, refuse_published
 from job.scoring.look import ACKNOWLEDGED, acknowledge_run, describe_acknowledgement
 from job.scoring.manifest import read_previous
-from job.scoring.past import CONTROL_DAYS, parts_of
+from job.scoring.past import is_in_outcome
 from job.scoring.pipeline import Outcome, run_scoring
 from job.scoring.publish import as_output_error, scratch_folder
 from job.scoring.published import (
@@ -25,6 +25,7 @@ from job.scoring.published import (
     RUNS,
     SUCCESS,
     is_whole,
+    parts_of,
     published_runs,
     read_manifest,
     resolve_latest,
@@ -245,10 +246,8 @@ def run_among_others(run: Place) -> Iterator[Path]:
             runs = {path.name: read_manifest(path) for path in published_runs(mirror)}
             if address.name not in runs:
                 raise SettingsError([Problem(str(run), "a published run (OUT/runs/ID)", "no such objects")])
-            first = datetime.fromisoformat(runs[address.name]["finished"])
             for name, manifest in runs.items():
-                since = datetime.fromisoformat(manifest["finished"]) - first
-                if timedelta(0) <= since <= timedelta(days=CONTROL_DAYS):
+                if name == address.name or is_in_outcome(runs[address.name], manifest):
                     for file in parts_of(manifest):
                         bring_file(bucket, mirror / RUNS / name, file)
         yield copy
@@ -267,7 +266,7 @@ def send_lift(run: Place, folder: Path) -> str:
     assert not isinstance(run, Path)  # noqa: S101 - as said
     output = resolve_run(run).parent.parent
     names = sorted(path.name for path in folder.iterdir())
-    send_beside_runs(output, folder.parent.parent, [f"{LIFTS}/{folder.name}/{name}" for name in names])
+    send_files(output, folder.parent.parent, [f"{LIFTS}/{folder.name}/{name}" for name in names])
     return str(output / f"{LIFTS}/{folder.name}")
 
 
@@ -310,9 +309,7 @@ def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
     with listed_output(output) as folder:
         acknowledge_run(folder, run_id, told)
         if not isinstance(output, Path):
-            with as_storage_output_error():
-                name = f"{ACKNOWLEDGED}/{run_id}"
-                Bucket(output).send(folder / name, name)
+            send_files(output, folder, [f"{ACKNOWLEDGED}/{run_id}"])
 
 
 def verify_place(output: Place) -> Verification:
@@ -345,15 +342,13 @@ def send_report(run: Address, folder: Path, names: Sequence[str]) -> None:
         OutputError: the store refuses or does not answer.
     """
     with as_storage_output_error():
-        bucket = Bucket(resolve_run(run))
-        for name in names:
-            bucket.send(folder / name, name)
+        send_files(resolve_run(run), folder, names)
 
 
-def send_beside_runs(output: Address, folder: Path, names: Sequence[str]) -> None:
-    """Write files beside the runs of an output, one after the other. Raises OutputError if the store refuses."""
+def send_files(place: Address, folder: Path, names: Sequence[str]) -> None:
+    """Write files of a folder below a place, one after the other. Raises OutputError if the store refuses."""
     with as_storage_output_error():
-        bucket = Bucket(output)
+        bucket = Bucket(place)
         for name in names:
             bucket.send(folder / name, name)
 
