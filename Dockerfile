@@ -33,7 +33,7 @@ COPY requirements/build.txt /requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     /build/bin/pip install --quiet --require-hashes --only-binary :all: --requirement /requirements/build.txt
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE oneclick_retention.py ./
 COPY schemas/ schemas/
 COPY model_artifacts/ model_artifacts/
 COPY job/ job/

@@ -1,4 +1,4 @@
-"""What runs when the command is called: `retention`, and `python -m job`, which is the same.
+"""What runs when the command is called: `retention` (see `oneclick_retention`), and `python -m job`.
 
 The command itself is `job.cli.main`; it runs in a child process, under `job.process.supervisor`.
 """
