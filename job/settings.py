@@ -284,6 +284,7 @@ class TrainSettings(NamedTuple):
     trials: Annotated[int, Option("--trials", "Tuning budget of each candidate and split.", low=1)] = 10
     champion: Annotated[Path | None, Option("--champion", "Write only what beats this artifact.", metavar="DIR")] = None
     is_quick: Annotated[bool, Option("--quick", "In a minute: few splits, little tuning; the card says so.")] = False
+    owner: Annotated[str, Option("--owner", "Who answers for the model: stands on its card.", metavar="NAME")] = ""
     arrival: Arrival = Arrival()
     limits: Limits = Limits()
 

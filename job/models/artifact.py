@@ -33,6 +33,7 @@ SEAL: Final = "sha256"
 """The entry of the manifest that holds the SHA-256 of all its others, and so of every file of the artifact."""
 
 CARD: Final = "card.md"
+CARD_PAGE: Final = "card.html"
 SEEN: Final = "seen.json"
 
 
@@ -55,8 +56,8 @@ class Artifact(NamedTuple):
 
     Args:
         folder: where it was read from.
-        digest: the identity of the model: SHA-256 of its manifest, which names all its files. The card for people,
-            which tells how long fitting took, is left out, so that the same training gives the same digest.
+        digest: the identity of the model: SHA-256 of its manifest, which names all its files. The cards for
+            people, which tell when training took place, are left out, so that the same training gives the same digest.
         manifest: the manifest's content.
         model: the selected model.
         thresholds: what counts as high.
@@ -187,7 +188,7 @@ def load_artifact(folder: Path) -> Artifact:
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
-    files = {name: digest for name, digest in manifest["files"].items() if name != CARD}
+    files = {name: digest for name, digest in manifest["files"].items() if name not in (CARD, CARD_PAGE)}
     told = {key: manifest[key] for key in manifest if key != SEAL}
     return hashlib.sha256(to_text({**told, "files": files}).encode()).hexdigest()
 

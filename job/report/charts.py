@@ -30,6 +30,7 @@ from job.report.svg import (
     ticks,
     wrapped,
 )
+from job.statistics import wilson_interval
 from schemas.features import MEANINGS, title_of, word_title
 
 if TYPE_CHECKING:
@@ -457,14 +458,24 @@ def correlation_map(facts: Mapping[str, Any]) -> Picture:
     return picture
 
 
-def reliability(card: Mapping[str, Any]) -> Picture:
-    """Return predicted probability against the share that declined, in tenths of the training customers."""
+def reliability(
+    card: Mapping[str, Any], upwards: str = "Доля снизивших активность", across: str = "Предсказанный риск"
+) -> Picture:
+    """Return predicted probability against the share that declined, in tenths of the training customers.
+
+    Lines upwards are Wilson's 95 % intervals of the shares. Args: upwards, across: the titles of the axes.
+    """
     picture = Picture(WIDTH, 290)
     frame = Frame(picture, left=48, top=26, right=WIDTH - 20, bottom=250, across=(0.0, 1.0), upwards=(0.0, 1.0))
-    frame.y_axis(SHARES, "Доля снизивших активность", written=share)
-    frame.x_axis(SHARES, "Предсказанный риск", written=share)
+    frame.y_axis(SHARES, upwards, written=share)
+    frame.x_axis(SHARES, across, written=share)
     picture.line([(frame.x(0), frame.y(0)), (frame.x(1), frame.y(1))], GREY, dashes="4 3")
-    points = [(frame.x(bin_[0]), frame.y(bin_[1])) for bin_ in card["calibration"]["bins"]]
+    points = []
+    for predicted, declined, customers in card["calibration"]["bins"]:
+        interval = wilson_interval(round(declined * customers), customers)
+        x = frame.x(predicted)
+        picture.line([(x, frame.y(interval.low)), (x, frame.y(interval.high))], LIGHT_BLUE, width=3)
+        points.append((x, frame.y(declined)))
     picture.line(points, BLUE, width=2)
     for x, y in points:
         picture.circle(x, y, 3.5, BLUE)

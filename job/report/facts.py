@@ -251,10 +251,10 @@ def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
         contributions.with_columns(part["segment"]).group_by("segment").agg(pl.col(names).mean()).sort("segment")
     )
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in names]
-    moves = _rank_correlations(part.select(numbers), contributions.select(numbers))
+    moves = rank_correlations(part.select(numbers), contributions.select(numbers))
     return {
         "overall": dict(sorted(overall.items(), key=lambda item: (-item[1], item[0]))),
-        "direction": {name: _direction(moves.get(name, 0.0)) for name in names},
+        "direction": {name: direction_of(moves.get(name, 0.0)) for name in names},
         "segments": {row.pop("segment"): row for row in by_segment.iter_rows(named=True)},
         "spread": _spread(part, contributions, numbers),
     }
@@ -308,7 +308,7 @@ def _capped(part: pl.DataFrame, artifact: Artifact) -> list[dict[str, Any]]:
     ]
 
 
-def _rank_correlations(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, float]:
+def rank_correlations(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, float]:
     """Return Spearman's correlation of each column of one frame with that of the other, 0 where one is constant."""
     both = pl.concat([left, right.select(pl.all().name.prefix("other "))], how="horizontal")
     varies = both.select(pl.all().n_unique() > 1).row(0, named=True)
@@ -317,7 +317,8 @@ def _rank_correlations(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, flo
     return {**dict.fromkeys(left.columns, 0.0), **(found.row(0, named=True) if names else {})}
 
 
-def _direction(correlation: float) -> str | None:
+def direction_of(correlation: float) -> str | None:
+    """Return whether `more` or `less` of a feature means more risk, None where that depends on the value."""
     if abs(correlation) < MONOTONE:
         return None
     return "more" if correlation > 0 else "less"
@@ -500,7 +501,6 @@ def _card(artifact: Artifact) -> dict[str, Any] | None:
         "roc_auc_out_of_fold_delong",
         "calibration",
         "groups",
-        "permutation_importance",
     )
     return {key: card[key] for key in told if key in card}
 

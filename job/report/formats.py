@@ -42,7 +42,8 @@ def percent(share: float, *, decimals: int = 0, signed: bool = False) -> str:
 
 def fixed(value: float, decimals: int) -> str:
     """Return a number with all its decimals, for columns of measures: 0.92 -> «0,920»."""
-    return f"{value:.{decimals}f}".replace(".", ",").replace("-", russian.MINUS)
+    text = f"{value:.{decimals}f}"
+    return (text if float(text) else text.lstrip("-")).replace(".", ",").replace("-", russian.MINUS)
 
 
 def compact(amount: float) -> str:

@@ -106,52 +106,61 @@ def build_page(manifest: Manifest) -> str:
     segments = _segments(manifest)
     runs = [*manifest["earlier"], describe_run(manifest)]
     charts = draw_charts(facts, {row["code"]: row["title"] for row in segments}, drift=manifest["drift"], runs=runs)
-    return _template().render(
-        manifest=manifest,
-        facts=facts,
-        charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here; texts are escaped
-        css=Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        segments=segments,
-        has_control=any(row["control"] for row in segments),
-        has_left_out=any(row["left_out"] for row in segments),
-        model=_model(manifest),
-        worth=_worth(manifest),
-        warnings=translate_warnings(manifest["warnings"]),
-        has_workbook=manifest["settings"]["format"] == "xlsx" and facts["contacts"]["treatment"] <= MOST_ROWS,
-        capped=[
-            (title_of(row["feature"]), count(row["customers"], *OF_CLIENTS), *map(number, (row["largest"], row["cap"])))
-            for row in facts["capped"]
-            if row["largest"] >= FAR_ABOVE * row["cap"] and not MEANINGS[row["feature"]].unit.startswith("share")
-        ],
-        drivers=_drivers(facts),
-        drift=describe_drift(manifest["drift"]),
-        levels=describe_levels(manifest["levels"]),
-        quality=_quality(manifest),
-        card=_card(facts),
-        correlations=_strongest(facts["correlations"]),
-        inflation=[
-            (title_of(row["feature"]), row["factor"] and significant(row["factor"])) for row in facts["inflation"]
-        ],
-        inflated=[
-            title_of(row["feature"])
-            for row in facts["inflation"]
-            if row["factor"] is None or row["factor"] > HIGH_INFLATION
-        ],
-        distributions=[name for name in charts if name.startswith("distributions_")],
-        numbers=[
-            (title_of(row["feature"]), *(compact(value) for value in row["medians"] if value is not None))
-            for row in facts["distributions"]["numbers"]
-        ],
-        runs=[name for name in charts if name.startswith("runs_")],
-        shown_features=SHOWN_FEATURES,
-        months=PROFIT_MONTHS,
+    return (
+        html_environment("job.report")
+        .get_template("page.html")
+        .render(
+            manifest=manifest,
+            facts=facts,
+            charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here; texts are escaped
+            css=Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+            segments=segments,
+            has_control=any(row["control"] for row in segments),
+            has_left_out=any(row["left_out"] for row in segments),
+            model=_model(manifest),
+            worth=_worth(manifest),
+            warnings=translate_warnings(manifest["warnings"]),
+            has_workbook=manifest["settings"]["format"] == "xlsx" and facts["contacts"]["treatment"] <= MOST_ROWS,
+            capped=[
+                (
+                    title_of(row["feature"]),
+                    count(row["customers"], *OF_CLIENTS),
+                    *map(number, (row["largest"], row["cap"])),
+                )
+                for row in facts["capped"]
+                if row["largest"] >= FAR_ABOVE * row["cap"] and not MEANINGS[row["feature"]].unit.startswith("share")
+            ],
+            drivers=_drivers(facts),
+            drift=describe_drift(manifest["drift"]),
+            levels=describe_levels(manifest["levels"]),
+            quality=_quality(manifest),
+            card=_card(facts),
+            correlations=_strongest(facts["correlations"]),
+            inflation=[
+                (title_of(row["feature"]), row["factor"] and significant(row["factor"])) for row in facts["inflation"]
+            ],
+            inflated=[
+                title_of(row["feature"])
+                for row in facts["inflation"]
+                if row["factor"] is None or row["factor"] > HIGH_INFLATION
+            ],
+            distributions=[name for name in charts if name.startswith("distributions_")],
+            numbers=[
+                (title_of(row["feature"]), *(compact(value) for value in row["medians"] if value is not None))
+                for row in facts["distributions"]["numbers"]
+            ],
+            runs=[name for name in charts if name.startswith("runs_")],
+            shown_features=SHOWN_FEATURES,
+            months=PROFIT_MONTHS,
+        )
     )
 
 
 @cache
-def _template() -> jinja2.Template:
+def html_environment(package: str) -> jinja2.Environment:
+    """Return what renders the templates of a package, with the page's way of writing numbers as filters."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.PackageLoader(package, package_path=""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -168,7 +177,7 @@ def _template() -> jinja2.Template:
         to_customers=lambda value: count(value, *TO_CLIENTS),
         on_customers=lambda value: count(value, *ON_CLIENTS),
     )
-    return environment.get_template("page.html")
+    return environment
 
 
 def _segments(manifest: Manifest) -> list[dict[str, Any]]:

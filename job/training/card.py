@@ -1,24 +1,27 @@
-"""The model card: what the model is, how it was measured, where it may be used. Markdown, JSON and two pictures."""
+"""The model card: what the model is, how it was measured, where it may be used. In English, in Russian and as JSON."""
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import polars as pl
 
-from job.models.artifact import CARD, to_text
+from job.models.artifact import CARD, CARD_PAGE, to_text
 from job.text_table import align
 from job.training.candidates import PLAIN
 from job.training.intervals import delong_interval
+from job.training.page import render_card
+from job.training.pictures import ENGLISH, draw_pictures
 from job.training.selection import POWER, compare, corrected_interval, describe_samples, roc_auc_interval
+from job.training.wording import describe_direction, describe_settings
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import altair as alt
+    import polars as pl
     from numpy.typing import NDArray
 
     from job.models.artifact import Thresholds
@@ -54,13 +57,14 @@ class Card:
     probability: NDArray[np.float64]
     labels: NDArray[np.int8]
     features: pl.DataFrame
-    permutation: Mapping[str, float]
-    contribution: Mapping[str, float]
+    importance: Sequence[Mapping[str, Any]]
+    ranking: Mapping[str, Any]
     settings: Mapping[str, Any]
     calibrated_by: Calibration
     thresholds: Thresholds
     leaks: Sequence[LeakFinding]
     warnings: Sequence[str]
+    owner: str
 
     @property
     def test_share(self) -> float:
@@ -193,6 +197,8 @@ class Card:
     def plain(self) -> dict[str, Any]:
         """Return the card for machines."""
         return {
+            "owner": self.owner,
+            "licence": importlib.metadata.metadata("oneclick-retention")["License-Expression"],
             "drop": self.drop_name,
             "inputs": [{"file": file["file"], "sha256": file["sha256"]} for file in self.inputs],
             "customers": self.customers,
@@ -213,8 +219,8 @@ class Card:
             "roc_auc": {"mean": self.interval.gain, "low": self.interval.low, "high": self.interval.high},
             "roc_auc_out_of_fold_delong": asdict(self.delong),
             "calibration": asdict(self.calibration),
-            "permutation_importance": dict(self.permutation),
-            "contribution_importance": dict(self.contribution),
+            "ranking": dict(self.ranking),
+            "importance": list(self.importance),
             "groups": self.groups(),
             "missed": self.missed(),
             "settings": dict(self.settings),
@@ -225,16 +231,27 @@ class Card:
         }
 
 
-def write_card(card: Card) -> dict[str, str]:
-    """Return the card's texts by file name.
+def write_card(card: Card, trained_at: str) -> dict[str, str]:
+    """Return the card's texts and pictures by file name.
 
-    `card.md` also holds seconds, which differ between machines; `card.json` and all else are the same for the same
-    data, seed and versions.
+    `card.md` and `card.html` also tell when training took place, and the first how long fitting took, which differs
+    between machines; `card.json` and all else are the same for the same data, seed and versions.
+
+    Args:
+        card: what it tells.
+        trained_at: the moment, ISO 8601.
     """
-    return {"card.json": to_text(card.plain()), CARD: _markdown(card)}
+    plain = card.plain()
+    pictures = draw_pictures(plain, ENGLISH)
+    return {
+        "card.json": to_text(plain),
+        CARD: _markdown(card, trained_at),
+        CARD_PAGE: render_card(plain, trained_at),
+        **{f"{name}.svg": picture for name, picture in pictures.items()},
+    }
 
 
-def _markdown(card: Card) -> str:
+def _markdown(card: Card, trained_at: str) -> str:
     quick = "\n> Made with `--quick`: too few splits to rely on.\n" if card.is_quick else ""
     candidates = [
         (
@@ -275,11 +292,25 @@ def _markdown(card: Card) -> str:
     warnings = "\n".join(f"- {warning}." for warning in card.warnings)
     samples = describe_samples([own.candidate for own in card.measured], card.customers, card.protocol)
     importance = [
-        (name, f"{loss:+.4f}", f"{card.contribution.get(name, 0.0):.3f}") for name, loss in card.permutation.items()
+        (
+            row["feature"],
+            f"{row['loss']['mean']:+.4f}",
+            f"{row['loss']['low']:+.4f} to {row['loss']['high']:+.4f}",
+            f"{row['contribution']['mean']:.3f}",
+            f"{row['contribution']['low']:.3f} to {row['contribution']['high']:.3f}",
+            describe_direction(row, is_russian=False),
+        )
+        for row in card.importance
     ]
+    settings = "\n".join(f"- {line}" for line in describe_settings(card.settings, is_russian=False))
+    top = card.ranking["top_tenth"]
+    told = card.plain()
     return f"""# Model card: {card.selected.candidate.title}
 {quick}
 Predicts the probability that a regular customer's activity falls in the next three months.
+
+Trained on {trained_at[:10]}. Owner: {card.owner or "not named"}. Licence: {told["licence"]}. In Russian:
+[card.html](card.html).
 
 ## Use
 
@@ -317,6 +348,12 @@ Out-of-fold ROC-AUC over all customers, each by the one model of the first repea
 {card.delong.auc:.4f} (DeLong's 95 % interval {card.delong.low:.4f} to {card.delong.high:.4f}). All figures below are of
 these probabilities, so of single models, as the deployed one is; Brier scores above are means over the splits.
 
+![ROC](roc.svg) ![Precision and recall](precision_recall.svg)
+
+Average precision {card.ranking["average_precision"]:.3f}. Of the riskiest tenth, {top["customers"]:,} customers,
+{top["declined"]:,} declined: a precision of {top["precision"]:.1%} (Wilson's 95 % interval {top["low"]:.1%} to
+{top["high"]:.1%}).
+
 ## Calibration
 
 {card.describe_calibration()}. It is learned from
@@ -326,13 +363,21 @@ out-of-fold margins. Brier score {card.calibration.brier:.4f}; expected calibrat
 
 ![Reliability](reliability.svg)
 
+Points are tenths of the customers, with Wilson's 95 % intervals.
+
+## Settings of the deployed model
+
+{settings}
+
 ## What it leans on
 
-Loss of ROC-AUC on test rows when a feature is shuffled, and mean absolute contribution to the log-odds (SHAP values).
+Loss of ROC-AUC on test rows when a feature is shuffled, with the corrected interval over the splits of the first
+repeat; mean absolute contribution to the log-odds (SHAP values) in the deployed model, with the least and the most of
+the models of the folds; and the direction, by the rank correlation of values and contributions in the deployed model.
 
-![Importance](importance.svg)
+![Loss of ROC-AUC](loss.svg) ![Contribution](contribution.svg)
 
-{_table(("feature", "loss of ROC-AUC", "contribution"), importance)}
+{_table(("feature", "loss of ROC-AUC", "95 % interval", "contribution", "in the folds", "direction"), importance)}
 
 ## Groups
 
@@ -365,40 +410,3 @@ is not the list of all who will decline.
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def draw_card(card: Card) -> dict[str, str]:
-    """Return the card's pictures (SVG) by file name."""
-    import altair as alt  # noqa: PLC0415 - heavy, and only the card is drawn
-    import vl_convert  # noqa: PLC0415
-
-    bins = pl.DataFrame(card.calibration.bins, schema=["predicted", "observed", "customers"], orient="row")
-    scale = alt.Scale(domain=[0, 1])
-    across: dict[str, Any] = {"scale": scale, "title": "predicted probability (tenths of the customers)"}
-    up: dict[str, Any] = {"scale": scale, "title": "share that declined"}
-    truth = alt.Chart(pl.DataFrame({"x": [0.0, 1.0]})).mark_line(color="#999", strokeDash=[4, 4])
-    points = alt.Chart(bins).mark_line(point={"size": 60, "color": "#1f6feb"}, color="#1f6feb")
-    reliability = truth.encode(alt.X("x:Q", **across), alt.Y("x:Q", **up)) + points.encode(
-        alt.X("predicted:Q", **across), alt.Y("observed:Q", **up)
-    )
-    charts = {
-        "reliability.svg": reliability.properties(width=320, height=320),
-        "importance.svg": _bars(card.permutation, "loss of ROC-AUC when shuffled")
-        | _bars(card.contribution, "mean absolute contribution to the log-odds (SHAP)"),
-    }
-    return {name: vl_convert.vegalite_to_svg(chart.to_dict()) for name, chart in charts.items()}
-
-
-def _bars(importance: Mapping[str, float], title: str) -> alt.Chart:
-    """Return one bar per feature, in the given order."""
-    import altair as alt  # noqa: PLC0415
-
-    bars = pl.DataFrame({"feature": list(importance), "value": list(importance.values())})
-    axis = alt.Axis(labelLimit=300)
-    chart: alt.Chart = (
-        alt.Chart(bars)
-        .mark_bar(color="#1f6feb")
-        .encode(alt.X("value:Q", title=title), alt.Y("feature:N", sort=list(importance), title=None, axis=axis))
-        .properties(width=300)
-    )
-    return chart

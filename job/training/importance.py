@@ -1,12 +1,16 @@
-"""What a model leans on, measured in two ways."""
+"""What a model leans on: how much, measured in two ways, and in which direction."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 from sklearn.metrics import roc_auc_score
+
+from job.report.facts import rank_correlations
+from job.training.selection import corrected_interval
+from schemas.features import NUMERIC_FEATURES, WORD_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,38 +24,83 @@ if TYPE_CHECKING:
 SHUFFLES: Final = 5
 
 
-def permutation_importance(
-    measured: Measured, splits: Sequence[Split], features: pl.DataFrame, labels: NDArray[np.int8], *, seed: int
-) -> dict[str, float]:
-    """Return feature -> mean loss of ROC-AUC on test rows when its values are shuffled, the largest first.
+def measure_importance(
+    measured: Measured,
+    splits: Sequence[Split],
+    model: Model,
+    fold_models: Sequence[Model],
+    *,
+    features: pl.DataFrame,
+    labels: NDArray[np.int8],
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Return what is leant on how much, and in which direction: a row per feature, the largest loss first.
+
+    `loss` is that of ROC-AUC on test rows when the feature's values are shuffled, its mean over the splits with the
+    corrected interval. `contribution` is the mean absolute contribution to the log-odds (SHAP values) in the deployed
+    model, with the least and the most of the models of the folds. Of a number, `correlation` is Spearman's of values
+    and contributions; of words, `raises` and `lowers` name those with the highest and the lowest mean contribution. All
+    three are None, or the contribution 0, where the model does not use the feature.
 
     Args:
         measured: the candidate, whose settings of each split are used again.
         splits: the first of the splits that it was measured on.
+        model: the deployed model.
+        fold_models: those of the splits.
         features: the feature frame.
         labels: 1 for a customer who declined.
         seed: of the shuffles.
     """
+    losses = _permutation_losses(measured, splits, features, labels, seed=seed)
+    shares = model.contributions(features)
+    numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in shares.columns]
+    correlations = rank_correlations(features.select(numbers), shares.select(numbers))
+    means, *of_folds = (_mean_contributions(own, features) for own in (model, *fold_models))
+    rows = []
+    for name in features.columns:
+        loss = corrected_interval(np.array(losses[name]), test_share=1 / (len(splits) - 1))
+        spread = [own.get(name, 0.0) for own in of_folds]
+        words = _words_by_contribution(features[name], shares[name]) if name in WORD_FEATURES and name in shares else []
+        rows.append(
+            {
+                "feature": name,
+                "loss": {"mean": loss.gain, "low": loss.low, "high": loss.high},
+                "contribution": {"mean": means.get(name, 0.0), "low": min(spread), "high": max(spread)},
+                "correlation": correlations.get(name),
+                "raises": words[-1] if words else None,
+                "lowers": words[0] if words else None,
+            }
+        )
+    return sorted(rows, key=lambda row: -row["loss"]["mean"])
+
+
+def _permutation_losses(
+    measured: Measured, splits: Sequence[Split], features: pl.DataFrame, labels: NDArray[np.int8], *, seed: int
+) -> dict[str, list[float]]:
+    """Return feature -> of each split the mean loss of ROC-AUC on its test rows when the values are shuffled."""
     random = np.random.default_rng(seed)
     losses: dict[str, list[float]] = {name: [] for name in features.columns}
     for split, result in zip(splits, measured.splits, strict=False):
         fitted = measured.candidate.fit(features[split.train], labels[split.train], result.settings, split.seed)
         test, truth = features[split.test], labels[split.test]
         whole = roc_auc_score(truth, fitted.margins(test))
-        for name, shuffled in _shuffles(test, random):
-            losses[name].append(float(whole - roc_auc_score(truth, fitted.margins(shuffled))))
-    means = {name: float(np.mean(values)) for name, values in losses.items()}
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
+        for name in features.columns:
+            shuffled = [roc_auc_score(truth, fitted.margins(rows)) for rows in _shuffles(test, name, random)]
+            losses[name].append(float(whole - np.mean(shuffled)))
+    return losses
 
 
-def _shuffles(rows: pl.DataFrame, random: np.random.Generator) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield each column's name with the rows in which that column is shuffled, several times."""
-    for name in rows.columns:
-        for _ in range(SHUFFLES):
-            yield name, rows.with_columns(rows[name].gather(random.permutation(rows.height)).alias(name))
+def _shuffles(rows: pl.DataFrame, name: str, random: np.random.Generator) -> Iterator[pl.DataFrame]:
+    """Yield the rows with a column shuffled, several times."""
+    for _ in range(SHUFFLES):
+        yield rows.with_columns(rows[name].gather(random.permutation(rows.height)).alias(name))
 
 
-def contribution_importance(model: Model, features: pl.DataFrame) -> dict[str, float]:
-    """Return feature -> mean absolute contribution to the log-odds (SHAP values), the largest first."""
-    means = model.contributions(features).select(pl.all().abs().mean()).row(0, named=True)
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
+def _mean_contributions(model: Model, features: pl.DataFrame) -> dict[str, float]:
+    return model.contributions(features).select(pl.all().abs().mean()).row(0, named=True)
+
+
+def _words_by_contribution(words: pl.Series, contribution: pl.Series) -> list[str]:
+    """Return the words that occur, by the mean of what they contribute, the lowest first."""
+    frame = pl.DataFrame({"word": words.cast(pl.String), "contribution": contribution})
+    return frame.group_by("word").agg(pl.col("contribution").mean()).sort("contribution", "word")["word"].to_list()

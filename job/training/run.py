@@ -6,6 +6,7 @@ import importlib.metadata
 import logging
 import os
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,13 +32,14 @@ from job.models.artifact import (
 from job.models.seen import describe_seen
 from job.training.calibration import assess, choose_calibration, probabilities
 from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES, Candidate
-from job.training.card import Card, draw_card, write_card
+from job.training.card import Card, write_card
 from job.training.duration import describe_seconds, estimate_seconds
 from job.training.folds import group_folds, repeated_group_folds, twin_groups
 from job.training.gate import compare_with_artifact
-from job.training.importance import contribution_importance, permutation_importance
+from job.training.importance import measure_importance
 from job.training.intervals import delong_interval
 from job.training.leaks import guard_against_leaks
+from job.training.ranking import rank_customers
 from job.training.reference import describe_reference
 from job.training.selection import (
     Comparison,
@@ -223,21 +225,23 @@ def run_training(
         probability=probability,
         labels=data.labels,
         features=data.features,
-        permutation=permutation_importance(selected, shown, data.features, data.labels, seed=seed),
-        contribution=contribution_importance(final.model, data.features),
+        importance=measure_importance(
+            selected, shown, final.model, folds.models, features=data.features, labels=data.labels, seed=seed
+        ),
+        ranking=rank_customers(probability, data.labels),
         settings=final.settings,
         calibrated_by=final.model.calibration,
         thresholds=thresholds,
         leaks=findings,
         warnings=warnings,
+        owner=settings.owner,
     )
     if gate is not None and not gate.is_better:
         return Trained(card.table(), gate, is_written=False)
     files = {
         **model_files(final.model),
         **folds.files(data.customers["id"], seed),
-        **write_card(card),
-        **draw_card(card),
+        **write_card(card, datetime.now(UTC).isoformat(timespec="seconds")),
     }
     reference = describe_reference(
         data.features,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,19 +14,25 @@ from sklearn.metrics import roc_auc_score
 from job.errors import ArtifactError, DropError
 from job.models.artifact import default_folder, load_artifact
 from job.models.seen import find_probability
+from job.report.formats import fixed
 from job.sample import write_drop
 from job.settings import TrainSettings
 from job.training import run
 from job.training.run import Labelled, Trained, run_training
 from job.training.selection import Protocol
+from schemas.features import title_of
 
 FILES = {
+    "card.html",
     "card.json",
     "card.md",
-    "importance.svg",
+    "contribution.svg",
+    "loss.svg",
     "manifest.json",
     "model.json",
+    "precision_recall.svg",
     "reliability.svg",
+    "roc.svg",
     "seen.json",
     *(f"fold_{fold}_model.json" for fold in range(1, 4)),
 }
@@ -43,7 +50,7 @@ def _few_splits() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def artifacts(labelled_drop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("artifact")
-    trained = run_training(labelled_drop, folder, TrainSettings(seed=3, is_quick=True), workers=2)
+    trained = run_training(labelled_drop, folder, TrainSettings(seed=3, is_quick=True, owner="the shop"), workers=2)
     assert trained.is_written
     assert "Quick comparison: too few splits to rely on." in trained.table
     return folder
@@ -67,7 +74,7 @@ def test_the_card_says_that_it_was_quick_and_names_the_groups(artifacts: Path) -
     assert card["protocol"]["quick"] is True
     assert [group["word"] for group in card["groups"]][:2] == ["standard", "premium"]
     assert len(card["groups"]) == 8
-    assert set(card["permutation_importance"]) == set(card["features"])
+    assert {row["feature"] for row in card["importance"]} == set(card["features"])
 
 
 def test_the_card_says_what_the_decision_could_not_have_seen(artifacts: Path) -> None:
@@ -81,6 +88,20 @@ def test_the_card_says_what_the_decision_could_not_have_seen(artifacts: Path) ->
     assert f"on log-loss, where less is\nbetter: {decision['on_log_loss']['gain']:+.4f} log-loss (" in text
     bend = json.loads((artifacts / "model.json").read_text())["calibration"]["bend"]
     assert f"## Calibration\n\n{'Beta calibration' if bend else 'Platt'}" in text
+
+
+def test_both_cards_tell_owner_licence_date_and_what_was_measured(artifacts: Path) -> None:
+    card = json.loads((artifacts / "card.json").read_text())
+    text, page = ((artifacts / name).read_text() for name in ("card.md", "card.html"))
+    assert re.search(r"Trained on 20\d\d-\d\d-\d\d\. Owner: the shop\. Licence: MIT\.", text)
+    assert re.search(r"Обучена \d+\xa0[а-я]+ 20\d\d\xa0г\., .+ Владелец: the shop\. Лицензия: MIT\.", page)
+    top, measured = card["ranking"]["top_tenth"], card["roc_auc"]["mean"]
+    assert f"{top['declined']:,} declined: a precision of {top['precision']:.1%}" in text
+    assert f"{top['declined']} из {top['customers']} снизили активность" in page
+    assert f"<span>ROC-AUC</span><b>{fixed(measured, 3)}</b>" in page
+    assert page.count("<svg") == 5
+    assert all(f"<td>{title_of(name)}</td>" in page for name in card["features"])
+    assert "−0,000" not in page
 
 
 def test_training_customers_get_the_probability_of_a_model_that_had_not_seen_them(
@@ -101,6 +122,22 @@ def test_training_customers_get_the_probability_of_a_model_that_had_not_seen_the
     scores = find_probability(artifact, ids, labelled.features)["decline_probability"]
     assert roc_auc_score(labelled.labels, scores) == pytest.approx(card["roc_auc_out_of_fold_delong"]["auc"], abs=1e-12)
     assert card["calibration"]["brier"] == pytest.approx(((scores - labelled.labels) ** 2).mean(), abs=1e-12)
+    first, hits = card["ranking"]["cuts"][20]
+    assert labelled.labels[scores.arg_sort(descending=True).to_numpy()[:first]].sum() == hits
+    shares = artifact.model.contributions(labelled.features)
+    for row in card["importance"]:
+        contribution = shares[row["feature"]]
+        assert row["contribution"]["mean"] == pytest.approx(contribution.abs().mean(), abs=1e-12)
+        assert row["loss"]["low"] <= row["loss"]["mean"] <= row["loss"]["high"]
+        if row["raises"] is None:
+            values = labelled.features[row["feature"]]
+            rank = pl.DataFrame({"value": values, "share": contribution}).select(
+                pl.corr("value", "share", method="spearman")
+            )
+            assert row["correlation"] == pytest.approx(rank.item(), abs=1e-9)
+        else:
+            of_word = contribution.filter(labelled.features[row["feature"]] == row["raises"]).mean()
+            assert of_word > contribution.mean()
     declined = scores.filter(labelled.labels == 1)
     assert card["missed"]["below_a_tenth"] == pytest.approx((declined < 0.1).mean())
 
@@ -114,7 +151,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_order_of_rows_and_the_p
         heading, *lines = path.read_bytes().split(b"\r\n")[:-1]
         (drop / path.name).write_bytes(b"\r\n".join([heading, *reversed(lines), b""]))
     run_training(drop, tmp_path / "again", TrainSettings(seed=3, is_quick=True), workers=1)
-    for name in ("model.json", "seen.json", "fold_3_model.json", "reliability.svg", "importance.svg"):
+    for name in ("model.json", "seen.json", "fold_3_model.json", "reliability.svg", "roc.svg", "loss.svg"):
         assert (tmp_path / "again" / name).read_bytes() == (artifacts / name).read_bytes(), name
 
 
