@@ -35,9 +35,9 @@ class LevelCounts(NamedTuple):
     @classmethod
     def of(cls, rows: pl.DataFrame) -> LevelCounts:
         """Return the counts of accepted rows. Args: rows: `period` and `revenue`."""
-        paid = rows.lazy().filter(pl.col("revenue") > 0)
-        rounded = paid.select(pl.col("period").cast(pl.String), pl.col("revenue").round_sig_figs(DIGITS))
-        return cls(rounded.group_by("period", "revenue").agg(pl.len().cast(pl.Int64).alias("rows")).collect())
+        rounded = rows.lazy().filter(pl.col("revenue") > 0).with_columns(pl.col("revenue").round_sig_figs(DIGITS))
+        counts = rounded.group_by("period", "revenue").agg(pl.len().alias("rows"))
+        return cls(counts.cast(COUNTS).collect())
 
     def __add__(self, other: LevelCounts) -> LevelCounts:  # type: ignore[override] # not a tuple's
         both = pl.concat([self.counts, other.counts])
