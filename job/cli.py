@@ -666,11 +666,15 @@ def segments(call: Invocation, *, file: Path, run: Place | None) -> None:
     Example:
       retention segments my.toml --run /data/out/latest
     """  # noqa: D301 - Click reads the character
+    from job.scoring.mistakes import SegmentsError  # noqa: PLC0415
     from job.scoring.preview import describe_preview, preview_segments, summarise_segments  # noqa: PLC0415
     from job.scoring.segments import load_segmentation  # noqa: PLC0415
     from job.storage.run import published_run  # noqa: PLC0415
 
-    segmentation = load_segmentation(file)
+    try:
+        segmentation = load_segmentation(file)
+    except SegmentsError as error:
+        raise error.in_russian() from error
     preview = None
     if run is not None:
         with published_run(run, ["scored.parquet"]) as folder:

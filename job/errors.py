@@ -15,7 +15,7 @@ Anything else that escapes is a defect of the job (exit code 1). 0 and 8 are out
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +82,7 @@ class JobError(Exception):
         self.defects: tuple[str | Problem, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
 
-    def __reduce__(self) -> tuple[type[JobError], tuple[tuple[str | Problem, ...]]]:
+    def __reduce__(self) -> tuple[type[JobError], tuple[Any, ...]]:
         """Let it be sent to another process."""
         return (type(self), (self.defects,))
 

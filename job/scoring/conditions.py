@@ -55,17 +55,31 @@ _TOKENS: Final = re.compile(
 )
 
 
-_SHARES: Final = re.compile(r"\b(promo_share|decline_probability)\s*(?:<>|!=|<=|>=|==|[=<>])\s*(\d+(?:\.\d+)?)")
-"""Comparisons of a column that is a share with a number."""
+_COLUMN: Final = r"\b(?P<column>promo_share|decline_probability)"
+_NUMBER: Final = r"\d+(?:\.\d+)?"
+_COMPARED: Final = r"\s*(?:<>|!=|<=|>=|==|[=<>])\s*"
+_SHARES: Final = (
+    re.compile(rf"{_COLUMN}{_COMPARED}(?P<first>{_NUMBER})"),
+    re.compile(rf"(?P<first>{_NUMBER}){_COMPARED}{_COLUMN}"),
+    re.compile(rf"{_COLUMN}\s+(?:NOT\s+)?BETWEEN\s+(?P<first>{_NUMBER})\s+AND\s+(?P<second>{_NUMBER})", re.IGNORECASE),
+)
+"""Comparisons of a column that is a share with numbers."""
 
 
 class ConditionError(ValueError):
-    """A condition is refused. The arguments are what was found and what was expected."""
+    """A condition is refused.
 
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(found, expected)
+    Args:
+        found: what is wrong.
+        kind: of the mistake, a key of `job.scoring.mistakes.KINDS`.
+        values: of its words.
+    """
+
+    def __init__(self, found: str, kind: str, **values: object) -> None:
+        super().__init__(found, kind, values)
         self.found = found
-        self.expected = expected
+        self.kind = kind
+        self.values = values
 
 
 def parse_condition(text: str) -> pl.Expr:
@@ -75,11 +89,13 @@ def parse_condition(text: str) -> pl.Expr:
         ConditionError: it is not one, or not an allowed one.
     """
     if len(text) > LONGEST:
-        raise ConditionError(f"{len(text):,} characters", f"at most {LONGEST:,}")
+        raise ConditionError(f"{len(text):,} characters", "condition_length", most=LONGEST)
     tokens = list(_TOKENS.finditer(text))
-    for column, number in _SHARES.findall(text):
-        if float(number) > 1:
-            raise ConditionError(f"{column} beside {number}", "a share from 0 to 1, such as 0.5")
+    for compared in (found.groupdict() for pattern in _SHARES for found in pattern.finditer(text)):
+        column = compared.pop("column")
+        for number in compared.values():
+            if float(number) > 1:
+                raise ConditionError(f"{column} beside {number}", "condition_share", column=column)
     known = {word: name for match in tokens for word, name in WORDS.get(match[0], {}).items()}
     sql = "".join(_translated(match, text, known) for match in tokens)
     customer = _one_customer()
@@ -88,9 +104,9 @@ def parse_condition(text: str) -> pl.Expr:
         outcome = customer.select(holds=expression)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).partition("\n")[0]
-        raise ConditionError(text, f"a condition that can be computed ({reason})") from error
+        raise ConditionError(text, "condition_reason", reason=reason) from error
     if outcome.schema["holds"] != pl.Boolean:
-        raise ConditionError(text, "a condition that is true or false, such as «risk_decile = 1»")
+        raise ConditionError(text, "condition_boolean")
     return expression
 
 
@@ -107,17 +123,18 @@ def _translated(match: re.Match[str], text: str, known: Mapping[str, str]) -> st
             if token.upper() in _KEYWORDS or token in CONDITION_COLUMNS:
                 return token
             if text[match.end() :].lstrip().startswith("("):
-                raise ConditionError(f"{token}(…)", f"no functions: {_ALLOWED}")
-            raise ConditionError(token, f"one of the columns {', '.join(CONDITION_COLUMNS)}")
+                raise ConditionError(f"{token}(…)", "condition_function", allowed=_ALLOWED)
+            raise ConditionError(token, "condition_column", known=", ".join(CONDITION_COLUMNS))
         case "word":
             # Polars compares a column with a word that it cannot hold, which would be an empty segment.
             if token[1:-1] not in known:
                 words = [word for column in WORDS if column in text for word in WORDS[column]]
-                expected = f"one of {', '.join(words)}" if words else f"a condition on {' or '.join(WORDS)} around it"
-                raise ConditionError(token, expected)
+                if words:
+                    raise ConditionError(token, "condition_word", known=", ".join(words))
+                raise ConditionError(token, "condition_lone_word", known=" or ".join(WORDS))
             return f"'{known[token[1:-1]]}'"
         case "comment" | "other":
-            raise ConditionError(token, _ALLOWED)
+            raise ConditionError(token, "condition_token", allowed=_ALLOWED)
     return token
 
 

@@ -9,16 +9,16 @@ import tomllib
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import polars as pl
 
-from job.errors import Problem, SettingsError
 from job.scoring.conditions import CONDITION_COLUMNS, ConditionError, is_always_true, parse_condition
+from job.scoring.mistakes import Mistake, SegmentsError, line_at, lines_of, mend
 from schemas.phrases import CHANNELS, ONSITE, Theme
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from job.models.artifact import Thresholds
 
@@ -35,6 +35,7 @@ LONGEST_TEXT: Final = 500
 LARGEST_FILE: Final = 1 << 16  # bytes; the shipped file has 8,500
 _LINE: Final = re.compile(r"\(at line ([0-9]+), column [0-9]+\)")
 LONGEST_LINE: Final = 1_000  # characters: the time that a key takes grows with the square of its dots
+MOST_MENDED: Final = 20  # lines that are no TOML
 LOWEST_PRIORITY: Final = 1_000_000  # also below zero
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -180,47 +181,79 @@ def load_segmentation(path: Path | None = None) -> Segmentation:
         path: None is the shipped one.
 
     Raises:
-        SettingsError: it cannot be read, or something in it is wrong; every problem is named.
+        SegmentsError: it cannot be read, or something in it is wrong; every mistake is named.
     """
     path = path or DEFAULT_FILE
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise SettingsError([Problem(str(path), "a segments file that can be read", error.strerror)]) from error
-    if len(raw) > LARGEST_FILE:
-        raise SettingsError([Problem(path.name, f"at most {LARGEST_FILE:,} bytes", "more")])
-    try:
-        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
-        for number, written in enumerate(text.split("\n"), start=1):
-            if len(written) > LONGEST_LINE:
-                raise SettingsError(
-                    [Problem(path.name, f"at most {LONGEST_LINE:,} characters", f"{len(written):,}", row=number)]
-                )
-        plain = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise SettingsError([Problem(path.name, "UTF-8", f"byte 0x{raw[error.start]:02x}", row=line)]) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
-        raise SettingsError([_not_toml(path.name, raw, error)]) from error
-    reader = _Reader(path.name)
+    raw = _read(path)
+    text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+    for number, written in enumerate(text.split("\n"), start=1):
+        if len(written) > LONGEST_LINE:
+            raise _error("long_line", path.name, f"{len(written):,}", line=number, most=LONGEST_LINE)
+    plain, mistakes = _parse(path.name, text)
+    reader = _Reader(path.name, lines_of(text), mistakes)
     segments, hints = reader.segments(plain), reader.hints(plain.get("hints", {}))
-    profit_lost = reader.share("profit_lost", plain.get("profit_lost", DEFAULT_PROFIT_LOST))
-    if reader.problems:
-        raise SettingsError(reader.problems)
+    profit_lost = reader.share(_Where().key("profit_lost"), plain.get("profit_lost", DEFAULT_PROFIT_LOST))
+    if reader.mistakes:
+        raise SegmentsError(reader.mistakes)
     assumed = {offer.code: offer.effect for segment in segments for offer in segment.offers if offer.is_message}
     return Segmentation(path.name, hashlib.sha256(raw).hexdigest(), segments, hints, profit_lost, assumed)
 
 
-def _not_toml(name: str, raw: bytes, error: Exception) -> Problem:
-    """Return what is wrong with a file that is no TOML: the line, and how it is written where people go wrong."""
-    found = _LINE.search(str(error))
-    if found is None:
-        return Problem(name, "TOML", str(error))
-    number = int(found[1])
-    written = "".join(raw.decode("utf-8-sig").splitlines()[number - 1 : number]).strip()
-    expected = 'TOML, in which numbers have a point (cost = 0.5) and texts stand in straight quotes (title = "...")'
-    return Problem(name, f"{expected}: {str(error).partition(' (at')[0]}", written or None, row=number)
+def _error(kind: str, file: str, found: str | None, line: int | None = None, **values: object) -> SegmentsError:
+    return SegmentsError([Mistake(kind, file, found, line=line, is_in_log=True, values=values)])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise _error("unreadable", str(path), error.strerror) from error
+    if len(raw) > LARGEST_FILE:
+        raise _error("large", path.name, "more", most=LARGEST_FILE)
+    try:
+        raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise _error("encoding", path.name, f"byte 0x{raw[error.start]:02x}", line=line) from error
+    return raw
+
+
+def _parse(file: str, text: str) -> tuple[dict[str, Any], list[Mistake]]:
+    """Return what a file says, and the lines that are no TOML, each read as it was meant.
+
+    Raises:
+        SegmentsError: it is not clear what a line means; with those before it.
+    """
+    lines, mistakes = text.split("\n"), list[Mistake]()
+    while True:
+        try:
+            return tomllib.loads("\n".join(lines)), mistakes
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
+            reason, found = str(error).partition(" (at")[0], _LINE.search(str(error))
+            number = int(found[1]) if found else None
+            written = lines[number - 1] if number and number <= len(lines) else ""
+            meant = mend(written, reason)
+            kind, right = meant or ("not_toml", "")
+            values = {"right": right.partition("#")[0].strip(), "reason": reason if found else str(error)}
+            shown = written.strip() or None
+            mistakes.append(Mistake(kind, file, shown, line=number, is_in_log=True, values=values))
+            if meant is None or len(mistakes) > MOST_MENDED:
+                raise SegmentsError(mistakes) from error
+            lines[(number or 1) - 1] = right
+
+
+class _Where(NamedTuple):
+    """A place in a file: in words, and as a path of `lines_of`."""
+
+    words: str = ""
+    path: tuple[str | int, ...] = ()
+
+    def key(self, name: str) -> _Where:
+        return self.inside(name, name)
+
+    def inside(self, words: str, *path: str | int) -> _Where:
+        return _Where(f"{self.words}, {words}" if self.words else words, (*self.path, *path))
 
 
 @dataclass
@@ -228,173 +261,197 @@ class _Reader:
     """Reads plain values into segments and collects what is wrong with them."""
 
     file: str
-    problems: list[Problem] = field(default_factory=list)
+    lines: Mapping[tuple[str | int, ...], int]
+    mistakes: list[Mistake]
 
     def segments(self, plain: Mapping[str, Any]) -> tuple[Segment, ...]:
-        """Return the segments by priority. Whatever is wrong is in `problems`, and then they are of no use."""
-        self._keys("", plain, {"hints", "onsite_offer", "profit_lost", "segment"})
-        general = self._onsite("onsite_offer", plain.get("onsite_offer"))
+        """Return the segments by priority. Whatever is wrong is in `mistakes`, and then they are of no use."""
+        self._keys(_Where(), plain, {"hints", "onsite_offer", "profit_lost", "segment"})
+        general = self._onsite(_Where().key("onsite_offer"), plain.get("onsite_offer"))
         rows = plain.get("segment")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-            self._add("segment", "at least one [[segment]]", _shown(rows))
+            self._add(_Where().key("segment"), "no_segment", _shown(rows))
             return ()
         segments = [self._segment(number, row, general) for number, row in enumerate(rows, start=1)]
-        self._check_together([segment for segment in segments if segment is not None])
+        self._check_together(rows, [segment for segment in segments if segment is not None])
         return tuple(sorted((one for one in segments if one is not None), key=lambda segment: segment.priority))
 
     def hints(self, value: object) -> dict[str, str]:
         """Return theme -> hint, of the themes that have one."""
+        where = _Where().key("hints")
         if not isinstance(value, dict):
-            self._add("hints", "a table of themes and texts", _shown(value))
+            self._add(where, "hints", _shown(value))
             return {}
-        self._keys("hints", value, {theme.value for theme in Theme})
-        return {theme: self._text(f"hints, {theme}", value[theme], LONGEST_TEXT) for theme in Theme if theme in value}
+        self._keys(where, value, {theme.value for theme in Theme})
+        return {theme: self._text(where.key(theme), value[theme], LONGEST_TEXT) for theme in Theme if theme in value}
 
     def _segment(self, number: int, row: Mapping[str, Any], general: Offer | None) -> Segment | None:
-        before = len(self.problems)
+        before = len(self.mistakes)
         code = row.get("code")
-        where = f"segment «{code}»" if isinstance(code, str) else f"segment {number}"
+        where = _Where().inside(
+            f"segment «{code}»" if isinstance(code, str) else f"segment {number}", "segment", number
+        )
         self._keys(where, row, {"code", "title", "condition", "priority", "offer", "onsite_offer"})
         code = self._code(where, code)
-        title = self._text(f"{where}, title", row.get("title"), LONGEST_TITLE)
-        condition, expression = self._condition(f"{where}, condition", row.get("condition"))
+        title = self._text(where.key("title"), row.get("title"), LONGEST_TITLE)
+        condition, expression = self._condition(where.key("condition"), row.get("condition"))
         priority = row.get("priority")
-        if not isinstance(priority, int) or isinstance(priority, bool) or abs(priority) > LOWEST_PRIORITY:
-            self._add(f"{where}, priority", "a whole number up to a million; 1 goes before 2", _shown(priority))
+        if not _is_priority(priority):
+            self._add(where.key("priority"), "priority", _shown(priority))
         offers, shares = self._offers(where, row.get("offer"))
-        onsite = self._onsite(f"{where}, onsite_offer", row["onsite_offer"]) if "onsite_offer" in row else None
-        if len(self.problems) > before or general is None:
+        onsite = self._onsite(where.key("onsite_offer"), row["onsite_offer"]) if "onsite_offer" in row else None
+        if len(self.mistakes) > before or general is None:
             return None
         onsite = onsite or next((offer for offer in offers if not offer.is_message), general)
         return Segment(code, title, condition, expression, int(priority or 0), offers, shares, onsite)
 
-    def _offers(self, where: str, value: object) -> tuple[tuple[Offer, ...], tuple[float, ...]]:
+    def _offers(self, where: _Where, value: object) -> tuple[tuple[Offer, ...], tuple[float, ...]]:
         """Return a segment's offers and their shares: of a table, or of several with a share each."""
         if not isinstance(value, list):
-            offer = self._offer(f"{where}, offer", value)
+            one = where.inside("offer", "offer", 1)
+            offer = self._offer(one, value)
             if isinstance(value, dict) and value.get("share", 1) != 1:
-                self._add(f"{where}, offer, share", "1: there is no other offer", _shown(value["share"]))
+                self._add(one.key("share"), "one_share", _shown(value["share"]))
             return ((offer,), (1.0,)) if offer else ((), ())
         if not value:
-            self._add(f"{where}, offer", "at least one [[segment.offer]]", "nothing")
+            self._add(where.key("offer"), "no_offer", "nothing")
         offers, shares = [], []
-        before = len(self.problems)
+        before = len(self.mistakes)
         for number, row in enumerate(value, start=1):
-            one = f"{where}, offer {number}"
+            one = where.inside(f"offer {number}", "offer", number)
             offer = self._offer(one, row)
             if offer is not None:
                 offers.append(offer)
-                shares.append(self.share(f"{one}, share", row.get("share", 1 if len(value) == 1 else None), above=0))
+                shares.append(self.share(one.key("share"), row.get("share", 1 if len(value) == 1 else None), above=0))
         for code, count in _repeated(offer.code for offer in offers):
-            self._add(f"{where}, offer «{code}»", "each offer once", f"{count} times")
+            self._add(where.inside(f"offer «{code}»"), "offer_once", f"{count} times")
         total = math.fsum(shares)
-        if len(self.problems) == before and abs(total - 1) > SHARE_ERROR:
-            self._add(f"{where}, share", "shares of the offers that add up to 1", f"{total:g}")
+        if len(self.mistakes) == before and abs(total - 1) > SHARE_ERROR:
+            self._add(where.key("share"), "shares", f"{total:g}")
         return tuple(offers), tuple(shares)
 
-    def _check_together(self, segments: list[Segment]) -> None:
-        """Check what only shows between segments."""
-        for segment, count in _repeated(segment.code for segment in segments):
-            self._add(f"segment «{segment}», code", "a code of its own for each segment", f"{count} segments with it")
-        for title, count in _repeated(segment.title for segment in segments):
-            self._add(f"title «{title}»", "a title of its own for each segment", f"{count} segments with it")
-        for priority, count in _repeated(segment.priority for segment in segments):
-            codes = ", ".join(segment.code for segment in segments if segment.priority == priority)
-            self._add(
-                f"priority {priority}",
-                "a priority of its own for each segment, which decides where a customer of several belongs",
-                f"{count} segments with it: {codes}",
-            )
+    def _check_together(self, rows: Sequence[Mapping[str, Any]], segments: Sequence[Segment]) -> None:
+        """Check what only shows between segments. Args: rows: as written, those with mistakes, too."""
+        numbers = {number: row["priority"] for number, row in enumerate(rows, 1) if _is_priority(row.get("priority"))}
+        free = max(numbers.values(), default=0) + 1
+        for code, number in _again([row.get("code") for row in rows]):
+            count = sum(row.get("code") == code for row in rows)
+            where = _Where(f"segment «{code}», code", ("segment", number, "code"))
+            self._add(where, "own_code", f"{count} segments with it")
+        for title, number in _again([row.get("title") for row in rows]):
+            count = sum(row.get("title") == title for row in rows)
+            where = _Where(f"title «{title}»", ("segment", number, "title"))
+            self._add(where, "own_title", f"{count} segments with it")
+        for priority, number in _again([numbers.get(number) for number in range(1, len(rows) + 1)]):
+            codes = [str(rows[one - 1].get("code", one)) for one, own in numbers.items() if own == priority]
+            where = _Where(f"priority {priority}", ("segment", number, "priority"))
+            self._add(where, "own_priority", f"{len(codes)} segments with it: {', '.join(codes)}", free=free)
         offers: dict[str, Offer] = {}
         for offer in (offer for segment in segments for offer in (*segment.offers, segment.onsite_offer)):
             if offers.setdefault(offer.code, offer) != offer:
-                expected = "the same text, channel, cost, effect and discount wherever the code is"
-                self._add(f"offer «{offer.code}»", expected, "two offers")
-        if not segments:
+                self._add(_Where(f"offer «{offer.code}»"), "same_offer", "two offers")
+        if len(numbers) < len(rows):
             return
-        *first, last = sorted(segments, key=lambda segment: segment.priority)
-        if not is_always_true(last.condition) and not self.problems:
-            expected = 'condition = "true": it takes the customers that no other segment covers'
-            self._add(f"segment «{last.code}», the last by priority", expected, last.condition)
-        for segment in first:
-            if is_always_true(segment.condition):
-                expected = "it as the last by priority: no customer is left for the segments after it"
-                self._add(f"segment «{segment.code}»", expected, f'condition = "true" at priority {segment.priority}')
+        last = max(numbers, key=lambda number: (numbers[number], number))
+        for number, priority in numbers.items():
+            condition, code = rows[number - 1].get("condition"), rows[number - 1].get("code", number)
+            path = ("segment", number, "condition")
+            is_last, is_all = number == last, isinstance(condition, str) and is_always_true(condition)
+            if is_last and not is_all and isinstance(condition, str):
+                self._add(_Where(f"segment «{code}», the last by priority", path), "last", condition)
+            if is_all and priority < numbers[last]:
+                found = f'condition = "true" at priority {priority}'
+                self._add(_Where(f"segment «{code}»", path), "not_last", found, free=free)
 
-    def _condition(self, where: str, value: object) -> tuple[str, pl.Expr]:
+    def _condition(self, where: _Where, value: object) -> tuple[str, pl.Expr]:
         if not isinstance(value, str):
-            self._add(where, 'a condition in quotes, such as "risk_decile = 1"', _shown(value))
+            self._add(where, "condition", _shown(value))
             return "", pl.lit(value=False)
         try:
             return value, parse_condition(value)
         except ConditionError as error:
-            self._add(where, error.expected, error.found)
+            self._add(where, error.kind, error.found, **error.values)
             return value, pl.lit(value=False)
 
-    def _offer(self, where: str, value: object) -> Offer | None:
+    def _offer(self, where: _Where, value: object) -> Offer | None:
         if not isinstance(value, dict):
-            self._add(where, "a table with code, text, channel, cost, effect and discount", _shown(value))
+            self._add(where, "offer", _shown(value))
             return None
         self._keys(where, value, {"code", "text", "channel", "cost", "effect", "discount", "share"})
         code = self._code(where, value.get("code"))
-        text = self._text(f"{where}, text", value.get("text"), LONGEST_TEXT)
+        text = self._text(where.key("text"), value.get("text"), LONGEST_TEXT)
         channel = value.get("channel")
         if channel not in CHANNELS:
-            self._add(f"{where}, channel", f"one of {', '.join(CHANNELS)}", _shown(channel))
+            self._add(where.key("channel"), "channel", _shown(channel), known=", ".join(CHANNELS))
             return None
-        cost = self._cost(f"{where}, cost", value.get("cost", 0 if channel == ONSITE else None))
+        cost = self._cost(where.key("cost"), value.get("cost", 0 if channel == ONSITE else None))
         if channel == ONSITE:
             for key in ("cost", "effect", "discount"):
                 if value.get(key):
-                    self._add(f"{where}, {key}", f"no {key} on the site: nobody is contacted", _shown(value[key]))
+                    self._add(where.key(key), "onsite", _shown(value[key]), key=key)
             return Offer(code, text)
-        effect = self.share(f"{where}, effect", value.get("effect", DEFAULT_EFFECT))
-        discount = self.share(f"{where}, discount", value.get("discount", 0))
+        effect = self.share(where.key("effect"), value.get("effect", DEFAULT_EFFECT))
+        discount = self.share(where.key("discount"), value.get("discount", 0))
         return Offer(code, text, str(channel), cost, effect, discount)
 
-    def _onsite(self, where: str, value: object) -> Offer | None:
+    def _onsite(self, where: _Where, value: object) -> Offer | None:
         if not isinstance(value, dict):
-            self._add(where, "a table with code and text, for those who have not allowed messages", _shown(value))
+            self._add(where, "onsite_offer", _shown(value))
             return None
         self._keys(where, value, {"code", "text"})
         return Offer(
-            self._code(where, value.get("code")), self._text(f"{where}, text", value.get("text"), LONGEST_TEXT)
+            self._code(where, value.get("code")), self._text(where.key("text"), value.get("text"), LONGEST_TEXT)
         )
 
-    def share(self, where: str, value: object, *, above: float = -1) -> float:
+    def share(self, where: _Where, value: object, *, above: float = -1) -> float:
         """Return a number from 0 to 1. Args: above: it must be larger."""
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1 and value > above:
             return float(value)
-        least = "above 0, at most 1" if above >= 0 else "from 0 to 1"
-        self._add(where, f"a number {least}, such as 0.25", _shown(value))
+        kind, least = ("positive_share", "above 0, at most 1") if above >= 0 else ("share", "from 0 to 1")
+        self._add(where, kind, _shown(value), least=least, key=where.path[-1])
         return 0.0
 
-    def _cost(self, where: str, value: object) -> float:
+    def _cost(self, where: _Where, value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= HIGHEST_COST:
             cost = float(value)
             if round(cost * COST_PARTS) / COST_PARTS == cost:
                 return cost
-        self._add(where, f"a number from 0 to {HIGHEST_COST:,} with at most 4 decimals", _shown(value))
+        self._add(where, "cost", _shown(value), most=HIGHEST_COST)
         return 0.0
 
-    def _code(self, where: str, value: object) -> str:
+    def _code(self, where: _Where, value: object) -> str:
         if isinstance(value, str) and _CODE.fullmatch(value):
             return value
-        self._add(f"{where}, code", "Latin small letters, digits and _, a letter first, at most 63", _shown(value))
+        self._add(where.key("code"), "code", _shown(value))
         return ""
 
-    def _text(self, where: str, value: object, longest: int) -> str:
+    def _text(self, where: _Where, value: object, longest: int) -> str:
         if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= longest:
             return value
-        self._add(where, f"a text on one line of at most {longest} characters", _shown(value))
+        self._add(where, "text", _shown(value), most=longest, key=where.path[-1])
         return ""
 
-    def _keys(self, where: str, value: Mapping[str, Any], known: set[str]) -> None:
+    def _keys(self, where: _Where, value: Mapping[str, Any], known: set[str]) -> None:
         for key in sorted(value.keys() - known):
-            self._add(where, f"one of the keys {', '.join(sorted(known))}", key)
+            path = (*where.path, key)
+            self._add(_Where(where.words, path), "keys", key, known=", ".join(sorted(known)))
 
-    def _add(self, where: str, expected: str, found: str | None) -> None:
-        self.problems.append(Problem(f"{self.file}, {where}" if where else self.file, expected, found))
+    def _add(self, where: _Where, kind: str, found: str | None, **values: object) -> None:
+        line = line_at(self.lines, where.path)
+        self.mistakes.append(Mistake(kind, self.file, found, where.words, line, values=values))
+
+
+def _is_priority(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LOWEST_PRIORITY
+
+
+def _again(values: Sequence[object]) -> list[tuple[object, int]]:
+    """Return the values that occur more than once, each with the place (from 1) where it stands for the second time."""
+    places: dict[object, list[int]] = {}
+    for place, value in enumerate(values, start=1):
+        if isinstance(value, str | int):
+            places.setdefault(value, []).append(place)
+    return [(value, own[1]) for value, own in places.items() if len(own) > 1]
 
 
 def _repeated(values: Iterable[str] | Iterable[int]) -> list[tuple[Any, int]]:

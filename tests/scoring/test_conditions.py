@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.scoring.conditions import CONDITION_COLUMNS, LONGEST, ConditionError, is_always_true, parse_condition
+from job.scoring.mistakes import KINDS
 
 CUSTOMERS = pl.DataFrame(
     {
@@ -67,7 +68,27 @@ def test_holds(condition: str, holds: list[bool]) -> None:
 def test_refused(condition: str, found: str, expected: str) -> None:
     with pytest.raises(ConditionError) as caught:
         parse_condition(condition)
-    assert (caught.value.found, caught.value.expected) == (found, expected)
+    assert (caught.value.found, expected_of(caught.value)) == (found, expected)
+
+
+def expected_of(error: ConditionError) -> str:
+    return KINDS[error.kind].english.format(**error.values)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "promo_share > 50",
+        "50 < promo_share",
+        "decline_probability BETWEEN 0.5 AND 90",
+        "promo_share not between 5 and 6",
+    ],
+)
+def test_shares_are_no_percentages(condition: str) -> None:
+    with pytest.raises(ConditionError) as caught:
+        parse_condition(condition)
+    assert caught.value.kind == "condition_share"
+    parse_condition("decline_probability BETWEEN 0.5 AND 0.9 AND registered_days > 50 AND 0.5 < promo_share")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +98,7 @@ def test_only_columns_have_names(name: str) -> None:
     with pytest.raises(ConditionError) as caught:
         parse_condition(f"{name} = 1")
     assert caught.value.found == name
-    assert caught.value.expected.startswith("one of the columns contacts_6_months, ")
+    assert expected_of(caught.value).startswith("one of the columns contacts_6_months, ")
 
 
 @pytest.mark.parametrize(
@@ -87,14 +108,14 @@ def test_what_polars_cannot_compute_is_refused(condition: str) -> None:
     with pytest.raises(ConditionError) as caught:
         parse_condition(condition)
     assert caught.value.found == condition
-    assert caught.value.expected.startswith("a condition that can be computed (")
-    assert "\n" not in caught.value.expected
+    assert expected_of(caught.value).startswith("a condition that can be computed (")
+    assert "\n" not in expected_of(caught.value)
 
 
 def test_too_long_is_refused() -> None:
     with pytest.raises(ConditionError) as caught:
         parse_condition("(" * LONGEST + ")")
-    assert (caught.value.found, caught.value.expected) == ("1,001 characters", "at most 1,000")
+    assert (caught.value.found, expected_of(caught.value)) == ("1,001 characters", "at most 1,000")
 
 
 @given(st.text(max_size=60))
