@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
 import os
 import re
 import stat
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.beneath import opened_beneath
 from job.errors import DropError, DropIncompleteError, Problem, SettingsError, reason_of, shorten
+from job.intake.names import (
+    ENDINGS,
+    FORMATS,
+    ICEBERG,
+    LAKES,
+    READY_MARKER,
+    Compression,
+    FileFormat,
+    is_hidden,
+    may_hold_parts,
+    other_table_of,
+    role_of,
+    table_of,
+)
 from schemas.columns import TABLES, Table
 
 if TYPE_CHECKING:
@@ -23,29 +39,17 @@ if TYPE_CHECKING:
 
     from job.settings import Arrival
 
-READY_MARKER: Final = "_READY"
 MOST_FILES: Final = 2_000  # of a drop: each costs some milliseconds, and some lines of the manifest
 NAME_BYTES: Final = 512  # of a file's name with its folders: it stands before each of its rejected rows
 DEEPEST: Final = 16
+SHOWN_NAMES: Final = 3
+BLANK: Final = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"  # bytes of order marks and spaces, in any encoding
+BLANK_BYTES: Final = 64  # at most, of a part without headings, packed
 READY_MARKER_BYTES_LIMIT: Final = 1 << 20  # of as many files as a drop may have
 POLL_SECONDS: Final = 1.0
 LOG_EVERY_SECONDS: Final = 60.0
 HASH_BLOCK_BYTES: Final = 1 << 20
 
-FileFormat = Literal["csv", "parquet"]
-Compression = Literal["gzip", "zstd"]
-_ENDINGS: Final[dict[str, tuple[FileFormat, Compression | None]]] = {
-    ".csv": ("csv", None),
-    ".csv.gz": ("csv", "gzip"),
-    ".csv.zst": ("csv", "zstd"),
-    ".parquet": ("parquet", None),
-}
-_LAKES: Final = {"_delta_log": "Delta Lake", ".hoodie": "Hudi", "metadata": "Iceberg"}
-"""What lies in the folder of a table format whose files, read one by one, bring deleted rows back."""
-_UPLOADING: Final = (".filepart", ".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", ".upload", ".uploading")
-"""How names end that programs give to what they are still writing."""
-_LEFTOVERS: Final = ("thumbs.db", "desktop.ini", ".crc", "~")
-"""How names end of what systems and programs leave beside files."""
 _DIGEST: Final = "[0-9a-fA-F]{64}"
 _READY_LINE: Final = re.compile(
     rf"(?P<sha>{_DIGEST})\s+\*?(?:\./)?(?P<name_after>\S+)|(?P<name>\S+)\s+(?:(?P<size>[0-9]{{1,18}})|(?P<sha_after>{_DIGEST}))"
@@ -164,11 +168,11 @@ def find_files(folder: Path) -> dict[str, TableFile]:
                 problems.extend(error.defects)
             except DropIncompleteError as error:
                 missing.extend(error.defects)
-        elif (other := _known_otherwise(folder, name)) is not None:
-            expected = f"{name}.* ending in {' or '.join(_ENDINGS)}: export it so, under this name"
+        elif other := next((path.name for path in _list(folder) if other_table_of(path.name) == name), None):
+            expected = f"{name}.* ending in {ENDINGS}: export it so, under this name"
             problems.append(Problem(str(folder), expected, other))
         else:
-            missing.append(Problem(str(folder), f"{name}.* ending in {' or '.join(_ENDINGS)}", "no such file"))
+            missing.append(Problem(str(folder), f"{name}.* ending in {ENDINGS}", _all_there_is(folder)))
     if problems:
         raise DropError(problems)
     if missing:
@@ -223,18 +227,19 @@ def wait_for_files(
             files = _find_unless(trouble, folder)
             obstacle = _obstacle(folder, files, arrival, seen if final else None) or asked(seen, files)
             if obstacle is None:
+                _tell_what_is_passed_over(folder, files)
                 return files
-            waiting_for: tuple[str, ...] = (str(obstacle),)
+            waiting_for: tuple[str | Problem, ...] = (obstacle,)
         except DropIncompleteError as error:
-            waiting_for = error.problems
+            waiting_for = error.defects
         except DropError as error:
             if final or now >= deadline:
                 raise
-            waiting_for = error.problems
+            waiting_for = error.defects
         if now >= deadline:
             raise DropIncompleteError(waiting_for)
         if now >= next_log:
-            logger.info("waiting for the drop: %s", "; ".join(waiting_for))
+            logger.info("waiting for the drop: %s", "; ".join(map(str, waiting_for)))
             next_log += LOG_EVERY_SECONDS
         sleep(min(POLL_SECONDS, deadline - now))
 
@@ -311,11 +316,12 @@ def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
     ]
     for promise in promises:
         file = by_name.get(promise.name)
-        if file is None and not _is_there(folder, promise.name):
+        size = file.stamp.size if file is not None else _size_of(folder / promise.name)
+        if size is None:
             unfinished.append(Problem(READY_MARKER, "only files that are there", promise.name, row=promise.row))
-        elif file is not None and promise.size not in (None, file.stamp.size):
+        elif (file is not None or "/" in promise.name) and promise.size not in (None, size):
             expected = f"{promise.size:,} bytes as {READY_MARKER} says"
-            unfinished.append(Problem(file.name, expected, f"{file.stamp.size:,} bytes"))
+            unfinished.append(Problem(promise.name, expected, f"{size:,} bytes"))
     if unfinished:
         raise DropIncompleteError(unfinished)
     wrong = [
@@ -327,15 +333,6 @@ def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
     if wrong:
         raise DropError(wrong)
     return True
-
-
-def belongs_to_drop(name: str) -> bool:
-    """Return whether a name, below a drop's folder, is that of a table's file or of the marker."""
-    table, slash, below = name.partition("/")
-    if slash:
-        named = table.lower() in TABLES or _table_of(table) is not None
-        return named and not any(_is_hidden(part) for part in below.split("/"))
-    return name == READY_MARKER or _table_of(name) is not None
 
 
 def all_files(files: Mapping[str, TableFile]) -> list[TableFile]:
@@ -356,34 +353,14 @@ def _candidates(folder: Path) -> dict[str, list[Path]]:
     """Return the paths in the folder that are named like a file of each table."""
     candidates: dict[str, list[Path]] = {name: [] for name in TABLES}
     for path in _list(folder):
-        table = _table_of(path.name) or (path.name.lower() if _is_table_folder(path) else None)
+        table = may_hold_parts(path.name) if path.is_dir() else table_of(path.name)
         if table is not None:
             candidates[table].append(path)
     return candidates
 
 
-def _table_of(name: str) -> str | None:
-    """Return the table whose file has such a name, None if none has."""
-    table, _, ending = name.lower().partition(".")
-    return table if table in TABLES and f".{ending}" in _ENDINGS else None
-
-
 def _is_table_folder(path: Path) -> bool:
-    """Return whether a path is a folder of a table's files: `money/`, or `money.csv/` as Spark names it."""
-    return (path.name.lower() in TABLES or _table_of(path.name) is not None) and path.is_dir()
-
-
-def _known_otherwise(folder: Path, table: str) -> str | None:
-    """Return what lies there in place of a table, under another name or in another format; None if nothing does.
-
-    What begins like a whole name is still being written.
-    """
-    for path in _list(folder):
-        rest = path.name.lower().removeprefix(table)
-        is_near = rest != path.name.lower() and rest[:1] in {".", "_", "-", " ", "("}
-        if is_near and not rest.startswith(tuple(_ENDINGS)) and not rest.endswith(_UPLOADING):
-            return path.name
-    return None
+    return may_hold_parts(path.name) is not None and path.is_dir()
 
 
 def _list(folder: Path) -> list[Path]:
@@ -467,35 +444,58 @@ def _promises(text: str) -> list[_Promise]:
     return promises
 
 
-def _is_there(folder: Path, name: str) -> bool:
+def _size_of(path: Path) -> int | None:
     try:
-        return (folder / name).exists()
+        return path.stat().st_size
     except OSError:
-        return False
+        return None
+
+
+class _Below(NamedTuple):
+    """What lies in a table's folder and the folders in it, by name.
+
+    Args:
+        files: what may be parts.
+        arriving: what somebody is still writing.
+        leftovers: what is no part, and is told.
+        lake: the table format that the folder is of, with what shows it.
+    """
+
+    files: list[Path]
+    arriving: list[Path]
+    leftovers: list[Path]
+    lake: str | None
+
+
+def _all_there_is(folder: Path) -> str:
+    """Return what a folder without any table holds, so that a wrong one is seen."""
+    names = [path.name for path in _list(folder) if not is_hidden(path.name)]
+    if not names or any(may_hold_parts(name) for name in names):
+        return "no such file"
+    return f"only {', '.join(names[:SHOWN_NAMES])}{', …' if len(names) > SHOWN_NAMES else ''}"
 
 
 def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
-    """Return a table of many files: all below its folder that are not hidden, of one format.
+    """Return a table of many files: all below its folder that are not hidden, left over or empty, of one format.
 
     Raises:
         DropError: something among them cannot be such a file; all of them are named.
-        DropIncompleteError: there is none.
+        DropIncompleteError: there is none, or one is still being written.
     """
-    for name, title in _LAKES.items():
-        if (path / name).exists():
-            expected = "the table's rows as CSV or Parquet, exported (the files here may hold deleted and older rows)"
-            raise DropError([Problem(f"{path.name}/", expected, f"a {title} table ({name})")])
+    below = _look_below(path)
+    if below.lake is not None:
+        expected = "the table's rows as CSV or Parquet, exported (the files here may hold deleted and older rows)"
+        raise DropError([Problem(f"{path.name}/", expected, below.lake)])
+    if below.arriving:
+        found = ", ".join(file.relative_to(path).as_posix() for file in below.arriving[:SHOWN_NAMES])
+        raise DropIncompleteError([Problem(f"{path.name}/", "files that are whole", found)])
     parts: list[TableFile] = []
     problems: list[str | Problem] = []
-    stamp = _folder_stamp(path)
-    for file in _files_below(path):
-        if file.name.lower().endswith(_LEFTOVERS):
-            logger.info("%s/%s is passed over: it is no part of the table", path.name, shorten(file.name))
-            continue
-        if file.name.lower().endswith(_UPLOADING):
-            raise DropIncompleteError([Problem(f"{path.name}/", "files that are whole", file.name)])
+    for file in below.files:
         try:
-            parts.append(_table_file(table, file, drop))
+            part = _table_file(table, file, drop)
+            if not _is_blank(part):
+                parts.append(part)
         except DropError as error:
             problems.extend(error.defects)
     formats = {part.file_format: part for part in parts}
@@ -505,37 +505,71 @@ def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
     if problems:
         raise DropError(problems)
     if not parts:
-        raise DropIncompleteError([Problem(f"{path.name}/", f"files ending in {' or '.join(_ENDINGS)}", "none")])
-    return TableFile(table, path, parts[0].file_format, None, stamp, parts=tuple(parts))
+        raise DropIncompleteError([Problem(f"{path.name}/", f"files ending in {ENDINGS}", "none with rows")])
+    return TableFile(table, path, parts[0].file_format, None, _stamp_of_all(below.files), parts=tuple(parts))
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """Return the files in a folder and its folders, by name; what begins with a dot or an underscore is none."""
-    found: list[Path] = []
+def _tell_what_is_passed_over(folder: Path, files: Mapping[str, TableFile]) -> None:
+    for table in files.values():
+        if table.parts:
+            below, whole = _look_below(table.path), {part.path for part in table.parts}
+            for path in [*below.leftovers, *(path for path in below.files if path not in whole)]:
+                name = shorten(path.relative_to(folder).as_posix())
+                logger.info("%s is passed over: %s", name, "it is empty" if path in below.files else "it is no part")
+
+
+def _look_below(folder: Path) -> _Below:
+    """Look through a table's folder and the folders in it. Raises DropError if they are too many or too deep."""
+    below = _Below([], [], [], None)
     waiting = [folder]
     while waiting:
         within = waiting.pop()
         if len(within.parts) - len(folder.parts) > DEEPEST:
             raise DropError([Problem(f"{folder.name}/", "a table's files", f"folders more than {DEEPEST} deep")])
-        for path in _list(within):
-            if not _is_hidden(path.name):
-                (waiting if path.is_dir() and not path.is_symlink() else found).append(path)
-        if len(found) + len(waiting) > MOST_FILES:
+        paths = _list(within)
+        names = {path.name for path in paths}
+        for path in paths:
+            lake = LAKES.get(path.name) or ("Iceberg" if path.name == ICEBERG and path.is_dir() else None)
+            if lake is not None:
+                return below._replace(lake=f"a {lake} table ({path.relative_to(folder).as_posix()})")
+            role = role_of(path.name, names)
+            if role == "arriving":
+                below.arriving.append(path)
+            elif role == "leftover":
+                below.leftovers.append(path)
+            elif role == "part":
+                (waiting if path.is_dir() and not path.is_symlink() else below.files).append(path)
+        if len(below.files) + len(waiting) > MOST_FILES:
             raise _too_many_files(f"{folder.name}/")
-    return sorted(found)
+    below.files.sort()
+    return below
+
+
+def _is_blank(part: TableFile) -> bool:
+    """Return whether a part has not even headings: what Spark writes where a partition has no rows."""
+    if part.file_format == "parquet" or part.stamp.size > BLANK_BYTES:
+        return part.stamp.size == 0
+    with part.open() as stream:
+        raw = stream.read()
+    try:
+        text = gzip.decompress(raw) if part.compression == "gzip" else raw
+    except (OSError, EOFError, zlib.error):  # it is read, and refused, where all are
+        return False
+    return not text.strip(BLANK)
 
 
 def _too_many_files(where: str) -> DropError:
     return DropError([Problem(where, f"at most {MOST_FILES:,} files; write fewer, larger ones", "more")])
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "_"))
-
-
 def _folder_stamp(folder: Path) -> Stamp:
-    """Return what tells a folder of files from a changed one: the sums and the latest of its files' stamps."""
-    stamps = [_stamp_of(path.stat()) for path in _files_below(folder)]
+    """Return what tells a folder of files from a changed one."""
+    return _stamp_of_all(_look_below(folder).files)
+
+
+def _stamp_of_all(paths: list[Path]) -> Stamp:
+    """Return the sums and the latest of the stamps of some files."""
+    stamps = [_stamp_of(path.stat()) for path in paths]
     return Stamp(
         sum(stamp.size for stamp in stamps),
         max((stamp.modified_ns for stamp in stamps), default=0),
@@ -548,9 +582,10 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
         return _table_folder(table, path, folder)
     within = "" if path.parent == folder else f"{path.parent.relative_to(folder).as_posix()}/"
     _check_name(f"{within}{path.name}")
-    ending = next((ending for ending in _ENDINGS if path.name.lower().endswith(ending)), None)
+    ending = next((ending for ending in FORMATS if path.name.lower().endswith(ending)), None)
     if ending is None:
-        raise DropError([Problem(f"{within}{path.name}", f"a file ending in {' or '.join(_ENDINGS)}", "another")])
+        expected = f"only parts of the table, ending in {ENDINGS} (take it away if it is none)"
+        raise DropError([Problem(f"{within}{path.name}", expected, "a file in another format")])
     try:
         resolved, root = path.resolve(strict=True), folder.resolve()
         if not resolved.is_relative_to(root):
@@ -565,9 +600,9 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
         raise DropError([Problem(f"{within}{path.name}", "a readable file", "a loop of links")]) from None
     if not stat.S_ISREG(status.st_mode):
         raise DropError([Problem(f"{within}{path.name}", "a regular file", _file_kind(status.st_mode))])
-    if status.st_size == 0:
+    if status.st_size == 0 and not within:
         raise DropError([Problem(f"{within}{path.name}", "a table with headings", "an empty file (0 bytes)")])
-    file_format, compression = _ENDINGS[ending]
+    file_format, compression = FORMATS[ending]
     file = TableFile(table, path, file_format, compression, _stamp_of(status), within)
     with file.open():  # so that a file that may not be read is named together with whatever else is wrong
         return file

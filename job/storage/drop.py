@@ -12,7 +12,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from job.errors import DropError, DropIncompleteError, OutputError, Problem, shorten
-from job.intake.drop import belongs_to_drop, wait_for_files
+from job.intake.drop import wait_for_files
+from job.intake.names import belongs_to_drop, sign_of
 from job.storage.bucket import Bucket, ChangedObjectError, Entry, StorageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ CHANGED: Final = "one that changed while it was read"
 
 
 class Copy:
-    """A folder that holds the objects of a drop.
+    """A folder that holds the objects of a drop, and empty files where names alone say what is wrong.
 
     Args:
         address: of the drop.
@@ -41,6 +42,7 @@ class Copy:
         self.folder = folder
         self._bucket = Bucket(address)
         self._held: dict[str, Entry] = {}
+        self._signs: set[str] = set()
 
     def refresh(self) -> None:
         """Make the folder hold what the store holds now; begin again when an object is replaced meanwhile.
@@ -81,7 +83,19 @@ class Copy:
             raise DropIncompleteError(Problem(str(self.address / name), UNCHANGED, CHANGED) for name in changed)
 
     def _list(self) -> dict[str, Entry]:
-        return {name: entry for name, entry in self._bucket.entries().items() if belongs_to_drop(name)}
+        entries = self._bucket.entries()
+        self._show({sign for name in entries if not belongs_to_drop(name) and (sign := sign_of(name)) is not None})
+        return {name: entry for name, entry in entries.items() if belongs_to_drop(name)}
+
+    def _show(self, signs: set[str]) -> None:
+        for name in self._signs - signs:
+            (self.folder / name).unlink(missing_ok=True)
+        self._signs &= signs
+        for name in signs - self._signs:
+            with contextlib.suppress(OSError, ValueError):  # a name that no file can have says nothing
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.folder / name).touch()
+                self._signs.add(name)
 
     def _fetch(self, entry: Entry) -> None:
         path = self.folder / entry.name

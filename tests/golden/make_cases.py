@@ -599,6 +599,44 @@ def _(folder: Path) -> None:
     (folder / "money.csv").rename(folder / "money_2026-10.csv")
 
 
+def in_parts(folder: Path, table: str) -> Path:
+    """Let a table be a folder with two parts; return it."""
+    headings, *rows = (write(folder) / f"{table}.csv").read_bytes().splitlines(keepends=True)
+    (folder / f"{table}.csv").unlink()
+    (folder / table).mkdir()
+    for number, some in enumerate((rows[:9], rows[9:])):
+        (folder / table / f"part-{number:05}.csv").write_bytes(b"".join([headings, *some]))
+    return folder / table
+
+
+@case("leftovers-among-parts")
+def _(folder: Path) -> None:
+    """What systems, programs and editors leave, and what Spark writes where a partition has no rows."""
+    parts = in_parts(folder, "money")
+    for name in ("_SUCCESS", "_committed_17", ".part-00000.csv.crc", "part-00002.csv"):
+        (parts / name).touch()
+    for name in ("Thumbs.db", "desktop.ini", "part-00001.csv~", "part-00001.csv.bak"):
+        (parts / name).write_bytes(b"left")
+
+
+@case("incomplete-part")
+def _(folder: Path) -> None:
+    (in_parts(folder, "money") / "part-00002.csv.filepart").write_bytes(b"215368,0.")
+
+
+@case("refused-part-in-another-format")
+def _(folder: Path) -> None:
+    (in_parts(folder, "money") / "part-00002.xlsx").write_bytes(b"PK")
+
+
+@case("refused-delta-table")
+def _(folder: Path) -> None:
+    """Read file by file it would bring deleted customers back."""
+    log = in_parts(folder, "market_file") / "_delta_log"
+    log.mkdir()
+    (log / "00000000000000000000.json").write_text("{}\n", encoding="utf-8")
+
+
 def write_case(name: str, *, expected: bool) -> None:
     """Write one case."""
     write, options = CASES[name]

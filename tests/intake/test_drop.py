@@ -50,7 +50,7 @@ def test_all_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.xlsx").write_text("x")
     expected = ".* ending in .csv or .csv.gz or .csv.zst or .parquet"
     assert refusal(tmp_path, DropIncompleteError) == tuple(
-        f"{tmp_path}: found no such file, expected {name}{expected}" for name in NAMES
+        f"{tmp_path}: found only notes.xlsx, expected {name}{expected}" for name in NAMES
     )
     assert len(refusal(tmp_path / "nothing", DropIncompleteError)) == 4
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import shutil
 from pathlib import Path
 from random import Random
@@ -185,29 +186,107 @@ ENDINGS = ".csv or .csv.gz or .csv.zst or .parquet"
 
 def test_what_is_no_part(parted: Path, tmp_path: Path) -> None:
     (parted / "money" / "notes.txt").write_text("hello")
-    (parted / "money" / "empty.csv").touch()
     (parted / "money" / "other.parquet").write_bytes(b"PAR1")
     (tmp_path / "outside.csv").write_text("id,x")
     (parted / "money" / "link.csv").symlink_to(tmp_path / "outside.csv")
     assert refusal(parted, DropError) == (
-        "money/empty.csv: found an empty file (0 bytes), expected a table with headings",
         "money/link.csv: found a link that leaves the drop, expected a file inside the drop",
-        f"money/notes.txt: found another, expected a file ending in {ENDINGS}",
+        "money/notes.txt: found a file in another format, expected only parts of the table, "
+        f"ending in {ENDINGS} (take it away if it is none)",
         "money/: found money/part-0002.csv and money/other.parquet, expected files of one format",
     )
 
 
-def test_what_programs_leave_among_parts_is_passed_over(parted: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["part-9", "000000_0", "part-9.orc", "part-9.tsv", "part-9.json", "part-9.xlsx", "manifest"]
+)
+def test_a_part_in_another_format_does_not_vanish(parted: Path, name: str) -> None:
+    (parted / "money" / name).write_bytes(b"x")
+    (problem,) = refusal(parted, DropError)
+    assert problem.startswith(f"money/{name}: found a file in another format, expected only parts of the table")
+
+
+LEFT = (
+    *("Thumbs.db", "ehthumbs.db", "desktop.ini", "part-0.csv.crc", "part-0.csv~", "part-0.csv.bak", "#part-0.csv#"),
+    *("part-0.csv.md5", "part-0.csv.sha256", "part-0.csv.metadata", "~$money.xlsx", "README.md", "part-0.csv.swp"),
+    *("@eaDir", "$RECYCLE.BIN", "lost+found"),
+)
+
+
+@pytest.mark.parametrize("within", ["", "month=2026-10"])
+def test_what_programs_leave_among_parts_is_passed_over_and_told(
+    parted: Path, within: str, caplog: pytest.LogCaptureFixture
+) -> None:
     parts = find_files(parted)["money"].parts
-    for name in ("Thumbs.db", "desktop.ini", ".part-0.csv.crc", "part-0.csv.crc", "part-0.csv~"):
-        (parted / "money" / name).write_bytes(b"x")
+    (parted / "money" / within).mkdir(exist_ok=True)
+    for name in LEFT:
+        (parted / "money" / within / name).write_bytes(b"x")
+    empty = ("empty.csv", "empty.parquet")
+    for name in empty:
+        (parted / "money" / within / name).touch()
+    (parted / "money" / within / "headings-none.csv").write_bytes(b"\xef\xbb\xbf\r\n")
+    (parted / "money" / within / "none.csv.gz").write_bytes(gzip.compress(b""))
+    with caplog.at_level("INFO"):
+        files = wait_for_files(parted, Arrival(wait_minutes=1), clock=iter(range(100)).__next__, sleep=lambda _: None)
+    assert [part.path for part in files["money"].parts] == [part.path for part in parts]
+    whole = [
+        *((name, "no part") for name in LEFT),
+        *((name, "empty") for name in (*empty, "headings-none.csv", "none.csv.gz")),
+    ]
+    folder = "/".join(filter(None, ("money", within)))
+    told = sorted(f"{folder}/{name} is passed over: it is {why}" for name, why in whole)
+    assert sorted(message for message in caplog.messages if "passed over" in message) == told
+
+
+@pytest.mark.parametrize(
+    "name", ["_SUCCESS", "_committed_1", ".DS_Store", "._part-0.csv", ".part-0.csv.crc", "_metadata", ".nfs001"]
+)
+def test_what_is_hidden_by_custom_is_passed_over(parted: Path, name: str) -> None:
+    parts = find_files(parted)["money"].parts
+    (parted / "money" / name).write_bytes(b"x")
     assert [part.path for part in find_files(parted)["money"].parts] == [part.path for part in parts]
 
 
-@pytest.mark.parametrize("name", ["part-9.csv.filepart", "part-9.csv.part", "part-9.csv.tmp", "part-9.crdownload"])
-def test_a_part_that_is_still_uploaded_is_waited_for(parted: Path, name: str) -> None:
-    (parted / "money" / name).write_bytes(b"x")
-    assert refusal(parted, DropIncompleteError) == (f"money/: found {name}, expected files that are whole",)
+ARRIVING = (
+    *("part-9.csv.filepart", "part-9.csv.part", "part-9.csv.tmp", "part-9.crdownload", "part-9.csv._COPYING_"),
+    *(".part-9.csv.Ab3xY9", ".part-9-0.inprogress.0a1b", ".part-9.csv.filepart", "_temporary", ".spark-staging-7f"),
+    "_started_123",
+)
+
+
+@pytest.mark.parametrize("within", ["", "month=2026-10"])
+@pytest.mark.parametrize("name", ARRIVING)
+def test_a_part_that_is_still_uploaded_is_waited_for(parted: Path, name: str, within: str) -> None:
+    (parted / "money" / within).mkdir(exist_ok=True)
+    (parted / "money" / within / name).write_bytes(b"x")
+    path = "/".join(filter(None, (within, name)))
+    assert refusal(parted, DropIncompleteError) == (f"money/: found {path}, expected files that are whole",)
+
+
+@pytest.mark.parametrize(("name", "ends"), [("_temporary", "_SUCCESS"), ("_started_123", "_committed_123")])
+def test_what_a_finished_writer_left_is_not_waited_for(parted: Path, name: str, ends: str) -> None:
+    (parted / "money" / name).mkdir()
+    (parted / "money" / ends).touch()
+    assert len(find_files(parted)["money"].parts) == 3
+
+
+def test_parts_that_are_all_empty_may_still_come(parted: Path) -> None:
+    for part in find_files(parted)["money"].parts:
+        part.path.write_bytes(b"")
+    assert refusal(parted, DropIncompleteError) == (
+        f"money/: found none with rows, expected files ending in {ENDINGS}",
+    )
+
+
+def test_a_marker_knows_the_size_of_a_part_that_is_still_empty(parted: Path) -> None:
+    files = [file for table in find_files(parted).values() for file in table.files]
+    lines = [f"{file.name} {file.stamp.size}\n" for file in files]
+    (parted / "_READY").write_text("".join(lines))
+    files[-1].path.write_bytes(b"")
+    with pytest.raises(DropIncompleteError) as caught:
+        check_ready_marker(parted, find_files(parted))
+    size = files[-1].stamp.size
+    assert caught.value.problems == (f"{files[-1].name}: found 0 bytes, expected {size} bytes as _READY says",)
 
 
 @pytest.mark.parametrize("name", ["money.csv", "Money.parquet", "money.csv.gz"])
@@ -218,7 +297,29 @@ def test_a_folder_may_be_named_like_a_file(parted: Path, name: str) -> None:
     assert [part.path.name for part in find_files(parted)["money"].parts] == parts
 
 
-@pytest.mark.parametrize("name", ["money.xlsx", "money_2026-10.csv", "money (1).csv", "money.txt", "Money-new.zip"])
+NAMED_OTHERWISE = (
+    *(
+        "money.xlsx",
+        "money_2026-10.csv",
+        "money (1).csv",
+        "money.txt",
+        "Money-new.zip",
+        "money.csv.zip",
+        "money.csv.txt",
+    ),
+    *(
+        "2026-10_money.csv",
+        "Копия money.csv",
+        "money - копия.csv",
+        "MONEY.CSV.XLSX",
+        "money",
+        "money.csv.gz.bak",
+        "1.money.ods",
+    ),
+)
+
+
+@pytest.mark.parametrize("name", NAMED_OTHERWISE)
 def test_a_table_in_another_format_or_name_ends_the_wait(parted: Path, name: str) -> None:
     (parted / "money").rename(parted.parent / "away")
     (parted / name).write_bytes(b"x")
@@ -227,7 +328,9 @@ def test_a_table_in_another_format_or_name_ends_the_wait(parted: Path, name: str
     )
 
 
-@pytest.mark.parametrize("name", ["money.csv.filepart", "money.csv.x7f3", "money.tmp", "moneyback.csv"])
+@pytest.mark.parametrize(
+    "name", ["money.csv.filepart", "money.csv.x7f3", "money.tmp", "moneyback.csv", ".money.csv.Ab3xY9"]
+)
 def test_a_table_that_is_still_uploaded_is_waited_for(parted: Path, name: str) -> None:
     (parted / "money").rename(parted.parent / "away")
     (parted / name).write_bytes(b"x")
@@ -237,11 +340,19 @@ def test_a_table_that_is_still_uploaded_is_waited_for(parted: Path, name: str) -
 
 
 @pytest.mark.parametrize(
-    ("name", "title"), [("_delta_log", "Delta Lake"), (".hoodie", "Hudi"), ("metadata", "Iceberg")]
+    ("name", "title"),
+    [
+        ("_delta_log", "Delta Lake"),
+        ("export/_delta_log", "Delta Lake"),
+        (".hoodie", "Hudi"),
+        ("day=1/.hoodie_partition_metadata", "Hudi"),
+        ("metadata", "Iceberg"),
+        ("shop/money/metadata", "Iceberg"),
+    ],
 )
 def test_tables_of_lakes_are_refused_by_name(parted: Path, name: str, title: str) -> None:
     """Their files hold deleted customers, too."""
-    (parted / "money" / name).mkdir()
+    (parted / "money" / name).mkdir(parents=True)
     assert refusal(parted, DropError) == (
         f"money/: found a {title} table ({name}), "
         "expected the table's rows as CSV or Parquet, exported (the files here may hold deleted and older rows)",
@@ -250,12 +361,12 @@ def test_tables_of_lakes_are_refused_by_name(parted: Path, name: str, title: str
 
 def test_a_folder_without_files_is_not_complete(parted: Path) -> None:
     shutil.rmtree(parted / "money")
-    (parted / "money" / "_temporary").mkdir(parents=True)
-    (parted / "money" / "_temporary" / "part-0.csv").write_text("half")
+    (parted / "money" / "_old").mkdir(parents=True)
+    (parted / "money" / "_old" / "part-0.csv").write_text("half")
     (parted / "market_time.csv").unlink()
     assert refusal(parted, DropIncompleteError) == (
         f"{parted}: found no such file, expected market_time.* ending in {ENDINGS}",
-        f"money/: found none, expected files ending in {ENDINGS}",
+        f"money/: found none with rows, expected files ending in {ENDINGS}",
     )
 
 

@@ -135,3 +135,53 @@ def test_a_store_that_has_trouble_is_waited_for(
         drop_at_hand(DROP, tmp_path, arrival=Arrival()),
     ):
         pass
+
+
+SIGNS = {
+    "_delta_log/000.json": "found a Delta Lake table (_delta_log), expected the table's rows as CSV or Parquet, "
+    "exported (the files here may hold deleted and older rows)",
+    "_temporary/0/task/part-1.csv": "found _temporary, expected files that are whole",
+}
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_names_that_are_not_copied_are_seen(name: str, store: Any, small_drop: Path, tmp_path: Path) -> None:
+    put_folder(store, small_drop, "in")
+    obstore.delete(store, "in/market_file.csv")
+    obstore.put(store, "in/market_file/part-0.csv", (small_drop / "market_file.csv").read_bytes())
+    obstore.put(store, f"in/market_file/{name}", b"{}")
+    for folder in ("with", "without"):
+        (tmp_path / folder).mkdir()
+    with (
+        pytest.raises((DropError, DropIncompleteError)) as caught,
+        drop_at_hand(DROP, tmp_path / "with", arrival=Arrival()),
+    ):
+        pass
+    assert caught.value.problems == (f"s3://shop/in/market_file/: {SIGNS[name]}",)
+    obstore.delete(store, f"in/market_file/{name}")
+    with drop_at_hand(DROP, tmp_path / "without", arrival=Arrival()) as folder:
+        assert (folder / "market_file" / "part-0.csv").exists()
+
+
+def test_a_sign_goes_with_its_object(store: Any, small_drop: Path, tmp_path: Path) -> None:
+    put_folder(store, small_drop, "in")
+    obstore.put(store, "in/money/_temporary/0/part", b"{}")
+    copy = Copy(DROP, tmp_path / "copy")
+    copy.refresh()
+    assert (tmp_path / "copy" / "money" / "_temporary").exists()
+    obstore.delete(store, "in/money/_temporary/0/part")
+    copy.refresh()
+    assert not (tmp_path / "copy" / "money" / "_temporary").exists()
+
+
+def test_a_table_in_another_format_is_named(store: Any, small_drop: Path, tmp_path: Path) -> None:
+    put_folder(store, small_drop, "in")
+    obstore.delete(store, "in/money.csv")
+    obstore.put(store, "in/2026-10 money.xlsx", b"PK")
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(DropError) as caught, drop_at_hand(DROP, tmp_path / "copy", arrival=Arrival()):
+        pass
+    assert caught.value.problems == (
+        "s3://shop/in: found 2026-10 money.xlsx, expected money.* ending in .csv or .csv.gz or .csv.zst or .parquet: "
+        "export it so, under this name",
+    )
