@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from job.models.artifact import Artifact, Thresholds
 
-FACTS_FORMAT: Final = 3
+FACTS_FORMAT: Final = 4
 SAMPLE: Final = 25_000
 SEED: Final = 20260701
 HASH_BINS: Final = 4096  # of the hash by which customers are sampled
@@ -64,6 +64,7 @@ _KEYS: Final = {
     "histogram": ["place"],
     "deciles": ["risk_decile"],
     "segments": ["segment"],
+    "matches": ["condition", "segment"],
 }
 
 
@@ -73,7 +74,13 @@ def _add(name: str, one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 
 
 def count_facts(
-    features: pl.DataFrame, customers: pl.DataFrame, scored: pl.DataFrame, thresholds: Thresholds, *, hash_bin: int
+    features: pl.DataFrame,
+    customers: pl.DataFrame,
+    scored: pl.DataFrame,
+    thresholds: Thresholds,
+    *,
+    matches: pl.DataFrame,
+    hash_bin: int,
 ) -> FactsSums:
     """Count some customers of a run for the page.
 
@@ -82,6 +89,7 @@ def count_facts(
         customers: the same customers joined, rows as in `features`; `consent` and `activity` where they are known.
         scored: the same customers scored, rows as in `features`.
         thresholds: what counts as high.
+        matches: `condition`, `segment` and `customers`: for how many of a segment each segment's condition holds.
         hash_bin: of `last_sampled_bin`.
     """
     if not features.height == customers.height == scored.height:
@@ -112,6 +120,7 @@ def count_facts(
                 table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts).sort("segment")
             ),
             "contacts": table.select(contacts),
+            "matches": matches,
         },
         compacted(table.filter(sample_bins(table["id"]) <= hash_bin)),
     )
@@ -150,6 +159,7 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
         "deciles": _deciles(counted.sums["deciles"]),
         "risk_and_profit": _risk_and_profit(part),
         "segments": _segments(counted.sums["segments"]),
+        "matches": _matches(counted.sums["matches"]),
         "contacts": {
             "has_groups": "campaign_group" in part.columns,
             **counted.sums["contacts"].row(0, named=True),
@@ -217,6 +227,15 @@ def _segments(sums: pl.DataFrame) -> list[dict[str, Any]]:
         .sort(pl.col("profit_at_risk").round_sig_figs(DIGITS), "segment", descending=[True, False])
         .to_dicts()
     )
+
+
+def _matches(sums: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Return segment -> segments that take those for whom its condition holds, and how many each takes."""
+    matches: dict[str, dict[str, int]] = {}
+    counts = sums.group_by("condition", "segment").agg(pl.col("customers").sum()).sort("condition", "segment")
+    for condition, segment, customers in counts.iter_rows():
+        matches.setdefault(condition, {})[segment] = customers
+    return matches
 
 
 def _contact_counts(table: pl.DataFrame) -> list[pl.Expr]:

@@ -115,6 +115,7 @@ def build_page(manifest: Manifest) -> str:
             charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here; texts are escaped
             css=Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
             segments=segments,
+            earlier=_taken_earlier(manifest),
             has_control=any(row["control"] for row in segments),
             has_left_out=any(row["left_out"] for row in segments),
             model=_model(manifest),
@@ -201,6 +202,26 @@ def _segments(manifest: Manifest) -> list[dict[str, Any]]:
                 "silent": silent,
             }
         )
+    return rows
+
+
+def _taken_earlier(manifest: Manifest) -> list[dict[str, Any]]:
+    """Return the segments that do not take all who match their condition: how many match, and who took the others."""
+    told = sorted(manifest["segments"], key=lambda row: row["priority"])
+    rows = []
+    for row in told[:-1]:  # the last one takes whoever is left
+        takers = manifest["facts"]["matches"].get(row["segment"], {})
+        own = takers.get(row["segment"], 0)
+        others = [f"«{one['title']}» ({number(takers[one['segment']])})" for one in told if one["segment"] in takers]
+        if sum(takers.values()) > own:
+            rows.append(
+                {
+                    "title": row["title"],
+                    "matching": sum(takers.values()),
+                    "own": own,
+                    "others": ", ".join(others[: len(others) - bool(own)]),
+                }
+            )
     return rows
 
 

@@ -332,7 +332,8 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
         held=held,
     )
     drift = None if reference is None else count_drift(known, scored["decline_probability"], reference)
-    facts = count_facts(features, customers, scored, artifact.thresholds, hash_bin=finish.hash_bin)
+    matches = segmentation.count_matches(pl.concat([features, scored], how="horizontal"), artifact.thresholds)
+    facts = count_facts(features, customers, scored, artifact.thresholds, matches=matches, hash_bin=finish.hash_bin)
     return scored, FinishedCounts(count_segments(scored, fate), drift, facts)
 
 

@@ -129,18 +129,29 @@ class Segmentation(NamedTuple):
                 and `contact_allowed`.
             thresholds: what counts as high.
         """
-        levels = {
-            "high_risk": pl.col("decline_probability") >= thresholds.risk,
-            "high_profit": pl.col("monthly_profit") >= thresholds.profit,
-            "high_promo": pl.col("promo_share") >= thresholds.promo_share,
-        }
         row = pl.coalesce(
             pl.when(segment.expression).then(pl.lit(number, pl.UInt32)) for number, segment in enumerate(self.segments)
         )
-        known = customers.with_columns(**levels).select(
-            pl.col(name).cast(dtype) for name, dtype in CONDITION_COLUMNS.items()
+        return _with_levels(customers, thresholds).select(row.alias("segment_row")).to_series()
+
+    def count_matches(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
+        """Return for how many customers each condition holds, by the segment that takes them: sums that add up.
+
+        Columns: `condition` (the segment whose condition it is), `segment`, `customers` (Int64, above 0).
+
+        Args:
+            customers: as for `assign`, with their `segment`.
+            thresholds: what counts as high.
+        """
+        conditions = {segment.code: segment.expression for segment in self.segments}
+        known = _with_levels(customers, thresholds).select(**conditions).with_columns(customers["segment"])
+        counts = known.group_by("segment").agg(pl.col(*conditions).sum().cast(pl.Int64))
+        long = counts.unpivot(index="segment", variable_name="condition", value_name="customers")
+        return (
+            long.filter(pl.col("customers") > 0)
+            .select("condition", "segment", "customers")
+            .sort("condition", "segment")
         )
-        return known.select(row.alias("segment_row")).to_series()
 
     def offers(self) -> pl.DataFrame:
         """Return one row per segment and offer, by priority, then as in the file.
@@ -149,6 +160,18 @@ class Segmentation(NamedTuple):
         `cost_parts` (Int64; of `COST_PARTS` to the unit), `effect`, `discount`, `share` (Float64).
         """
         return _offers(self.segments)
+
+
+def _with_levels(customers: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
+    """Return `CONDITION_COLUMNS` of customers."""
+    levels = {
+        "high_risk": pl.col("decline_probability") >= thresholds.risk,
+        "high_profit": pl.col("monthly_profit") >= thresholds.profit,
+        "high_promo": pl.col("promo_share") >= thresholds.promo_share,
+    }
+    return customers.with_columns(**levels).select(
+        pl.col(name).cast(dtype) for name, dtype in CONDITION_COLUMNS.items()
+    )
 
 
 @cache

@@ -37,7 +37,8 @@ def gather_facts(
     sample: int = SAMPLE,
 ) -> dict[str, Any]:
     """Return the facts of a whole run that is one part."""
-    counted = count_facts(features, customers, scored, artifact.thresholds, hash_bin=HASH_BINS)
+    matches = load_segmentation().count_matches(pl.concat([features, scored], how="horizontal"), artifact.thresholds)
+    counted = count_facts(features, customers, scored, artifact.thresholds, matches=matches, hash_bin=HASH_BINS)
     return describe_facts(counted, artifact, sample=sample)
 
 

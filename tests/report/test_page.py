@@ -9,13 +9,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from job.cli import main
+from job.models.artifact import default_folder, load_artifact
 from job.report.facts import FACTS_FORMAT
-from job.report.formats import percent
-from job.report.page import build_page, write_report
+from job.report.formats import count, number, percent
+from job.report.page import OF_CLIENTS, build_page, write_report
 from schemas.features import NUMERIC_FEATURES, word_title
 from tests.manifests import make_manifest
 
@@ -77,6 +79,34 @@ def test_marketing_reads_titles_offers_and_sums(manifest: dict[str, Any], page: 
     assert f"В рассылке {manifest['campaign']['contacts']}\u00a0клиент" in text
     assert "(кампания «осень»)" in text
     assert manifest["run_id"] in text
+
+
+def test_who_was_taken_by_earlier_segments_is_what_the_scored_customers_show(
+    run_folder: Path, small_drop: Path, page: str
+) -> None:
+    scored = pl.read_csv(run_folder / "scored.csv")
+    top = scored.filter(pl.col("risk_decile") == 1)["segment"].value_counts()
+    taken = dict(top.iter_rows())
+    offers = ", ".join(
+        f"«{title}» ({number(taken[code])})"
+        for code, title in (
+            ("high_risk_high_profit", "Прибыльные, риск повышен"),
+            ("high_risk_high_promo", "Ждут акций, риск повышен"),
+        )
+        if code in taken
+    )
+    assert (
+        f"«Самый высокий риск» берёт {number(taken.get('top_risk', 0))} из {count(top['count'].sum(), *OF_CLIENTS)}, "
+        f"которые ему подходят; остальных раньше взяли {offers}."
+    ) in page
+    market = pl.read_csv(small_drop / "market_file.csv", infer_schema=False)
+    beauty = market.filter(pl.col("Популярная_категория").str.contains("Косметика|красоты")).select(
+        pl.col("id").cast(pl.Int64, strict=False)
+    )
+    at_risk = scored.filter(pl.col("decline_probability") >= load_artifact(default_folder()).thresholds.risk)
+    known = at_risk.join(beauty.unique(), on="id", how="semi")
+    own = known.filter(pl.col("segment") == "high_risk_beauty").height
+    assert f"«Красота, риск повышен» берёт {own} из {count(known.height, *OF_CLIENTS)}, которые ему подходят;" in page
 
 
 def test_the_same_manifest_gives_the_same_bytes(manifest: dict[str, Any], page: str) -> None:
@@ -194,11 +224,11 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
         ("{}", "format None, not 1, the one of this version, expected a run of this version; score the drop again"),
         (
             json.dumps(make_manifest()),
-            "no facts, expected facts of format 3; score the drop again with this version",
+            "no facts, expected facts of format 4; score the drop again with this version",
         ),
         (
             json.dumps(make_manifest(facts={"format": 0})),
-            "format 0, expected facts of format 3; score the drop again with this version",
+            "format 0, expected facts of format 4; score the drop again with this version",
         ),
     ],
 )

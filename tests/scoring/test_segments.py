@@ -109,6 +109,25 @@ def test_every_customer_has_exactly_one_segment(rows: list[tuple[float, float, f
     assert segmentation.assign(frame.reverse(), THRESHOLDS).to_list() == assigned.to_list()[::-1]
 
 
+def test_who_matches_a_condition_is_counted_by_the_segment_that_takes_them(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(GENERAL + segment("a", "high_risk", 1) + segment("b", "risk_decile = 1", 2) + REST, "utf-8")
+    segmentation = load_segmentation(path)
+    frame = customers(
+        [(0.9, 1, 0, 1, UNKNOWN), (0.9, 1, 0, 2, UNKNOWN), (0.1, 1, 0, 1, UNKNOWN), (0.1, 1, 0, 3, UNKNOWN)]
+    )
+    codes = pl.Series("segment", [segmentation.segments[row].code for row in segmentation.assign(frame, THRESHOLDS)])
+    counted = segmentation.count_matches(frame.with_columns(codes), THRESHOLDS)
+    assert counted.rows() == [
+        ("a", "a", 2),
+        ("b", "a", 1),
+        ("b", "b", 1),
+        ("rest", "a", 2),
+        ("rest", "b", 1),
+        ("rest", "rest", 1),
+    ]
+
+
 def test_own_file(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     first = segment("a", "risk_decile = 1", 1, more='onsite_offer = { code = "own", text = "Свой" }')
