@@ -9,10 +9,15 @@ commands=${COMMANDS:-"demo test"}
 named=$(sed -n 's/^.*apt-get install \([a-z0-9 -]*\)`.*$/\1/p' README.md | head -n 1)
 [ -n "$named" ] || { echo "README.md names no packages to install" >&2; exit 1; }
 [ $# -gt 0 ] || set -- bookworm trixie
+# Lazily: what a process still holds must not be there any more when the folders are removed.
+take_down() {
+    for folder in ${FOLDERS:-} /dev/pts /dev/shm /proc; do umount --lazy "$root$folder" 2> /dev/null || true; done
+    rm -rf "$root"
+}
 for suite in "$@"; do
     root=$(mktemp -d "${TMPDIR:-/tmp}/fresh-$suite.XXXXXX")
     chmod 755 "$root"
-    trap 'for folder in ${FOLDERS:-} /proc; do umount "$root$folder" 2> /dev/null || true; done; rm -rf "$root"' EXIT
+    trap take_down EXIT
     echo "Debian $suite with $named" >&2
     debootstrap --variant=minbase --include="$(echo "$named" | tr ' ' ',')" "$suite" "$root" ${MIRROR:-} > "$root.log" \
         || { tail -n 5 "$root.log" >&2; exit 1; }
@@ -29,6 +34,9 @@ for suite in "$@"; do
         mount --bind "$folder" "$root$folder"
     done
     mount -t proc proc "$root/proc"
+    mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+    mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+    ln -sf pts/ptmx "$root/dev/ptmx"
     chroot "$root" useradd --create-home newcomer
     mkdir "$root/home/newcomer/project"
     git archive HEAD | tar -x -C "$root/home/newcomer/project"
@@ -36,8 +44,7 @@ for suite in "$@"; do
     for command in $commands; do
         chroot "$root" su newcomer -c "cd ~/project && make $command" || { echo "make $command failed on $suite" >&2; exit 1; }
     done
-    for folder in ${FOLDERS:-} /proc; do umount "$root$folder"; done
-    rm -rf "$root"
+    take_down
     trap - EXIT
     echo "Debian $suite: make $commands" >&2
 done

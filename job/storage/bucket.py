@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from job.errors import SettingsError, printable
+from job.storage.relay import ENDPOINTS, relay_of_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,13 +37,6 @@ REQUEST_SECONDS: Final = 120
 MOST_OBJECTS: Final = 100_000  # under an address
 SMALL_BYTES: Final = 8 << 20  # the most that an object may have which is read at once
 
-_ENDPOINTS: Final = (
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT",
-    "AZURE_STORAGE_ENDPOINT",
-    "AZURE_ENDPOINT",
-)
 _STATUS: Final = re.compile(r"status code: (?P<status>\d{3})")
 _CODE: Final = re.compile(r"<Code>(?P<code>\w+)</Code>")
 _OWN_SERVICES: Final = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
@@ -119,13 +113,18 @@ class Bucket:
             raise SettingsError(f"{address}: cannot be reached: {needed}") from None
         self.address = address
         self._client = obstore
-        is_plain = any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS)
+        is_plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
         self._knows_conditions: bool | None = None
+        self._relay = relay_of_endpoint(address.bucket)
+        options: Any = {"allow_http": is_plain, "timeout": timedelta(seconds=request_seconds), "http1_only": True}
+        if self._relay is not None:
+            self._relay.close_with(self)
+            options["proxy_url"] = f"http://127.0.0.1:{self._relay.port}"
 
-        def connect(retries: int, request_seconds: float) -> Any:  # noqa: ANN401 - the library's
+        def connect(retries: int) -> Any:  # noqa: ANN401 - the library's
             return from_url(
                 address.bucket,
-                client_options={"allow_http": is_plain, "timeout": timedelta(seconds=request_seconds)},
+                client_options=options,
                 retry_config={
                     "max_retries": retries,
                     "retry_timeout": timedelta(seconds=RETRY_SECONDS),
@@ -138,8 +137,8 @@ class Bucket:
             )
 
         with self._told(""):
-            self._probing = connect(PROBE_RETRIES, request_seconds)
-            self._store = self._probing if is_hasty else connect(RETRIES, request_seconds)
+            self._probing = connect(PROBE_RETRIES)
+            self._store = self._probing if is_hasty else connect(RETRIES)
 
     def entries(self, below: str = "") -> dict[str, Entry]:
         """Return name -> entry of all objects under the address, or of those below a name, by name."""
@@ -304,6 +303,8 @@ class Bucket:
             raise StorageError(place, explain(error)[0], is_passing=False) from error
         except (exceptions.BaseError, ValueError) as error:
             reason, is_passing = explain(error)
+            if self._relay is not None and self._relay.refusal:
+                reason, is_passing = self._relay.refusal, False
             raise StorageError(place, reason, is_passing=is_passing) from error
 
 

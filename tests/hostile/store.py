@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 ENDLESS = 10**12
+REFUSALS = {"other host": 307, "endless refusal": 403}
 
 
 class Store:
@@ -20,13 +21,22 @@ class Store:
     Args:
         objects: key -> content.
         listed: key -> size, as it is listed.
-        mode: `endless list`, `same token`, `long body`, `tag flips`; empty for an honest store.
+        mode: `endless list`, `endless page`, `endless refusal`, `same token`, `long body`, `tag flips`, `other host`;
+            empty for an honest store.
+        elsewhere: the URL that requests are sent to, in mode `other host`.
     """
 
-    def __init__(self, objects: Mapping[str, bytes], listed: Mapping[str, int] | None = None, mode: str = "") -> None:
+    def __init__(
+        self,
+        objects: Mapping[str, bytes],
+        listed: Mapping[str, int] | None = None,
+        mode: str = "",
+        elsewhere: str = "",
+    ) -> None:
         self.objects = objects
         self.listed = {key: len(content) for key, content in objects.items()} if listed is None else listed
         self.mode = mode
+        self.elsewhere = elsewhere
         self.requests = 0
 
     def listing(self, query: Mapping[str, list[str]]) -> bytes:
@@ -50,7 +60,7 @@ def tag(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
-def _handler(store: Store) -> Callable[..., BaseHTTPRequestHandler]:
+def _handler(store: Store) -> Callable[..., BaseHTTPRequestHandler]:  # noqa: C901 - a class
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -61,6 +71,9 @@ def _handler(store: Store) -> Callable[..., BaseHTTPRequestHandler]:
             store.requests += 1
             address = urlsplit(self.path)
             query = parse_qs(address.query)
+            if store.mode in REFUSALS:
+                self._answer(REFUSALS[store.mode], b"", {"Location": f"{store.elsewhere}{self.path}"})
+                return
             if "list-type" in query:
                 self._answer(200, store.listing(query), {})
                 return
@@ -78,10 +91,15 @@ def _handler(store: Store) -> Callable[..., BaseHTTPRequestHandler]:
                 content = content[first : last + 1]
             self._answer(206 if asked else 200, content, headers)
 
+        def do_HEAD(self) -> None:
+            content = store.objects[unquote(self.path).partition("/b/")[2]]
+            self._answer(200, b"", {"Content-Length": str(len(content))})
+
         def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-            is_long = store.mode == "long body" and "ETag" in headers
+            is_long = store.mode in ("endless page", "endless refusal")
+            is_long |= store.mode == "long body" and "ETag" in headers
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(ENDLESS if is_long else len(body))}.items():
+            for name, value in {"Content-Length": str(ENDLESS if is_long else len(body)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             try:

@@ -49,12 +49,18 @@ LONG = f"d/market_money/{'x' * 300}.csv"
     [
         ("endless list", {}, DropError, "s3://b/d: cannot be read: more than 100,000 objects"),
         ("same token", {}, DropError, "s3://b/d: cannot be read: the store lists market_file.csv twice"),
+        ("endless page", {}, DropError, "s3://b/d: cannot be read: the store answers with more than 33,554,432 bytes"),
+        (
+            "endless refusal",
+            {},
+            DropError,
+            "s3://b/d: cannot be read: the store answers with more than 33,554,432 bytes",
+        ),
         (
             "long body",
             {},
-            DropIncompleteError,
-            "s3://b/d/market_file.csv: found one that changed while it was read, "
-            "expected a file that nobody writes any more",
+            DropError,
+            "s3://b/d/market_file.csv: cannot be read: the store answers with more than 33,554,4",
         ),
         (
             "tag flips",
@@ -84,8 +90,21 @@ def test_what_a_store_says_is_bounded(  # noqa: PLR0917 - cases and fixtures
     assert store.requests < 200
 
 
+def test_no_request_goes_to_another_host(
+    objects: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "secret")
+    other = Store(objects)
+    with served(other) as url:
+        store = Store(objects, mode="other host", elsewhere=url.replace("127.0.0.1", "localhost"))
+        with pytest.raises(DropError) as caught:
+            deliver(store, tmp_path / "scratch", monkeypatch)
+    assert str(caught.value) == "s3://b/d: cannot be read: the store sends to another host: localhost"
+    assert (store.requests, other.requests) == (1, 0)
+
+
 def test_a_small_object_has_an_end(objects: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     with served(Store({**objects, "d/latest": b"runs/x"}, mode="long body")) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-        with pytest.raises(StorageError, match="more than 8,388,608 bytes"):
+        with pytest.raises(StorageError, match="the store answers with more than 33,554,432 bytes"):
             Bucket(DROP).read("latest")
