@@ -7,26 +7,27 @@ from typing import Final
 MINUS: Final = "\u2212"
 
 
-def number(value: float, *, decimals: int = 0, signed: bool = False) -> str:
+def number(value: float, *, decimals: int = 0, signed: bool = False, is_fixed: bool = False) -> str:
     """Return a number with a decimal comma and, from 1 000 on, spaces between thousands.
 
     Args:
         value: finite.
         decimals: at most so many are written; zeros at the end are not.
         signed: write a plus before a positive number.
+        is_fixed: write zeros at the end, too: -8,0.
     """
     text = f"{abs(value):,.{decimals}f}"
-    if decimals:
+    if decimals and not is_fixed:
         text = text.rstrip("0").rstrip(".")
     text = text.replace(",", " ").replace(".", ",")
-    if text == "0":
+    if not text.strip("0,"):
         return text
     return f"{MINUS if value < 0 else '+' if signed else ''}{text}"
 
 
-def percent(share: float, *, decimals: int = 0, signed: bool = False) -> str:
+def percent(share: float, *, decimals: int = 0, signed: bool = False, is_fixed: bool = False) -> str:
     """Return a share as a percentage: 0.125 as «12,5 %» with one decimal."""
-    return f"{number(share * 100, decimals=decimals, signed=signed)} %"
+    return f"{number(share * 100, decimals=decimals, signed=signed, is_fixed=is_fixed)} %"
 
 
 def noun(value: float, forms: tuple[str, str, str], *, decimals: int = 0) -> str:

@@ -40,3 +40,11 @@ def test_percent() -> None:
 )
 def test_noun(form: str, values: list[float]) -> None:
     assert {noun(value, PAGES, decimals=1) for value in values} == {form}
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "signed", "text"),
+    [(-8, 1, True, "\u22128,0"), (0.6, 2, True, "+0,60"), (-0.04, 1, True, "0,0"), (1234.5, 2, False, "1 234,50")],
+)
+def test_all_decimals_where_a_column_needs_them(value: float, decimals: int, *, signed: bool, text: str) -> None:
+    assert number(value, decimals=decimals, signed=signed, is_fixed=True) == text

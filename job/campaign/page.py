@@ -225,7 +225,7 @@ def _offers(lift: Lift, plan: Plan) -> str:
             escape(titles[result.offer]),
             f"{russian.number(result.treated)} / {russian.number(result.control)}",
             _percent(result.treatment_rate),
-            _percent(result.control_rate),
+            _percent(None if result.control_rate is None else min(result.control_rate, 1.0)),
             _percent(result.effect),
             _shares(result.low, result.high),
             _percent(result.break_even),
@@ -567,33 +567,33 @@ def _ends(low: float | None, high: float | None) -> str:
     """Return an interval of a difference of rates, the unit once."""
     if low is None or high is None:
         return UNKNOWN
-    first, last = (russian.number(100 * end, decimals=1, signed=True) for end in (low, high))
-    return f"от {first} до {last}{POINTS}"
+    return f"от {_number(100 * low, 1, signed=True)} до {_number(100 * high, 1, signed=True)}{POINTS}"
 
 
 def _shares(low: float | None, high: float | None) -> str:
     """Return an interval of shares, the unit once."""
     if low is None or high is None:
         return UNKNOWN
-    return f"от {russian.number(100 * low, decimals=1)} до {russian.percent(high, decimals=1)}"
+    return f"от {_number(100 * low, 1)} до {_percent(high)}"
 
 
 def _between(low: float | None, high: float | None, *, decimals: int = 0) -> str:
     if low is None or high is None:
         return UNKNOWN
-    return f"от {russian.number(low, decimals=decimals)} до {russian.number(high, decimals=decimals)}"
+    return f"от {_number(low, decimals)} до {_number(high, decimals)}"
 
 
 def _points(value: float | None, *, signed: bool = False) -> str:
-    return UNKNOWN if value is None else f"{russian.number(shown_points(value), decimals=1, signed=signed)}{POINTS}"
+    return UNKNOWN if value is None else f"{_number(shown_points(value), 1, signed=signed)}{POINTS}"
 
 
 def _percent(value: float | None) -> str:
-    return UNKNOWN if value is None else russian.percent(value, decimals=1)
+    return UNKNOWN if value is None else russian.percent(value, decimals=1, is_fixed=True)
 
 
 def _number(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    return UNKNOWN if value is None else russian.number(value, decimals=decimals, signed=signed)
+    """Return a number with all its decimals: those of a column are of one length."""
+    return UNKNOWN if value is None else russian.number(value, decimals=decimals, signed=signed, is_fixed=True)
 
 
 def _p_value(value: float | None) -> str:

@@ -200,6 +200,23 @@ def test_every_headline_can_be_counted_from_what_stands_on_the_page(base: Path, 
         assert read_number(row["Предотвратило снижений"]) == pytest.approx(100 * prevented, abs=0.3)
 
 
+def test_numbers_of_a_column_are_written_in_one_way_and_no_share_is_above_all(base: Path, result: Result) -> None:
+    assert result.exit_code == 0
+    page = (base / "out" / "lift" / "abc" / "lift.html").read_text(encoding="utf-8")
+    for title in ("Предложения", "Деньги", "Если учесть клиентов без исхода", "Как сработала модель"):
+        table = read_table(page, title)
+        for heading in next(iter(table.values())):
+            cells = [row[heading] for row in table.values()]
+            decimals = {len(digits) for cell in cells for digits in re.findall(r"\d(?:,(\d+))?(?![\d,])", cell)}
+            assert len(decimals) <= 1, (title, heading, cells)
+    rates = read_table(page, "Все показатели")
+    for name, decimals in (("Доля снизивших активность", 1), ("Изменение прибыли в месяц", 2)):
+        for heading in ("Предложение", "Контроль", "Разница", "С поправкой", "95 %-й интервал"):
+            digits = re.findall(r"\d(?:,(\d+))?(?![\d,])", rates[name][heading])
+            assert {len(own) for own in digits} == {decimals}, (name, heading, rates[name][heading])
+    assert [share for share in re.findall(r"([\d,]+) %", page) if read_number(share) > 100] == []
+
+
 def test_the_run_stays_as_it_is_and_a_second_comparison_changes_nothing(base: Path, result: Result) -> None:
     run, folder = base / "out" / "runs" / "abc", base / "out" / "lift" / "abc"
     before, stamp = contents(run), (folder / "lift.json").stat().st_mtime_ns
