@@ -10,7 +10,7 @@ DEMO := demo
 .DEFAULT_GOAL := help
 # Installing compiles no module; this lets the first process that imports one keep it for the next.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-thorough spark-test spark-java-test bench image image-test fresh-test lint format lock clean
+.PHONY: help demo test test-thorough fuzz spark-test spark-java-test bench image image-test fresh-test lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(VENV)/development ## Run the tests
 
 test-thorough: $(VENV)/development ## Run them with 200 kills of a run and many more random cases
 	TESTS_THOROUGH=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
+fuzz: $(VENV)/development ## Break 20,000 drops at random, take them in, score 2,000; options in FUZZ (FUZZ=--help)
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 spark-test: $(SPARK)/complete ## Run the tests of --engine spark, against a server on this machine
 	$(SPARK)/bin/python -m pytest tests/spark

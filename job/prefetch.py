@@ -59,20 +59,27 @@ def mapped(function: Callable[[S], T], items: Iterable[S], workers: int = WORKER
     """Yield function(item) for each item, in order; threads work on the next ones meanwhile.
 
     Items are taken one by one, here; at most `workers` of them are under way. It pays where the function is Polars'
-    work, which releases the interpreter. What the function raises is raised here, in its place.
+    work, which releases the interpreter. What the function raises is raised here, in its place. Who leaves early waits
+    for nobody: the garbage collector may be the one to close what was left, in a thread that holds locks which threads
+    need to end.
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix="mapped") as pool:
-        under_way: deque[Future[T]] = deque()
-        try:
-            for item in items:
-                under_way.append(pool.submit(function, item))
-                if len(under_way) > workers:
-                    yield under_way.popleft().result()
-            while under_way:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="mapped")
+    under_way: deque[Future[T]] = deque()
+    try:
+        for item in items:
+            under_way.append(pool.submit(function, item))
+            if len(under_way) > workers:
                 yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
+        while under_way:
+            yield under_way.popleft().result()
+    except GeneratorExit:
+        for future in under_way:
+            future.cancel()
+        raise
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _put(waiting: queue.Queue[T | _End], item: T | _End, stopped: threading.Event) -> bool:

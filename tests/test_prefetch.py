@@ -39,10 +39,30 @@ def test_nobody_goes_on_for_one_who_stops() -> None:
     assert next(items) == 0
     items.close()
     assert not threads("prefetch")
-    parts = mapped(lambda item: item, range(10**9))
+
+
+def test_who_leaves_waits_for_nobody() -> None:
+    """Else a garbage collector that closes what was left, in a thread that begins, would wait for ever."""
+    gate, begun = threading.Event(), []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return item if item == 0 or gate.wait(timeout=60) else -1
+
+    parts = mapped(work, range(100))
     assert next(parts) == 0
-    parts.close()
+    closing = threading.Thread(target=parts.close)
+    closing.start()
+    closing.join(timeout=60)
+    assert not closing.is_alive()
+    assert not gate.is_set()
+    del parts
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("mapped"):
+            thread.join(timeout=60)
     assert not threads("mapped")
+    assert max(begun) <= 2
 
 
 def test_what_a_function_raises_is_raised_in_its_place() -> None:

@@ -21,7 +21,7 @@ INVISIBLE: Final = (
     "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufe0e\ufe0f\ufeff"
 )
 """Soft hyphens, zero-width spaces and joiners, marks of direction: they change no word and no number."""
-MINUSES: Final = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
+MINUSES: Final = "-\u02d7\u2010\u2011\u2012\u2013\u2043\u207b\u2212\u2796\ufe63\uff0d"
 """What stands for a minus before a digit; the em dash does not: it stands for a missing value."""
 
 _LOOK_ALIKES: Final = str.maketrans(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.errors import DropError, Problem, shorten
@@ -33,7 +33,12 @@ _MISREADINGS: Final = (
     ("utf-8", "latin-1"),
     ("utf-8", "cp1252"),
     ("utf-8", "cp866"),
+    ("utf-8", "koi8-r"),
     ("cp1251", "cp1252"),
+    ("cp1251", "cp866"),
+    ("cp1251", "koi8-r"),
+    ("cp866", "cp1251"),
+    ("koi8-r", "cp1251"),
 )
 """The encoding of a text, and the one in which it was read before it was saved in UTF-8."""
 
@@ -165,13 +170,24 @@ def _misread(sample: bytes, table: Table) -> str | None:
     readings = [(f"{encoding} text", sample.decode(encoding, errors="replace")) for encoding in _OTHER_ENCODINGS]
     text = sample.decode("utf-8", errors="replace")
     for right, wrong in _MISREADINGS:
-        undone = text.encode(wrong, errors="replace").decode(right, errors="replace")
-        readings.append((f"{right} text that was read as {wrong} and saved so", undone))
-    for told, text in readings:
-        first = _first_record(text)[1]
+        once, twice = islice(_undo_misreading(text, right, wrong), 2)
+        readings.append((f"{right} text that was read as {wrong} and saved so", once))
+        readings.append((f"{right} text that was read as {wrong} and saved so, twice", twice))
+    lost = {re.sub("[А-Яа-яЁё]", "?", heading.delivered) for heading in table.headings} - {"id"}
+    first = _first_record(text)[1]
+    if any(heading.strip(SPACES) in lost for mark in SEPARATORS for heading in split_line(first, mark) or ()):
+        return "text whose Russian letters were lost: each is a question mark"
+    for told, reading in readings:
+        first = _first_record(reading)[1]
         if any(plain_spelling(heading) in known for mark in SEPARATORS for heading in split_line(first, mark) or ()):
             return told
     return None
+
+
+def _undo_misreading(text: str, right: str, wrong: str) -> Iterator[str]:
+    while True:
+        text = text.encode(wrong, errors="replace").decode(right, errors="replace")
+        yield text
 
 
 class _Reading(NamedTuple):

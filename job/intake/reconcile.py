@@ -360,7 +360,8 @@ def read_drop(
         plan = partial(plan_file, labelled=labelled, memory=memory, probe=own_probe)
         planned = list(executor.map(partial(attempt, plan), all_files(files)))
     tasks = plan_pieces([plan for plan in planned if isinstance(plan, FilePlan)])
-    pieces = executor.map(partial(attempt, partial(read_piece, space=space, memory=memory)), tasks)
+    read = partial(attempt, partial(read_piece, space=space, memory=memory))
+    pieces = iter(list(executor.map(read, tasks)))
     outcomes = {
         file.name: [next(pieces) for _ in plan.pieces] if isinstance(plan, FilePlan) else [plan]
         for file, plan in zip(all_files(files), planned, strict=True)

@@ -77,6 +77,31 @@ NASTY = (
         "0." + "3" * 400,
         "10.11.2026",
     ),
+    *(
+        "\u22125",
+        "\u20131\u202f234,5",
+        "5\u200b",
+        "5\u00ad",
+        "46115",
+        "10000000009000012.0",
+        "9.00001E+05",
+        "0.5-",
+        "(5)",
+    ),
+    *("Cтандарт", "текущий_меcяц", "Кухон\u00adная посуда", '"Домашний\nтекстиль"', "Домашнии\u0306 текстиль", "дa"),
+)
+AMONG_PARTS = (
+    *(
+        "Thumbs.db",
+        "_SUCCESS",
+        ".part-0.csv.crc",
+        "part-2.csv",
+        "part-2.csv.filepart",
+        "part-2.csv~",
+        "part-2.xlsx",
+        "part-2",
+    ),
+    *("_temporary/0/part-2.csv", "_started_1", "_delta_log/0.json", "metadata/v1.json", "month=1/part-2.csv", "README"),
 )
 ENCODINGS = ("utf-8", "utf-8-sig", "cp1251", "utf-16", "utf-16-le", "utf-16-be", "koi8-r", "cp866", "utf-32")
 ENDINGS = (".csv", ".csv.gz", ".csv.zst", ".parquet", ".CSV", ".txt")
@@ -94,6 +119,7 @@ class Folder:
         """Put it on disk."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, raw in self.files.items():
+            (folder / name).parent.mkdir(exist_ok=True, parents=True)
             (folder / name).write_bytes(raw)
         for name, make in self.others.items():
             (folder / name).unlink(missing_ok=True)
@@ -152,7 +178,10 @@ def change_lines(random: Random, folder: Folder) -> None:
             lines[at : at + 2] = [b"".join(lines[at : at + 2])]
         case 4:
             lines.insert(
-                at, random.choice((b"", b";;;", b",,,", b"   ", b"\0" * 9, b"sep=;", b'"', random.randbytes(20)))
+                at,
+                random.choice(
+                    (b"", b";;;", b",,,", b"   ", b"\0" * 9, b"sep=;", b'"', b"\xef\xbb\xbf", random.randbytes(20))
+                ),
             )
         case 5:
             lines[at] = lines[at][: random.randrange(len(lines[at]) + 1)]
@@ -245,6 +274,18 @@ def change_files(random: Random, folder: Folder) -> None:
             folder.files["_READY"] = make_marker(random, folder)
 
 
+def change_parts(random: Random, folder: Folder) -> None:
+    """Let a table be a folder of parts, with what else may lie there."""
+    name = pick(random, folder)
+    headings, *rows = folder.files.pop(name, b"").splitlines(keepends=True) or [b""]
+    table = random.choice((name.partition(".")[0], name))
+    cut = random.randrange(len(rows) + 1)
+    for number, some in enumerate((rows[:cut], rows[cut:])):
+        folder.files[f"{table}/part-{number}.csv"] = b"".join([headings, *some])
+    if random.random() < 0.7:
+        folder.files[f"{table}/{random.choice(AMONG_PARTS)}"] = random.choice((b"", b"x", headings))
+
+
 def make_marker(random: Random, folder: Folder) -> bytes:
     if random.random() < 0.1:
         return random.randbytes(random.randrange(30))
@@ -313,4 +354,4 @@ def link_to_nothing(path: Path) -> None:
     path.symlink_to("nothing")
 
 
-QUICK = (change_bytes, change_lines, change_fields, change_encoding, change_files)
+QUICK = (change_bytes, change_lines, change_fields, change_encoding, change_files, change_parts)

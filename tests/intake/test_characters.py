@@ -79,7 +79,7 @@ def test_name_odd_character(text: str, odd: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "plain"),
     [
-        *((f"{minus}5", "-5") for minus in "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"),
+        *((f"{minus}5", "-5") for minus in "-\u02d7\u2010\u2011\u2012\u2013\u2043\u207b\u2212\u2796\ufe63\uff0d"),
         ("\u2212 5", "-5"),
         ("\u2212\u202f1\u00a0234,5", "-1\u00a0234,5"),
         ("\u2212,5", "-,5"),

@@ -125,3 +125,37 @@ def test_any_bytes_are_recognised_or_refused(sample: bytes) -> None:
 )
 def test_split_line(line: str, fields: list[str] | None) -> None:
     assert split_line(line, ",") == fields
+
+
+def misread(right: str, wrong: str, times: int = 1) -> bytes:
+    text = "id;Прибыль\r\n1;2,5\r\n"
+    for _ in range(times):
+        text = text.encode(right).decode(wrong, errors="replace")
+    return text.encode()
+
+
+@pytest.mark.parametrize(
+    ("sample", "told"),
+    [
+        *(
+            ("id;Прибыль\n1;2".encode(other), f"{other} text")
+            for other in ("koi8-r", "cp866", "mac-cyrillic", "utf-32")
+        ),
+        *(
+            (misread(right, wrong), f"{right} text that was read as {wrong} and saved so")
+            for right, wrong in [("utf-8", "latin-1"), ("utf-8", "cp866"), ("utf-8", "koi8-r"), ("cp1251", "cp866")]
+        ),
+        (misread("cp1251", "koi8-r"), "cp1251 text that was read as koi8-r and saved so"),
+        (misread("cp866", "cp1251"), "cp866 text that was read as cp1251 and saved so"),
+        (misread("koi8-r", "cp1251"), "koi8-r text that was read as cp1251 and saved so"),
+        (misread("utf-8", "cp1251", 2), "utf-8 text that was read as cp1251 and saved so, twice"),
+        (b"id;???????\n1;2", "text whose Russian letters were lost: each is a question mark"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_how_headings_came_to_be_unreadable_is_one_line(sample: bytes, told: str) -> None:
+    with pytest.raises(DropError) as caught:
+        recognise_dialect("money.csv", sample, TABLES["money"], labelled=False)
+    assert caught.value.problems == (
+        f"money.csv: found {told}, expected headings in UTF-8, UTF-16 or cp1251 (export the table again)",
+    )

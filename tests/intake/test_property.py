@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from job.errors import EXIT_LOOK, EXIT_PUBLISHED
 from job.settings import Limits
+from tests.fuzz import judge
 from tests.golden.judge import score
-from tests.intake.fuzz import judge
 from tests.intake.mutate import QUICK, Folder, become_parquet, seeded, start
 
 Fault = Callable[[Random, Folder], None]
