@@ -10,6 +10,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
+from schemas.report_data import ReportData  # noqa: TC001 - asked for its hints, to check what a file says
 from schemas.typed import find_fault, parse_object
 
 if TYPE_CHECKING:
@@ -398,7 +399,7 @@ class Manifest(TypedDict):
     segments: list[SegmentRow]
     campaign: CampaignOutcome
     reasons: Explained
-    facts: dict[str, Any]
+    facts: ReportData
     drift: Drift | None
     levels: RevenueLevels
     changes: list[Change]

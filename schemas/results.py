@@ -212,7 +212,7 @@ class HistoryRun(TypedDict):
     customers: int
     scored: int
     mean_risk: float | None
-    high_risk: float | None
+    high_risk: int
     levels: dict[str, float]
     drift: str | None
     roc_auc_foretold: float | None

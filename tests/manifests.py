@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import types
-from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, Any, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from schemas.manifest import FORMAT, Manifest
+
+if TYPE_CHECKING:
+    from schemas.report_data import ReportData
 
 
 def make_manifest(**changes: Any) -> Manifest:
@@ -76,7 +79,7 @@ def make_manifest(**changes: Any) -> Manifest:
             },
         },
         "reasons": {"explained": 0},
-        "facts": {},
+        "facts": make_report_data(),
         "drift": None,
         "levels": {"source": "training", "months": []},
         "changes": [],
@@ -86,6 +89,35 @@ def make_manifest(**changes: Any) -> Manifest:
         "outputs": {},
     }
     return {**manifest, **changes}  # type: ignore[typeddict-item] # a test may want any entry to be wrong
+
+
+def make_report_data() -> ReportData:
+    """Return the report data of a run of nobody."""
+    counts = {"allowed": 0, "treatment": 0, "control": 0, "treatment_profit_at_risk": 0.0, "treatment_declines": 0.0}
+    plain = {
+        "customers": 0,
+        "sample": None,
+        "thresholds": {"risk": 0.5, "profit": 4.0, "promo_share": 0.5},
+        "risk": {
+            **dict.fromkeys(("high", "in_training"), 0),
+            **dict.fromkeys(("mean", "high_profit_at_risk", "profit_at_risk", "monthly_profit"), 0.0),
+            "median": None,
+            "histogram": [0] * 20,
+        },
+        "deciles": [],
+        "risk_and_profit": {"profit_edges": [], "customers": []},
+        "segments": [],
+        "matches": {},
+        "contacts": {**counts, "has_groups": True},
+        "drivers": {"overall": {}, "direction": {}, "segments": {}, "spread": {"edges": [], "features": {}}},
+        "capped": [],
+        "correlations": {"names": [], "phi_k": []},
+        "inflation": [],
+        "distributions": {"by": "risk", "base_rate": None, "customers": [0, 0], "numbers": [], "words": []},
+        "labels": None,
+        "card": None,
+    }
+    return cast("ReportData", plain)
 
 
 _PLAIN = {

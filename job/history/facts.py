@@ -119,7 +119,7 @@ def _describe_run(manifest: Manifest, lift: Lift | None) -> HistoryRun:
         "customers": manifest["customers"]["in"],
         "scored": scored,
         "mean_risk": mean_risk(manifest),
-        "high_risk": _number(_part(manifest["facts"], "risk").get("high")),
+        "high_risk": manifest["facts"]["risk"]["high"],
         "levels": {month["period"]: month["ratio"] for month in manifest["levels"]["months"]},
         "drift": drift and drift["severity"],
         "roc_auc_foretold": foretold and foretold["estimate"],

@@ -200,8 +200,7 @@ def describe_run(call: Call, manifest: Manifest) -> list[Sample]:
         _sample("retention_revenue_level_ratio", month["ratio"], period=month["period"])
         for month in manifest["levels"]["months"]
     )
-    if "risk" in manifest["facts"]:
-        lines.append(_sample("retention_customers_in_training", manifest["facts"]["risk"]["in_training"]))
+    lines.append(_sample("retention_customers_in_training", manifest["facts"]["risk"]["in_training"]))
     return [*lines, *_describe_drift(manifest["drift"])]
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from schemas.manifest import Drift, EarlierRun
+    from schemas.report_data import ReportData
 
 ROW: Final = 36
 CELL: Final = 24
@@ -50,7 +51,7 @@ TILE: Final = (240, 120)
 
 
 def draw_charts(
-    facts: Mapping[str, Any],
+    facts: ReportData,
     titles: Mapping[str, str],
     *,
     drift: Drift | None = None,
@@ -105,18 +106,18 @@ def titled_bars(rows: Sequence[Mapping[str, Any]], *, limit: float | None = None
     return picture
 
 
-def numbered(facts: Mapping[str, Any], titles: Mapping[str, str]) -> list[str]:
+def numbered(facts: ReportData, titles: Mapping[str, str]) -> list[str]:
     """Return the segments' titles, numbered as the circles and the table are."""
     names = [row["segment"] for row in facts["segments"]]
     return [f"{place}. {titles.get(name, name)}" for place, name in enumerate(names, start=1)]
 
 
-def risk_color(risk: float, facts: Mapping[str, Any]) -> str:
+def risk_color(risk: float, facts: ReportData) -> str:
     """Return the colour of customers with a mean risk: red from the threshold on."""
     return RED if risk >= facts["thresholds"]["risk"] else BLUE
 
 
-def segment_bubbles(facts: Mapping[str, Any]) -> Picture:
+def segment_bubbles(facts: ReportData) -> Picture:
     """Return the segments as numbered circles: mean risk across, profit at risk upwards, customers as area.
 
     Circles that would cover each other are moved apart; a line leads to where they belong.
@@ -172,7 +173,7 @@ def move_apart(where: Sequence[tuple[float, float]], sizes: Sequence[float], fra
     return [(x, y) for x, y in places]
 
 
-def segment_bars(facts: Mapping[str, Any], titles: Mapping[str, str]) -> Picture:
+def segment_bars(facts: ReportData, titles: Mapping[str, str]) -> Picture:
     """Return profit at risk by segment, numbered as the circles and the table are."""
     return titled_bars(
         [
@@ -187,7 +188,7 @@ def segment_bars(facts: Mapping[str, Any], titles: Mapping[str, str]) -> Picture
     )
 
 
-def contact_bars(facts: Mapping[str, Any], titles: Mapping[str, str]) -> Picture:
+def contact_bars(facts: ReportData, titles: Mapping[str, str]) -> Picture:
     """Return each segment's customers as stacked bars: contacted, control, allowed but left out, no consent."""
     rows = facts["segments"]
     picture = Picture(WIDTH, ROW * max(1, len(rows)))
@@ -211,7 +212,7 @@ def contact_parts(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
     return row["treatment"], row["control"], left, row["customers"] - row["allowed"]
 
 
-def risk_histogram(facts: Mapping[str, Any]) -> Picture:
+def risk_histogram(facts: ReportData) -> Picture:
     """Return how many customers have which risk, those at or above the threshold in red."""
     counts, threshold = facts["risk"]["histogram"], facts["thresholds"]["risk"]
     top = max([*counts, 1]) * 1.18
@@ -231,7 +232,7 @@ def risk_histogram(facts: Mapping[str, Any]) -> Picture:
     return picture
 
 
-def decile_bars(facts: Mapping[str, Any]) -> Picture:
+def decile_bars(facts: ReportData) -> Picture:
     """Return the share of all profit at risk in each tenth of the customers, the highest risk first."""
     rows = facts["deciles"]
     total = facts["risk"]["profit_at_risk"] or 1.0
@@ -251,7 +252,7 @@ def decile_bars(facts: Mapping[str, Any]) -> Picture:
     return picture
 
 
-def risk_and_profit(facts: Mapping[str, Any]) -> Picture:
+def risk_and_profit(facts: ReportData) -> Picture:
     """Return the customers by risk (across) and monthly profit (upwards) as shades, with the thresholds as lines."""
     told = facts["risk_and_profit"]
     edges, counts = told["profit_edges"], told["customers"]
@@ -278,7 +279,7 @@ def risk_and_profit(facts: Mapping[str, Any]) -> Picture:
     return picture
 
 
-def decliners(facts: Mapping[str, Any]) -> Picture:
+def decliners(facts: ReportData) -> Picture:
     """Return the share of customers that declined: in training, foretold here, and observed here if labels are."""
     card, labels = facts["card"], facts["labels"]
     rows = [("Предсказано здесь: средний риск всех клиентов", facts["risk"]["mean"], BLUE)]
@@ -292,7 +293,7 @@ def decliners(facts: Mapping[str, Any]) -> Picture:
     )
 
 
-def shapley_summary(facts: Mapping[str, Any]) -> Picture:
+def shapley_summary(facts: ReportData) -> Picture:
     """Return how the features' contributions (log-odds) are spread over customers, the most important first.
 
     A column is as high as the root of its share of customers; its colour is the mean rank of their values: red where
@@ -329,7 +330,7 @@ def shapley_summary(facts: Mapping[str, Any]) -> Picture:
     return picture
 
 
-def segment_drivers(facts: Mapping[str, Any]) -> Picture:
+def segment_drivers(facts: ReportData) -> Picture:
     """Return what raises (red, +) and lowers (blue, −) the risk of each segment: mean contributions to the log-odds."""
     drivers = facts["drivers"]
     names = list(drivers["overall"])[:SHOWN_FEATURES]
@@ -437,7 +438,7 @@ def _lines(
     return picture
 
 
-def correlation_map(facts: Mapping[str, Any]) -> Picture:
+def correlation_map(facts: ReportData) -> Picture:
     """Return phi_k between all features and the risk as a table of shades (hundredths), columns numbered as rows."""
     names, values = facts["correlations"]["names"], facts["correlations"]["phi_k"]
     left = 235

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import polars as pl
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from job.models.artifact import Artifact, Thresholds
+    from schemas.report_data import ReportData
 
-FACTS_FORMAT: Final = 4
 SAMPLE: Final = 25_000
 SEED: Final = 20260701
 HASH_BINS: Final = 4096  # of the hash by which customers are sampled
@@ -126,7 +126,7 @@ def count_facts(
     )
 
 
-def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMPLE) -> dict[str, Any]:
+def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMPLE) -> ReportData:
     """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values.
 
     Args:
@@ -142,7 +142,6 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
     customers = totals["customers"]
     thresholds = artifact.thresholds
     facts = {
-        "format": FACTS_FORMAT,
         "customers": customers,
         "sample": {"customers": part.height, "seed": SEED} if part.height < customers else None,
         "thresholds": {"risk": thresholds.risk, "profit": thresholds.profit, "promo_share": thresholds.promo_share},
@@ -172,8 +171,7 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
         "labels": _labels(part),
         "card": _card(artifact),
     }
-    plain: dict[str, Any] = rounded(facts)
-    return plain
+    return cast("ReportData", rounded(facts))
 
 
 def sample_hash(ids: pl.Series) -> pl.Series:

@@ -18,7 +18,6 @@ from job.models.kinds import KINDS
 from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
 from job.report.drift import describe_drift, describe_levels
 from job.report.earlier import describe_run
-from job.report.facts import FACTS_FORMAT
 from job.report.formats import compact, count, day, fixed, number, percent, significant
 from job.report.warnings import translate_warnings
 from schemas.features import MEANINGS, title_of, word_title
@@ -28,6 +27,8 @@ from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from schemas.report_data import ReportData
 
 REPORT: Final = "report.html"
 MANIFEST: Final = "manifest.json"
@@ -86,11 +87,6 @@ def _read_manifest(run_folder: Path) -> Manifest:
     except ValueError as error:
         expected = "a run of this version; score the drop again"
         raise SettingsError([Problem(str(path), expected, str(error))]) from error
-    facts_format = manifest["facts"].get("format")
-    if facts_format != FACTS_FORMAT:
-        expected = f"facts of format {FACTS_FORMAT}; score the drop again with this version"
-        held = "no facts" if facts_format is None else f"format {facts_format}"
-        raise SettingsError([Problem(str(path), expected, held)])
     return manifest
 
 
@@ -286,7 +282,7 @@ def _worth(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _drivers(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _drivers(facts: ReportData) -> dict[str, Any]:
     """Return the leading features in words, and the words with the highest and the lowest rate of declines."""
     drivers = facts["drivers"]
     moves = {"more": "чем больше, тем риск выше", "less": "чем меньше, тем риск выше", None: "зависит от значения"}
@@ -322,7 +318,7 @@ def _quality(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _card(facts: Mapping[str, Any]) -> dict[str, Any] | None:
+def _card(facts: ReportData) -> dict[str, Any] | None:
     """Return the model card in display values."""
     card = facts["card"]
     if card is None or "candidates" not in card:
