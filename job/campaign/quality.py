@@ -1,25 +1,13 @@
-"""How a model did, now that labels exist: without NumPy or SciPy, which the image that scores has not."""
+"""How the model of a run did, now that labels exist."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
-from typing import Final
 
 import polars as pl
 
-from job.statistics import CONFIDENCE, normal_score, wilson_interval
-
-BINS: Final = 10
-
-
-@dataclass(frozen=True)
-class Auc:
-    """A ROC-AUC with its interval."""
-
-    auc: float
-    low: float
-    high: float
+from job.accuracy import brier_score, calibration_bins, calibration_error, delong
+from job.statistics import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -98,7 +86,7 @@ def assess_model(customers: pl.DataFrame) -> Quality:
         roc_auc_low=None if auc is None else auc.low,
         roc_auc_high=None if auc is None else auc.high,
         brier=brier_score(probability, declined),
-        calibration_error=calibration_error(probability, declined),
+        calibration_error=calibration_error(calibration_bins(probability, declined)),
         deciles=tuple(
             Decile(decile, count, predicted, events / count, ends.low, ends.high)
             for decile, count, predicted, events in deciles.iter_rows()
@@ -111,58 +99,3 @@ def moments(values: pl.Series) -> Moments:
     """Return the size, mean and variance of values (Float64, no null; 1 or more)."""
     row = values.to_frame("value").select(mean=pl.col("value").mean(), variance=pl.col("value").var()).row(0)
     return Moments(values.len(), row[0], float("nan") if row[1] is None else row[1])
-
-
-def delong(scores: pl.Series, declined: pl.Series, *, confidence: float = CONFIDENCE) -> Auc | None:
-    """Return the ROC-AUC of scores with DeLong's interval, cut at 0 and 1.
-
-    Sources: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988); the midrank form of Sun and Xu, IEEE Signal
-    Processing Letters 21 (2014). `job.training.intervals` has the same formula over NumPy; a test compares the two.
-
-    Args:
-        scores: higher for a customer more likely to decline (Float64, no null).
-        declined: Boolean, no null.
-        confidence: of the interval.
-
-    Returns:
-        None if there are fewer than two of a kind.
-    """
-    ranked = (
-        pl.DataFrame({"score": scores, "declined": declined})
-        .with_columns(rank=pl.col("score").rank("average"))
-        .with_columns(pl.col("rank") - pl.col("score").rank("average").over("declined"))
-    )
-    positive = ranked.filter("declined")["rank"]
-    negative = ranked.filter(~pl.col("declined"))["rank"]
-    if min(positive.len(), negative.len()) < 2:  # noqa: PLR2004 - a variance needs two
-        return None
-    above, below = moments(positive / negative.len()), moments(negative / positive.len())
-    reach = normal_score(confidence) * sqrt(above.of_mean + below.of_mean)
-    return Auc(above.mean, max(0.0, above.mean - reach), min(1.0, above.mean + reach))
-
-
-def brier_score(probability: pl.Series, declined: pl.Series) -> float:
-    """Return the mean squared error of probabilities (Brier, Monthly Weather Review 78, 1950); 1 row or more."""
-    return moments((probability - declined.cast(pl.Float64)).pow(2)).mean
-
-
-def calibration_error(probability: pl.Series, declined: pl.Series) -> float:
-    """Return the expected calibration error over ten bins of equal size (Naeini, Cooper and Hauskrecht, AAAI 2015).
-
-    That is the mean over the rows of |mean probability - observed share| of their bin; with fewer rows than bins, each
-    row is a bin. Rows of equal probability keep their order.
-    """
-    rows = probability.len()
-    size, longer = divmod(rows, BINS)
-    place = pl.int_range(pl.len())
-    beyond = place - longer * (size + 1)
-    bins = (
-        pl.DataFrame({"probability": probability, "declined": declined.cast(pl.Float64)})
-        .sort("probability", maintain_order=True)
-        .group_by(
-            pl.when(beyond < 0).then(place // (size + 1)).otherwise(longer + beyond // max(size, 1)).alias("bin"),
-            maintain_order=True,
-        )
-        .agg(gap=(pl.col("probability").mean() - pl.col("declined").mean()).abs(), size=pl.len())
-    )
-    return float((bins["gap"] * bins["size"]).sum()) / rows

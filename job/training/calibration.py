@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import polars as pl
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from job.accuracy import brier_score, calibration_bins, calibration_error
 from job.models.linear import Calibration
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BINS: Final = 10
 RESAMPLES: Final = 1000
 
 
@@ -115,29 +116,15 @@ def assess(probability: NDArray[np.float64], labels: NDArray[np.int8], *, seed: 
         seed: of the bootstrap.
     """
     random = np.random.default_rng(seed)
-    errors = [
-        _expected_error(probability[rows], labels[rows])
-        for rows in (random.integers(0, len(labels), len(labels)) for _ in range(RESAMPLES))
-    ]
+    foretold, declined = pl.Series(probability), pl.Series(labels)
+    bins = calibration_bins(foretold, declined)
+    samples = (random.integers(0, len(labels), len(labels)) for _ in range(RESAMPLES))
+    errors = [calibration_error(calibration_bins(foretold[rows], declined[rows])) for rows in samples]
     low, high = np.quantile(errors, [0.025, 0.975])
     return CalibrationQuality(
-        brier=float(np.mean((probability - labels) ** 2)),
-        expected_error=_expected_error(probability, labels),
+        brier=brier_score(foretold, declined),
+        expected_error=calibration_error(bins),
         expected_error_low=float(low),
         expected_error_high=float(high),
-        bins=tuple(
-            (float(probability[rows].mean()), float(labels[rows].mean()), len(rows)) for rows in _bins(probability)
-        ),
+        bins=tuple(bins.iter_rows()),
     )
-
-
-def _bins(probability: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """Return the positions of the rows of each of ten bins of equal size, by probability."""
-    parts = np.array_split(np.argsort(probability, kind="stable"), BINS)
-    return [part for part in parts if len(part)]
-
-
-def _expected_error(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
-    """Return the mean over the rows of |mean probability - observed share| of their bin (Naeini et al. 2015)."""
-    gaps = [abs(probability[rows].mean() - labels[rows].mean()) * len(rows) for rows in _bins(probability)]
-    return float(sum(gaps) / len(labels))

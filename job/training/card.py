@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import polars as pl
 
+from job.accuracy import brier_score, delong
 from job.models.artifact import CARD, CARD_PAGE, to_text
 from job.text_table import align
 from job.training.candidates import PLAIN
-from job.training.intervals import delong_interval
 from job.training.page import render_card
 from job.training.pictures import ENGLISH, draw_pictures
 from job.training.selection import POWER, compare, corrected_interval, describe_samples, roc_auc_interval
@@ -21,18 +22,16 @@ from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import polars as pl
     from numpy.typing import NDArray
 
+    from job.accuracy import Auc
     from job.models.artifact import Thresholds
     from job.models.linear import Calibration
     from job.training.calibration import CalibrationQuality
-    from job.training.intervals import AucInterval
     from job.training.leaks import LeakFinding
     from job.training.selection import Comparison, Measured, Protocol
 
 
-LEAST_LABELS: Final = 2  # of each kind: a variance needs two
 NOTICEABLE: Final = 0.01  # ROC-AUC: what a better model is hoped to gain
 SURPRISE: Final = 0.1  # who declined with less had looked like one who stays
 
@@ -52,7 +51,7 @@ class Card:
     decision: Comparison
     against_others: Mapping[str, Comparison]
     interval: Comparison
-    delong: AucInterval
+    delong: Auc
     calibration: CalibrationQuality
     probability: NDArray[np.float64]
     labels: NDArray[np.int8]
@@ -105,8 +104,8 @@ class Card:
                 truth, probability = self.labels[own], self.probability[own]
                 if not len(truth):
                     continue
-                has_interval = LEAST_LABELS <= truth.sum() <= len(truth) - LEAST_LABELS
-                interval = delong_interval(probability, truth) if has_interval else None
+                foretold, declined = pl.Series(probability), pl.Series(truth == 1)
+                interval = delong(foretold, declined)
                 rows.append(
                     {
                         "feature": feature.name,
@@ -117,7 +116,7 @@ class Card:
                         "high": interval and interval.high,
                         "mean_probability": float(probability.mean()),
                         "declined": float(truth.mean()),
-                        "brier": float(np.mean((probability - truth) ** 2)),
+                        "brier": brier_score(foretold, declined),
                         "flagged": float((probability >= self.thresholds.risk).mean()),
                     }
                 )
@@ -217,7 +216,7 @@ class Card:
             },
             "champion_against": {name: asdict(comparison) for name, comparison in self.against_others.items()},
             "roc_auc": {"mean": self.interval.gain, "low": self.interval.low, "high": self.interval.high},
-            "roc_auc_out_of_fold_delong": asdict(self.delong),
+            "roc_auc_out_of_fold_delong": self.delong._asdict(),
             "calibration": asdict(self.calibration),
             "ranking": dict(self.ranking),
             "importance": list(self.importance),

@@ -14,6 +14,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from job import __version__
+from job.accuracy import delong
 from job.errors import DropError
 from job.features import make_features, split_customers
 from job.intake.drop import wait_for_files
@@ -37,7 +38,6 @@ from job.training.duration import describe_seconds, estimate_seconds
 from job.training.folds import group_folds, repeated_group_folds, twin_groups
 from job.training.gate import compare_with_artifact
 from job.training.importance import measure_importance
-from job.training.intervals import delong_interval
 from job.training.leaks import guard_against_leaks
 from job.training.ranking import rank_customers
 from job.training.reference import describe_reference
@@ -206,6 +206,8 @@ def run_training(
         final = fit_final(selected.candidate, data, protocol)
         folds = fit_folds(selected, data, protocol)
     probability = folds.probability
+    area = delong(pl.Series(probability), pl.Series(data.labels == 1))
+    assert area is not None  # noqa: S101 - `SMALLEST_LABEL`
     thresholds = learn_thresholds(data)
     shown = list(group_folds(data.labels, data.groups, folds=protocol.folds, seed=protocol.seed))
     card = Card(
@@ -220,7 +222,7 @@ def run_training(
         decision=decision,
         against_others={own.candidate.name: compare(champion, own, test_share=test_share) for own in measured[2:]},
         interval=roc_auc_interval(selected, test_share=test_share),
-        delong=delong_interval(probability, data.labels),
+        delong=area,
         calibration=assess(probability, data.labels, seed=seed),
         probability=probability,
         labels=data.labels,

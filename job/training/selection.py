@@ -21,19 +21,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import optuna
+import polars as pl
 from joblib import Parallel, delayed
 from scipy import stats
 from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
+from job.accuracy import brier_score
 from job.training.calibration import choose_calibration, log_loss, probabilities
 from job.training.folds import Split, group_folds, repeated_group_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import polars as pl
     from numpy.typing import NDArray
 
     from job.models.linear import Calibration
@@ -102,7 +103,9 @@ class Measured:
 
     def brier(self, labels: NDArray[np.int8]) -> float:
         """Return the mean Brier score over the splits: that of single models, as the deployed one is."""
-        return float(np.mean([np.mean((split.probability - labels[split.test]) ** 2) for split in self.splits]))
+        return float(
+            np.mean([brier_score(pl.Series(one.probability), pl.Series(labels[one.test])) for one in self.splits])
+        )
 
     def log_losses(self, labels: NDArray[np.int8]) -> NDArray[np.float64]:
         """Return the log-loss on each split, in nats."""
