@@ -18,7 +18,7 @@ from job.models.artifact import default_folder, load_artifact
 from job.report.formats import count, number, percent
 from job.report.page import OF_CLIENTS, build_page, write_report
 from schemas.features import NUMERIC_FEATURES, word_title
-from tests.manifests import make_manifest
+from tests.manifests import make_manifest, make_report_data
 
 CHARTS = 12 + len(NUMERIC_FEATURES)  # and one of drift, if the run tells it
 
@@ -222,12 +222,13 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
         ),
         ("{}", "format None, not 1, the one of this version, expected a run of this version; score the drop again"),
         (
-            json.dumps(make_manifest()),
-            "no facts, expected facts of format 4; score the drop again with this version",
+            json.dumps(make_manifest(facts={**make_report_data(), "risk": {}})),
+            "no mean, median, high, high_profit_at_risk, profit_at_risk, monthly_profit, in_training, histogram "
+            "in facts.risk, expected a run of this version; score the drop again",
         ),
         (
-            json.dumps(make_manifest(facts={"format": 0})),
-            "format 0, expected facts of format 4; score the drop again with this version",
+            json.dumps(make_manifest(facts={**make_report_data(), "deciles": {}})),
+            "facts.deciles is no list, expected a run of this version; score the drop again",
         ),
     ],
 )
@@ -265,7 +266,7 @@ def test_scoring_without_the_libraries_says_so_and_goes_on(
         "report.html is left out: not installed: jinja2; pip install 'oneclick-retention[report]'",
     )
     assert not (tmp_path / "latest" / "report.html").exists()
-    assert json.loads((tmp_path / "latest" / "manifest.json").read_text())["facts"]["customers"] == 298
+    assert json.loads((tmp_path / "latest" / "manifest.json").read_text())["facts"]["customers"] == 300
 
 
 def test_no_report_leaves_the_page_out(small_drop: Path, tmp_path: Path) -> None:
