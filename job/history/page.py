@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from job.report.formats import NO_BREAK_SPACE, compact, fixed, number, percent
+from job.report.warnings import translate_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def render_history(history: HistoryFile) -> str:
 def _warnings(warnings: Sequence[str]) -> str:
     if not warnings:
         return ""
-    lines = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
+    lines = "".join(f"<li>{escape(warning)}</li>" for warning in translate_warnings(warnings))
     return f'<section class="notes"><h2>Не удалось прочитать</h2><ul>{lines}</ul></section>'
 
 

@@ -26,13 +26,19 @@ _MEASURES: Final = {
     "mean decline probability": "Средний риск",
     "contacts": "Писем в рассылке",
 }
-_LINES: Final = {
+PATTERNS: Final = {
     r"segment \S+ \(«(.+)»\) is empty": "В сегменте «{0}» никого нет",
     r"segment \S+ \(«(.+)»\) has (\S+) of the customers, (\S+) in the previous run": (
         "В сегменте «{0}» {1} клиентов, в прошлом прогоне было {2}"
     ),
     r"(\S+), row (\d+): the last line has no line end; nothing else seems cut": (
         "{0}: последняя строка ({1}) не закончена; похоже, больше ничего не обрезано"
+    ),
+    r"(\S+), row (\d+): the last line has no line end and is rejected; nothing else seems cut": (
+        "{0}: последняя строка ({1}) не закончена и отклонена; похоже, больше ничего не обрезано"
+    ),
+    r"(\S+) spellings were repaired; the (\S+) most frequent are listed, the others are in (\S+) rows": (
+        "Исправлено разных написаний: {0}; самые частые ({1}) показаны, остальные в строках, которых {2}"
     ),
     r"revenue of (.+): half of the customers spent (\S+), (\S+) in training; .+": (
         "Выручка за {0}: половина клиентов потратила не меньше {1}, при обучении {2}. Другая валюта, другие единицы "
@@ -43,6 +49,7 @@ _LINES: Final = {
         "Контрольная группа прогона {0} не учтена: его файл изменён или не читается. Ей могли написать"
     ),
     r"the lift of run (\S+) is not used: .+": "Измеренное по прогону {0} не учтено: файл изменён или не читается",
+    r"report\.html is left out: .+": "Страница прогона не нарисована",
     r"run (\S+) is not used: .+": "Прогон {0} не учтён: его описание не читается",
 }
 """Line of the manifest, as a pattern -> what people read."""
@@ -55,7 +62,7 @@ def translate_warnings(lines: Sequence[str]) -> list[str]:
 
 
 def _translate(line: str) -> str:
-    for pattern, words in _LINES.items():
+    for pattern, words in PATTERNS.items():
         if found := re.fullmatch(pattern, line):
             return words.format(*map(_part, found.groups()))
     return line

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from schemas.manifest import Change, Manifest
 
-_TITLES: Final = {
+TITLES: Final = {
     "customers": "customers",
     "accepted": "share of customers that are not rejected",
     "kept": "share of customers that are not excluded",
@@ -43,7 +43,7 @@ def describe_changes(manifest: Manifest, previous: Manifest | None, limit: float
         before["contacts"] = float(previous["campaign"]["contacts"]), 0
         now["contacts"] = float(manifest["campaign"]["contacts"]), 0
     changes: list[Change] = []
-    for measure in _TITLES:
+    for measure in TITLES:
         if measure in before and measure in now:
             (old, old_size), (new, new_size) = before[measure], now[measure]
             change = (new - old) / old if old else (math.inf if new else 0.0)
@@ -68,7 +68,7 @@ def tell_changes(changes: Sequence[Change], before: str) -> list[str]:
         before: the name of the run before.
     """
     return [
-        f"{_TITLES[change['measure']]}: {_shown(change['measure'], change['now'])}, "
+        f"{TITLES[change['measure']]}: {_shown(change['measure'], change['now'])}, "
         f"{_shown(change['measure'], change['before'])} in the run before, {before} (--max-change)"
         for change in changes
         if change["is_beyond"]

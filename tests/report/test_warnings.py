@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import cast
+
+import polars as pl
+import pytest
+
+from job.intake.drop import wait_for_files
+from job.intake.reconcile import MOST_REPAIRS, accept_drop
+from job.intake.reconcile import _most_frequent as most_frequent
 from job.levels import Levels
-from job.report.warnings import translate_warnings
-from job.scoring.changes import tell_changes
+from job.report.warnings import PATTERNS, translate_warnings
+from job.sample import write_drop
+from job.scoring import past
+from job.scoring.changes import TITLES, tell_changes
+from job.scoring.effects import read_lifts
 from job.scoring.manifest import count_segments, describe_segments, segment_warnings
+from job.scoring.past import read_held, read_runs
+from job.scoring.pipeline import write_page
 from job.scoring.segments import load_segmentation
-from schemas.manifest import Change
+from job.settings import Arrival, Limits
+from schemas.manifest import Change, Manifest
+from schemas.vocabulary import PERIODS_OF_REVENUE
+from tests.manifests import make_manifest
 from tests.scoring.test_workbook import SCORED
 
 
@@ -42,3 +60,56 @@ def test_each_line_that_the_job_writes_is_told_in_russian() -> None:
     assert "В сегменте «Самый высокий риск» 60,0\u00a0% клиентов, в прошлом прогоне было 10,0\u00a0%" in (
         translate_warnings(lines)
     )
+
+
+def lines_of_the_past(folder: Path) -> list[str]:
+    """Return what is told of runs, lifts and control groups that cannot be read."""
+    (folder / "lift" / "0123456789abcdef").mkdir(parents=True)
+    (folder / "lift" / "0123456789abcdef" / "lift.json").write_text("{")
+    gone = folder / "runs" / "fedcba9876543210"
+    held = read_held([(gone, cast("Manifest", make_manifest()))])[2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(past, "published_runs", lambda _: [gone])  # removed since they were listed
+        return [*read_runs(folder)[1], *read_lifts(folder)[1], *held]
+
+
+def lines_of_the_job(folder: Path) -> list[str]:
+    """Return a warning of every kind that a manifest can hold, each from what writes it."""
+    segments = describe_segments(
+        count_segments(SCORED, SCORED["campaign_group"]), load_segmentation(), previous={"top_risk": 0.1}
+    )
+    ends = []
+    for name in ("whole", "cut"):
+        drop = folder / name
+        write_drop(drop, customers=300, seed=1, labelled=False, clean=True)
+        path = drop / "money.csv"
+        lines = path.read_bytes().splitlines()
+        lines[-1] = lines[-1] if name == "whole" else lines[-1].split(b";")[0]
+        path.write_bytes(b"\r\n".join(lines))
+        files = wait_for_files(drop, Arrival())
+        ends += accept_drop(files, labelled=False, limits=Limits()).warnings
+    spellings = pl.DataFrame({"rows": [1] * (MOST_REPAIRS + 1)})
+    measures: list[Change] = [
+        {"measure": name, "before": 0.5, "now": 0.25, "change": -0.5, "is_beyond": True} for name in TITLES
+    ]
+    levels = dict.fromkeys(PERIODS_OF_REVENUE, 5000.0)
+    page = folder / "page"
+    page.mkdir()
+    return [
+        *ends,
+        *most_frequent(spellings)[1],
+        *lines_of_the_past(folder / "out"),
+        *segment_warnings(segments, customers=5000, previous_customers=5000, limit=1.5),
+        *tell_changes(measures, "0123456789abcdef"),
+        *Levels(dict.fromkeys(levels, 1000000.0), levels).findings(),
+        *write_page(page, cast("Manifest", {})),
+    ]
+
+
+def test_every_kind_of_warning_has_russian_words(tmp_path: Path) -> None:
+    lines = lines_of_the_job(tmp_path)
+    assert {pattern for pattern in PATTERNS if not any(re.fullmatch(pattern, line) for line in lines)} == set()
+    for line, said in zip(lines, translate_warnings(lines), strict=True):
+        assert said != line
+        words = re.findall(r"[A-Za-z]{3,}", re.sub(r"\w+\.csv|[0-9a-f]{16}", "", said))
+        assert words == [], (line, said)

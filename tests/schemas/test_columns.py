@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
+from job.russian import number
 from schemas import columns
 from schemas.checks import check
 from schemas.columns import (
@@ -198,5 +200,8 @@ def test_the_bounds_are_told() -> None:
     told = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
     for table in TABLES.values():
         for column in table.headings:
-            if column.rules:
-                assert f"| `{column.delivered}` | {'; '.join(rule.fact for rule in column.rules)} |" in told
+            lows, highs = ([getattr(rule, end) for rule in column.rules] for end in ("low", "high"))
+            ends = [next((end for end in own if end is not None), None) for own in (lows, highs)]
+            if None not in ends:
+                low, high = (number(end) for end in ends)
+                assert re.search(rf"\| `{column.delivered}` \| от {low} до {high}( \(.+\))? \|", told), column.delivered
