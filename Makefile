@@ -6,11 +6,12 @@ SPARK := .venv-spark
 SPARK_JAVA := .venv-spark-java
 INSTALL := requirements/installer.sh $(BIN)
 DEMO := demo
+PHOTO := chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1000,900 --screenshot
 
 .DEFAULT_GOAL := help
 # Installing compiles no module; this lets the first process that imports one keep it for the next.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help demo test test-thorough fuzz spark-test spark-java-test bench image image-test fresh-test lint format lock clean
+.PHONY: help demo pictures test test-thorough fuzz spark-test spark-java-test bench image image-test fresh-test lint format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +20,14 @@ demo: $(VENV)/report ## Write a synthetic drop of 5,000 customers, score it, pri
 	@rm -rf $(DEMO)
 	@$(BIN)/retention sample --customers 5000 --seed 7 $(DEMO)/drop
 	@$(BIN)/retention score --input $(DEMO)/drop --output $(DEMO)/out
+
+pictures: demo ## Draw the pictures of docs/ again, from the demo; needs Chromium
+	@$(BIN)/retention score --quiet --input $(DEMO)/drop --output $(DEMO)/compared --control-share 0.3 --no-report
+	@$(BIN)/retention sample --quiet --outcome-of $(DEMO)/compared/latest --effect 0.2 --seed 7 $(DEMO)/outcome
+	@$(BIN)/retention lift --quiet --run $(DEMO)/compared/latest --outcome $(DEMO)/outcome --output $(DEMO)/lift
+	@mkdir -p docs/pictures
+	$(PHOTO)=$(CURDIR)/docs/pictures/page.png file://$(CURDIR)/$(DEMO)/out/latest/report.html
+	$(PHOTO)=$(CURDIR)/docs/pictures/lift.png file://$(CURDIR)/$(DEMO)/lift/lift.html
 
 test: $(VENV)/development ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal

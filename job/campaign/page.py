@@ -129,7 +129,7 @@ def _verdict(lift: Lift) -> str:
     if effect.difference is not None:
         lines.append(
             f"Разница с поправкой на известное до кампании: {_points(effect.difference, signed=True)} "
-            f"(95 %-й интервал: {_ends(effect.low, effect.high)}; {_p_value(effect.p_value)}). "
+            f"(95\u00a0%-й интервал: {_ends(effect.low, effect.high)}; {_p_value(effect.p_value)}). "
             f"Без поправки: {_percent(effect.treatment)} против {_percent(effect.control)}."
         )
     worst = [case for case in lift.sensitivity if case.case == ("best" if lift.verdict == MORE else "worst")]
@@ -170,7 +170,7 @@ def _tiles(overall: Comparison) -> str:
         (
             f"Чистый результат за {PROFIT_MONTHS} месяца",
             _number(_net(overall), 0, signed=True),
-            f"в единицах прибыли магазина; 95 %-й интервал: {_between(worth.net_low, worth.net_high)}",
+            f"в единицах прибыли магазина; 95\u00a0%-й интервал: {_between(worth.net_low, worth.net_high)}",
         ),
     ]
     return (
@@ -588,12 +588,17 @@ def _points(value: float | None, *, signed: bool = False) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return UNKNOWN if value is None else russian.percent(value, decimals=1, is_fixed=True)
+    return UNKNOWN if value is None else _whole(russian.percent(value, decimals=1, is_fixed=True))
 
 
 def _number(value: float | None, decimals: int, *, signed: bool = False) -> str:
     """Return a number with all its decimals: those of a column are of one length."""
-    return UNKNOWN if value is None else russian.number(value, decimals=decimals, signed=signed, is_fixed=True)
+    return UNKNOWN if value is None else _whole(russian.number(value, decimals=decimals, signed=signed, is_fixed=True))
+
+
+def _whole(text: str) -> str:
+    """Return a number that is never broken between lines."""
+    return text.replace(" ", "\u00a0")
 
 
 def _p_value(value: float | None) -> str:

@@ -214,7 +214,7 @@ def test_numbers_of_a_column_are_written_in_one_way_and_no_share_is_above_all(ba
         for heading in ("Предложение", "Контроль", "Разница", "С поправкой", "95 %-й интервал"):
             digits = re.findall(r"\d(?:,(\d+))?(?![\d,])", rates[name][heading])
             assert {len(own) for own in digits} == {decimals}, (name, heading, rates[name][heading])
-    assert [share for share in re.findall(r"([\d,]+) %", page) if read_number(share) > 100] == []
+    assert [share for share in re.findall(r"([\d,]+)\s%", page) if read_number(share) > 100] == []
 
 
 def test_the_run_stays_as_it_is_and_a_second_comparison_changes_nothing(base: Path, result: Result) -> None:

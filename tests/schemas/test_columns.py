@@ -8,7 +8,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from job.russian import number
+from job.russian import MINUS
 from schemas import columns
 from schemas.checks import check
 from schemas.columns import (
@@ -203,5 +203,5 @@ def test_the_bounds_are_told() -> None:
             lows, highs = ([getattr(rule, end) for rule in column.rules] for end in ("low", "high"))
             ends = [next((end for end in own if end is not None), None) for own in (lows, highs)]
             if None not in ends:
-                low, high = (number(end) for end in ends)
+                low, high = (f"{end:,}".replace(",", " ").replace("-", MINUS) for end in ends)
                 assert re.search(rf"\| `{column.delivered}` \| от {low} до {high}( \(.+\))? \|", told), column.delivered
