@@ -73,8 +73,11 @@ class WatchedExecutor:
 
 
 def attempt(function: Callable[[S], T], item: S) -> T | DropError:
-    """Return what a function gives, or the DropError that it raises, so that those of all items are named at once."""
+    """Return what a function gives, or the DropError that it raises, so that those of all items are named at once.
+
+    It is another one that says the same: the one that was raised keeps, by its traceback, all that was read until then.
+    """
     try:
         return function(item)
     except DropError as error:
-        return error
+        return DropError(error.defects)

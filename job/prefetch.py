@@ -49,7 +49,10 @@ def prefetched(items: Iterator[T], ahead: int = 2) -> Generator[T]:
         while not isinstance(item := waiting.get(), _End):
             yield item
         if item.error is not None:
-            raise item.error
+            try:
+                raise item.error
+            finally:
+                item.error = None  # else it keeps this frame, which keeps it, and with it all that was read
     finally:
         stopped.set()
         thread.join()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import SettingsError
-from job.executor import LocalExecutor, WatchedExecutor
+from job.errors import DropError, Problem, SettingsError
+from job.executor import LocalExecutor, WatchedExecutor, attempt
 
 
 def test_steps_are_told_as_they_are_done() -> None:
@@ -30,3 +30,15 @@ def test_it_is_otherwise_the_executor_that_is_watched(tmp_path: Path) -> None:
     assert watched.is_remote
     with pytest.raises(SettingsError):
         watched.check_paths([tmp_path])
+
+
+def test_what_was_refused_is_told_and_keeps_nothing_that_was_read() -> None:
+    problem = Problem("money.csv", "rows", "none")
+
+    def refuse(_: int) -> int:
+        raise DropError([problem])
+
+    refused = attempt(refuse, 1)
+    assert isinstance(refused, DropError)
+    assert refused.defects == (problem,)
+    assert refused.__traceback__ is None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,24 @@ if TYPE_CHECKING:
 def failing(count: int) -> Iterator[int]:
     yield from range(count)
     raise OSError("gone")
+
+
+class Block:
+    """What is held while items are got."""
+
+
+def held(kept: list[weakref.ref[Block]]) -> Iterator[int]:
+    block = Block()
+    kept.append(weakref.ref(block))
+    yield 1
+    raise OSError("gone")
+
+
+def test_what_was_raised_keeps_nothing_that_was_read() -> None:
+    kept: list[weakref.ref[Block]] = []
+    with contextlib.suppress(OSError):
+        list(prefetched(held(kept)))
+    assert [block() for block in kept] == [None]
 
 
 def threads(name: str) -> int:

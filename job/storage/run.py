@@ -109,7 +109,7 @@ def delivered(
         return
     with scratch_folder(scratch or _temporary()) as folder:
         copy = folder / "drop"
-        copy.mkdir()
+        copy.mkdir(0o700)
         with drop_at_hand(drop, copy, arrival=arrival, refuse=refuse) as whole:
             yield Delivery(whole, str(drop), arrival._replace(wait_minutes=0))
 

@@ -31,7 +31,7 @@ def deliver(store: Store, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with served(store) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         with delivered(DROP, Arrival(), scratch=scratch) as delivery:
-            assert delivery.folder.stat().st_mode & 0o77 in (0o55, 0)
+            assert delivery.folder.stat().st_mode & 0o777 == 0o700
             assert delivery.folder.parent.stat().st_mode & 0o777 == 0o700
 
 

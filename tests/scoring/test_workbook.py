@@ -257,7 +257,7 @@ def test_sheets_are_filtered_and_printed_one_page_wide_with_their_headings(tmp_p
         "9",
     )
     codes = {one.attrib["numFmtId"]: one.attrib["formatCode"] for one in styles.iter(f"{MAIN}numFmt")}
-    formats = [cell.attrib for cell in styles.find(f"{MAIN}cellXfs") or []]
+    formats = [cell.attrib for cell in styles.iterfind(f"{MAIN}cellXfs/*")]
     cells = {cell.attrib["r"]: cell.attrib.get("s", "0") for cell in sheet.iter(f"{MAIN}c")}
     shown = {cell: codes[formats[int(cells[cell])]["numFmtId"]] for cell in ("C2", "D2", "J2")}
     assert shown == {"C2": "0.0 %", "D2": "#,##0.00", "J2": "#,##0.00##"}
