@@ -40,6 +40,7 @@ SHOWN_CHARACTERS: Final = 40  # of a rejected value in a message; rejected.csv h
 
 ROWS_OF_ONE_LIMIT: Final = 10_000  # a customer has three rows of a table at most, and exports repeat them some times
 MOST_REPAIRS: Final = 1_000  # that are listed: the most frequent ones
+MOST_SPELLINGS: Final = 100_000  # that are repaired; each is counted until the end, in about a kilobyte
 
 UNIQUE_RULE: Final = "occurs once, or always with the same values"
 ORPHAN_RULE: Final = "has an accepted row in market_file"
@@ -361,7 +362,7 @@ def read_drop(
         planned = list(executor.map(partial(attempt, plan), all_files(files)))
     tasks = plan_pieces([plan for plan in planned if isinstance(plan, FilePlan)])
     read = partial(attempt, partial(read_piece, space=space, memory=memory))
-    pieces = iter(list(executor.map(read, tasks)))
+    pieces = iter(list(_bounded(executor.map(read, tasks))))
     outcomes = {
         file.name: [next(pieces) for _ in plan.pieces] if isinstance(plan, FilePlan) else [plan]
         for file, plan in zip(all_files(files), planned, strict=True)
@@ -379,6 +380,17 @@ def read_drop(
     if problems:
         raise DropError(problems)
     return DropRead(tables)
+
+
+def _bounded(pieces: Iterator[PieceRead | DropError]) -> Iterator[PieceRead | DropError]:
+    """Yield the same. Raises DropError: they repair more spellings than may be counted, each by itself."""
+    spellings: set[tuple[str, str, str]] = set()
+    for piece in pieces:
+        if isinstance(piece, PieceRead):
+            spellings.update(piece.counts.repairs)
+            if len(spellings) > MOST_SPELLINGS:
+                raise DropError(f"misspellings: found more, expected at most {MOST_SPELLINGS:,} different ones")
+        yield piece
 
 
 def _join_table(

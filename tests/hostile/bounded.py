@@ -20,19 +20,21 @@ UNMOVED = ("--drift-warn", "1e6", "--drift-stop", "1e6")  # synthetic customers 
 LAUNCHER = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_maxrss, usage.ru_utime + usage.ru_stime, file=sys.stderr)
 sys.exit(code)
 """
-"""Tells the peak of its children: that of a child of the tests themselves begins with what the tests take."""
+"""Tells peak and seconds of its children: the peak of a child of the tests begins with what the tests take."""
 
 
 class Result(NamedTuple):
-    """What became of a process: `peak` is what the largest of its tree took, in bytes."""
+    """What became of a process: `peak` is what the largest of its tree took, in bytes, `cpu` the seconds of all."""
 
     code: int
     lines: list[str]
     peak: int
     output: str
+    cpu: float
 
 
 def retention(*arguments: object, seconds: float = SECONDS, **environment: str) -> Result:
@@ -57,10 +59,13 @@ def retention(*arguments: object, seconds: float = SECONDS, **environment: str) 
             stream.seek(0)
             texts.append(stream.read().decode())
     assert process.returncode != -signal.SIGKILL, f"not done after {seconds} seconds: {texts[0]}"
-    *lines, peak = texts[0].splitlines()
-    return Result(process.returncode, [line for line in lines if line[:1] != "{"], int(peak) * 1024, texts[1])
+    *lines, usage = texts[0].splitlines()
+    peak, cpu = usage.split()
+    return Result(
+        process.returncode, [line for line in lines if line[:1] != "{"], int(peak) * 1024, texts[1], float(cpu)
+    )
 
 
-def score(drop: Path, output: Path, *more: object) -> Result:
+def score(drop: Path, output: Path, *more: object, seconds: float = SECONDS) -> Result:
     """Score a drop without a page, and without drift."""
-    return retention("score", "--input", drop, "--output", output, "--no-report", *UNMOVED, *more)
+    return retention("score", "--input", drop, "--output", output, "--no-report", *UNMOVED, *more, seconds=seconds)
