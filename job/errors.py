@@ -136,7 +136,7 @@ class OutputBusyError(JobError):
 
 def reason_of(error: BaseException) -> str:
     """Return why the system refused something, as it says it itself, also where Polars wraps it."""
-    found = SYSTEM_ERROR.search(str(error))
+    match = SYSTEM_ERROR.search(str(error))
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return found["reason"].strip() if found else str(error).partition("\n")[0]
+    return match["reason"].strip() if match else str(error).partition("\n")[0]

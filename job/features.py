@@ -100,8 +100,8 @@ def check_some_scored(scored: int, reasons: Mapping[str, int]) -> None:
         reasons: reason -> customers that cannot.
     """
     if not scored:
-        told = ", ".join(f"{count:,} x «{reason}»" for reason, count in order_reasons(reasons).items())
-        raise DropError(f"no customer of {MARKET_FILE.name} can be scored: {told}")
+        listed = ", ".join(f"{count:,} x «{reason}»" for reason, count in order_reasons(reasons).items())
+        raise DropError(f"no customer of {MARKET_FILE.name} can be scored: {listed}")
 
 
 def count_reasons(excluded: pl.DataFrame) -> dict[str, int]:

@@ -487,10 +487,14 @@ def _choice(draw: pl.Expr, counts: Mapping[int, int] | Mapping[str, int], *, sco
 
 def _choice_by_kind(draw: pl.Expr, words: Words, counts: Sequence[Mapping[str, int]]) -> pl.Expr:
     """Return the word, as delivered, whose share of its kind's `counts` a uniform draw falls into."""
-    edges = [kind + edge / sum(own.values()) for kind, own in enumerate(counts) for edge in accumulate(own.values())]
-    spellings = [_spelling(words, name) for own in counts for name in own]
-    place = pl.lit(pl.Series(edges[:-1])).search_sorted(pl.col("kind") + draw)
-    return pl.lit(pl.Series(spellings)).gather(place)
+    edges = [
+        kind + edge / sum(of_kind.values())
+        for kind, of_kind in enumerate(counts)
+        for edge in accumulate(of_kind.values())
+    ]
+    spellings = [_spelling(words, name) for of_kind in counts for name in of_kind]
+    index = pl.lit(pl.Series(edges[:-1])).search_sorted(pl.col("kind") + draw)
+    return pl.lit(pl.Series(spellings)).gather(index)
 
 
 def _quantile(draw: pl.Expr, quantiles: Mapping[float, float], *, scores_of: str | None = None) -> pl.Expr:
@@ -586,22 +590,25 @@ def _linked(draws: Draws) -> list[pl.Expr]:
     }
     quantiles = {"contacts_6_months": (CONTACTS_6_MONTHS_QUANTILES, 1), "promo_share": (PROMO_SHARE_QUANTILES, 2)}
     return [
-        *(_choice_by_kind(draws.uniform(name), *own).alias(name) for name, own in words.items()),
-        *(_choice(draws.score(name), own, scores_of=name).alias(name) for name, own in counts.items()),
+        *(_choice_by_kind(draws.uniform(name), *distribution).alias(name) for name, distribution in words.items()),
         *(
-            _rounded(_quantile(draws.score(name), own, scores_of=name), decimals).alias(name)
-            for name, (own, decimals) in quantiles.items()
+            _choice(draws.score(name), distribution, scores_of=name).alias(name)
+            for name, distribution in counts.items()
+        ),
+        *(
+            _rounded(_quantile(draws.score(name), distribution, scores_of=name), decimals).alias(name)
+            for name, (distribution, decimals) in quantiles.items()
         ),
     ]
 
 
 def _revenue(draws: Draws) -> list[pl.Expr]:
     """Return the three revenues: each month's deviation is a regression on the later months' of the same kind."""
-    on_current, on_previous, own = [], [], []
+    on_current, on_previous, by_itself = [], [], []
     for near, far, between in zip(CURRENT_AND_PREVIOUS, CURRENT_AND_BEFORE, PREVIOUS_AND_BEFORE, strict=True):
         on_current.append((far - near * between) / (1 - near**2))
         on_previous.append((between - near * far) / (1 - near**2))
-        own.append(sqrt(1 - on_current[-1] * far - on_previous[-1] * between))
+        by_itself.append(sqrt(1 - on_current[-1] * far - on_previous[-1] * between))
     current = draws.normal("revenue_current_month")
     previous = _of_kind(CURRENT_AND_PREVIOUS) * current + _of_kind(
         [sqrt(1 - near**2) for near in CURRENT_AND_PREVIOUS]
@@ -609,7 +616,7 @@ def _revenue(draws: Draws) -> list[pl.Expr]:
     before = (
         _of_kind(on_current) * current
         + _of_kind(on_previous) * previous
-        + _of_kind(own) * draws.normal("revenue_month_before_previous")
+        + _of_kind(by_itself) * draws.normal("revenue_month_before_previous")
     )
     revenue = {
         month: _quantile(

@@ -293,8 +293,8 @@ def compacted(frame: pl.DataFrame, schema: pl.Schema | None = None) -> pl.DataFr
         return frame
     columns = []
     for name, dtype in wanted.items():
-        own = pl.col(name) if dtypes[name] == dtype else pl.col(name).cast(dtype)
-        columns.append(pl.concat_str(own, pl.lit("")) if dtype == pl.String else own)
+        column = pl.col(name) if dtypes[name] == dtype else pl.col(name).cast(dtype)
+        columns.append(pl.concat_str(column, pl.lit("")) if dtype == pl.String else column)
     return frame.select(columns)
 
 

@@ -261,12 +261,12 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     All that are below a level when corrected can be called effects: the probability that any of them is none is at most
     that level, however the tests depend on each other. None stays None and does not count.
     """
-    order = sorted((p_value, place) for place, p_value in enumerate(p_values) if p_value is not None)
+    order = sorted((p_value, index) for index, p_value in enumerate(p_values) if p_value is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
-    for step, (p_value, place) in enumerate(order):
+    for step, (p_value, index) in enumerate(order):
         largest = max(largest, min(1.0, (len(order) - step) * p_value))
-        corrected[place] = largest
+        corrected[index] = largest
     return corrected
 
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 def align(headings: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "    ") -> list[str]:
     """Return one line for the headings and one for each row: words to the left, numbers to the right."""
-    widths = [max(len(row[place]) for row in (headings, *rows)) for place in range(len(headings))]
-    wordy = [not all(_is_number(row[place]) for row in rows) for place in range(len(headings))]
+    widths = [max(len(row[column]) for row in (headings, *rows)) for column in range(len(headings))]
+    wordy = [not all(_is_number(row[column]) for row in rows) for column in range(len(headings))]
     return [
         indent
         + "  ".join(

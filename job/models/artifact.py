@@ -150,8 +150,8 @@ def load_artifact(folder: Path) -> Artifact:
     problems = _verify_files(folder, manifest)
     sealed = seal_manifest(manifest)
     if manifest.get(SEAL) != sealed:
-        found = str(manifest.get(SEAL, "none"))
-        problems.append(Problem(str(folder / MANIFEST), f"the SHA-256 {sealed} of what it says (altered)", found))
+        held = str(manifest.get(SEAL, "none"))
+        problems.append(Problem(str(folder / MANIFEST), f"the SHA-256 {sealed} of what it says (altered)", held))
     if problems:
         raise ArtifactError(problems)
     try:
@@ -189,8 +189,8 @@ def load_artifact(folder: Path) -> Artifact:
 
 def _digest(manifest: Mapping[str, Any]) -> str:
     files = {name: digest for name, digest in manifest["files"].items() if name not in (CARD, CARD_PAGE)}
-    told = {key: manifest[key] for key in manifest if key != SEAL}
-    return hashlib.sha256(to_text({**told, "files": files}).encode()).hexdigest()
+    sealed = {key: manifest[key] for key in manifest if key != SEAL}
+    return hashlib.sha256(to_text({**sealed, "files": files}).encode()).hexdigest()
 
 
 def _read_model(folder: Path, kind: str, prefix: str = "") -> Model:
@@ -231,12 +231,12 @@ def _verify_files(folder: Path, manifest: Mapping[str, Any]) -> list[str | Probl
             problems.append(Problem(str(folder / MANIFEST), "names of files in its own folder", name))
             continue
         try:
-            found = hashlib.sha256(read_file(folder / name)).hexdigest()
+            digest = hashlib.sha256(read_file(folder / name)).hexdigest()
         except OSError as error:
             problems.append(f"{folder / name}: missing or unreadable: {error.strerror}")
             continue
-        if found != expected:
+        if digest != expected:
             problems.append(
-                Problem(str(folder / name), f"the SHA-256 {expected} of {MANIFEST}", f"an altered file, {found}")
+                Problem(str(folder / name), f"the SHA-256 {expected} of {MANIFEST}", f"an altered file, {digest}")
             )
     return problems

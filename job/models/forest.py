@@ -65,20 +65,20 @@ class Forest:
         """Return the trees of a model, None where they are of a kind that only LightGBM runs."""
         model = booster.dump_model()
         trees = tuple(tree["tree_structure"] for tree in model["tree_info"])
-        found = [list(leaves_of(tree)) for tree in trees]
-        most = max((len(own) for own in found), default=0)
+        of_trees = [list(leaves_of(tree)) for tree in trees]
+        most = max((len(of_tree) for of_tree in of_trees), default=0)
         if not 0 < most <= MOST_LEAVES or model["average_output"]:
             return None
         splits = [(number, split) for number, tree in enumerate(trees) for split in splits_of(tree)]
         if not all(is_plain(split.node) for _, split in splits):
             return None
         leaves = np.zeros((len(trees), most))
-        for number, own in enumerate(found):
-            leaves[number, : len(own)] = own
+        for number, of_tree in enumerate(of_trees):
+            leaves[number, : len(of_tree)] = of_tree
         thresholds = [set[float]() for _ in range(model["max_feature_idx"] + 1)]
         for _, split in splits:
             thresholds[split.node["split_feature"]].add(split.node["threshold"])
-        rising = tuple(np.array(sorted(own)) for own in thresholds)
+        rising = tuple(np.array(sorted(of_feature)) for of_feature in thresholds)
         ruled_out = [(number, split.node, ((1 << split.left) - 1) << split.first) for number, split in splits]
         return cls(rising, _lookups(rising, ruled_out, leaves.shape), leaves, trees)
 
@@ -117,17 +117,17 @@ class Forest:
         for start in range(0, len(matrix), EXPLAINED_ROWS):
             rows = slice(start, start + EXPLAINED_ROWS)
             held = self._left(matrix[rows], self._tests).T.copy()
-            own = list(added[:, rows])
+            columns = list(added[:, rows])
             for parts, of_tree in zip(self._parts, held, strict=True):
                 for part in parts:
-                    part.add_to(own, of_tree)
+                    part.add_to(columns, of_tree)
         return added.T
 
     def _left(self, rows: NDArray[np.float64], lookups: Sequence[Lookup]) -> NDArray[Bits]:
         """Return the bits (rows, trees) that no failing test of any feature rules out."""
         number = bits_of(self.leaves.shape[1])
         left = np.full((len(rows), len(self.leaves)), np.iinfo(number).max, dtype=number)
-        own = np.empty_like(left)
+        exits = np.empty_like(left)
         for features, table in lookups:
             places = np.zeros(len(rows), dtype=np.intp)
             for feature in features:
@@ -135,8 +135,8 @@ class Forest:
                 places *= len(thresholds) + 1
                 places += np.searchsorted(thresholds, rows[:, feature])
             # The places are within the table: `clip` is the mode that needs no copy of it.
-            np.take(table, places, axis=0, out=own, mode="clip")
-            left &= own
+            np.take(table, places, axis=0, out=exits, mode="clip")
+            left &= exits
         return left
 
     @cached_property
@@ -147,12 +147,12 @@ class Forest:
     @cached_property
     def _tests(self) -> tuple[Lookup, ...]:
         """As `lookups`, but the bits are a tree's tests in the order of `splits_of`, ruled out where they fail."""
-        own = [
-            (number, split.node, 1 << place)
+        asked = [
+            (number, split.node, 1 << index)
             for number, tree in enumerate(self.trees)
-            for place, split in enumerate(splits_of(tree))
+            for index, split in enumerate(splits_of(tree))
         ]
-        return _lookups(self.thresholds, own, self.leaves.shape)
+        return _lookups(self.thresholds, asked, self.leaves.shape)
 
     @cached_property
     def _parts(self) -> list[list[Part]]:

@@ -74,8 +74,8 @@ class Kind(NamedTuple):
             ModuleNotFoundError: a library that this kind needs is not installed.
             ArtifactError, KeyError, TypeError, ValueError: it is not of this version.
         """
-        own = getattr(import_module(self.module), self.class_name)
-        return cast("Model", own.load(plain, read))
+        model_class = getattr(import_module(self.module), self.class_name)
+        return cast("Model", model_class.load(plain, read))
 
 
 KINDS: Final = {

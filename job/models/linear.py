@@ -178,7 +178,7 @@ class LinearModel:
         means = (
             capped(features, self.caps)
             .select(factor.expression().alias(name) for factor, name in self._columns.items())
-            .select(self._product(term).mean().alias(str(place)) for place, term in enumerate(self.terms))
+            .select(self._product(term).mean().alias(str(index)) for index, term in enumerate(self.terms))
         )
         centers = means.row(0)
         terms = tuple(term._replace(center=center) for term, center in zip(self.terms, centers, strict=True))
@@ -192,7 +192,7 @@ class LinearModel:
     @cached_property
     def _columns(self) -> dict[Factor, str]:
         factors = dict.fromkeys(factor for term in self.terms for factor in term.factors)
-        return {factor: f"factor_{place}" for place, factor in enumerate(factors)}
+        return {factor: f"factor_{number}" for number, factor in enumerate(factors)}
 
     @cached_property
     def _steps(self) -> _Steps:

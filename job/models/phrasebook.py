@@ -70,16 +70,18 @@ class Phrasebook:
 
     def _slot(self) -> pl.Expr:
         """Return the slot of each row, null where it has none."""
-        place = pl.col("place").cast(_CODE)
-        step = (pl.col("value") * pl.lit(self._units).gather(place)).round()
-        return pl.when(step.is_between(LOWEST, HIGHEST)).then(place * _SPAN + (step - LOWEST).cast(_CODE, strict=False))
+        feature = pl.col("place").cast(_CODE)
+        step = (pl.col("value") * pl.lit(self._units).gather(feature)).round()
+        return pl.when(step.is_between(LOWEST, HIGHEST)).then(
+            feature * _SPAN + (step - LOWEST).cast(_CODE, strict=False)
+        )
 
     def _learn(self, new: pl.DataFrame) -> _Known:
         """Put more values into words; return what is then known. Args: new: distinct rows."""
         with self._lock:
             known = self._known
             new = new.filter(_numbers(known, new).is_null())  # by now, somebody else may have said some
-            words = [self._say(place, value) for place, value in new.select(_KEY).iter_rows()]
+            words = [self._say(feature, value) for feature, value in new.select(_KEY).iter_rows()]
             first = known.phrases.len()
             new = new.with_columns(number=pl.int_range(first, first + new.height, dtype=_CODE))
             slotted = new.filter(pl.col("slot").is_not_null())

@@ -113,7 +113,9 @@ class Explainer:
     @cached_property
     def usual_risk(self) -> UsualRisk:
         """What shows how far a theme raises the risk."""
-        values = {name: own.median if isinstance(own, UsualNumber) else own.word for name, own in self.usual.items()}
+        values = {
+            name: usual.median if isinstance(usual, UsualNumber) else usual.word for name, usual in self.usual.items()
+        }
         return UsualRisk(self.model, self.themes, values)
 
     @cached_property
@@ -178,22 +180,22 @@ class Explainer:
         actual = _probability(self.model, features, contributions)
         far = features.select(_is_far(name, self.usual[name]) for name in self._names)
         named, sums = [], []
-        place = 0
+        first = 0
         for theme, names in self.themes.items():
             raising = {
-                place + step: pl.when(pl.col(f"{name}_far") & (pl.col(name) > 0)).then(pl.col(name))
+                first + step: pl.when(pl.col(f"{name}_far") & (pl.col(name) > 0)).then(pl.col(name))
                 for step, name in enumerate(names)
             }
             largest = pl.max_horizontal(*raising.values())
             named.append(
                 pl.coalesce(
-                    pl.when(value == largest).then(pl.lit(own, pl.UInt8)) for own, value in raising.items()
+                    pl.when(value == largest).then(pl.lit(index, pl.UInt8)) for index, value in raising.items()
                 ).alias(f"{theme}_named")
             )
             total = add_up([pl.col(name) for name in names])
             is_reason = largest.is_not_null() & (pl.col("actual") - pl.col(f"{theme}_usual") >= LEAST_FALL)
             sums.append(pl.when(is_reason).then(total).otherwise(0.0).alias(theme))
-            place += len(names)
+            first += len(names)
         known = pl.concat(
             [
                 contributions,
@@ -230,12 +232,11 @@ class Explainer:
         decimals = pl.lit(self._decimals).gather(pl.col("place"))
         phrases = self._phrasebook.phrases(asked.with_columns(_shown(pl.col("value"), decimals)))
         return pl.DataFrame(
-            phrases.slice(place * features.height, features.height).alias(reason)
-            for place, reason in enumerate(REASONS)
+            phrases.slice(rank * features.height, features.height).alias(reason) for rank, reason in enumerate(REASONS)
         )
 
-    def _say(self, place: int, value: float) -> str:
-        feature = self._names[place]
+    def _say(self, index: int, value: float) -> str:
+        feature = self._names[index]
         words = WORD_FEATURES.get(feature)
         return say(feature, value if words is None else words.words[int(value)], self._compared[feature])
 
@@ -268,15 +269,15 @@ def _ranking_steps(names: tuple[str, ...]) -> list[list[pl.Expr]]:
     for rank in RANKS:
         largest = pl.max_horizontal(names)
         steps.append([pl.when(largest > 0).then(largest).alias("_largest")])
-        found = pl.coalesce(
-            pl.when(pl.col(name) == pl.col("_largest")).then(pl.lit(place, pl.UInt8))
-            for place, name in enumerate(names)
+        first = pl.coalesce(
+            pl.when(pl.col(name) == pl.col("_largest")).then(pl.lit(index, pl.UInt8))
+            for index, name in enumerate(names)
         )
-        steps.append([found.alias(rank)])
+        steps.append([first.alias(rank)])
         if rank != RANKS[-1]:
             left = [
-                pl.when(pl.col(rank) == place).then(0.0).otherwise(pl.col(name)).alias(name)
-                for place, name in enumerate(names)
+                pl.when(pl.col(rank) == index).then(0.0).otherwise(pl.col(name)).alias(name)
+                for index, name in enumerate(names)
             ]
             steps.append(left)
     return steps
@@ -333,8 +334,8 @@ def _patterns(feature: str) -> tuple[re.Pattern[str], ...]:
     blanks = {"value": f"(?:{value})", "median": ".+", "share": ".+"}
     parts = [re.split(r"\{(\w+)\}", template) for template in templates]
     return tuple(
-        re.compile("".join(blanks[part] if place % 2 else re.escape(part) for place, part in enumerate(own)))
-        for own in parts
+        re.compile("".join(blanks[part] if index % 2 else re.escape(part) for index, part in enumerate(pieces)))
+        for pieces in parts
     )
 
 

@@ -53,7 +53,7 @@ class NumberBins(NamedTuple):
 
     def read(self, counted: Sequence[int]) -> list[int]:
         """Return the rows per bin."""
-        return [own - above for own, above in pairwise([*counted, 0])]
+        return [at_least - above for at_least, above in pairwise([*counted, 0])]
 
 
 class WordBins(NamedTuple):
@@ -111,25 +111,27 @@ def count_bins(frame: pl.DataFrame, bins: Sequence[Bins]) -> pl.DataFrame:
 
     Sums of comparisons: several times as fast as looking up the bin of each value.
     """
-    numbers = [own.name for own in bins if isinstance(own, NumberBins)]
+    numbers = [feature.name for feature in bins if isinstance(feature, NumberBins)]
     are_finite = frame.select(pl.all_horizontal(pl.col(numbers).is_finite().all())).item() if numbers else True
     counters, lengths = _counters(tuple(bins), are_finite=are_finite)
     # Lazy: finite values are told apart once for all edges. Where that need not be, to plan takes longer than to count.
     counted = frame.select(counters) if are_finite else frame.lazy().select(counters).collect()
     row = iter(counted.row(0))
     rows = []
-    for own, length in zip(bins, lengths, strict=True):
-        counts = own.read(list(islice(row, length)))
-        rows += [(own.name, place, count) for place, count in enumerate(counts)]
-        rows.append((own.name, MISSING, frame.height - sum(counts)))
+    for feature, length in zip(bins, lengths, strict=True):
+        counts = feature.read(list(islice(row, length)))
+        rows += [(feature.name, number, count) for number, count in enumerate(counts)]
+        rows.append((feature.name, MISSING, frame.height - sum(counts)))
     return pl.DataFrame(rows, schema=COUNTS_SCHEMA, orient="row").filter(pl.col("rows") > 0)
 
 
 @cache
 def _counters(bins: tuple[Bins, ...], *, are_finite: bool) -> tuple[list[pl.Expr], list[int]]:
     """Return the counters of all bins, and how many each has."""
-    counters = [own.counters(are_finite=are_finite) for own in bins]
-    named = [own.alias(f"{place} {part}") for place, some in enumerate(counters) for part, own in enumerate(some)]
+    counters = [feature.counters(are_finite=are_finite) for feature in bins]
+    named = [
+        counter.alias(f"{index} {part}") for index, some in enumerate(counters) for part, counter in enumerate(some)
+    ]
     return named, [len(some) for some in counters]
 
 
@@ -191,46 +193,46 @@ def read_reference(manifest: Mapping[str, Any]) -> Reference | None:
     Raises:
         ArtifactError: what it says of the bins cannot be understood.
     """
-    told = manifest.get("reference")
-    if not isinstance(told, dict) or "bins" not in told:
+    written = manifest.get("reference")
+    if not isinstance(written, dict) or "bins" not in written:
         return None
     try:
         reference = Reference(
-            customers=int(told["customers"]),
-            delivered=int(told["delivered"]),
-            twins=float(told["twins"]),
-            features=tuple(_read_bins(name, own) for name, own in told["bins"].items()),
-            score=_read_numbers(SCORE, told["score"]),
-            roc_auc=float(told["score"]["roc_auc"]),
-            roc_auc_error=float(told["score"]["roc_auc_error"]),
+            customers=int(written["customers"]),
+            delivered=int(written["delivered"]),
+            twins=float(written["twins"]),
+            features=tuple(_read_bins(name, feature) for name, feature in written["bins"].items()),
+            score=_read_numbers(SCORE, written["score"]),
+            roc_auc=float(written["score"]["roc_auc"]),
+            roc_auc_error=float(written["score"]["roc_auc_error"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(f"{type(error).__name__}: {error}") from error
-    for own in (*reference.features, reference.score):
-        if sum(own.counts) + own.missing != reference.customers:
-            raise _unreadable(f"the bins of {own.name} hold {sum(own.counts) + own.missing} customers")
+    for feature in (*reference.features, reference.score):
+        if sum(feature.counts) + feature.missing != reference.customers:
+            raise _unreadable(f"the bins of {feature.name} hold {sum(feature.counts) + feature.missing} customers")
     return reference
 
 
-def _read_bins(name: str, told: Mapping[str, Any]) -> Bins:
-    if "words" not in told:
-        return _read_numbers(name, told)
-    words, counts = tuple(str(word) for word in told["words"]), _counts(told)
+def _read_bins(name: str, written: Mapping[str, Any]) -> Bins:
+    if "words" not in written:
+        return _read_numbers(name, written)
+    words, counts = tuple(str(word) for word in written["words"]), _counts(written)
     if len(words) != len(counts):
         raise ValueError(f"{name}: {len(words)} words, {len(counts)} counts")
-    return WordBins(name, words, counts, int(told["missing"]))
+    return WordBins(name, words, counts, int(written["missing"]))
 
 
-def _read_numbers(name: str, told: Mapping[str, Any]) -> NumberBins:
-    edges, counts = tuple(float(edge) for edge in told["edges"]), _counts(told)
+def _read_numbers(name: str, written: Mapping[str, Any]) -> NumberBins:
+    edges, counts = tuple(float(edge) for edge in written["edges"]), _counts(written)
     if len(edges) + 1 != len(counts) or any(left >= right for left, right in pairwise(edges)):
         raise ValueError(f"{name}: {len(edges)} edges, expected {len(counts) - 1} that rise")
-    return NumberBins(name, edges, counts, int(told["missing"]))
+    return NumberBins(name, edges, counts, int(written["missing"]))
 
 
-def _counts(told: Mapping[str, Any]) -> tuple[int, ...]:
-    counts = tuple(int(count) for count in told["counts"])
-    if min(counts, default=0) < 0 or int(told["missing"]) < 0:
+def _counts(written: Mapping[str, Any]) -> tuple[int, ...]:
+    counts = tuple(int(count) for count in written["counts"])
+    if min(counts, default=0) < 0 or int(written["missing"]) < 0:
         raise ValueError("a count below 0")
     return counts
 

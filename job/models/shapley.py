@@ -54,11 +54,11 @@ class Part(NamedTuple):
         for bit, (asked, holds) in enumerate(self.way, start=self.tests):
             leads = (held & number(asked)) == number(holds)
             answers |= leads.view(np.uint8) * number(1 << bit)
-        place = answers.astype(np.intp)
-        values = np.empty(len(place))
+        rows_of_table = answers.astype(np.intp)
+        values = np.empty(len(rows_of_table))
         for feature, table in zip(self.features, self.table, strict=True):
             # Every place is in the table: `clip` is the mode that needs no copy.
-            table.take(place, out=values, mode="clip")
+            table.take(rows_of_table, out=values, mode="clip")
             np.add(added[feature], values, out=added[feature])
 
 
@@ -105,7 +105,7 @@ def most_features(trees: Sequence[Node]) -> int:
 
 def _cuts_of(tree: Node) -> Iterator[_Cut]:
     """Yield the largest parts that have few enough answers, and single leaves where none has."""
-    places = {id(split.node): (place, split.tests) for place, split in enumerate(splits_of(tree))}
+    places = {id(split.node): (number, split.tests) for number, split in enumerate(splits_of(tree))}
 
     def cut(node: Node, way: dict[int, tuple[int, int]], covers: dict[int, float]) -> Iterator[_Cut]:
         first, tests = places.get(id(node), (0, 0))  # a leaf has none
@@ -131,10 +131,10 @@ def _cuts_of(tree: Node) -> Iterator[_Cut]:
 
 
 def _ways_on(
-    node: Node, place: int, asked: dict[int, tuple[int, int]], covers: dict[int, float]
+    node: Node, number: int, asked: dict[int, tuple[int, int]], covers: dict[int, float]
 ) -> Iterator[tuple[Node, dict[int, tuple[int, int]], dict[int, float]]]:
     """Yield what follows if a test holds, and if it does not: the node, and the test beside those that were before."""
-    feature, bit = node["split_feature"], 1 << place
+    feature, bit = node["split_feature"], 1 << number
     tests, holds = asked.get(feature, (0, 0))
     for child, holding in ((node["left_child"], bit), (node["right_child"], 0)):
         share = covers.get(feature, 1.0) * customers_of(child) / customers_of(node)
@@ -150,8 +150,8 @@ def _part_of(cut: _Cut, tables: Mapping[int, NDArray[np.float64]]) -> Part:
     for leaf in cut.leaves:
         asked, holds = np.array(list(leaf.leads.values()), dtype=np.int32).T[:, :, None]
         leads = (answers & asked) == holds
-        place = (leads << np.arange(len(leads))[:, None]).sum(axis=0)
-        table[[rows[feature] for feature in leaf.leads]] += tables[id(leaf)][:, place]
+        answer = (leads << np.arange(len(leads))[:, None]).sum(axis=0)
+        table[[rows[feature] for feature in leaf.leads]] += tables[id(leaf)][:, answer]
     return Part(cut.first, cut.tests, cut.way, features, table)
 
 
@@ -166,14 +166,14 @@ def _tables_of(leaves: Sequence[_Leaf]) -> dict[int, NDArray[np.float64]]:
     for leaf in leaves:
         alike[len(leaf.covers)].append(leaf)
     tables = {}
-    for features, own in alike.items():
-        cover = np.array([list(leaf.covers.values()) for leaf in own])[:, :, None]
+    for features, parts in alike.items():
+        cover = np.array([list(leaf.covers.values()) for leaf in parts])[:, :, None]
         answer = (np.arange(1 << features) >> np.arange(features)[:, None]) & 1
         points, weights = np.polynomial.legendre.leggauss((features + 1) // 2)
-        mean = np.zeros((len(own), *answer.shape))
+        mean = np.zeros((len(parts), *answer.shape))
         for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
             mixed = (1 - point) * cover + point * answer
             mean += weight * mixed.prod(axis=1, keepdims=True) / mixed
-        added = np.array([leaf.value for leaf in own])[:, None, None] * (answer - cover) * mean
-        tables.update({id(leaf): table for leaf, table in zip(own, added, strict=True)})
+        added = np.array([leaf.value for leaf in parts])[:, None, None] * (answer - cover) * mean
+        tables.update({id(leaf): table for leaf, table in zip(parts, added, strict=True)})
     return tables

@@ -69,11 +69,11 @@ def splits_of(tree: Node) -> list[Split]:
         """Return how many leaves are below."""
         if is_leaf(node):
             return 1
-        place = len(splits)
+        number = len(splits)
         splits.append(Split(node, first, 0, 0))
         left = walk(node["left_child"], first)
         below = left + walk(node["right_child"], first + left)
-        splits[place] = Split(node, first, left, below - 1)
+        splits[number] = Split(node, first, left, below - 1)
         return below
 
     walk(tree, 0)

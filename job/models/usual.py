@@ -90,7 +90,7 @@ class UsualRisk:
         assert isinstance(self.model, LinearModel)  # noqa: S101 - as its caller saw
         alone, products = _weights(self.model)
         keys = dict.fromkeys((*alone, *(factor for pair in products for factor in pair)))
-        names = {factor: f"factor_{place}" for place, factor in enumerate(keys)}
+        names = {factor: f"factor_{number}" for number, factor in enumerate(keys)}
         factors = [factor.expression().alias(name) for factor, name in names.items()]
         schema = {name: FEATURE_DTYPES[name] for name in self.usual}
         customer = capped(pl.DataFrame([self.usual], schema=schema), self.model.caps).select(factors)
@@ -148,6 +148,9 @@ def _weights(model: LinearModel) -> _Weights:
 def _word_weights(feature: str, weights: Mapping[Factor, float]) -> tuple[float, ...]:
     known: Sequence[str] = WORD_FEATURES[feature].values
     return (
-        *(sum(weight * ((word == own.word) - own.center) for own, weight in weights.items()) for word in known),
+        *(
+            sum(weight * ((word == factor.word) - factor.center) for factor, weight in weights.items())
+            for word in known
+        ),
         0.0,
     )

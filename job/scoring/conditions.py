@@ -91,7 +91,7 @@ def parse_condition(text: str) -> pl.Expr:
     if len(text) > LONGEST:
         raise ConditionError(f"{len(text):,} characters", "condition_length", most=LONGEST)
     tokens = list(_TOKENS.finditer(text))
-    for compared in (found.groupdict() for pattern in _SHARES for found in pattern.finditer(text)):
+    for compared in (match.groupdict() for pattern in _SHARES for match in pattern.finditer(text)):
         column = compared.pop("column")
         for number in compared.values():
             if float(number) > 1:

@@ -51,7 +51,7 @@ class Cutoffs(NamedTuple):
         Equal probabilities are told apart by `id`, so that every decile has its share and reruns agree.
         """
         order = -pl.col("decline_probability")
-        below = pl.sum_horizontal(place.is_before(order).cast(pl.Int8) for place in self.deciles)
+        below = pl.sum_horizontal(cutoff.is_before(order).cast(pl.Int8) for cutoff in self.deciles)
         return (below + 1).cast(pl.Int8).alias("risk_decile")
 
 

@@ -111,29 +111,29 @@ def judge_drift(
         None without customers. `customers`, `settings`, `checks` and `alarm_rate` say what
         was compared and how.
     """
-    found: dict[str, dict[int, int]] = {}
-    for name, place, rows in add_counts(counts).iter_rows():
-        found.setdefault(name, {})[place] = rows
-    steps = found.get(SCORE, {})
+    counted: dict[str, dict[int, int]] = {}
+    for name, bin_number, rows in add_counts(counts).iter_rows():
+        counted.setdefault(name, {})[bin_number] = rows
+    steps = counted.get(SCORE, {})
     here = sum(steps.values())
-    words = [own for own in reference.features if isinstance(own, WordBins)]
+    words = [feature for feature in reference.features if isinstance(feature, WordBins)]
     judge = _Judge(
         here,
         reference,
         warn=warn,
         stop=stop,
-        checks=2 * len(reference.features) + sum(len(own.words) for own in words) + 2,
+        checks=2 * len(reference.features) + sum(len(feature.words) for feature in words) + 2,
     )
-    features = [judge.compare(own, found.get(own.name, {})) for own in reference.features]
+    features = [judge.compare(feature, counted.get(feature.name, {})) for feature in reference.features]
     score = judge.compare(reference.score, _by_edges(steps, reference.score))
     missing = [
-        judge.compare_missing(own.name, found.get(own.name, {}).get(MISSING, 0), own.missing)
-        for own in reference.features
+        judge.compare_missing(feature.name, counted.get(feature.name, {}).get(MISSING, 0), feature.missing)
+        for feature in reference.features
     ]
     not_scored = judge.compare_parts(
         (delivered - here, here), (reference.delivered - reference.customers, reference.customers)
     )
-    changed = [row for own in words for row in judge.compare_words(own, found.get(own.name, {}))]
+    changed = [row for feature in words for row in judge.compare_words(feature, counted.get(feature.name, {}))]
     findings = [
         *({"kind": "distribution", **_told(row)} for row in features),
         {"kind": "score", **_told(score)},
@@ -203,23 +203,23 @@ class _Judge(NamedTuple):
             return SEVERITIES[0]
         return SEVERITIES[2] if psi >= self.stop else SEVERITIES[1]
 
-    def compare(self, bins: Bins, found: Mapping[int, int]) -> dict[str, Any]:
+    def compare(self, bins: Bins, counted: Mapping[int, int]) -> dict[str, Any]:
         """Compare one distribution, of the customers that have a value."""
-        own = [found.get(place, 0) for place in range(len(bins.counts))]
-        chance = self.chance(own, bins.counts)
-        psi = stability_index(own, bins.counts)
-        told: dict[str, Any] = {
+        here = [counted.get(bin_number, 0) for bin_number in range(len(bins.counts))]
+        chance = self.chance(here, bins.counts)
+        psi = stability_index(here, bins.counts)
+        row: dict[str, Any] = {
             "feature": bins.name,
             "psi": psi,
             "chance": chance,
             "severity": self.severity(psi, chance),
-            "shares": _shares(own),
+            "shares": _shares(here),
             "reference_shares": _shares(bins.counts),
         }
         if isinstance(bins, WordBins):
-            return {**told, "words": list(bins.words)}
+            return {**row, "words": list(bins.words)}
         edges = [edge / STEPS for edge in bins.edges] if bins.name == SCORE else list(bins.edges)
-        return {**told, "edges": edges, "higher": superiority(own, bins.counts)}
+        return {**row, "edges": edges, "higher": superiority(here, bins.counts)}
 
     def compare_missing(self, name: str, missing: int, reference_missing: int) -> dict[str, Any]:
         """Compare the customers without a value with those who have one."""
@@ -227,22 +227,22 @@ class _Judge(NamedTuple):
         parts = (missing, self.here - missing), (reference_missing, training - reference_missing)
         return {"feature": name, **self.compare_parts(*parts)}
 
-    def compare_parts(self, own: tuple[int, int], reference: tuple[int, int]) -> dict[str, Any]:
+    def compare_parts(self, here: tuple[int, int], reference: tuple[int, int]) -> dict[str, Any]:
         """Compare the share of the first part; only more than in training is a finding."""
-        share, reference_share = _shares(own)[0], _shares(reference)[0]
-        psi, chance = stability_index(own, reference), self.chance(own, reference)
+        share, reference_share = _shares(here)[0], _shares(reference)[0]
+        psi, chance = stability_index(here, reference), self.chance(here, reference)
         severity = self.severity(psi, chance) if share > reference_share else SEVERITIES[0]
         return {"share": share, "reference_share": reference_share, "psi": psi, "chance": chance, "severity": severity}
 
-    def compare_words(self, bins: WordBins, found: Mapping[int, int]) -> list[dict[str, Any]]:
+    def compare_words(self, bins: WordBins, counted: Mapping[int, int]) -> list[dict[str, Any]]:
         """Return the words that training knows and nobody here has, or the other way round, beyond chance.
 
         However rare, each is a warning: a category does not vanish by itself.
         """
         rows = []
         training = self.reference.customers
-        for place, word in enumerate(bins.words):
-            here, before = found.get(place, 0), bins.counts[place]
+        for bin_number, word in enumerate(bins.words):
+            here, before = counted.get(bin_number, 0), bins.counts[bin_number]
             if bool(here) == bool(before):
                 continue
             kind, empty, other = ("word_gone", self.here, training) if before else ("word_new", training, self.here)
@@ -264,9 +264,9 @@ def stability_index(counts: Sequence[int], reference: Sequence[int]) -> float:
         return 0.0
     total, reference_total = sum(counts) + HALF * len(counts), sum(reference) + HALF * len(reference)
     pairs = [
-        ((own + HALF) / total, (other + HALF) / reference_total) for own, other in zip(counts, reference, strict=True)
+        ((here + HALF) / total, (other + HALF) / reference_total) for here, other in zip(counts, reference, strict=True)
     ]
-    return math.fsum((own - other) * math.log(own / other) for own, other in pairs)
+    return math.fsum((here - other) * math.log(here / other) for here, other in pairs)
 
 
 def superiority(counts: Sequence[int], reference: Sequence[int]) -> float | None:
@@ -278,8 +278,8 @@ def superiority(counts: Sequence[int], reference: Sequence[int]) -> float | None
     if not pairs:
         return None
     below, wins = 0, 0
-    for own, other in zip(counts, reference, strict=True):
-        wins += own * (2 * below + other)
+    for here, other in zip(counts, reference, strict=True):
+        wins += here * (2 * below + other)
         below += other
     return wins / (2 * pairs)
 
@@ -311,14 +311,14 @@ def chi_square_tail(value: float, freedom: int) -> float:
     if freedom % 2:
         tail = math.erfc(math.sqrt(half))
         term = math.sqrt(value * 2 / math.pi) * math.exp(-half)
-        for own in range(1, freedom - 1, 2):
+        for step in range(1, freedom - 1, 2):
             tail += term
-            term *= value / (own + 2)
+            term *= value / (step + 2)
         return tail
     tail, term = 0.0, math.exp(-half)
-    for own in range(1, freedom // 2 + 1):
+    for step in range(1, freedom // 2 + 1):
         tail += term
-        term *= half / own
+        term *= half / step
     return tail
 
 
@@ -339,8 +339,8 @@ def _by_edges(steps: Mapping[int, int], bins: NumberBins) -> dict[int, int]:
     """Return the rows per bin of the score's steps."""
     placed: dict[int, int] = {}
     for step, rows in steps.items():
-        place = bisect_left(bins.edges, step)
-        placed[place] = placed.get(place, 0) + rows
+        bin_number = bisect_left(bins.edges, step)
+        placed[bin_number] = placed.get(bin_number, 0) + rows
     return placed
 
 

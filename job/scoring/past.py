@@ -146,9 +146,9 @@ def find_past(
     is_free = settings.release_control
     holding = [] if is_free else choose_holding(runs, settings.campaign, identity=identity, now=now)
     held, held_by, unheld = read_held(holding, bring)
-    told = (*warnings, *unread, *unheld)
+    all_warnings = (*warnings, *unread, *unheld)
     earlier = tuple(manifest for _, manifest in runs)
-    return Past(held, held_by, effects_of(pooled), settings.effects, is_free, told, earlier)
+    return Past(held, held_by, effects_of(pooled), settings.effects, is_free, all_warnings, earlier)
 
 
 def nothing_past(effects_from: EffectSource = "measured") -> Past:

@@ -301,8 +301,8 @@ def write_page(folder: Path, manifest: Manifest) -> list[str]:
 
 def _names_itself(folder: Path, name: str, artifact: Artifact) -> bool:
     """Return whether what a run says of its drop and settings gives the name that it has: others may have made it."""
-    told = read_manifest(folder)
-    return name_run(told["inputs"], artifact, told["settings"]) == name
+    manifest = read_manifest(folder)
+    return name_run(manifest["inputs"], artifact, manifest["settings"]) == name
 
 
 def name_run(files: Sequence[Mapping[str, object]], artifact: Artifact, settings: Mapping[str, Any]) -> str:
@@ -317,7 +317,7 @@ def name_run(files: Sequence[Mapping[str, object]], artifact: Artifact, settings
     for file in files:
         digests.setdefault(str(file["table"]), []).append(file["sha256"])
     identity = {
-        "inputs": {table: own[0] if len(own) == 1 else own for table, own in digests.items()},
+        "inputs": {table: hashes[0] if len(hashes) == 1 else hashes for table, hashes in digests.items()},
         "model": artifact.digest,
         "settings": settings,
         "version": __version__,

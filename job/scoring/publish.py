@@ -325,10 +325,10 @@ def as_output_error(output: Path, *, staged: Path | None = None, run: Path | Non
     except OutputError as error:
         raise OutputError([shown(problem) for problem in error.problems]) from error
     except (OSError, pl.exceptions.PolarsError) as error:
-        found = SYSTEM_ERROR.search(str(error))
-        if found is None and not isinstance(error, OSError):
+        match = SYSTEM_ERROR.search(str(error))
+        if match is None and not isinstance(error, OSError):
             raise
-        where = getattr(error, "filename", None) or (found and found["path"]) or output
+        where = getattr(error, "filename", None) or (match and match["path"]) or output
         raise OutputError(shown(f"{where}: cannot be written: {reason_of(error)}")) from error
 
 

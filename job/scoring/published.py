@@ -151,24 +151,24 @@ def verify_run(run: Path, *, with_digests: bool) -> tuple[int, list[Problem]]:
     if RUN_NAME.fullmatch(run.name) is None or not is_plain_folder(run):
         return 0, [Problem(name, "a folder that is named like a run", "another, which is passed over")]
     if _number_of(run) is None:
-        found = f"no {SUCCESS}: it will be made again" if not (run / SUCCESS).exists() else f"another {SUCCESS}"
-        return 0, [Problem(name, f"a published run, with {SUCCESS}", found)]
+        fault = f"no {SUCCESS}: it will be made again" if not (run / SUCCESS).exists() else f"another {SUCCESS}"
+        return 0, [Problem(name, f"a published run, with {SUCCESS}", fault)]
     try:
         outputs = read_manifest(run)["outputs"]
     except (OSError, ValueError) as error:
         return 0, [Problem(f"{name}/{MANIFEST}", "the manifest of a run of this version", reason_of(error))]
     problems = []
-    for file, told in outputs.items():
+    for file, output in outputs.items():
         where = f"{name}/{shorten(file)}"
         try:
             size = size_beneath(run, file)
-            if size != told["bytes"]:
-                problems.append(Problem(where, f"{told['bytes']:,} bytes", f"{size:,} bytes"))
+            if size != output["bytes"]:
+                problems.append(Problem(where, f"{output['bytes']:,} bytes", f"{size:,} bytes"))
             elif with_digests:
                 with opened_beneath(run, file) as stream:
                     digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                if digest != told["sha256"]:
-                    problems.append(Problem(where, f"SHA-256 {told['sha256']}", digest))
+                if digest != output["sha256"]:
+                    problems.append(Problem(where, f"SHA-256 {output['sha256']}", digest))
         except OSError as error:
             problems.append(Problem(where, "a file as published", reason_of(error)))
     if with_digests:
@@ -211,7 +211,7 @@ def _folders(output: Path) -> list[Path]:
 def _number_of(run: Path) -> int | None:
     """Return the place of a run in the order of publishing, None without a right one."""
     try:
-        told = read_beneath(run, SUCCESS, limit=20)
+        written = read_beneath(run, SUCCESS, limit=20)
     except OSError:
         return None
-    return int(told) if _NUMBER.fullmatch(told) else None
+    return int(written) if _NUMBER.fullmatch(written) else None

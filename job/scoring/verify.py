@@ -33,9 +33,9 @@ def verify_output(output: Path) -> Verification:
     files, problems = 0, []
     folders = sorted(path for path in (output / RUNS).iterdir() if not path.name.startswith("."))
     for folder in folders:
-        read, found = verify_run(folder, with_digests=True)
+        read, faults = verify_run(folder, with_digests=True)
         files += read
-        problems += found
+        problems += faults
     if folders and latest_run(output) is None:
         problems.append(Problem(LATEST, "the name of a published run", "none"))
     return Verification(len(folders), files, problems)

@@ -231,8 +231,8 @@ def explain_rejection(rule: str) -> str:
     if rule in known:
         return known[rule]
     for pattern, broken in REJECTIONS.items():
-        if found := re.fullmatch(pattern, rule):
-            return found.expand(broken)
+        if match := re.fullmatch(pattern, rule):
+            return match.expand(broken)
     return rule
 
 
@@ -321,24 +321,24 @@ class _Book:
         sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
         sheet.set_footer("&L&A&R&P / &N")
         widths: list[int] = []
-        for place, name in enumerate(headings):
+        for column, name in enumerate(headings):
             widths.append(_width(name, rows))
-            sheet.set_column(place, place, widths[-1])
+            sheet.set_column(column, column, widths[-1])
         sheet.set_row(0, _height(headings.values(), widths))
-        for place, heading in enumerate(headings.values()):
-            sheet.write_string(0, place, heading, self._heading)
+        for column, heading in enumerate(headings.values()):
+            sheet.write_string(0, column, heading, self._heading)
         numbers = [self._numbers.get(_NUMBERS.get(name, ""), self._text) for name in headings]
         for line, row in enumerate(rows.select(*headings).iter_rows(), start=1):
             sheet.set_row(line, _height(row, widths))
-            for place, value in enumerate(row):
+            for column, value in enumerate(row):
                 if isinstance(value, str) or (isinstance(value, int) and value >= EXACT_DIGITS):
-                    sheet.write_string(line, place, str(value), self._text)
+                    sheet.write_string(line, column, str(value), self._text)
                 elif value is not None:
-                    sheet.write_number(line, place, value, numbers[place])
+                    sheet.write_number(line, column, value, numbers[column])
         sheet.autofilter(0, 0, rows.height, len(headings) - 1)
-        for place, name in enumerate(headings if total else ()):
+        for column, name in enumerate(headings if total else ()):
             shown = self._totals.get(_NUMBERS.get(name, ""), self._total)
-            sheet.write(rows.height + 1, place, (total or {}).get(name), shown)
+            sheet.write(rows.height + 1, column, (total or {}).get(name), shown)
 
     def note(self, title: str, text: str) -> None:
         """Add a sheet that says why it has no rows."""

@@ -54,9 +54,9 @@ def choose_calibration(margins: Sequence[NDArray[np.float64]], labels: Sequence[
     """
     losses = dict.fromkeys((False, True), 0.0)
     for fold in range(len(margins)):
-        others = [place for place in range(len(margins)) if place != fold]
-        known = np.concatenate([margins[place] for place in others])
-        truth = np.concatenate([labels[place] for place in others])
+        others = [other for other in range(len(margins)) if other != fold]
+        known = np.concatenate([margins[other] for other in others])
+        truth = np.concatenate([labels[other] for other in others])
         for is_bent in losses:
             fitted = fit_calibration(known, truth, is_bent=is_bent)
             losses[is_bent] += log_loss(probabilities(margins[fold], fitted), labels[fold]) * len(labels[fold])
@@ -89,8 +89,8 @@ def fit_calibration(margins: NDArray[np.float64], labels: NDArray[np.int8], *, i
     share = float(labels.mean())
     first = np.array([np.log(share / (1 - share)), *np.zeros(columns.shape[1])])
     bounds = [(None, None), *[(0.0, None)] * columns.shape[1]]
-    found = minimize(loss, first, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9})
-    intercept, *slopes = (float(value) for value in found.x / np.array([1.0, *np.where(scale > 0, scale, 1.0)]))
+    result = minimize(loss, first, jac=True, bounds=bounds, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9})
+    intercept, *slopes = (float(value) for value in result.x / np.array([1.0, *np.where(scale > 0, scale, 1.0)]))
     return Calibration(slopes[0], intercept, slopes[-1] - slopes[0])
 
 

@@ -77,7 +77,7 @@ def learn_caps(features: pl.DataFrame) -> dict[str, tuple[float, float]]:
     numbers = features.select(feature.name for feature in NUMERIC_FEATURES)
     low = numbers.quantile(CAP_TAIL, "linear").row(0)
     high = numbers.quantile(1 - CAP_TAIL, "linear").row(0)
-    return {name: (low[place], high[place]) for place, name in enumerate(numbers.columns)}
+    return {name: (low[index], high[index]) for index, name in enumerate(numbers.columns)}
 
 
 def _search_splines(trial: optuna.Trial) -> Settings:
@@ -110,7 +110,7 @@ def _search_boosted(trial: optuna.Trial) -> Settings:
 def _fit_boosted(features: pl.DataFrame, labels: NDArray[np.int8], settings: Settings, seed: int) -> Fitted:
     """Fit LightGBM with extremely randomised splits, which suit a thousand rows better than the best splits do."""
     caps = learn_caps(features)
-    own = {name: value for name, value in settings.items() if name != "rounds"}
+    tuned = {name: value for name, value in settings.items() if name != "rounds"}
     parameters = {
         "objective": "binary",
         "extra_trees": True,
@@ -122,7 +122,7 @@ def _fit_boosted(features: pl.DataFrame, labels: NDArray[np.int8], settings: Set
         "deterministic": True,
         "verbosity": -1,
         "seed": seed % 2**31,
-        **own,
+        **tuned,
     }
     data = lightgbm.Dataset(matrix(features, caps), labels, params=parameters)
     booster = lightgbm.train(parameters, data, num_boost_round=settings["rounds"])
@@ -184,7 +184,7 @@ PLAIN: Final = Candidate(
     "logistic regression, plain",
     lambda trial: {"C": trial.suggest_float("C", 1e-4, 10, log=True)},
     {"C": 0.1},
-    _reference(lambda own, _: make_pipeline(StandardScaler(), LogisticRegression(**own, max_iter=1000))),
+    _reference(lambda tuned, _: make_pipeline(StandardScaler(), LogisticRegression(**tuned, max_iter=1000))),
 )
 # Never deployed: the artifacts of some would hold customers' rows. They say whether the two above leave much behind.
 _REFERENCES: Final = (
@@ -197,7 +197,7 @@ _REFERENCES: Final = (
             "min_samples_leaf": trial.suggest_int("min_samples_leaf", 2, 60),
         },
         {"max_depth": 5, "min_samples_leaf": 20},
-        _reference(lambda own, seed: DecisionTreeClassifier(**own, random_state=seed)),
+        _reference(lambda tuned, seed: DecisionTreeClassifier(**tuned, random_state=seed)),
     ),
     Candidate(
         "neighbours",
@@ -207,7 +207,7 @@ _REFERENCES: Final = (
             "weights": trial.suggest_categorical("weights", ["uniform", "distance"]),
         },
         {"n_neighbors": 20, "weights": "distance"},
-        _reference(lambda own, _: make_pipeline(StandardScaler(), KNeighborsClassifier(**own))),
+        _reference(lambda tuned, _: make_pipeline(StandardScaler(), KNeighborsClassifier(**tuned))),
     ),
     Candidate(
         "svc",
@@ -217,21 +217,21 @@ _REFERENCES: Final = (
             "gamma": trial.suggest_float("gamma", 0.005, 0.3, log=True),
         },
         {"C": 0.5, "gamma": 0.05},
-        _reference(lambda own, seed: make_pipeline(StandardScaler(), SVC(**own, random_state=seed))),
+        _reference(lambda tuned, seed: make_pipeline(StandardScaler(), SVC(**tuned, random_state=seed))),
     ),
     Candidate(
         "forest",
         "random forest",
         _search_forest,
         {"min_samples_leaf": 2, "max_features": 0.3, "max_depth": 16},
-        _reference(lambda own, seed: RandomForestClassifier(100, **own, random_state=seed)),
+        _reference(lambda tuned, seed: RandomForestClassifier(100, **tuned, random_state=seed)),
     ),
     Candidate(
         "extra_trees",
         "extra trees",
         _search_forest,
         {"min_samples_leaf": 2, "max_features": 0.4, "max_depth": 16},
-        _reference(lambda own, seed: ExtraTreesClassifier(100, **own, random_state=seed)),
+        _reference(lambda tuned, seed: ExtraTreesClassifier(100, **tuned, random_state=seed)),
     ),
 )
 REFERENCES: Final = tuple(replace(candidate, most_rows=REFERENCE_ROWS) for candidate in _REFERENCES)

@@ -73,20 +73,20 @@ class Card:
     def candidates(self) -> list[dict[str, Any]]:
         """Return one row per candidate, the best first: ROC-AUC with interval, seconds to fit, rows scored a second."""
         rows = []
-        for own in self.measured:
-            interval = roc_auc_interval(own, test_share=self.test_share)
+        for measured in self.measured:
+            interval = roc_auc_interval(measured, test_share=self.test_share)
             rows.append(
                 {
-                    "name": own.candidate.name,
-                    "title": own.candidate.title,
+                    "name": measured.candidate.name,
+                    "title": measured.candidate.title,
                     "roc_auc": interval.gain,
                     "low": interval.low,
                     "high": interval.high,
-                    "fold_sd": float(own.aucs.std(ddof=1)),
-                    "brier": own.brier(self.labels),
-                    "log_loss": float(own.log_losses(self.labels).mean()),
-                    "fit_seconds": float(np.median([split.fit_seconds for split in own.splits])),
-                    "score_seconds": float(np.median([split.score_seconds for split in own.splits])),
+                    "fold_sd": float(measured.aucs.std(ddof=1)),
+                    "brier": measured.brier(self.labels),
+                    "log_loss": float(measured.log_losses(self.labels).mean()),
+                    "fit_seconds": float(np.median([split.fit_seconds for split in measured.splits])),
+                    "score_seconds": float(np.median([split.score_seconds for split in measured.splits])),
                 }
             )
         return sorted(rows, key=lambda row: -row["roc_auc"])
@@ -100,8 +100,8 @@ class Card:
         rows = []
         for feature in CATEGORICAL_FEATURES:
             for word in feature.values:
-                own = (self.features[feature.name] == word).to_numpy()
-                truth, probability = self.labels[own], self.probability[own]
+                has_word = (self.features[feature.name] == word).to_numpy()
+                truth, probability = self.labels[has_word], self.probability[has_word]
                 if not len(truth):
                     continue
                 foretold, declined = pl.Series(probability), pl.Series(truth == 1)
@@ -110,7 +110,7 @@ class Card:
                     {
                         "feature": feature.name,
                         "word": word,
-                        "customers": int(own.sum()),
+                        "customers": int(has_word.sum()),
                         "roc_auc": interval and interval.auc,
                         "low": interval and interval.low,
                         "high": interval and interval.high,
@@ -165,12 +165,12 @@ class Card:
 
     def on_log_loss(self) -> Comparison:
         """Return the challenger's log-loss less the champion's: below 0 it foretells better."""
-        champion, challenger = (own.log_losses(self.labels) for own in self.measured[:2])
+        champion, challenger = (measured.log_losses(self.labels) for measured in self.measured[:2])
         return corrected_interval(challenger - champion, test_share=self.test_share)
 
     def against_plain(self) -> Comparison | None:
         """Return the challenger against plain logistic regression, None where that did not compete."""
-        plain = next((own for own in self.measured if own.candidate.name == PLAIN.name), None)
+        plain = next((measured for measured in self.measured if measured.candidate.name == PLAIN.name), None)
         return None if plain is None else compare(self.measured[1], plain, test_share=self.test_share)
 
     def describe_power(self) -> str:
@@ -281,15 +281,15 @@ def _markdown(card: Card, trained_at: str) -> str:
         for row in card.groups()
     ]
     others = "\n".join(
-        f"- {own.candidate.title}: {card.against_others[own.candidate.name].describe()}"
-        for own in card.measured
-        if own.candidate.name in card.against_others
+        f"- {measured.candidate.title}: {card.against_others[measured.candidate.name].describe()}"
+        for measured in card.measured
+        if measured.candidate.name in card.against_others
     )
     plain = card.against_plain()
     against_plain = "" if plain is None else f" The challenger against {PLAIN.title}: {plain.describe()}."
     inputs = "\n".join(f"- `{file['file']}`, SHA-256 `{file['sha256']}`" for file in card.inputs)
     warnings = "\n".join(f"- {warning}." for warning in card.warnings)
-    samples = describe_samples([own.candidate for own in card.measured], card.customers, card.protocol)
+    samples = describe_samples([measured.candidate for measured in card.measured], card.customers, card.protocol)
     importance = [
         (
             row["feature"],
@@ -303,12 +303,12 @@ def _markdown(card: Card, trained_at: str) -> str:
     ]
     settings = "\n".join(f"- {line}" for line in describe_settings(card.settings, is_russian=False))
     top = card.ranking["top_tenth"]
-    told = card.plain()
+    facts = card.plain()
     return f"""# Model card: {card.selected.candidate.title}
 {quick}
 Predicts the probability that a regular customer's activity falls in the next three months.
 
-Trained on {trained_at[:10]}. Owner: {card.owner or "not named"}. Licence: {told["licence"]}. In Russian:
+Trained on {trained_at[:10]}. Owner: {card.owner or "not named"}. Licence: {facts["licence"]}. In Russian:
 [card.html](card.html).
 
 ## Use

@@ -55,11 +55,11 @@ def measure_importance(
     shares = model.contributions(features)
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in shares.columns]
     correlations = rank_correlations(features.select(numbers), shares.select(numbers))
-    means, *of_folds = (_mean_contributions(own, features) for own in (model, *fold_models))
+    means, *of_folds = (_mean_contributions(one, features) for one in (model, *fold_models))
     rows = []
     for name in features.columns:
         loss = corrected_interval(np.array(losses[name]), test_share=1 / (len(splits) - 1))
-        spread = [own.get(name, 0.0) for own in of_folds]
+        spread = [one.get(name, 0.0) for one in of_folds]
         words = _words_by_contribution(features[name], shares[name]) if name in WORD_FEATURES and name in shares else []
         rows.append(
             {

@@ -53,7 +53,8 @@ def guard_against_leaks(
     columns = {name: customers[name] for name in (*_KEPT_OUT, "monthly_profit")}
     columns |= {name: features[name] for name in features.columns}
     findings = sorted(
-        (LeakFinding(name, single_auc(column, labels)) for name, column in columns.items()), key=lambda own: -own.auc
+        (LeakFinding(name, single_auc(column, labels)) for name, column in columns.items()),
+        key=lambda finding: -finding.auc,
     )
     beyond = [finding for finding in findings if finding.auc > limit]
     leaks = [finding for finding in beyond if finding.column not in _KEPT_OUT]

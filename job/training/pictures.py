@@ -119,8 +119,8 @@ def _intervals(importance: Sequence[Mapping[str, Any]], measure: str, words: Wor
     frame = Frame(
         picture, left=4, top=4, right=WIDTH - 56, bottom=ROW * len(rows) + 6, across=(low, high), upwards=(0.0, 1.0)
     )
-    for place, row in enumerate(rows):
-        value, top = row[measure], ROW * place
+    for index, row in enumerate(rows):
+        value, top = row[measure], ROW * index
         picture.text(4, top + 9, words.title(row["feature"]), size=SMALL)
         start, end = sorted((frame.x(0), frame.x(value["mean"])))
         picture.line([(frame.x(0), top + 15), (frame.x(0), top + 28)], GREY)

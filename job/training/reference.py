@@ -168,5 +168,5 @@ def _count_words(values: pl.Series, words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _count(values: pl.Series, bins: Bins, number: int) -> dict[str, Any]:
-    found = dict(count_bins(values.to_frame(), [bins]).select("bin", "rows").iter_rows())
-    return {"counts": [found.get(place, 0) for place in range(number)], "missing": found.get(MISSING, 0)}
+    rows = dict(count_bins(values.to_frame(), [bins]).select("bin", "rows").iter_rows())
+    return {"counts": [rows.get(bin_number, 0) for bin_number in range(number)], "missing": rows.get(MISSING, 0)}

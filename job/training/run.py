@@ -184,8 +184,12 @@ def run_training(
         progress=progress,
     )
     champion, *others = measured
-    challenger = max(others[: len(CHALLENGERS)], key=lambda own: float(own.aucs.mean()))
-    measured = [champion, challenger, *(own for own in others if own is not challenger)]
+    challenger = max(others[: len(CHALLENGERS)], key=lambda result: float(result.aucs.mean()))
+    measured = [
+        champion,
+        challenger,
+        *(result for result in others if result is not challenger),
+    ]
     test_share = 1 / (protocol.folds - 1)
     decision = compare(challenger, champion, test_share=test_share)
     selected = challenger if decision.is_better else champion
@@ -220,7 +224,9 @@ def run_training(
         measured=measured,
         selected=selected,
         decision=decision,
-        against_others={own.candidate.name: compare(champion, own, test_share=test_share) for own in measured[2:]},
+        against_others={
+            result.candidate.name: compare(champion, result, test_share=test_share) for result in measured[2:]
+        },
         interval=roc_auc_interval(selected, test_share=test_share),
         delong=area,
         calibration=assess(probability, data.labels, seed=seed),
@@ -340,8 +346,8 @@ def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> Deplo
     margins = out_of_fold_margins(candidate, data.features, data.labels, splits, settings, seed=protocol.seed)
     calibration = choose_calibration(margins, [data.labels[split.test] for split in splits])
     probability = np.zeros(len(data.labels))
-    for split, own in zip(splits, margins, strict=True):
-        probability[split.test] = probabilities(own, calibration)
+    for split, fold_margins in zip(splits, margins, strict=True):
+        probability[split.test] = probabilities(fold_margins, calibration)
     model = candidate.fit(data.features, data.labels, settings, protocol.seed).model
     if model is None:
         raise AssertionError(f"{candidate.name} is a reference and cannot be deployed")

@@ -301,10 +301,10 @@ def rows_to_fit(candidate: Candidate, split: Split) -> NDArray[np.intp]:
 def describe_samples(candidates: Sequence[Candidate], customers: int, protocol: Protocol) -> str:
     """Return a sentence about candidates that see a sample of the training rows, nothing if all see all."""
     train = customers * (protocol.folds - 1) // protocol.folds
-    sampled = [own for own in candidates if own.most_rows is not None and own.most_rows < train]
+    sampled = [candidate for candidate in candidates if candidate.most_rows is not None and candidate.most_rows < train]
     if not sampled:
         return ""
-    names = ", ".join(f"{own.title} ({own.most_rows:,})" for own in sampled)
+    names = ", ".join(f"{candidate.title} ({candidate.most_rows:,})" for candidate in sampled)
     return f"\nTuned and fitted on a random sample of about {train:,} training rows: {names}."
 
 

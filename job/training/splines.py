@@ -169,19 +169,20 @@ class SplineBasis:
             for (name, word), mean in zip(self.words, self.word_means, strict=True)
         ]
         terms: list[Term] = []
-        for own, weights in zip(factors, self._bends(singles[:hat_count] / self.hats.scale), strict=True):
-            terms += [Term((factor,), 0.0, float(weight)) for factor, weight in zip(own, weights, strict=True)]
+        for of_column, weights in zip(factors, self._bends(singles[:hat_count] / self.hats.scale), strict=True):
+            terms += [Term((factor,), 0.0, float(weight)) for factor, weight in zip(of_column, weights, strict=True)]
         terms += [
             Term((word,), 0.0, float(weight))
             for word, weight in zip(words, singles[hat_count:] / self.word_scales, strict=True)
         ]
-        places = [place for place, (name, _) in enumerate(self.words) if name == "favourite_category"]
+        places = [index for index, (name, _) in enumerate(self.words) if name == "favourite_category"]
         by_word = (categories / self.categories.scale).reshape(len(places), hat_count)
-        for place, row in zip(places, by_word, strict=True):
-            for own, weights in zip(factors, self._bends(row / self.hats.scale / self.word_scales[place]), strict=True):
+        for index, row in zip(places, by_word, strict=True):
+            bends = self._bends(row / self.hats.scale / self.word_scales[index])
+            for of_column, weights in zip(factors, bends, strict=True):
                 terms += [
-                    Term((words[place], factor), 0.0, float(weight))
-                    for factor, weight in zip(own, weights, strict=True)
+                    Term((words[index], factor), 0.0, float(weight))
+                    for factor, weight in zip(of_column, weights, strict=True)
                 ]
         for (left, right), weight in zip(
             combinations(range(len(factors)), 2), products / self.products.scale, strict=True
@@ -258,19 +259,24 @@ def _hats(columns: Matrix, knots: tuple[Matrix, ...]) -> Matrix:
     """Return for each feature and knot the hat that is 1 there and 0 at the next ones; flat beyond the outer knots."""
     return np.column_stack(
         [
-            np.interp(column, own, peak)
-            for column, own in zip(columns.T, knots, strict=True)
-            for peak in np.eye(len(own))
+            np.interp(column, column_knots, peak)
+            for column, column_knots in zip(columns.T, knots, strict=True)
+            for peak in np.eye(len(column_knots))
         ]
     )
 
 
 def _clipped(columns: Matrix, knots: tuple[Matrix, ...]) -> Matrix:
-    return np.column_stack([np.clip(column, own[0], own[-1]) for column, own in zip(columns.T, knots, strict=True)])
+    return np.column_stack(
+        [
+            np.clip(column, column_knots[0], column_knots[-1])
+            for column, column_knots in zip(columns.T, knots, strict=True)
+        ]
+    )
 
 
 def _by_category(ones: Matrix, hats: Matrix, words: tuple[tuple[str, str], ...]) -> Matrix:
-    categories = ones[:, [place for place, (name, _) in enumerate(words) if name == "favourite_category"]]
+    categories = ones[:, [index for index, (name, _) in enumerate(words) if name == "favourite_category"]]
     return (categories[:, :, None] * hats[:, None, :]).reshape(len(ones), -1)
 
 
