@@ -245,12 +245,12 @@ def _options_of(record: type[Any]) -> list[Callable[..., Any]]:
             continue
         default = inspect.signature(record).parameters[name].default
         kinds = [kind for kind in get_args(get_args(hint)[0]) or (get_args(hint)[0],) if kind is not NoneType]
-        told: dict[str, Any] = {"metavar": option.metavar, "help": option.help}
+        attributes: dict[str, Any] = {"metavar": option.metavar, "help": option.help}
         if kinds == [bool]:
-            told["is_flag"] = True
+            attributes["is_flag"] = True
         else:
-            told |= {"type": _click_type(option, kinds), "default": default, "show_default": default is not None}
-        options.append(click.option(option.flag, _parameter(option), **told))
+            attributes |= {"type": _click_type(option, kinds), "default": default, "show_default": default is not None}
+        options.append(click.option(option.flag, _parameter(option), **attributes))
     return options
 
 
@@ -703,11 +703,11 @@ def history(call: Invocation, *, output: Place) -> None:
     if isinstance(output, Path) and not output.is_dir():
         raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
     with listed_output(output) as folder:
-        told = describe_history(folder)
-        write_history(folder, told)
+        facts = describe_history(folder)
+        write_history(folder, facts)
         if not isinstance(output, Path):
             send_files(output, folder, [PAGE, JSON])
-    _answer(call, f"{summarise_history(told)}\nPage: {output / PAGE}", told)
+    _answer(call, f"{summarise_history(facts)}\nPage: {output / PAGE}", facts)
 
 
 @main.command(context_settings=SETTINGS)
@@ -788,12 +788,12 @@ def models(call: Invocation, *, store: Place, promote: int | None, rollback: boo
 
     if promote is not None and rollback:
         raise SettingsError("--promote and --rollback do not go together")
-    found, user = ModelStore(store), getpass.getuser()
+    models_store, user = ModelStore(store), getpass.getuser()
     if promote is not None:
-        found.promote(promote, user=user, note=note)
+        models_store.promote(promote, user=user, note=note)
     elif rollback:
-        found.roll_back(user=user, note=note)
-    versions = found.versions()
+        models_store.roll_back(user=user, note=note)
+    versions = models_store.versions()
     _answer(call, summarise_versions(versions), {"versions": versions})
 
 

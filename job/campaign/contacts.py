@@ -39,12 +39,12 @@ def read_contacted(path: Path) -> pl.Series:
     lines = content.decode("utf-8-sig", errors="replace").splitlines()
     rows = [(row, [cell.strip(' "') for cell in _SEPARATOR.split(line)]) for row, line in enumerate(lines, start=1)]
     headings = [cell.lower() for cell in rows[0][1]] if rows else []
-    place = headings.index("id") if "id" in headings else 0
+    column = headings.index("id") if "id" in headings else 0
     if "id" in headings:
         rows = rows[1:]
     ids, problems = [], []
     for row, cells in rows:
-        text = cells[place] if place < len(cells) else ""
+        text = cells[column] if column < len(cells) else ""
         if re.fullmatch(r"-?[0-9]{1,19}", text) and -_INT64 <= int(text) < _INT64:
             ids.append(int(text))
         elif cells != [""]:

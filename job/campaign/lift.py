@@ -434,16 +434,16 @@ def _effect(compared: pl.DataFrame, measure: str, *, level: float) -> Effect:
     estimates = compare_strata(treated, control, adjusted_name(measure))
     if estimates is None:
         return effect
-    found = mean_difference(*estimates)
+    difference = mean_difference(*estimates)
     error = sqrt(estimates[0].variance + estimates[1].variance)
     return replace(
         effect,
-        difference=found.difference,
-        low=found.low,
-        high=found.high,
+        difference=difference.difference,
+        low=difference.low,
+        high=difference.high,
         standard_error=error,
-        p_value=found.p_value,
-        p_value_corrected=found.p_value,
+        p_value=difference.p_value,
+        p_value_corrected=difference.p_value,
         detectable=effect.detectable if measure == DECLINE else detectable_difference(error, level=level),
     )
 
@@ -541,8 +541,8 @@ def _sensitivity(compared: pl.DataFrame, covariates: Sequence[str]) -> tuple[Cas
             covariates,
         )
         groups = _split(filled)
-        found, profit = (compare_strata(*groups, adjusted_name(measure)) for measure in OF_SEGMENTS)
-        difference = None if found is None else mean_difference(*found)
+        estimates, profit = (compare_strata(*groups, adjusted_name(measure)) for measure in OF_SEGMENTS)
+        difference = None if estimates is None else mean_difference(*estimates)
         gained = None if profit is None else (profit[0].mean - profit[1].mean) * groups[0].height * PROFIT_MONTHS
         cases.append(
             Case(
@@ -583,8 +583,8 @@ def _delivery(compared: pl.DataFrame, contacted: pl.Series) -> Delivery:
     rest = compare_strata(treated.with_columns(without), control.with_columns(without), "without")
     if rest is None:
         return Delivery(*counts, outsiders, effect, None, None)
-    found = mean_difference(*rest)
-    ends = [None if end is None else effect + end / contact for end in (found.low, found.high)]
+    difference = mean_difference(*rest)
+    ends = [None if end is None else effect + end / contact for end in (difference.low, difference.high)]
     return Delivery(*counts, outsiders, effect, *ends)
 
 

@@ -332,14 +332,14 @@ def _compare_offer(
             None if profit is None else mean_difference(*profit), treated[PROFIT].drop_nulls().len(), cost
         ),
     )
-    found = compare_strata(labelled[0], labelled[1], adjusted_name(DECLINE), stratum=_STRATUM)
+    estimates = compare_strata(labelled[0], labelled[1], adjusted_name(DECLINE), stratum=_STRATUM)
     raw = compare_strata(labelled[0], labelled[1], DECLINE, stratum=_STRATUM)
-    if found is None or raw is None:
+    if estimates is None or raw is None:
         return result, None
-    difference = mean_difference(*found)
+    difference = mean_difference(*estimates)
     rate = raw[0].mean
     # What is adjusted has another mean; the share is of the rate that these customers would have had.
-    rates = (replace(found[0], mean=rate), replace(found[1], mean=rate - difference.difference))
+    rates = (replace(estimates[0], mean=rate), replace(estimates[1], mean=rate - difference.difference))
     result = replace(
         result,
         treatment_rate=rate,
@@ -390,12 +390,12 @@ def _decide(result: OfferResult, p_value: float | None) -> OfferResult:
 
 def _compare_pair(one: str, other: str, treated: dict[str, pl.DataFrame]) -> OfferPair | None:
     groups = [treated[code].filter(pl.col(DECLINE).is_not_null()) for code in (one, other)]
-    found = compare_strata(groups[0], groups[1], adjusted_name(DECLINE), stratum=_STRATUM)
-    if found is None:
+    estimates = compare_strata(groups[0], groups[1], adjusted_name(DECLINE), stratum=_STRATUM)
+    if estimates is None:
         return None
     common = set(groups[0][_STRATUM]) & set(groups[1][_STRATUM])
     sizes = [group.filter(pl.col(_STRATUM).is_in(list(common))).height for group in groups]
-    difference = mean_difference(*found)
+    difference = mean_difference(*estimates)
     money = compare_strata(treated[one], treated[other], _NET, stratum=_STRATUM)
     net = None if money is None else mean_difference(*money)
     return OfferPair(

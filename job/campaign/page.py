@@ -152,8 +152,8 @@ def _verdict(lift: Lift) -> str:
 
 
 def _tiles(overall: Comparison) -> str:
-    effect, worth, found = overall.effects[DECLINE], overall.worth, overall.groups[TREATMENT].found
-    kept = None if effect.difference is None else -shown_points(effect.difference) / 100 * found
+    effect, worth, treated = overall.effects[DECLINE], overall.worth, overall.groups[TREATMENT].found
+    kept = None if effect.difference is None else -shown_points(effect.difference) / 100 * treated
     tiles = [
         (
             "Снизили активность",
@@ -165,7 +165,7 @@ def _tiles(overall: Comparison) -> str:
             _number(kept, 0),
             UNKNOWN
             if effect.difference is None
-            else f"{_points(-effect.difference)} × {russian.number(found)} получивших предложение",
+            else f"{_points(-effect.difference)} × {russian.number(treated)} получивших предложение",
         ),
         (
             f"Чистый результат за {PROFIT_MONTHS} месяца",
@@ -289,7 +289,7 @@ def _segments(lift: Lift, titles: Mapping[str, str]) -> str:
     if not ends:
         return ""
     low, high = min(0.0, *ends), max(0.0, *ends)
-    lines = [_difference_row(name, effect, low, high, is_first=not place) for place, (name, effect) in enumerate(rows)]
+    lines = [_difference_row(name, effect, low, high, is_first=not index) for index, (name, effect) in enumerate(rows)]
     return _section(
         "Разница в доле снизивших активность, по сегментам",
         '<p class="soft">Левее черты — предложение помогло. Полоса — 95 %-й интервал; p с поправкой Холма на число '

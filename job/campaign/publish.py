@@ -141,8 +141,8 @@ def describe_lift(lift: Lift, *, run_id: str, intake: Intake) -> dict[str, Any]:
         "methods": methods,
         **asdict(lift),
     }
-    told: dict[str, Any] = rounded(plain)
-    return told
+    facts: dict[str, Any] = rounded(plain)
+    return facts
 
 
 def _read_revenue(run: PublishedRun, limits: Limits) -> pl.DataFrame | None:

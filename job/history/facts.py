@@ -70,16 +70,16 @@ def _describe_offers(
     offers: list[HistoryOffer] = []
     for offer, effect in assumed.items():
         result = pooled.get(offer)
-        found = pool_effects([], assumed=effect) if result is None else result.pooled
+        estimate = pool_effects([], assumed=effect) if result is None else result.pooled
         offers.append(
             {
                 "offer": offer,
                 "text": texts[offer],
-                "effect": found.effect,
-                "low": found.low,
-                "high": found.high,
+                "effect": estimate.effect,
+                "low": estimate.low,
+                "high": estimate.high,
                 "assumed": effect,
-                "weight_of_assumption": found.weight_of_assumption,
+                "weight_of_assumption": estimate.weight_of_assumption,
                 "campaigns": 0 if result is None else result.campaigns,
                 "treated": 0 if result is None else result.treated,
                 "control": 0 if result is None else result.control,

@@ -76,7 +76,9 @@ def write_end(
             output=output,
             started=started,
             inputs=[_dataset("input", f"{drop}/{file['file']}", file["sha256"]) for file in manifest["inputs"]],
-            outputs=[_dataset("output", f"{run}/{name}", told["sha256"]) for name, told in manifest["outputs"].items()],
+            outputs=[
+                _dataset("output", f"{run}/{name}", written["sha256"]) for name, written in manifest["outputs"].items()
+            ],
         )
     _write(path, [start, end])
 
@@ -108,12 +110,12 @@ def _event(
     )
 
 
-def _dataset(kind: str, place: str, digest: str | None = None) -> Any:  # noqa: ANN401 - the library's
+def _dataset(kind: str, path: str, digest: str | None = None) -> Any:  # noqa: ANN401 - the library's
     from openlineage.client.event_v2 import InputDataset, OutputDataset  # noqa: PLC0415 - an extra
     from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet  # noqa: PLC0415
 
-    scheme, separator, rest = place.partition("://")
-    namespace, name = ("file", os.path.abspath(place))  # noqa: PTH100 - no link is followed
+    scheme, separator, rest = path.partition("://")
+    namespace, name = ("file", os.path.abspath(path))  # noqa: PTH100 - no link is followed
     if separator:
         bucket, _, name = rest.partition("/")
         namespace = f"{scheme}://{bucket}"

@@ -51,9 +51,9 @@ class Log:
         """Write an event with plain values, those that are None left out."""
         if self.is_quiet or level < LEVELS[self.level] or sys.stderr is None:
             return
-        told = {name: value for name, value in values.items() if value is not None}
+        shown = {name: value for name, value in values.items() if value is not None}
         now = datetime.now(UTC)
-        line = _as_json(now, level, event, told) if self.is_json else _as_text(now, level, event, told)
+        line = _as_json(now, level, event, shown) if self.is_json else _as_text(now, level, event, shown)
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 

@@ -157,8 +157,8 @@ def describe_run(call: Call, manifest: Manifest) -> list[Sample]:
     segments, customers = manifest["segments"], manifest["customers"]
     repaired: dict[tuple[str, str], int] = {}
     for row in manifest["repairs"]:
-        place = row["file"], row["column"]
-        repaired[place] = repaired.get(place, 0) + row["rows"]
+        key = row["file"], row["column"]
+        repaired[key] = repaired.get(key, 0) + row["rows"]
     lines = [
         _sample("retention_last_success_timestamp_seconds", call.ended),
         _sample("retention_published_timestamp_seconds", _seconds(manifest["finished"])),

@@ -62,21 +62,21 @@ def phi_k(table: Table) -> float:
     total = sum(map(sum, filled))
     pedestal = (rows - 1) * (columns - 1)
     highest = total * (min(rows, columns) - 1)
-    found = chi_square(filled)
-    if found <= pedestal:
+    statistic = chi_square(filled)
+    if statistic <= pedestal:
         return 0.0
-    if found >= highest or highest <= pedestal:
+    if statistic >= highest or highest <= pedestal:
         return 1.0
-    return _correlation_with((found - pedestal) / (highest - pedestal), rows, columns)
+    return _correlation_with((statistic - pedestal) / (highest - pedestal), rows, columns)
 
 
 def _correlation_with(share: float, rows: int, columns: int) -> float:
     """Return the correlation at which the binned normal has this share of its chi-square at correlation 1."""
     roots = _chi_square_roots(min(rows, columns), max(rows, columns))
     root = math.sqrt(share)
-    place = min(max(bisect_left(roots, root), 1), len(roots) - 1)
-    low, high = roots[place - 1], roots[place]
-    angle = (place - 1 + (root - low) / (high - low)) * (math.pi / 2 / STEPS)
+    above = min(max(bisect_left(roots, root), 1), len(roots) - 1)
+    low, high = roots[above - 1], roots[above]
+    angle = (above - 1 + (root - low) / (high - low)) * (math.pi / 2 / STEPS)
     return min(1.0, math.sin(angle))
 
 
@@ -116,12 +116,12 @@ def _sweep(across: Sequence[float], down: Sequence[float]) -> Iterator[list[floa
     values = grid.select(density).to_series().to_list()
     size = points.height
     for start in range(0, len(values), size * len(NODES)):
-        of_nodes = (values[start + place * size : start + (place + 1) * size] for place in range(len(NODES)))
+        of_nodes = (values[start + node * size : start + (node + 1) * size] for node in range(len(NODES)))
         yield [sum(added) for added in zip(*of_nodes, strict=True)]
 
 
 def _edges(bins: int) -> list[float]:
-    return [-REACH + 2 * REACH * place / bins for place in range(bins + 1)]
+    return [-REACH + 2 * REACH * edge / bins for edge in range(bins + 1)]
 
 
 def _normal(value: float) -> float:
@@ -131,9 +131,9 @@ def _normal(value: float) -> float:
 def _cells(cumulated: Matrix) -> list[float]:
     """Return the mass of each cell from the distribution function at the edges."""
     return [
-        after[place + 1] - after[place] - before[place + 1] + before[place]
+        after[row + 1] - after[row] - before[row + 1] + before[row]
         for before, after in pairwise(cumulated)
-        for place in range(len(after) - 1)
+        for row in range(len(after) - 1)
     ]
 
 
@@ -150,8 +150,8 @@ def variance_inflation(correlations: Sequence[Sequence[float]]) -> list[float | 
     """
     size = len(correlations)
     work = [
-        [*map(float, row), *(float(place == column) for column in range(size))]
-        for place, row in enumerate(correlations)
+        [*map(float, row), *(float(number == column) for column in range(size))]
+        for number, row in enumerate(correlations)
     ]
     for column in range(size):
         best = max(range(column, size), key=lambda row: abs(work[row][column]))
@@ -163,5 +163,5 @@ def variance_inflation(correlations: Sequence[Sequence[float]]) -> list[float | 
         for row in range(size):
             factor = work[row][column]
             if row != column and factor:
-                work[row] = [value - factor * own for value, own in zip(work[row], work[column], strict=True)]
-    return [work[place][size + place] for place in range(size)]
+                work[row] = [value - factor * other for value, other in zip(work[row], work[column], strict=True)]
+    return [work[number][size + number] for number in range(size)]

@@ -84,8 +84,8 @@ def draw_charts(
         charts["reliability"] = (reliability(facts["card"]), "Предсказанная вероятность и доля снизивших активность")
     if len(runs) > 1:
         charts |= {f"runs_{name}": drawn for name, drawn in run_lines(runs, titles).items()}
-    for place, row in enumerate(facts["distributions"]["numbers"]):
-        charts[f"distributions_{place}"] = (tile(row), f"Распределение: {title_of(row['feature'])}")
+    for index, row in enumerate(facts["distributions"]["numbers"]):
+        charts[f"distributions_{index}"] = (tile(row), f"Распределение: {title_of(row['feature'])}")
     return {name: picture.svg(description) for name, (picture, description) in charts.items()}
 
 
@@ -98,18 +98,18 @@ def titled_bars(rows: Sequence[Mapping[str, Any]], *, limit: float | None = None
     """
     picture = Picture(WIDTH, ROW * max(1, len(rows)))
     top = limit or max([row["value"] for row in rows], default=1.0) * 1.3 or 1.0
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         length = max(row["value"], 0.0) / top * WIDTH
-        picture.text(0, ROW * place + 9, row["title"])
-        picture.bar(0, ROW * place + 18, length, BAR, row["color"], radius=2)
-        picture.text(length + 5, ROW * place + 24.5, row["text"], color=MUTED)
+        picture.text(0, ROW * index + 9, row["title"])
+        picture.bar(0, ROW * index + 18, length, BAR, row["color"], radius=2)
+        picture.text(length + 5, ROW * index + 24.5, row["text"], color=MUTED)
     return picture
 
 
 def numbered(facts: ReportData, titles: Mapping[str, str]) -> list[str]:
     """Return the segments' titles, numbered as the circles and the table are."""
     names = [row["segment"] for row in facts["segments"]]
-    return [f"{place}. {titles.get(name, name)}" for place, name in enumerate(names, start=1)]
+    return [f"{number}. {titles.get(name, name)}" for number, name in enumerate(names, start=1)]
 
 
 def risk_color(risk: float, facts: ReportData) -> str:
@@ -138,9 +138,9 @@ def segment_bubbles(facts: ReportData) -> Picture:
         if math.hypot(new_x - x, new_y - y) > GAP:
             picture.line([(x, y), (new_x, new_y)], MUTED)
             picture.circle(x, y, 2, MUTED)
-    for place, (row, size, (x, y)) in enumerate(zip(rows, sizes, moved, strict=True), start=1):
+    for label, (row, size, (x, y)) in enumerate(zip(rows, sizes, moved, strict=True), start=1):
         picture.circle(x, y, size, risk_color(row["mean_risk"], facts), is_light=True)
-        picture.text(x, y, str(place), anchor="middle", is_bold=True)
+        picture.text(x, y, str(label), anchor="middle", is_bold=True)
     return picture
 
 
@@ -193,14 +193,14 @@ def contact_bars(facts: ReportData, titles: Mapping[str, str]) -> Picture:
     rows = facts["segments"]
     picture = Picture(WIDTH, ROW * max(1, len(rows)))
     top = max([row["customers"] for row in rows], default=1) * 1.4
-    for place, (title, row) in enumerate(zip(numbered(facts, titles), rows, strict=True)):
-        picture.text(0, ROW * place + 9, title)
+    for index, (title, row) in enumerate(zip(numbered(facts, titles), rows, strict=True)):
+        picture.text(0, ROW * index + 9, title)
         start: float = 0
         for color, part in zip((BLUE, LIGHT_BLUE, PALE, GREY), contact_parts(row), strict=True):
-            picture.bar(start, ROW * place + 18, part / top * WIDTH, BAR, color)
+            picture.bar(start, ROW * index + 18, part / top * WIDTH, BAR, color)
             start += part / top * WIDTH
         contacted = f"{number(row['treatment'])} из {number(row['customers'])}"
-        picture.text(start + 5, ROW * place + 24.5, contacted, color=MUTED)
+        picture.text(start + 5, ROW * index + 24.5, contacted, color=MUTED)
     return picture
 
 
@@ -220,10 +220,10 @@ def risk_histogram(facts: ReportData) -> Picture:
     frame = Frame(picture, left=44, top=24, right=WIDTH - 20, bottom=195, across=(0.0, 1.0), upwards=(0.0, top))
     frame.y_axis(ticks(0, top), "Клиентов", written=number)
     width = (frame.right - frame.left) / RISK_BINS
-    for place, customers in enumerate(counts):
-        color = RED if (place + 0.5) / RISK_BINS >= threshold else BLUE
+    for index, customers in enumerate(counts):
+        color = RED if (index + 0.5) / RISK_BINS >= threshold else BLUE
         y = frame.y(customers)
-        picture.bar(frame.x(place / RISK_BINS) + 0.5, y, width - 1, frame.bottom - y, color)
+        picture.bar(frame.x(index / RISK_BINS) + 0.5, y, width - 1, frame.bottom - y, color)
     frame.x_axis(SHARES, "Риск снижения активности", written=share)
     at = frame.x(threshold)
     picture.line([(at, frame.top), (at, frame.bottom)], INK, dashes="4 3")
@@ -254,8 +254,7 @@ def decile_bars(facts: ReportData) -> Picture:
 
 def risk_and_profit(facts: ReportData) -> Picture:
     """Return the customers by risk (across) and monthly profit (upwards) as shades, with the thresholds as lines."""
-    told = facts["risk_and_profit"]
-    edges, counts = told["profit_edges"], told["customers"]
+    edges, counts = facts["risk_and_profit"]["profit_edges"], facts["risk_and_profit"]["customers"]
     picture = Picture(WIDTH, 250)
     frame = Frame(
         picture, left=44, top=26, right=WIDTH - 20, bottom=210, across=(0.0, 1.0), upwards=(edges[0], edges[-1])
@@ -320,12 +319,12 @@ def shapley_summary(facts: ReportData) -> Picture:
         middle = frame.top + height * row + 23
         most = max(spread["shares"]) or 1.0
         picture.text(4, frame.top + height * row + 8, title_of(name))
-        for place, part in enumerate(spread["shares"]):
+        for index, part in enumerate(spread["shares"]):
             if part:
                 half = 1 + 8 * math.sqrt(part / most)
-                rank = spread["ranks"][place]
+                rank = spread["ranks"][index]
                 color = GREY if rank is None else between(rank)
-                picture.bar(frame.left + place * width, middle - half, width, 2 * half, color)
+                picture.bar(frame.left + index * width, middle - half, width, 2 * half, color)
     frame.x_axis(ticks(edges[0], edges[-1]), "← риск ниже      вклад в логарифм шансов      риск выше →")
     return picture
 
@@ -335,16 +334,16 @@ def segment_drivers(facts: ReportData) -> Picture:
     drivers = facts["drivers"]
     names = list(drivers["overall"])[:SHOWN_FEATURES]
     segments = [
-        (place, drivers["segments"][row["segment"]])
-        for place, row in enumerate(facts["segments"], start=1)
+        (label, drivers["segments"][row["segment"]])
+        for label, row in enumerate(facts["segments"], start=1)
         if row["segment"] in drivers["segments"]
     ]
     most = max((abs(means[name]) for _, means in segments for name in names), default=1.0) or 1.0
     left = 140
     width = min((WIDTH - left) / max(1, len(segments)), 40)
     picture = Picture(WIDTH, 24 + 30 * len(names))
-    for column, (place, _) in enumerate(segments):
-        picture.text(left + width * (column + 0.5), 10, str(place), anchor="middle", color=MUTED, size=SMALL)
+    for column, (label, _) in enumerate(segments):
+        picture.text(left + width * (column + 0.5), 10, str(label), anchor="middle", color=MUTED, size=SMALL)
     for row, name in enumerate(names):
         y = 22 + 30 * row
         lines = wrapped(title_of(name), left * 0.9, SMALL)[:2]
@@ -376,11 +375,11 @@ def drift_bars(drift: Drift) -> Picture:
         ],
         limit=top,
     )
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         chance = row["chance"] / top * WIDTH
-        picture.bar(chance, ROW * place + 18, 1.5, BAR, INK)
+        picture.bar(chance, ROW * index + 18, 1.5, BAR, INK)
         end = max(row["psi"] / top * WIDTH, chance)
-        picture.text(end + 5, ROW * place + 24.5, fixed(row["psi"], 2), color=MUTED)
+        picture.text(end + 5, ROW * index + 24.5, fixed(row["psi"], 2), color=MUTED)
     return picture
 
 
@@ -425,16 +424,16 @@ def _lines(
     frame = Frame(picture, left=48, top=10, right=WIDTH - 24, bottom=112, across=(0.0, float(last)), upwards=(0.0, top))
     frame.y_axis(ticks(0, top, 3), written=written)
     shown = sorted({0, last // 2, last})
-    frame.x_axis(shown, written=lambda place: runs[round(place)]["day"])
-    for place, (title, values) in enumerate(series):
+    frame.x_axis(shown, written=lambda index: runs[round(index)]["day"])
+    for index, (title, values) in enumerate(series):
         points = [(frame.x(at), frame.y(value)) for at, value in enumerate(values) if value is not None]
         if len(points) > 1:
-            picture.line(points, _SERIES[place], width=2)
+            picture.line(points, _SERIES[index], width=2)
         for x, y in points:
-            picture.circle(x, y, 3, _SERIES[place])
+            picture.circle(x, y, 3, _SERIES[index])
         if title:
-            picture.bar(48, 136 + 16 * place, 10, 10, _SERIES[place])
-            picture.text(64, 141 + 16 * place, title, size=SMALL, color=MUTED)
+            picture.bar(48, 136 + 16 * index, 10, 10, _SERIES[index])
+            picture.text(64, 141 + 16 * index, title, size=SMALL, color=MUTED)
     return picture
 
 
@@ -497,8 +496,8 @@ def tile(row: Mapping[str, Any]) -> Picture:
     for shares, color in zip(row["shares"], (RED, BLUE), strict=True):
         steps = [
             (frame.x(edge), frame.y(part))
-            for place, part in enumerate(shares)
-            for edge in (edges[place], edges[place + 1])
+            for index, part in enumerate(shares)
+            for edge in (edges[index], edges[index + 1])
         ]
         floor = [(frame.x(edges[-1]), frame.bottom), (frame.x(edges[0]), frame.bottom)]
         picture.area([*steps, *floor], color, opacity=0.2)

@@ -127,15 +127,15 @@ def _median(row: Mapping[str, Any], shares: str) -> str:
     """
     edges: Sequence[float] = row.get("edges", [])
     below = 0.0
-    for place, share in enumerate(row[shares]):
+    for index, share in enumerate(row[shares]):
         if share and below + share >= MIDDLE:
             if not edges:
                 return "—"
-            if place == 0:
+            if index == 0:
                 return f"до {compact(edges[0])}"
-            if place == len(edges):
+            if index == len(edges):
                 return f"от {compact(edges[-1])}"
-            low, high = edges[place - 1], edges[place]
+            low, high = edges[index - 1], edges[index]
             median = low + (high - low) * (MIDDLE - below) / share
             phrase = MEANINGS[row["feature"]].phrase if row["feature"] in MEANINGS else None
             return compact(round(median, phrase.number.decimals) if isinstance(phrase, Phrase) else median)

@@ -106,8 +106,8 @@ def count_facts(
         pl.col("monthly_profit").sum(),
         pl.col("in_training").sum().cast(pl.Int64),
     )
-    above = ((pl.col(RISK) * RISK_BINS >= place).sum() for place in range(1, RISK_BINS))
-    at_least = [table.height, *table.select(count.alias(str(place)) for place, count in enumerate(above)).row(0), 0]
+    above = ((pl.col(RISK) * RISK_BINS >= edge).sum() for edge in range(1, RISK_BINS))
+    at_least = [table.height, *table.select(count.alias(str(edge)) for edge, count in enumerate(above)).row(0), 0]
     histogram = [count - higher for count, higher in pairwise(at_least)]
     sums = [pl.len().cast(pl.Int64).alias("customers"), pl.col(RISK).sum(), pl.col("profit_at_risk").sum()]
     contacts = _contact_counts(table)
@@ -197,8 +197,8 @@ def last_sampled_bin(counts: pl.DataFrame) -> int:
 
 
 def _histogram(counts: pl.DataFrame) -> list[int]:
-    found = dict(counts.group_by("place").agg(pl.col("len").sum()).iter_rows())
-    return [found.get(place, 0) for place in range(RISK_BINS)]
+    rows = dict(counts.group_by("place").agg(pl.col("len").sum()).iter_rows())
+    return [rows.get(bin_number, 0) for bin_number in range(RISK_BINS)]
 
 
 def _deciles(sums: pl.DataFrame) -> list[dict[str, Any]]:
@@ -290,12 +290,14 @@ def _spread(part: pl.DataFrame, contributions: pl.DataFrame, numbers: Sequence[s
     features = {}
     for name in contributions.columns:
         rank = pl.lit((part[name].rank() - 0.5) / part.height if name in numbers else None, pl.Float64)
-        place = ((pl.col(name) - low) / width).floor().clip(0, SPREAD_BINS - 1).cast(pl.Int64).alias("place")
-        counts = contributions.select(place, rank.alias("rank")).group_by("place").agg(pl.len(), pl.col("rank").mean())
-        told = {place: (count / part.height, rank) for place, count, rank in counts.iter_rows()}
-        bins = [told.get(place, (0.0, None)) for place in range(SPREAD_BINS)]
+        bin_number = ((pl.col(name) - low) / width).floor().clip(0, SPREAD_BINS - 1).cast(pl.Int64).alias("place")
+        counts = (
+            contributions.select(bin_number, rank.alias("rank")).group_by("place").agg(pl.len(), pl.col("rank").mean())
+        )
+        counted = {bin_number: (count / part.height, rank) for bin_number, count, rank in counts.iter_rows()}
+        bins = [counted.get(bin_number, (0.0, None)) for bin_number in range(SPREAD_BINS)]
         features[name] = {"shares": [share for share, _ in bins], "ranks": [rank for _, rank in bins]}
-    return {"edges": [low + width * place for place in range(SPREAD_BINS + 1)], "features": features}
+    return {"edges": [low + width * bin_number for bin_number in range(SPREAD_BINS + 1)], "features": features}
 
 
 def _risk_and_profit(part: pl.DataFrame) -> dict[str, Any]:
@@ -307,10 +309,10 @@ def _risk_and_profit(part: pl.DataFrame) -> dict[str, Any]:
     width = (high - low) / PROFIT_BINS or 1.0
     across = (pl.col(RISK) * RISK_BINS).floor().clip(0, RISK_BINS - 1).cast(pl.Int64).alias("across")
     up = ((pl.col("monthly_profit") - low) / width).floor().clip(0, PROFIT_BINS - 1).cast(pl.Int64).alias("up")
-    told = {(row[0], row[1]): row[2] for row in part.group_by(across, up).agg(pl.len()).iter_rows()}
+    counted = {(row[0], row[1]): row[2] for row in part.group_by(across, up).agg(pl.len()).iter_rows()}
     return {
-        "profit_edges": [low + width * place for place in range(PROFIT_BINS + 1)],
-        "customers": [[told.get((across, up), 0) for up in range(PROFIT_BINS)] for across in range(RISK_BINS)],
+        "profit_edges": [low + width * edge for edge in range(PROFIT_BINS + 1)],
+        "customers": [[counted.get((across, up), 0) for up in range(PROFIT_BINS)] for across in range(RISK_BINS)],
     }
 
 
@@ -330,8 +332,10 @@ def rank_correlations(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, floa
     both = pl.concat([left, right.select(pl.all().name.prefix("other "))], how="horizontal")
     varies = both.select(pl.all().n_unique() > 1).row(0, named=True)
     names = [name for name in left.columns if varies[name] and varies[f"other {name}"]]
-    found = both.select(pl.corr(pl.col(name).rank(), pl.col(f"other {name}").rank()).alias(name) for name in names)
-    return {**dict.fromkeys(left.columns, 0.0), **(found.row(0, named=True) if names else {})}
+    correlations = both.select(
+        pl.corr(pl.col(name).rank(), pl.col(f"other {name}").rank()).alias(name) for name in names
+    )
+    return {**dict.fromkeys(left.columns, 0.0), **(correlations.row(0, named=True) if names else {})}
 
 
 def direction_of(correlation: float) -> str | None:
@@ -373,7 +377,7 @@ def _masks(codes: pl.Series) -> list[int]:
 
 
 def _bin(values: pl.Series) -> pl.Expr:
-    edges = sorted({values.quantile(place / VALUE_BINS, "linear") or 0.0 for place in range(1, VALUE_BINS)})
+    edges = sorted({values.quantile(edge / VALUE_BINS, "linear") or 0.0 for edge in range(1, VALUE_BINS)})
     return pl.sum_horizontal((pl.lit(values) > edge).cast(pl.Int32) for edge in edges)
 
 
@@ -390,12 +394,12 @@ def inflate(part: pl.DataFrame) -> list[dict[str, Any]]:
     names = [name for name in part.columns if part[name].n_unique() > 1]
     values = [[1.0] * len(names) for _ in names]
     pairs = list(combinations(range(len(names)), 2))
-    found = (
+    correlations = (
         part.select(pl.corr(names[row], names[column]).alias(f"{row} {column}") for row, column in pairs).row(0)
         if pairs
         else ()
     )
-    for (row, column), value in zip(pairs, found, strict=True):
+    for (row, column), value in zip(pairs, correlations, strict=True):
         values[row][column] = values[column][row] = value
     factors = dict(zip(names, variance_inflation(values), strict=True))
     ordered = sorted(factors, key=lambda name: (-(factors[name] or math.inf), name))
@@ -439,10 +443,15 @@ def _number_shares(groups: Sequence[pl.DataFrame], known: pl.DataFrame) -> list[
     names = [feature.name for feature in NUMERIC_FEATURES]
     value = pl.col(names)
     lowest, highest, distinct, whole = (
-        known.select(told).row(0)
-        for told in (value.quantile(0.01, "linear"), value.quantile(0.99, "linear"), value.n_unique(), _is_whole(value))
+        known.select(scale).row(0)
+        for scale in (
+            value.quantile(0.01, "linear"),
+            value.quantile(0.99, "linear"),
+            value.n_unique(),
+            _is_whole(value),
+        )
     )
-    scales = {name: _scale(*told) for name, *told in zip(names, lowest, highest, distinct, whole, strict=True)}
+    scales = {name: _scale(*scale) for name, *scale in zip(names, lowest, highest, distinct, whole, strict=True)}
     placed = [
         group.select(
             ((pl.col(name) - low) / width).floor().clip(0, bins - 1).cast(pl.Int64)
@@ -457,12 +466,12 @@ def _number_shares(groups: Sequence[pl.DataFrame], known: pl.DataFrame) -> list[
         numbers.append(
             {
                 "feature": name,
-                "edges": [low + width * place for place in range(bins + 1)],
+                "edges": [low + width * bin_number for bin_number in range(bins + 1)],
                 "shares": [
-                    [own.get(place, 0) / max(1, group.height) for place in range(bins)]
-                    for own, group in zip(counts, groups, strict=True)
+                    [counted.get(bin_number, 0) / max(1, group.height) for bin_number in range(bins)]
+                    for counted, group in zip(counts, groups, strict=True)
                 ],
-                "medians": [told[name] for told in medians],
+                "medians": [scale[name] for scale in medians],
             }
         )
     return numbers
@@ -508,7 +517,7 @@ def _card(artifact: Artifact) -> dict[str, Any] | None:
         card = json.loads((artifact.folder / "card.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    told = (
+    repeated = (
         "customers",
         "declined",
         "protocol",
@@ -519,7 +528,7 @@ def _card(artifact: Artifact) -> dict[str, Any] | None:
         "calibration",
         "groups",
     )
-    return {key: card[key] for key in told if key in card}
+    return {key: card[key] for key in repeated if key in card}
 
 
 def _mean(flags: pl.Series) -> float | None:

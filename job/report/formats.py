@@ -68,9 +68,9 @@ def count(value: int, one: str, few: str, many: str) -> str:
 
 def day(moment: str) -> str:
     """Return the day and time of an ISO moment: «22 ноября 2025 г., 02:40 UTC»."""
-    own = datetime.fromisoformat(moment)
-    zone = f"{NO_BREAK_SPACE}UTC" if own.utcoffset() is not None and not own.utcoffset() else ""
+    parsed = datetime.fromisoformat(moment)
+    zone = f"{NO_BREAK_SPACE}UTC" if parsed.utcoffset() is not None and not parsed.utcoffset() else ""
     return (
-        f"{own.day}{NO_BREAK_SPACE}{MONTHS[own.month - 1]} {own.year}{NO_BREAK_SPACE}г., "
-        f"{own.hour:02d}:{own.minute:02d}{zone}"
+        f"{parsed.day}{NO_BREAK_SPACE}{MONTHS[parsed.month - 1]} {parsed.year}{NO_BREAK_SPACE}г., "
+        f"{parsed.hour:02d}:{parsed.minute:02d}{zone}"
     )

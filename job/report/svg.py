@@ -54,8 +54,8 @@ class Picture:
     def circle(self, x: float, y: float, radius: float, color: str, *, is_light: bool = False) -> None:
         """Draw a circle. Args: is_light: with a rim, so that what is in it can be read."""
         style = f' fill-opacity=".3" stroke="{color}" stroke-width="1.5"' if is_light else ""
-        place = f'cx="{_plain(x)}" cy="{_plain(y)}" r="{_plain(radius)}"'
-        self._parts.append(f'<circle {place} fill="{color}"{style}/>')
+        position = f'cx="{_plain(x)}" cy="{_plain(y)}" r="{_plain(radius)}"'
+        self._parts.append(f'<circle {position} fill="{color}"{style}/>')
 
     def line(self, points: Iterable[tuple[float, float]], color: str, *, width: float = 1, dashes: str = "") -> None:
         """Draw a line through points."""
@@ -82,8 +82,8 @@ class Picture:
         """Write a text, its middle at the height `y`. Args: anchor: `start`, `middle` or `end` of it is at `x`."""
         style = f' text-anchor="{anchor}"' if anchor != "start" else ""
         style += ' font-weight="bold"' if is_bold else ""
-        place = f'x="{_plain(x)}" y="{_plain(y + size * 0.36)}"'
-        self._parts.append(f'<text {place} font-size="{size}" fill="{color}"{style}>{escape(text)}</text>')
+        position = f'x="{_plain(x)}" y="{_plain(y + size * 0.36)}"'
+        self._parts.append(f'<text {position} font-size="{size}" fill="{color}"{style}>{escape(text)}</text>')
 
     def svg(self, description: str) -> str:
         """Return the picture as an element that scales with its place and says what it shows."""
@@ -133,9 +133,9 @@ class Frame:
         """Draw the axis across, with ticks at values."""
         self.picture.line([(self.left, self.bottom), (self.right, self.bottom)], GREY)
         for value in values:
-            place = self.x(value)
-            self.picture.line([(place, self.bottom), (place, self.bottom + 4)], GREY)
-            self.picture.text(place, self.bottom + 12, written(value), anchor="middle", color=MUTED, size=SMALL)
+            position = self.x(value)
+            self.picture.line([(position, self.bottom), (position, self.bottom + 4)], GREY)
+            self.picture.text(position, self.bottom + 12, written(value), anchor="middle", color=MUTED, size=SMALL)
         if title:
             middle = (self.left + self.right) / 2
             self.picture.text(middle, self.bottom + 28, title, anchor="middle", color=MUTED, size=SMALL)
@@ -143,9 +143,9 @@ class Frame:
     def y_axis(self, values: Sequence[float], title: str = "", *, written: Callable[[float], str] = compact) -> None:
         """Draw lines at values, written at the left; the title stands above."""
         for value in values:
-            place = self.y(value)
-            self.picture.line([(self.left, place), (self.right, place)], LINES)
-            self.picture.text(self.left - 5, place, written(value), anchor="end", color=MUTED, size=SMALL)
+            position = self.y(value)
+            self.picture.line([(self.left, position), (self.right, position)], LINES)
+            self.picture.text(self.left - 5, position, written(value), anchor="end", color=MUTED, size=SMALL)
         if title:
             self.picture.text(0, self.top - 14, title, color=MUTED, size=SMALL)
 
@@ -168,7 +168,7 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [round(place * step, 10) for place in range(first, last + 1)]
+    return [round(step_number * step, 10) for step_number in range(first, last + 1)]
 
 
 def wrapped(text: str, width: float, size: int = NORMAL) -> list[str]:
@@ -194,7 +194,7 @@ def between(value: float) -> str:
 
 def _mixed(start: str, end: str, part: float) -> str:
     part = min(max(part, 0.0), 1.0)
-    pairs = ((int(start[place : place + 2], 16), int(end[place : place + 2], 16)) for place in (1, 3, 5))
+    pairs = ((int(start[start_at : start_at + 2], 16), int(end[start_at : start_at + 2], 16)) for start_at in (1, 3, 5))
     return "#" + "".join(f"{round(low + (high - low) * part):02X}" for low, high in pairs)
 
 

@@ -63,8 +63,8 @@ def translate_warnings(lines: Sequence[str]) -> list[str]:
 
 def _translate(line: str) -> str:
     for pattern, words in PATTERNS.items():
-        if found := re.fullmatch(pattern, line):
-            return words.format(*map(_part, found.groups()))
+        if match := re.fullmatch(pattern, line):
+            return words.format(*map(_part, match.groups()))
     return line
 
 

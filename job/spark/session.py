@@ -83,9 +83,9 @@ class Cluster:
 
             for batch in batches:
                 for number, task in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-                    told = pickle.dumps(work(pickle.loads(task)))  # noqa: S301 - the driver's own
+                    result = pickle.dumps(work(pickle.loads(task)))  # noqa: S301 - the driver's own
                     yield pa.RecordBatch.from_pydict(
-                        {"number": pa.array([number], pa.int64()), "told": pa.array([told], pa.binary())}
+                        {"number": pa.array([number], pa.int64()), "told": pa.array([result], pa.binary())}
                     )
 
         return self._collect(lambda: self._tasks(tasks).mapInArrow(run, SCHEMA), len(tasks))
@@ -100,10 +100,10 @@ class Cluster:
     def _collect(self, make: Callable[[], Any], expected: int | None = None) -> list[Any]:
         with _quiet(), self._told_in_a_line():
             table = make().toArrow()
-        told = dict(zip(table.column("number").to_pylist(), table.column("told").to_pylist(), strict=True))
-        if table.num_rows != len(told) or (expected is not None and len(told) != expected):
-            raise EngineError(f"{self._remote}: gave {table.num_rows} results of {expected or len(told)}")
-        return [pickle.loads(told[number]) for number in sorted(told)]  # noqa: S301 - as trusted as this machine
+        results = dict(zip(table.column("number").to_pylist(), table.column("told").to_pylist(), strict=True))
+        if table.num_rows != len(results) or (expected is not None and len(results) != expected):
+            raise EngineError(f"{self._remote}: gave {table.num_rows} results of {expected or len(results)}")
+        return [pickle.loads(results[number]) for number in sorted(results)]  # noqa: S301 - as trusted as this machine
 
     @contextlib.contextmanager
     def _told_in_a_line(self) -> Iterator[None]:
