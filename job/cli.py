@@ -405,7 +405,8 @@ def score(
         if published.changes is not None:
             text += f"\n\nAgainst `latest`\n{summarise_comparison(published.changes)}"
     elif outcome.replaced is not None:
-        text += f"; `latest` names it again, it named {outcome.replaced}"
+        again = "would name it again, it names" if settings.dry_run else "names it again, it named"
+        text += f"; `latest` {again} {outcome.replaced}"
     _answer(call, text, result)
     if outcome.look:
         for line in outcome.look:

@@ -98,6 +98,11 @@ def wide_window(folder: Path) -> None:
     path.with_suffix(".csv.zst").write_bytes(packed)
 
 
+def quoted_lines(folder: Path) -> None:
+    """Quote every field of some thousand customers."""
+    write_drop(folder, make_drop(8_000), STYLES["quoted"])
+
+
 def tiny_parts(folder: Path, *, parts: int = 1_000) -> None:
     """Write parts of one row each."""
     path = folder / "money.csv"

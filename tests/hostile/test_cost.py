@@ -21,6 +21,7 @@ from tests.hostile.shapes import (
     copies_in_parts,
     drop_of,
     long_lines,
+    quoted_lines,
     repeated_rows,
     some_wide_words,
     wide_window,
@@ -46,6 +47,7 @@ ALL_REJECTED = ("--memory-limit", LIMIT_MIB, "--max-rejected", "1", "--max-unkno
         (blank_lines, None),
         (repeated_rows, "expected at most 10,000 rows of one customer"),
         (wide_window, None),
+        (quoted_lines, None),
     ],
 )
 def test_peak_stays_below_the_limit(shape: Shape, problem: str | None, tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_latest_and_metrics_follow_the_run_that_was_asked_for(months: tuple[Path
     first = (output / "latest").resolve().name
     score(july, output, "--max-change", "5")
     second = (output / "latest").resolve().name
+    tried = score(june, output, "--dry-run")
+    assert tried.stdout == (
+        f"Nothing to do: the same drop was published before, as {output / 'runs' / first}; "
+        f"`latest` would name it again, it names {second}\n"
+    )
+    assert (output / "latest").resolve().name == second
     again = score(june, output, "--metrics", metrics)
     assert again.exit_code == 0
     assert again.stdout == (
