@@ -185,3 +185,6 @@ def test_the_shipped_artifact_is_of_the_full_protocol() -> None:
     assert (card["protocol"]["folds"], card["protocol"]["repeats"]) == (5, 10)
     assert len(card["candidates"]) == 8
     assert pl.DataFrame(card["candidates"])["roc_auc"].max() == card["roc_auc"]["mean"]
+    top, page = card["ranking"]["top_tenth"], (default_folder() / "card.html").read_text(encoding="utf-8")
+    assert f"{top['declined']} из {top['customers']} снизили активность" in page
+    assert f"<span>ROC-AUC</span><b>{fixed(card['roc_auc']['mean'], 3)}</b>" in page
