@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from typing import Final
 
 from job.errors import EXIT_DEFECT
@@ -41,6 +42,7 @@ def run() -> None:
 
 def _command() -> int:
     gc.set_threshold(COLLECTED_EVERY)
+    warnings.filterwarnings("ignore", message="Polars binary is missing")  # no memory to load it: one line tells
     from job.cli import main  # noqa: PLC0415 - loaded by the child
     from job.process.invocation import Invocation  # noqa: PLC0415
 

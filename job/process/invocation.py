@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import re
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY: Final = "out of memory: the job needs more than it was given"
 
 _REFUSED_THREADS: Final = re.compile(r"can't start new thread|(can't|failed to|could not) spawn")
+_ENOUGH_BYTES: Final = 1 << 28  # what a library may need to be loaded
 _NOTE: Final = "call"
 _LEVELS: Final = {EXIT_PUBLISHED: logging.INFO, EXIT_LOOK: logging.WARNING}
 
@@ -81,6 +83,8 @@ class Invocation:
             self.log = Log(self.log.form, "warning", is_quiet=self.log.is_quiet)
         if self.is_process:
             forward_to(self.log)
+        self.metrics_file = self._unless_device(self.metrics_file, "metrics")
+        self.lineage_file = self._unless_device(self.lineage_file, "lineage")
         self.remember()
         if self.metrics_file is not None:
             from job.process.metrics import write_running  # noqa: PLC0415 - for whoever asks for it
@@ -133,7 +137,7 @@ class Invocation:
         traceback = describe_traceback(error.__traceback__)
         if self.log.is_json or self.log.level == "debug":
             self.log.write("defect", level=logging.ERROR, error=type(error).__name__, traceback=traceback)
-        if isinstance(error, MemoryError):
+        if isinstance(error, MemoryError) or _lacks_memory():
             return OUT_OF_MEMORY
         first = str(error).partition("\n")[0]
         if _REFUSED_THREADS.search(first):
@@ -191,6 +195,13 @@ class Invocation:
         with self._telling_of(path, "metrics"):
             write_metrics(path, self.output, call, self.manifest)
 
+    def _unless_device(self, path: Path | None, what: str) -> Path | None:
+        if path is None or not (path.is_char_device() or path.is_block_device()):
+            return path
+        with self._telling_of(path, what):
+            raise OSError(errno.EINVAL, "it is a device, which a file would replace")
+        return None
+
     @contextmanager
     def _telling_of(self, path: Path, what: str) -> Iterator[None]:
         """Say that metrics or lineage cannot be written; that undoes no run."""
@@ -217,6 +228,11 @@ def close_for(ending: Ending) -> int:
     elif name == "SIGKILL":
         line, exit_code = (
             "killed by the system, most likely for want of memory; the next try starts afresh",
+            EXIT_DEFECT,
+        )
+    elif (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
+        line, exit_code = (
+            f"died of {name}, most likely for want of memory: address space has a limit of {limit >> 20:,} MiB",
             EXIT_DEFECT,
         )
     else:
@@ -252,3 +268,12 @@ def peak_memory() -> int:
     """Return the most bytes that this process, or a child of it that has ended, held in memory."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def _lacks_memory() -> bool:
+    """Return whether the system refuses memory, as under a limit on address space: libraries then fail in odd ways."""
+    try:
+        bytes(_ENOUGH_BYTES)  # not touched, and so not taken
+    except MemoryError:
+        return True
+    return False

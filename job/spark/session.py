@@ -49,7 +49,8 @@ class Cluster:
                 from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415 - an extra
                 from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415
             except ImportError as error:
-                raise SettingsError(f"--engine spark needs the extra `spark`: {error}") from error
+                missing = f"not installed: {error.name}; pip install 'oneclick-retention[spark]'"
+                raise SettingsError(f"--engine spark: {missing}") from error
             _check_listening(remote)
             with self._told_in_a_line():
                 self._spark: Any = SparkSession.builder.remote(remote).create()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -182,3 +184,26 @@ def test_what_is_not_installed(drop: Path, tmp_path: Path) -> None:
         "training needs numpy, which is not installed here: pip install 'oneclick-retention[training]', or the image "
         "that trains"
     ]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("pyarrow") is not None, reason="needs an environment without Spark's client"
+)
+def test_the_engine_that_is_not_installed(drop: Path, tmp_path: Path) -> None:
+    code, lines, _ = run(*scoring(drop, tmp_path / "out", "--engine", "spark", "--spark-remote", "sc://127.0.0.1:1"))
+    assert (code, lines) == (2, ["--engine spark: not installed: pyarrow; pip install 'oneclick-retention[spark]'"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a device")
+@pytest.mark.parametrize("option", ["--metrics", "--lineage"])
+def test_a_device_is_not_replaced_by_a_file(option: str, drop: Path, tmp_path: Path) -> None:
+    null = tmp_path / "null"
+    try:
+        os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("this system lets nobody make devices")
+    code, lines, _ = run(*scoring(drop, tmp_path / "out", option, null))
+    told = f"{null}: the {option.removeprefix('--')} cannot be written: it is a device, which a file would replace"
+    assert code == 0
+    assert set(lines) == {told}
+    assert null.is_char_device()

@@ -599,6 +599,27 @@ def _(folder: Path) -> None:
     (folder / "money.csv").rename(folder / "money_2026-10.csv")
 
 
+@case("dates-of-excel", "--max-rejected", "0.1")
+def _(folder: Path) -> None:
+    """A date in a column of numbers is its serial number, some 46,000 by now."""
+
+    def edit(drop: Drop) -> None:
+        for table, row, column in (("market_file", 2, 3), ("market_file", 2, 5), ("market_time", 9, 2)):
+            drop[table][row][column] = 46_115
+        drop["market_file"][4][10] = "12.мар"
+
+    write(folder, edit=edit)
+
+
+@case("refused-ids-of-excel")
+def _(folder: Path) -> None:
+    def edit(drop: Drop) -> None:
+        for row in drop["money"][1:]:
+            row[0] = f"{row[0]:.5E}".replace(".", ",")
+
+    write(folder, style=Style(separator=";", decimal_mark=","), edit=edit)
+
+
 def in_parts(folder: Path, table: str) -> Path:
     """Let a table be a folder with two parts; return it."""
     headings, *rows = (write(folder) / f"{table}.csv").read_bytes().splitlines(keepends=True)
