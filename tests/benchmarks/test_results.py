@@ -3,7 +3,16 @@ import json
 import pytest
 
 from tests.benchmarks.measure import Measurement
-from tests.benchmarks.results import as_json, as_page, as_text, boosted_ratio, ratio_of, reasons_ratio, target_rows
+from tests.benchmarks.results import (
+    as_json,
+    as_page,
+    as_text,
+    boosted_ratio,
+    page_ratio,
+    ratio_of,
+    reasons_ratio,
+    target_rows,
+)
 from tests.benchmarks.session import Case, Result
 
 
@@ -54,10 +63,10 @@ def test_the_tables(result: Result) -> None:
         "    pandas failed: exit code -9: ",
         "",
         "Targets",
-        "    what               case                          found  at most  reached",
-        "    against the floor  10,000,000 customers, sorted   1.50     1.50  yes",
-        "    against DuckDB     10,000,000 customers, sorted   1.00     1.00  yes",
-        "    peak memory, GiB   10,000,000 customers, sorted   2.00     1.00  no",
+        "    what                  case                          found  at most  reached",
+        "    against DuckDB        10,000,000 customers, sorted   1.00     1.60  yes",
+        "    CPU against DuckDB's  10,000,000 customers, sorted   1.00     1.70  yes",
+        "    peak memory, GiB      10,000,000 customers, sorted   2.00     1.00  no",
     ]
 
 
@@ -87,6 +96,13 @@ def test_the_boosted_model_is_held_against_the_floor_and_the_prediction_alone() 
         "1.30",
     ]
     assert boosted_ratio(Result(Case(1_000_000, "sorted"))) is None
+
+
+def test_the_page_is_held_against_the_run_without_it() -> None:
+    result = Result(Case(1300, "sorted"), rounds={"score": costs(1, 2, 2), "page": costs(3, 4, 5), "imports": costs(1)})
+    assert page_ratio(result) == 1.5
+    assert [row[2:] for row in target_rows([result])] == [["1.00", "1.50", "yes"], ["1.50", "1.45", "no"]]
+    assert page_ratio(Result(Case(1300, "sorted"))) is None
 
 
 def test_reasons_are_held_against_scores() -> None:
