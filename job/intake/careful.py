@@ -104,13 +104,13 @@ def split_fields(lines: pl.DataFrame, dialect: Dialect, name: str) -> Fields:
     blank = lines["line"].str.strip_chars(SPACES + dialect.separator + '"') == ""
     split = split_lines(lines.filter(~blank), dialect.separator)
     width = len(dialect.columns)
-    found = pl.col("fields").list.len()
+    there = pl.col("fields").list.len()
     nothing_more = pl.col("fields").list.slice(width).list.join("").str.strip_chars(SPACES) == ""
     fits = split.select(
-        ((found == width) | ((found > width) & nothing_more)).fill_null(value=False)
+        ((there == width) | ((there > width) & nothing_more)).fill_null(value=False)
         & ~pl.col("line").str.contains(_UNREADABLE, literal=True)
     ).to_series()
-    values = (pl.col("fields").list.get(place).alias(column) for place, column in enumerate(dialect.columns))
+    values = (pl.col("fields").list.get(index).alias(column) for index, column in enumerate(dialect.columns))
     fields = split.filter(fits).select("row", *values)
     return Fields(fields, _reject_lines(split.filter(~fits), dialect, name), int(blank.sum()), quoted)
 
@@ -186,11 +186,11 @@ def _reject_lines(unfit: pl.DataFrame, dialect: Dialect, name: str) -> pl.DataFr
         .then(pl.lit("has paired quotes"))
         .otherwise(pl.lit(f"has {len(dialect.columns)} fields"))
     )
-    place = dialect.columns.index("id")
+    index = dialect.columns.index("id")
     return unfit.select(
         pl.lit(name).alias("file"),
         "row",
-        cut_value(pl.col("fields").list.get(place, null_on_oob=True).str.strip_chars(SPACES)).alias("id"),
+        cut_value(pl.col("fields").list.get(index, null_on_oob=True).str.strip_chars(SPACES)).alias("id"),
         pl.lit(None, dtype=pl.String).alias("column"),
         rule.alias("rule"),
         cut_value(pl.col("line")).alias("value"),

@@ -115,7 +115,7 @@ def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled
     """
     known = {plain_spelling(heading.delivered): heading.name for heading in table.headings}
     names = [known.get(plain_spelling(heading)) for heading in headings]
-    unknown = [heading for heading, found in zip(headings, names, strict=True) if found is None]
+    unknown = [heading for heading, name in zip(headings, names, strict=True) if name is None]
     problems = [
         Problem(
             name,
@@ -140,7 +140,7 @@ def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled
     )
     if problems:
         raise DropError(problems)
-    return tuple(found for found in names if found is not None)
+    return tuple(name for name in names if name is not None)
 
 
 def _describe_unknown(heading: str) -> str:
@@ -158,10 +158,8 @@ def repaired_headings(headings: Sequence[str], columns: Sequence[str], table: Ta
         columns: their ASCII names.
         table: what they are of.
     """
-    known = [
-        (found.strip(SPACES), table.heading(name).delivered) for found, name in zip(headings, columns, strict=True)
-    ]
-    return tuple((found, right) for found, right in known if visible_spelling(found) != visible_spelling(right))
+    known = [(text.strip(SPACES), table.heading(name).delivered) for text, name in zip(headings, columns, strict=True)]
+    return tuple((text, right) for text, right in known if visible_spelling(text) != visible_spelling(right))
 
 
 def _misread(sample: bytes, table: Table) -> str | None:
@@ -177,10 +175,10 @@ def _misread(sample: bytes, table: Table) -> str | None:
     first = _first_record(text)[1]
     if any(heading.strip(SPACES) in lost for mark in SEPARATORS for heading in split_line(first, mark) or ()):
         return "text whose Russian letters were lost: each is a question mark"
-    for told, reading in readings:
+    for name, reading in readings:
         first = _first_record(reading)[1]
         if any(plain_spelling(heading) in known for mark in SEPARATORS for heading in split_line(first, mark) or ()):
-            return told
+            return name
     return None
 
 
@@ -258,9 +256,9 @@ def _first_record(text: str) -> tuple[int, str]:
     lines = re.split(r"\r\n|\r|\n", text)
     nothing = SPACES + "".join(SEPARATORS) + '"'
     blank = (not line.strip(nothing) or SEPARATOR_HINT.fullmatch(line) is not None for line in lines)
-    start = next((place for place, is_blank in enumerate(blank) if not is_blank), 0)
+    start = next((index for index, is_blank in enumerate(blank) if not is_blank), 0)
     quotes = accumulate(line.count('"') for line in lines[start : start + RECORD_LINES])
-    size = next((place for place, count in enumerate(quotes, start=1) if count % 2 == 0), 1)
+    size = next((size for size, count in enumerate(quotes, start=1) if count % 2 == 0), 1)
     return start + 1, "\n".join(lines[start : start + size])
 
 

@@ -155,7 +155,7 @@ def find_files(folder: Path) -> dict[str, TableFile]:
     """
     problems: list[str | Problem] = []
     missing: list[str | Problem] = []
-    found: dict[str, TableFile] = {}
+    files: dict[str, TableFile] = {}
     candidates = _candidates(folder)
     for name, paths in candidates.items():
         if len(paths) > 1:
@@ -163,7 +163,7 @@ def find_files(folder: Path) -> dict[str, TableFile]:
             problems.append(Problem(str(folder), f"one file for the table {name}", names))
         elif paths:
             try:
-                found[name] = _table_file(TABLES[name], paths[0], folder)
+                files[name] = _table_file(TABLES[name], paths[0], folder)
             except DropError as error:
                 problems.extend(error.defects)
             except DropIncompleteError as error:
@@ -177,10 +177,10 @@ def find_files(folder: Path) -> dict[str, TableFile]:
         raise DropError(problems)
     if missing:
         raise DropIncompleteError(missing)
-    shares = len(all_files(found))
+    shares = len(all_files(files))
     if shares > MOST_FILES:
         raise _too_many_files(str(folder))
-    return {name: file.sharing(shares) for name, file in found.items()}
+    return {name: file.sharing(shares) for name, file in files.items()}
 
 
 def wait_for_files(

@@ -184,8 +184,8 @@ def whole_lines(blocks: Iterable[bytes], *, first_bytes: int, block_bytes: int) 
 
 def name_line_ends(names: Iterable[str]) -> str | None:
     """Return line ends as the manifest tells them, e.g. `LF + CRLF`; None if there is none."""
-    found = set(names)
-    return " + ".join(name for name in _LINE_ENDS.values() if name in found) or None
+    kinds = set(names)
+    return " + ".join(name for name in _LINE_ENDS.values() if name in kinds) or None
 
 
 class LineBlocks:
@@ -295,7 +295,7 @@ class LineBlocks:
             stop = first + 1
             if _is_open(lines[first]):
                 behind = range(stop, min(first + RECORD_LINES, len(lines)))
-                end = next((place for place in behind if _is_open(lines[place])), None)
+                end = next((line for line in behind if _is_open(lines[line])), None)
                 if end is None and len(lines) - first < RECORD_LINES and not is_last:
                     self._open = lines[first:]
                     break

@@ -73,8 +73,8 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
     if points.is_empty() and commas.is_empty():
         return NumberStyle(None, thousands)
     if min(points.height, commas.height) > DOUBT_SHARE * (points.height + commas.height):
-        told = f"{_count(points)} and {_count(commas)}"
-        raise DropError([Problem(file, "numbers with one decimal mark", told)])
+        counted = f"{_count(points)} and {_count(commas)}"
+        raise DropError([Problem(file, "numbers with one decimal mark", counted)])
     sign, most = (",", commas) if commas.height > points.height else (".", points)
     if sign in may_group and most[f"grouped by {sign}"].all():
         raise DropError([Problem(file, "numbers with a clear decimal mark", f"{_count(most)}, which may be thousands")])

@@ -127,10 +127,10 @@ class ParquetProbe:
         try:
             answer: dict[str, Any] = json.loads(child.stdout.readline())
         except ValueError:  # it died, at most in the middle of the line
-            told = child.stderr.read()
+            errors = child.stderr.read()
             self._end()
-            if b"ModuleNotFoundError" in told:
-                raise AssertionError(told.decode(errors="replace")) from None
+            if b"ModuleNotFoundError" in errors:
+                raise AssertionError(errors.decode(errors="replace")) from None
             return None
         return answer
 
@@ -166,7 +166,7 @@ def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetT
     if "error" in answer:
         raise _not_whole(file, answer["error"])
     problems = [
-        Problem(file.name, "numbers or text", told, column=shorten(heading)) for heading, told in answer["nested"]
+        Problem(file.name, "numbers or text", dtype, column=shorten(heading)) for heading, dtype in answer["nested"]
     ]
     if answer["rows"] > max(FREE_ROWS // file.shares, ROWS_PER_BYTE_LIMIT * file.stamp.size):
         found = f"{answer['rows']:,} rows in {file.stamp.size:,} bytes"

@@ -211,8 +211,8 @@ def line_of_record(plan: FilePlan, row: int) -> int | None:
     records, line = text_lines(plan.file.name, plan.dialect), 1
     for block in ByteBlocks(plan.file):
         before = records.row
-        for place, record in enumerate(records.feed(block), start=before + 1):
-            if place == row:
+        for number, record in enumerate(records.feed(block), start=before + 1):
+            if number == row:
                 return line if line != row else None
             line += record.count("\n") + 1
     return line if line != row else None

@@ -179,10 +179,10 @@ def judge_typed(
         words[label.name] = _Coded.of(label.words, {})
         columns.append(words[label.name].code(pl.col(label.name)))
         checks.append(pl.col(label.name).is_not_null())
-    found = typed.lazy().select(columns).with_columns(_is_plain=pl.all_horizontal(checks)).collect()
-    is_plain = found["_is_plain"] if odd is None else found["_is_plain"] & ~odd
+    judged = typed.lazy().select(columns).with_columns(_is_plain=pl.all_horizontal(checks)).collect()
+    is_plain = judged["_is_plain"] if odd is None else judged["_is_plain"] & ~odd
     all_plain = bool(is_plain.all())
-    codes = found.drop("_is_plain") if all_plain else found.filter(is_plain).drop("_is_plain")
+    codes = judged.drop("_is_plain") if all_plain else judged.filter(is_plain).drop("_is_plain")
     repaired = pl.repeat(value=False, n=codes.height, dtype=pl.Boolean, eager=True)
     repairs: dict[tuple[str, str, str], int] = {}
     for name, coded in words.items():

@@ -90,7 +90,7 @@ class FilePlan(NamedTuple):
             repairs = repaired_headings(self.parquet.headings, self.columns, self.file.table)
         else:
             repairs = self.dialect.heading_repairs if self.dialect is not None else ()
-        return {(right, found, right): 1 for found, right in repairs}
+        return {(right, delivered, right): 1 for delivered, right in repairs}
 
     @property
     def texts(self) -> frozenset[str]:

@@ -167,9 +167,9 @@ class TableRead(NamedTuple):
     def problem(self, row: int, expected: str, found: str, *, column: str | None = None) -> Problem:
         """Return a problem with a row, which names its file and its place there. Args: row: numbered through all."""
         index = bisect_right(self.offsets, row - 1) - 1
-        file, place = self.files[index], row - self.offsets[index]
-        line = line_of_record(file.plan, place) if file.counts.line_breaks else None
-        return Problem(file.plan.file.name, expected, found, row=place, column=column, line=line)
+        file, row_in_file = self.files[index], row - self.offsets[index]
+        line = line_of_record(file.plan, row_in_file) if file.counts.line_breaks else None
+        return Problem(file.plan.file.name, expected, found, row=row_in_file, column=column, line=line)
 
     def clear(self) -> None:
         """Forget the accepted rows and the keys of others, once they are not needed any more."""
@@ -795,8 +795,8 @@ def _too_many_rejected(read: TableRead, counts: TableCounts, limits: Limits) -> 
     rows, rows_in = read.counts.rejected + counts.contradicting, read.counts.rows
     if rows <= limits.rejected * rows_in:
         return
-    told = f"{rows:,} {'is' if rows == 1 else 'are'} rejected"
-    allowed = f"--max-rejected allows {int(limits.rejected * rows_in):,} of {rows_in:,} rows, and {told}"
+    how_many = f"{rows:,} {'is' if rows == 1 else 'are'} rejected"
+    allowed = f"--max-rejected allows {int(limits.rejected * rows_in):,} of {rows_in:,} rows, and {how_many}"
     violations = {**read.counts.violations, **counts.violations}
     for (column, rule), broken in sorted(violations.items(), key=lambda item: item[1].first_row):
         found = _describe_value(broken.value)

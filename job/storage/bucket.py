@@ -61,11 +61,11 @@ class StorageError(Exception):
         is_passing: another try may succeed.
     """
 
-    def __init__(self, place: Address | str, reason: str, *, is_passing: bool) -> None:
-        self.place = str(place)
+    def __init__(self, where: Address | str, reason: str, *, is_passing: bool) -> None:
+        self.place = str(where)
         self.reason = reason
         self.is_passing = is_passing
-        super().__init__(f"{place}: {reason}")
+        super().__init__(f"{where}: {reason}")
 
 
 class ChangedObjectError(Exception):
@@ -221,13 +221,13 @@ class Bucket:
         """
         mode: Any = "create" if anew else "overwrite"
         if instead_of is not None:
-            told = {"e_tag": instead_of.e_tag, "version": instead_of.version}
-            mode = {key: value for key, value in told.items() if value is not None}
+            version = {"e_tag": instead_of.e_tag, "version": instead_of.version}
+            mode = {key: value for key, value in version.items() if value is not None}
         if mode != "overwrite" and self._knows_conditions is None:
             self._learn_conditions(name)
         if mode != "overwrite" and self._knows_conditions is False:
-            found = self.read(name)
-            if (found is not None) if anew else (found is None or found[1].e_tag != mode.get("e_tag")):
+            held = self.read(name)
+            if (held is not None) if anew else (held is None or held[1].e_tag != mode.get("e_tag")):
                 raise ChangedObjectError(name)
             mode = "overwrite"
         with self._told(name, missing="bucket"):
@@ -291,7 +291,7 @@ class Bucket:
     @contextlib.contextmanager
     def _told(self, name: str, *, missing: str = "object") -> Iterator[None]:
         """Turn what the library raises into a StorageError; FileNotFoundError only where a bucket is meant."""
-        place = self.address / name if name else self.address
+        where = self.address / name if name else self.address
         exceptions = self._client.exceptions
         try:
             yield
@@ -300,12 +300,12 @@ class Bucket:
         except FileNotFoundError as error:
             if missing == "object":
                 raise
-            raise StorageError(place, explain(error)[0], is_passing=False) from error
+            raise StorageError(where, explain(error)[0], is_passing=False) from error
         except (exceptions.BaseError, ValueError) as error:
             reason, is_passing = explain(error)
             if self._relay is not None and self._relay.refusal:
                 reason, is_passing = self._relay.refusal, False
-            raise StorageError(place, reason, is_passing=is_passing) from error
+            raise StorageError(where, reason, is_passing=is_passing) from error
 
 
 def _bare(e_tag: str | None) -> str | None:
@@ -326,8 +326,8 @@ def _taken(answer: Any, most: int) -> bytes | None:  # noqa: ANN401 - the librar
 def explain(error: Exception) -> tuple[str, bool]:
     """Return what the library's error means, as a phrase, and whether another try may succeed."""
     text = str(error)
-    status = found["status"] if (found := _STATUS.search(text)) else ""
-    code = found["code"] if (found := _CODE.search(text)) else ""
+    status = match["status"] if (match := _STATUS.search(text)) else ""
+    code = match["code"] if (match := _CODE.search(text)) else ""
     named = " ".join(part for part in (status, code) if part)
     first = text.partition("\n")[0]
     if any(service in text for service in _OWN_SERVICES):

@@ -68,11 +68,11 @@ class Lease:
         try:
             self._write(anew=True)
         except ChangedObjectError:
-            found = self._bucket.read(LEASE)
-            if found is not None and not self._may_take(*found):
+            held = self._bucket.read(LEASE)
+            if held is not None and not self._may_take(*held):
                 raise self._busy() from None
             try:
-                self._write(instead_of=found[1] if found else None, anew=found is None)
+                self._write(instead_of=held[1] if held else None, anew=held is None)
             except ChangedObjectError:
                 raise self._busy() from None
 
@@ -112,8 +112,8 @@ class Lease:
 
     def _adopt(self) -> None:
         """Learn whether a write was ours, whose answer was lost; else the output is lost."""
-        found = self._bucket.read(LEASE)
-        self._held = found[1] if found and _holder(found[0]) == self.token else None
+        held = self._bucket.read(LEASE)
+        self._held = held[1] if held and _holder(held[0]) == self.token else None
 
     def _may_take(self, content: bytes, entry: Entry) -> bool:
         holder = _holder(content)
@@ -160,9 +160,9 @@ def release_for(note: str) -> None:
     *address, token = json.loads(note)
     try:
         bucket = Bucket(Address(*address), request_seconds=RELEASE_SECONDS, is_hasty=True)
-        found = bucket.read(LEASE)
-        if found is not None and _holder(found[0]) == token:
-            bucket.write(LEASE, _content(None), instead_of=found[1])
+        held = bucket.read(LEASE)
+        if held is not None and _holder(held[0]) == token:
+            bucket.write(LEASE, _content(None), instead_of=held[1])
     except (ChangedObjectError, StorageError) as error:
         logger.warning("the output's lock could not be released: %s", error)
 
@@ -174,7 +174,7 @@ def _content(holder: str | None) -> bytes:
 def _holder(content: bytes) -> str | None:
     """Return who holds the output; a content that nobody understands is a holder, too."""
     try:
-        told = json.loads(content)["holder"]
+        holder = json.loads(content)["holder"]
     except (ValueError, KeyError, TypeError):
         return "unknown"
-    return None if told is None else str(told)
+    return None if holder is None else str(holder)

@@ -172,10 +172,10 @@ class ModelStore:
                         content = self._objects.read(f"{VERSIONS}/{version}/{name}")
                         (folder / Path(name).name).write_bytes(content or b"")
             if version in digests:
-                found = load_artifact(folder).digest
-                if found != digests[version]:
+                digest = load_artifact(folder).digest
+                if digest != digests[version]:
                     raise ArtifactError(
-                        [Problem(f"{self.place}/{VERSIONS}/{version}", f"the model {digests[version]}", found)]
+                        [Problem(f"{self.place}/{VERSIONS}/{version}", f"the model {digests[version]}", digest)]
                     )
             yield folder
 
@@ -196,8 +196,8 @@ class ModelStore:
             manifest = json.loads(raw or b"")
             facts = manifest["title"], manifest["trained_on"]["customers"], manifest["roc_auc"]
         except (ValueError, KeyError, TypeError) as error:
-            place = f"{self.place}/{VERSIONS}/{event['version']}/manifest.json"
-            raise ArtifactError(f"{place}: altered: {reason_of(error)}") from error
+            path = f"{self.place}/{VERSIONS}/{event['version']}/manifest.json"
+            raise ArtifactError(f"{path}: altered: {reason_of(error)}") from error
         chosen = [other for other in events if other["version"] == event["version"] and other["action"] != WRITTEN]
         return {
             "version": event["version"],
@@ -257,10 +257,10 @@ def train_to(
 ) -> Training:
     """Train on a drop and write the selected model to a folder. Raises as `run_training`."""
     trained = _train(drop, artifacts, settings, progress)
-    told = f"Written to {artifacts}." if trained.is_written else NOT_BEATEN
+    outcome = f"Written to {artifacts}." if trained.is_written else NOT_BEATEN
     verdict = None if trained.gate is None else trained.gate.describe()
     against = None if trained.gate is None else str(settings.champion)
-    return Training(trained.table, verdict, against, trained.is_written, None, told)
+    return Training(trained.table, verdict, against, trained.is_written, None, outcome)
 
 
 def train_into(
@@ -278,8 +278,8 @@ def train_into(
         if not trained.is_written:
             return Training(trained.table, verdict, against, is_written=False, version=None, told=NOT_BEATEN)
         number = store.add(folder, user=getpass.getuser(), verdict=verdict)
-    told = f"Written to {place} as version {number}; it scores once it is promoted: --promote {number}."
-    return Training(trained.table, verdict, against, is_written=True, version=number, told=told)
+    outcome = f"Written to {place} as version {number}; it scores once it is promoted: --promote {number}."
+    return Training(trained.table, verdict, against, is_written=True, version=number, told=outcome)
 
 
 def _train(drop: Place, folder: Path, settings: TrainSettings, progress: Progress) -> Trained:

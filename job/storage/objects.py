@@ -71,8 +71,8 @@ class BucketObjects:
 
     def read(self, name: str) -> bytes | None:
         """See `Objects`."""
-        found = self._bucket.read(name)
-        return None if found is None else found[0]
+        content = self._bucket.read(name)
+        return None if content is None else content[0]
 
     def create(self, name: str, content: bytes) -> bool:
         """See `Objects`."""

@@ -62,8 +62,8 @@ def list_runs_files(bucket: Bucket) -> dict[str, dict[str, int]]:
 
 def read_latest(bucket: Bucket) -> str | None:
     """Return the run that `latest` names, None if it names none."""
-    found = bucket.read(LATEST)
-    match = _RUN.fullmatch(f"{found[0].decode('ascii', 'replace').strip()}/{SUCCESS}") if found else None
+    content = bucket.read(LATEST)
+    match = _RUN.fullmatch(f"{content[0].decode('ascii', 'replace').strip()}/{SUCCESS}") if content else None
     return match["run_id"] if match else None
 
 
@@ -96,10 +96,10 @@ def mirror_runs(bucket: Bucket, folder: Path) -> None:
                 with (folder / RUNS / run_id / file).open("wb") as placeholder:
                     placeholder.truncate(size)
     with ThreadPoolExecutor(READERS) as pool:
-        for name, found in zip(copied, pool.map(bucket.read, copied), strict=True):
-            if found is not None:
+        for name, content in zip(copied, pool.map(bucket.read, copied), strict=True):
+            if content is not None:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(found[0])
+                (folder / name).write_bytes(content[0])
     latest = read_latest(bucket)
     if latest is not None:
         (folder / LATEST).symlink_to(Path(RUNS) / latest)
@@ -183,7 +183,7 @@ def holds_run(bucket: Bucket, run: Path) -> bool:
         return False
     outputs = read_manifest(run)["outputs"]
     try:
-        return all(bucket.digest(f"{RUNS}/{run.name}/{file}") == told["sha256"] for file, told in outputs.items())
+        return all(bucket.digest(f"{RUNS}/{run.name}/{file}") == output["sha256"] for file, output in outputs.items())
     except ChangedObjectError:
         return False
 
@@ -208,10 +208,10 @@ def _verify(bucket: Bucket, name: str, path: Path, digest: str | None) -> None:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     try:
-        found = bucket.digest(name)
+        stored = bucket.digest(name)
     except ChangedObjectError:
-        found = None
-    if found != digest:
+        stored = None
+    if stored != digest:
         raise OutputError(
             f"{bucket.address / name}: cannot be written: the store gives back other bytes than it was sent"
         )

@@ -170,8 +170,8 @@ def score_places(
             outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
             progress("send")
             send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
-            place = output / RUNS / outcome.folder.name
-            return Publication(outcome, str(place), str(place))
+            path = output / RUNS / outcome.folder.name
+            return Publication(outcome, str(path), str(path))
 
 
 def _try_scoring(delivery: Delivery, output: Place, settings: ScoreSettings, common: dict[str, Any]) -> Publication:
@@ -190,8 +190,8 @@ def _try_scoring(delivery: Delivery, output: Place, settings: ScoreSettings, com
         common["bring"] = partial(bring_file, output if isinstance(output, Path) else Bucket(output))
         outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
         changes = compare_runs(previous, outcome.manifest) if previous is not None and outcome.is_new else None
-        place = str(output / RUNS / outcome.folder.name)
-        return Publication(outcome, place, "none: this was a dry run, nothing is published", changes)
+        path = str(output / RUNS / outcome.folder.name)
+        return Publication(outcome, path, "none: this was a dry run, nothing is published", changes)
 
 
 @contextlib.contextmanager
@@ -305,9 +305,9 @@ def listed_output(output: Place, *, is_new: bool = False) -> Iterator[Path]:
 
 def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
     """Note that a person looked at a run. Raises as `acknowledge_run`, and SettingsError for a store that refuses."""
-    told = describe_acknowledgement(getpass.getuser(), datetime.now(UTC), note)
+    acknowledgement = describe_acknowledgement(getpass.getuser(), datetime.now(UTC), note)
     with listed_output(output) as folder:
-        acknowledge_run(folder, run_id, told)
+        acknowledge_run(folder, run_id, acknowledgement)
         if not isinstance(output, Path):
             send_files(output, folder, [f"{ACKNOWLEDGED}/{run_id}"])
 
@@ -345,10 +345,10 @@ def send_report(run: Address, folder: Path, names: Sequence[str]) -> None:
         send_files(resolve_run(run), folder, names)
 
 
-def send_files(place: Address, folder: Path, names: Sequence[str]) -> None:
+def send_files(address: Address, folder: Path, names: Sequence[str]) -> None:
     """Write files of a folder below a place, one after the other. Raises OutputError if the store refuses."""
     with as_storage_output_error():
-        bucket = Bucket(place)
+        bucket = Bucket(address)
         for name in names:
             bucket.send(folder / name, name)
 
