@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import socket
 from dataclasses import dataclass, field
 from random import Random
@@ -116,14 +117,25 @@ class Folder:
     style: str = "plain"
 
     def write(self, folder: Path) -> None:
-        """Put it on disk."""
+        """Put it on disk; of a file and a folder of the same name the later one stays."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, raw in self.files.items():
-            (folder / name).parent.mkdir(exist_ok=True, parents=True)
-            (folder / name).write_bytes(raw)
+            self._free(folder, name).write_bytes(raw)
         for name, make in self.others.items():
-            (folder / name).unlink(missing_ok=True)
-            make(folder / name)
+            make(self._free(folder, name))
+
+    @staticmethod
+    def _free(folder: Path, name: str) -> Path:
+        """Return a path within the folder at which there is nothing, and above which are folders."""
+        path = folder / name
+        for above in reversed(path.relative_to(folder).parents):
+            if (folder / above).is_symlink() or (folder / above).is_file():
+                (folder / above).unlink()
+        path.parent.mkdir(exist_ok=True, parents=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        return path
 
 
 def seeded(seed: int) -> Random:
