@@ -51,8 +51,10 @@ LOG_EVERY_SECONDS: Final = 60.0
 HASH_BLOCK_BYTES: Final = 1 << 20
 
 _DIGEST: Final = "[0-9a-fA-F]{64}"
+_NAME: Final = r"[^\s\0]+"  # no file has a NUL in its name
 _READY_LINE: Final = re.compile(
-    rf"(?P<sha>{_DIGEST})\s+\*?(?:\./)?(?P<name_after>\S+)|(?P<name>\S+)\s+(?:(?P<size>[0-9]{{1,18}})|(?P<sha_after>{_DIGEST}))"
+    rf"(?P<sha>{_DIGEST})\s+\*?(?:\./)?(?P<name_after>{_NAME})"
+    rf"|(?P<name>{_NAME})\s+(?:(?P<size>[0-9]{{1,18}})|(?P<sha_after>{_DIGEST}))"
 )
 
 logger = logging.getLogger(__name__)

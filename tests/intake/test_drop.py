@@ -315,9 +315,13 @@ def test_marker_with_another_digest(drop: Path) -> None:
 
 
 def test_marker_that_cannot_be_understood(drop: Path) -> None:
-    marker(drop, "money.csv", *sizes(drop), "ready!")
+    marker(drop, "money.csv", *sizes(drop), "ready!", "mon\0ey.csv 17")
     line = "expected a file of the drop, then its size in bytes or SHA-256"
-    assert check(drop, DropError) == (f"_READY, row 1: found money.csv, {line}", f"_READY, row 6: found ready!, {line}")
+    assert check(drop, DropError) == (
+        f"_READY, row 1: found money.csv, {line}",
+        f"_READY, row 6: found ready!, {line}",
+        f"_READY, row 7: found mon\\x00ey.csv 17, {line}",
+    )
 
 
 @pytest.mark.parametrize(
