@@ -149,7 +149,7 @@ _RUSSIAN_FOUND: Final = (
     (re.compile(r"^byte (0x..)$"), r"байт \1"),
     (re.compile(r"^(\w+) beside ([\d.]+)$"), r"\1 рядом с \2"),
     (re.compile(r"^(condition = .+) at priority (\S+)$"), r"\1 с приоритетом \2"),
-    (re.compile(r"^No such file or directory$"), "файла нет"),
+    (re.compile(r"^No such file or directory$"), "пустое место: файла нет"),
 )
 _RUSSIAN_PLACES: Final = (
     (re.compile(r"\bsegment\b"), "сегмент"),

@@ -149,7 +149,7 @@ def test_what_is_no_line_of_the_file_is_told_with_those_before_it(tmp_path: Path
         'кавычках "…". Правильно: title = "Прибыльные"',
     ]
     assert call("segments", tmp_path / "none.toml").stderr.endswith(
-        "none.toml: найдено файла нет; нужно: файл сегментов, который можно прочитать\n"
+        "none.toml: найдено пустое место: файла нет; нужно: файл сегментов, который можно прочитать\n"
     )
 
 
