@@ -69,7 +69,8 @@ def _floor(workshop: Workshop, case: Case, out: Path) -> list[object]:
 def _score(*options: str) -> Callable[[Workshop, Case, Path], list[object]]:
     def arguments(workshop: Workshop, case: Case, out: Path) -> list[object]:
         drop = workshop.drop(case.customers, case.shape)
-        return ["-m", "job", "score", "--input", drop, "--output", out, *options]
+        # The scripts that it is compared with know no month's level of their own.
+        return ["-m", "job", "score", "--input", drop, "--output", out, "--month-level", "training", *options]
 
     return arguments
 
