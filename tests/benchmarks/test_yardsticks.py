@@ -55,6 +55,7 @@ def test_reasons_and_scores_are_timed_apart(small_drop: Path, capsys: pytest.Cap
 def test_scorings_are_compared_by_customers_that_are_scored_once() -> None:
     ours = pl.LazyFrame({"id": [1, 2, 3, 4, 7], "decline_probability": [0.1, 0.2, 0.3, 0.9, 0.5]})
     theirs = pl.LazyFrame({"id": [1, 2, 3, 4, 4, 5, 6], "decline_probability": [0.1, 0.2, 0.4, 0.5, 0.6, 0.0, 0.0]})
+    ours = ours.with_columns(in_training=False)
     found = compare(ours, theirs)
     assert found == {
         "both": 3,
@@ -63,6 +64,12 @@ def test_scorings_are_compared_by_customers_that_are_scored_once() -> None:
         "difference": pytest.approx(0.1),
         "correlation": pytest.approx(0.982, abs=1e-3),
     }
+
+
+def test_probabilities_of_customers_of_training_are_not_compared() -> None:
+    ours = pl.LazyFrame({"id": [1, 2], "decline_probability": [0.1, 0.2], "in_training": [False, True]})
+    theirs = pl.LazyFrame({"id": [1, 2], "decline_probability": [0.1, 0.9]})
+    assert compare(ours, theirs)["difference"] == 0.0
 
 
 def test_the_matrix_is_of_the_customers_of_the_drop(small_drop: Path, limits: Limits) -> None:

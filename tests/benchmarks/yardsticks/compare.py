@@ -14,19 +14,22 @@ import polars as pl
 
 
 def compare(ours: pl.LazyFrame, theirs: pl.LazyFrame) -> dict[str, float]:
-    """Return how two scorings differ. A customer that is scored twice counts as scored by that side alone."""
+    """Return how two scorings differ. A customer that is scored twice counts as scored by that side alone.
+
+    Probabilities of customers with the id of one of training are not compared: the job has them from other models.
+    """
     once = pl.len().over("id") == 1
     columns = ["id", "decline_probability"]
     both = (
-        ours.select(columns)
+        ours.select(*columns, "in_training")
         .with_columns(once=once)
         .filter("once")
         .join(theirs.select(columns).with_columns(once=once).filter("once"), on="id", suffix="_theirs")
     )
-    difference = (pl.col("decline_probability") - pl.col("decline_probability_theirs")).abs().max()
+    difference = (pl.col("decline_probability") - pl.col("decline_probability_theirs")).abs()
     found = both.select(
         both=pl.len(),
-        difference=difference,
+        difference=difference.filter(~pl.col("in_training")).max(),
         correlation=pl.corr("decline_probability", "decline_probability_theirs"),
     ).collect()
     left, right = (int(side.select(pl.col("id").n_unique()).collect().item()) for side in (ours, theirs))
