@@ -10,7 +10,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
-from schemas.report_data import ReportData  # noqa: TC001 - asked for its hints, to check what a file says
+from schemas.report_data import ReportData, Thresholds  # noqa: TC001 - asked for its hints, to check what a file says
 from schemas.typed import find_fault, parse_object
 
 if TYPE_CHECKING:
@@ -33,14 +33,6 @@ class Measured(TypedDict):
     low: float
     high: float
     how: str
-
-
-class Thresholds(TypedDict):
-    """What counts as high, learned in training."""
-
-    risk: float
-    profit: float
-    promo_share: float
 
 
 class _ModelFacts(TypedDict, total=False):

@@ -12,8 +12,8 @@ class Sample(TypedDict):
     seed: int
 
 
-class HighFrom(TypedDict):
-    """From where on a customer's figure counts as high."""
+class Thresholds(TypedDict):
+    """What counts as high, learned in training."""
 
     risk: float
     profit: float
@@ -168,7 +168,7 @@ class ReportData(TypedDict):
 
     customers: int
     sample: Sample | None
-    thresholds: HighFrom
+    thresholds: Thresholds
     risk: Risk
     deciles: list[Decile]
     risk_and_profit: RiskAndProfit

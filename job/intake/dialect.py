@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.errors import DropError, Problem, shorten
@@ -168,9 +168,10 @@ def _misread(sample: bytes, table: Table) -> str | None:
     readings = [(f"{encoding} text", sample.decode(encoding, errors="replace")) for encoding in _OTHER_ENCODINGS]
     text = sample.decode("utf-8", errors="replace")
     for right, wrong in _MISREADINGS:
-        once, twice = islice(_undo_misreading(text, right, wrong), 2)
-        readings.append((f"{right} text that was read as {wrong} and saved so", once))
-        readings.append((f"{right} text that was read as {wrong} and saved so, twice", twice))
+        undone = text
+        for times in ("", ", twice"):
+            undone = undone.encode(wrong, errors="replace").decode(right, errors="replace")
+            readings.append((f"{right} text that was read as {wrong} and saved so{times}", undone))
     lost = {re.sub("[А-Яа-яЁё]", "?", heading.delivered) for heading in table.headings} - {"id"}
     first = _first_record(text)[1]
     if any(heading.strip(SPACES) in lost for mark in SEPARATORS for heading in split_line(first, mark) or ()):
@@ -180,12 +181,6 @@ def _misread(sample: bytes, table: Table) -> str | None:
         if any(plain_spelling(heading) in known for mark in SEPARATORS for heading in split_line(first, mark) or ()):
             return name
     return None
-
-
-def _undo_misreading(text: str, right: str, wrong: str) -> Iterator[str]:
-    while True:
-        text = text.encode(wrong, errors="replace").decode(right, errors="replace")
-        yield text
 
 
 class _Reading(NamedTuple):

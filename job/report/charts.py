@@ -458,6 +458,15 @@ def correlation_map(facts: ReportData) -> Picture:
     return picture
 
 
+def shares_against_shares(across: str, upwards: str) -> tuple[Picture, Frame]:
+    """Return a picture with two axes of shares, of these titles."""
+    picture = Picture(WIDTH, 290)
+    frame = Frame(picture, left=48, top=26, right=WIDTH - 20, bottom=250, across=(0.0, 1.0), upwards=(0.0, 1.0))
+    frame.y_axis(SHARES, upwards, written=share)
+    frame.x_axis(SHARES, across, written=share)
+    return picture, frame
+
+
 def reliability(
     card: Mapping[str, Any], upwards: str = "Доля снизивших активность", across: str = "Предсказанный риск"
 ) -> Picture:
@@ -465,10 +474,7 @@ def reliability(
 
     Lines upwards are Wilson's 95 % intervals of the shares. Args: upwards, across: the titles of the axes.
     """
-    picture = Picture(WIDTH, 290)
-    frame = Frame(picture, left=48, top=26, right=WIDTH - 20, bottom=250, across=(0.0, 1.0), upwards=(0.0, 1.0))
-    frame.y_axis(SHARES, upwards, written=share)
-    frame.x_axis(SHARES, across, written=share)
+    picture, frame = shares_against_shares(across, upwards)
     picture.line([(frame.x(0), frame.y(0)), (frame.x(1), frame.y(1))], GREY, dashes="4 3")
     points = []
     for predicted, declined, customers in card["calibration"]["bins"]:

@@ -36,6 +36,11 @@ SUCCESS: Final = "_SUCCESS"
 HIGH_INFLATION: Final = 10.0
 FAR_ABOVE: Final = 2  # times the cap: only such values are told
 STRONG_PHI_K: Final = 0.7
+DIRECTIONS: Final = {
+    "more": "чем больше, тем риск выше",
+    "less": "чем меньше, тем риск выше",
+    None: "зависит от значения",
+}
 CLIENTS: Final = ("клиент", "клиента", "клиентов")
 OF_CLIENTS: Final = ("клиента", "клиентов", "клиентов")  # у 1 клиента, у 2 клиентов
 TO_CLIENTS: Final = ("клиенту", "клиентам", "клиентам")
@@ -155,9 +160,10 @@ def build_page(manifest: Manifest) -> str:
 
 @cache
 def html_environment(package: str) -> jinja2.Environment:
-    """Return what renders the templates of a package, with the page's way of writing numbers as filters."""
+    """Return what renders the templates of a package, with the page's frame and way of writing numbers."""
+    packages = dict.fromkeys((package, "job.report"))
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(package, package_path=""),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, package_path="") for name in packages]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -203,12 +209,14 @@ def _segments(manifest: Manifest) -> list[dict[str, Any]]:
 
 def _taken_earlier(manifest: Manifest) -> list[dict[str, Any]]:
     """Return the segments that do not take all who match their condition: how many match, and who took the others."""
-    told = sorted(manifest["segments"], key=lambda row: row["priority"])
+    segments = sorted(manifest["segments"], key=lambda row: row["priority"])
     rows = []
-    for row in told[:-1]:  # the last one takes whoever is left
+    for row in segments[:-1]:  # the last one takes whoever is left
         takers = manifest["facts"]["matches"].get(row["segment"], {})
         own = takers.get(row["segment"], 0)
-        others = [f"«{one['title']}» ({number(takers[one['segment']])})" for one in told if one["segment"] in takers]
+        others = [
+            f"«{one['title']}» ({number(takers[one['segment']])})" for one in segments if one["segment"] in takers
+        ]
         if sum(takers.values()) > own:
             rows.append(
                 {
@@ -285,8 +293,7 @@ def _worth(manifest: Manifest) -> dict[str, Any]:
 def _drivers(facts: ReportData) -> dict[str, Any]:
     """Return the leading features in words, and the words with the highest and the lowest rate of declines."""
     drivers = facts["drivers"]
-    moves = {"more": "чем больше, тем риск выше", "less": "чем меньше, тем риск выше", None: "зависит от значения"}
-    first = [(title_of(name), moves[drivers["direction"][name]]) for name in list(drivers["overall"])[:3]]
+    first = [(title_of(name), DIRECTIONS[drivers["direction"][name]]) for name in list(drivers["overall"])[:3]]
     rates: dict[str, list[tuple[float, str]]] = {}
     for row in facts["distributions"]["words"]:
         if row["rate"] is not None and row["feature"] in list(drivers["overall"])[:SHOWN_FEATURES]:

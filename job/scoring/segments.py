@@ -207,8 +207,7 @@ def load_segmentation(path: Path | None = None) -> Segmentation:
         SegmentsError: it cannot be read, or something in it is wrong; every mistake is named.
     """
     path = path or DEFAULT_FILE
-    raw = _read(path)
-    text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+    raw, text = _read(path)
     for number, written in enumerate(text.split("\n"), start=1):
         if len(written) > LONGEST_LINE:
             raise _error("long_line", path.name, f"{len(written):,}", line=number, most=LONGEST_LINE)
@@ -226,7 +225,8 @@ def _error(kind: str, file: str, found: str | None, line: int | None = None, **v
     return SegmentsError([Mistake(kind, file, found, line=line, is_in_log=True, values=values)])
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> tuple[bytes, str]:
+    """Return a file's bytes, and its text with plain line ends. Raises SegmentsError."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(LARGEST_FILE + 1)
@@ -235,11 +235,10 @@ def _read(path: Path) -> bytes:
     if len(raw) > LARGEST_FILE:
         raise _error("large", path.name, "more", most=LARGEST_FILE)
     try:
-        raw.decode("utf-8-sig")
+        return raw, raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise _error("encoding", path.name, f"byte 0x{raw[error.start]:02x}", line=line) from error
-    return raw
 
 
 def _parse(file: str, text: str) -> tuple[dict[str, Any], list[Mistake]]:
@@ -346,8 +345,8 @@ class _Reader:
             if offer is not None:
                 offers.append(offer)
                 shares.append(self.share(one.key("share"), row.get("share", 1 if len(value) == 1 else None), above=0))
-        for code, count in _repeated(offer.code for offer in offers):
-            self._add(where.inside(f"offer «{code}»"), "offer_once", f"{count} times")
+        for code, places in _repeated(offer.code for offer in offers):
+            self._add(where.inside(f"offer «{code}»"), "offer_once", f"{len(places)} times")
         total = math.fsum(shares)
         if len(self.mistakes) == before and abs(total - 1) > SHARE_ERROR:
             self._add(where.key("share"), "shares", f"{total:g}")
@@ -357,17 +356,15 @@ class _Reader:
         """Check what only shows between segments. Args: rows: as written, those with mistakes, too."""
         numbers = {number: row["priority"] for number, row in enumerate(rows, 1) if _is_priority(row.get("priority"))}
         free = max(numbers.values(), default=0) + 1
-        for code, number in _again([row.get("code") for row in rows]):
-            count = sum(row.get("code") == code for row in rows)
-            where = _Where(f"segment «{code}», code", ("segment", number, "code"))
-            self._add(where, "own_code", f"{count} segments with it")
-        for title, number in _again([row.get("title") for row in rows]):
-            count = sum(row.get("title") == title for row in rows)
-            where = _Where(f"title «{title}»", ("segment", number, "title"))
-            self._add(where, "own_title", f"{count} segments with it")
-        for priority, number in _again([numbers.get(number) for number in range(1, len(rows) + 1)]):
-            codes = [str(rows[one - 1].get("code", one)) for one, own in numbers.items() if own == priority]
-            where = _Where(f"priority {priority}", ("segment", number, "priority"))
+        for code, places in _repeated(row.get("code") for row in rows):
+            where = _Where(f"segment «{code}», code", ("segment", places[1], "code"))
+            self._add(where, "own_code", f"{len(places)} segments with it")
+        for title, places in _repeated(row.get("title") for row in rows):
+            where = _Where(f"title «{title}»", ("segment", places[1], "title"))
+            self._add(where, "own_title", f"{len(places)} segments with it")
+        for priority, places in _repeated(numbers.get(number) for number in range(1, len(rows) + 1)):
+            codes = [str(rows[number - 1].get("code", number)) for number in places]
+            where = _Where(f"priority {priority}", ("segment", places[1], "priority"))
             self._add(where, "own_priority", f"{len(codes)} segments with it: {', '.join(codes)}", free=free)
         offers: dict[str, Offer] = {}
         for offer in (offer for segment in segments for offer in (*segment.offers, segment.onsite_offer)):
@@ -468,21 +465,13 @@ def _is_priority(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LOWEST_PRIORITY
 
 
-def _again(values: Sequence[object]) -> list[tuple[object, int]]:
-    """Return the values that occur more than once, each with the place (from 1) where it stands for the second time."""
+def _repeated(values: Iterable[object]) -> list[tuple[object, list[int]]]:
+    """Return the texts and whole numbers that occur more than once, each with the places (from 1) where it stands."""
     places: dict[object, list[int]] = {}
     for place, value in enumerate(values, start=1):
         if isinstance(value, str | int):
             places.setdefault(value, []).append(place)
-    return [(value, own[1]) for value, own in places.items() if len(own) > 1]
-
-
-def _repeated(values: Iterable[str] | Iterable[int]) -> list[tuple[Any, int]]:
-    """Return the values that occur more than once, and how often."""
-    counts: dict[Any, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    return [(value, count) for value, count in counts.items() if count > 1]
+    return [(value, standing) for value, standing in places.items() if len(standing) > 1]
 
 
 def _shown(value: object) -> str:

@@ -244,13 +244,13 @@ def write_card(card: Card, trained_at: str) -> dict[str, str]:
     pictures = draw_pictures(plain, ENGLISH)
     return {
         "card.json": to_text(plain),
-        CARD: _markdown(card, trained_at),
+        CARD: _markdown(card, plain, trained_at),
         CARD_PAGE: render_card(plain, trained_at),
         **{f"{name}.svg": picture for name, picture in pictures.items()},
     }
 
 
-def _markdown(card: Card, trained_at: str) -> str:
+def _markdown(card: Card, facts: Mapping[str, Any], trained_at: str) -> str:
     quick = "\n> Made with `--quick`: too few splits to rely on.\n" if card.is_quick else ""
     candidates = [
         (
@@ -303,7 +303,6 @@ def _markdown(card: Card, trained_at: str) -> str:
     ]
     settings = "\n".join(f"- {line}" for line in describe_settings(card.settings, is_russian=False))
     top = card.ranking["top_tenth"]
-    facts = card.plain()
     return f"""# Model card: {card.selected.candidate.title}
 {quick}
 Predicts the probability that a regular customer's activity falls in the next three months.

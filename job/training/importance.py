@@ -52,14 +52,14 @@ def measure_importance(
         seed: of the shuffles.
     """
     losses = _permutation_losses(measured, splits, features, labels, seed=seed)
-    shares = model.contributions(features)
+    shares, *of_folds = (one.contributions(features) for one in (model, *fold_models))
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in shares.columns]
     correlations = rank_correlations(features.select(numbers), shares.select(numbers))
-    means, *of_folds = (_mean_contributions(one, features) for one in (model, *fold_models))
+    means, *of_fold_means = (one.select(pl.all().abs().mean()).row(0, named=True) for one in (shares, *of_folds))
     rows = []
     for name in features.columns:
         loss = corrected_interval(np.array(losses[name]), test_share=1 / (len(splits) - 1))
-        spread = [one.get(name, 0.0) for one in of_folds]
+        spread = [one.get(name, 0.0) for one in of_fold_means]
         words = _words_by_contribution(features[name], shares[name]) if name in WORD_FEATURES and name in shares else []
         rows.append(
             {
@@ -94,10 +94,6 @@ def _shuffles(rows: pl.DataFrame, name: str, random: np.random.Generator) -> Ite
     """Yield the rows with a column shuffled, several times."""
     for _ in range(SHUFFLES):
         yield rows.with_columns(rows[name].gather(random.permutation(rows.height)).alias(name))
-
-
-def _mean_contributions(model: Model, features: pl.DataFrame) -> dict[str, float]:
-    return model.contributions(features).select(pl.all().abs().mean()).row(0, named=True)
 
 
 def _words_by_contribution(words: pl.Series, contribution: pl.Series) -> list[str]:

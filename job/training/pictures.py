@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from job.report.charts import reliability
+from job.report.charts import reliability, shares_against_shares
 from job.report.formats import fixed
-from job.report.svg import BLUE, GREY, MUTED, SHARES, SMALL, WIDTH, Frame, Picture, share
+from job.report.svg import BLUE, GREY, MUTED, SMALL, WIDTH, Frame, Picture, share
 from schemas.features import title_of
 
 if TYPE_CHECKING:
@@ -16,13 +16,7 @@ ROW: Final = 30
 
 
 class Words(NamedTuple):
-    """What is written on the pictures.
-
-    Args:
-        title: a feature's name -> how it is called.
-        decimal: a number and how many decimals -> how it is written.
-        others: the other texts, by what they stand at.
-    """
+    """What is written on the pictures: how features and numbers (with so many decimals) are, and the axes' titles."""
 
     title: Callable[[str], str]
     decimal: Callable[[float, int], str]
@@ -80,18 +74,10 @@ def draw_pictures(card: Mapping[str, Any], words: Words) -> dict[str, str]:
     return {name: picture.svg(description) for name, (picture, description) in pictures.items()}
 
 
-def _square(words: Sequence[str]) -> tuple[Picture, Frame]:
-    picture = Picture(WIDTH, 290)
-    frame = Frame(picture, left=48, top=26, right=WIDTH - 20, bottom=250, across=(0.0, 1.0), upwards=(0.0, 1.0))
-    frame.y_axis(SHARES, words[1], written=share)
-    frame.x_axis(SHARES, words[0], written=share)
-    return picture, frame
-
-
 def _roc(card: Mapping[str, Any], words: Words) -> Picture:
     """Return which share of the decliners is found at the price of which share of the others."""
     declined, stayed = card["declined"], card["customers"] - card["declined"]
-    picture, frame = _square((words.false_alarms, words.reached))
+    picture, frame = shares_against_shares(words.false_alarms, words.reached)
     picture.line([(frame.x(0), frame.y(0)), (frame.x(1), frame.y(1))], GREY, dashes="4 3")
     cuts = card["ranking"]["cuts"]
     picture.line([(frame.x((cut - hits) / stayed), frame.y(hits / declined)) for cut, hits in cuts], BLUE, width=2)
@@ -101,7 +87,7 @@ def _roc(card: Mapping[str, Any], words: Words) -> Picture:
 def _precision_recall(card: Mapping[str, Any], words: Words) -> Picture:
     """Return which share of those addressed declines, the more of the decliners are found."""
     declined = card["declined"]
-    picture, frame = _square((words.reached, words.precision))
+    picture, frame = shares_against_shares(words.reached, words.precision)
     rate = declined / card["customers"]
     picture.line([(frame.x(0), frame.y(rate)), (frame.x(1), frame.y(rate))], GREY, dashes="4 3")
     picture.text(frame.left + 4, frame.y(rate) + 10, f"{words.base_rate} {share(rate)}", color=MUTED, size=SMALL)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from job import russian
 from job.report.facts import direction_of
+from job.report.page import DIRECTIONS
 from schemas.features import word_title
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ SETTINGS: Final = {
 }
 _SHARES: Final = ("tail", "feature_fraction_bynode", "bagging_fraction")
 _MOVES: Final = {
-    "more": ("more of it, more risk", "чем больше, тем риск выше"),
-    "less": ("less of it, more risk", "чем меньше, тем риск выше"),
-    None: ("depends on the value", "зависит от значения"),
+    "more": "more of it, more risk",
+    "less": "less of it, more risk",
+    None: "depends on the value",
 }
 _UNUSED: Final = ("not used", "не используется")
 
@@ -68,4 +69,4 @@ def describe_direction(row: Mapping[str, Any], *, is_russian: bool) -> str:
         return f"выше всего: {high}; ниже всего: {low}" if is_russian else f"highest {high}, lowest {low}"
     if row["correlation"] is None:
         return _UNUSED[is_russian]
-    return _MOVES[direction_of(row["correlation"])][is_russian]
+    return (DIRECTIONS if is_russian else _MOVES)[direction_of(row["correlation"])]
