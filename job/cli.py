@@ -9,7 +9,7 @@ import inspect
 import json
 import math
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import NoneType
@@ -30,24 +30,18 @@ from job.errors import (
 )
 from job.process import logs, supervisor
 from job.process.invocation import Invocation
-from job.settings import DropSettings, EngineName, LiftSettings, Option, ScoreSettings, TrainSettings, name_month
+from job.settings import Bounds, DropSettings, LiftSettings, Option, ScoreSettings, TrainSettings, name_month
 from schemas.results import RESULT_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from job.spark.executor import SparkExecutor
+    from job.executor import Executor
     from job.storage.run import Place
 
 SETTINGS: dict[str, Any] = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
 PREFIX = "RETENTION_"
-NO_TEXT = "{!r} is no name in UTF-8; rename it, or go there and give a relative path."
 THREADS = "POLARS_MAX_THREADS"
-
-
-def _is_text(path: str) -> bool:
-    """Return whether a path is text in UTF-8; no manifest, log or page could name another."""
-    return not any("\ud800" <= char <= "\udfff" for char in path)
 
 
 class _Number(click.FloatRange):
@@ -61,53 +55,92 @@ class _Number(click.FloatRange):
         return number
 
 
-class _Folder(click.Path):
-    """A path of this machine: an address in object storage is none."""
+class _Place(click.Path):
+    """A path, or an address in object storage; `is_local`: a path of this machine alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_local: bool) -> None:
         super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - Click's signature
-        """Return a Path."""
-        if isinstance(value, str) and "://" in value:
-            self.fail(f"{value!r} is in object storage; a path of this machine is needed here.", param, ctx)
-        if isinstance(value, str) and not _is_text(value):
-            self.fail(NO_TEXT.format(value), param, ctx)
-        return super().convert(value, param, ctx)
-
-
-FOLDER = _Folder()
-
-
-class _Place(click.ParamType[Any]):
-    """A path, or an address in object storage."""
-
-    name = "place"
+        self.is_local = is_local
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - Click's signature
         """Return a Path or an Address."""
-        if isinstance(value, str) and not _is_text(value):
-            self.fail(NO_TEXT.format(value), param, ctx)
+        if not isinstance(value, str):
+            return value
+        if self.is_local and "://" in value:
+            self.fail(f"{value!r} is in object storage; a path of this machine is needed here.", param, ctx)
+        if any("\ud800" <= char <= "\udfff" for char in value):  # no manifest, log or page could name it
+            self.fail(f"{value!r} is no name in UTF-8; rename it, or go there and give a relative path.", param, ctx)
+        if self.is_local:
+            return super().convert(value, param, ctx)
         from job.storage.address import parse_place  # noqa: PLC0415
 
-        return parse_place(value) if isinstance(value, str) else value
+        return parse_place(value)
 
 
-PLACE = _Place()
+FOLDER, PLACE = _Place(is_local=True), _Place(is_local=False)
+
+
+def _tell_call(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # noqa: ANN401 - Click's signature
+    """Let the call know how and where it tells of itself, before anything can go wrong."""
+    call: Invocation = ctx.find_root().obj
+    call.command = str(ctx.command.name)
+    if not isinstance(value, Path):
+        setattr(call, str(param.name), value)
+        return
+    if not value.parent.is_dir():
+        raise SettingsError([Problem(param.opts[0], "a file in a folder that is there", str(value))])
+    if param.name == "lineage":
+        from job.process.lineage import is_installed  # noqa: PLC0415 - for whoever asks for it
+
+        if not is_installed():
+            raise SettingsError("--lineage needs OpenLineage's library: pip install 'oneclick-retention[lineage]'")
+    call.files[str(param.name)] = value
+
+
+_of_call = functools.partial(click.option, is_eager=True, expose_value=False, callback=_tell_call)
+_OF_ANSWERS = (
+    _of_call("--json", "as_json", is_flag=True, help="Print JSON for a machine."),
+    _of_call("--quiet", "-q", "is_quiet", is_flag=True, help="Print problems only."),
+)
+_OF_LOGS = (
+    _of_call(
+        "--log-format",
+        type=click.Choice(logs.FORMATS),
+        default="auto",
+        show_default=True,
+        help="Of the log on standard error; auto: text on a terminal, JSON elsewhere.",
+    ),
+    _of_call(
+        "--log-level",
+        type=click.Choice(list(logs.LEVELS)),
+        default="info",
+        show_default=True,
+        help="What is left out of the log.",
+    ),
+)
 
 
 class _Command(click.Command):
-    """A command that says in the log when it begins."""
+    """A command with the options of what it prints, and `has_log`: of its log; it says there when it begins.
+
+    Every option can be given as RETENTION_<OPTION>: Click's own prefix would name the variable after the command and
+    after the function's argument.
+    """
+
+    def __init__(self, name: str, *, has_log: bool = False, **attributes: Any) -> None:  # noqa: ANN401 - Click's
+        super().__init__(name, context_settings=SETTINGS, **attributes)
+        for option in (*_OF_ANSWERS, *(_OF_LOGS if has_log else ())):
+            option(self)
+        for param in self.params:
+            if isinstance(param, click.Option):
+                param.envvar = f"{PREFIX}{param.opts[0].removeprefix('--').replace('-', '_').upper()}"
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - Click's signature
         """Run the command."""
         call: Invocation = ctx.find_root().obj
-        if "output" in ctx.params:
-            call.output = str(ctx.params["output"])
-        if "drop" in ctx.params:
-            call.drop = str(ctx.params["drop"])
+        call.drop, call.output = (str(ctx.params[name]) if name in ctx.params else None for name in ("drop", "output"))
         if ctx.params.get("dry_run"):
-            call.metrics_file = call.lineage_file = None  # nothing happens that anybody would have to know
+            call.files.clear()  # nothing happens that anybody would have to know
         call.begin(str(self.name))
         refusal = supervisor.lacks_threads() if call.is_process else None
         if refusal is not None:
@@ -126,7 +159,7 @@ class _Group(click.Group):
         exit_code = EXIT_DEFECT
         try:
             _check_environment(self)
-            result = super().invoke(ctx)
+            super().invoke(ctx)
             exit_code = EXIT_PUBLISHED
         except JobError as error:
             call.bar.clear()
@@ -148,7 +181,6 @@ class _Group(click.Group):
             ctx.exit(exit_code)
         finally:
             call.close(exit_code)
-        return result
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - Click's signature
@@ -189,26 +221,17 @@ def _check_environment(group: click.Group) -> None:
     """
     if os.environ.get(THREADS) == "":
         del os.environ[THREADS]
-    known = {
-        str(option.envvar)
-        for command in group.commands.values()
-        for option in command.params
-        if isinstance(option, click.Option)
-    }
-    unknown = sorted(
-        name for name, value in os.environ.items() if name.startswith(PREFIX) and value and name not in known
-    )
-    if not os.environ.get(THREADS, "1").isdecimal() or not int(os.environ.get(THREADS, "1")):
-        raise SettingsError([Problem(THREADS, "a number of threads, 1 or more", os.environ[THREADS])])
-    if unknown:
-        raise SettingsError(
-            Problem(name, "the variable of an option" + "".join(f", such as {near}" for near in _nearest(name, known)))
-            for name in unknown
-        )
-
-
-def _nearest(name: str, known: set[str]) -> list[str]:
-    return difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
+    threads = os.environ.get(THREADS, "1")
+    if not threads.isdecimal() or not int(threads):
+        raise SettingsError([Problem(THREADS, "a number of threads, 1 or more", threads)])
+    known = {str(option.envvar) for command in group.commands.values() for option in command.params}
+    problems = []
+    for name, value in sorted(os.environ.items()):
+        if name.startswith(PREFIX) and value and name not in known:
+            nearest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
+            problems.append(Problem(name, ", such as ".join(["the variable of an option", *nearest])))
+    if problems:
+        raise SettingsError(problems)
 
 
 def _answer(call: Invocation, text: str, result: Mapping[str, Any]) -> None:
@@ -217,6 +240,10 @@ def _answer(call: Invocation, text: str, result: Mapping[str, Any]) -> None:
         _print_json(result)
     elif not call.is_quiet:
         click.echo(text)
+
+
+def _print_json(plain: Mapping[str, Any]) -> None:
+    click.echo(json.dumps({"format": RESULT_FORMAT, **plain}, ensure_ascii=False, indent=1))
 
 
 def _with_settings(record: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -228,90 +255,70 @@ def _with_settings(record: type[Any]) -> Callable[[Callable[..., None]], Callabl
             settings = _filled(record, values)
             function(*arguments, settings=settings, **values)
 
-        for option in reversed(_options_of(record)):
+        for option in reversed(list(_options_of(record))):
             option(command)
         return command
 
     return decorate
 
 
-def _options_of(record: type[Any]) -> list[Callable[..., Any]]:
-    """Return Click's option for each setting of a record and of its groups, in their order."""
-    options: list[Callable[..., Any]] = []
-    for name, hint in _hints(record):
-        option = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Option)), None)
+def _settings_of(record: type[Any]) -> Iterator[tuple[str, Any, Option | None]]:
+    """Yield name, annotation and option of each setting of a record; a group of settings has no option."""
+    for name, hint in get_type_hints(record, include_extras=True).items():
+        yield name, hint, next((part for part in _parts(hint) if isinstance(part, Option)), None)
+
+
+def _parts(hint: Any) -> list[Any]:  # noqa: ANN401 - an annotation
+    """Return the types of an annotation, or its choices, and its marks, all in one row."""
+    return [leaf for part in get_args(hint) for leaf in _parts(part)] or [hint]
+
+
+def _options_of(record: type[Any]) -> Iterator[Callable[..., Any]]:
+    """Yield Click's option for each setting of a record and of its groups, in their order."""
+    for name, hint, option in _settings_of(record):
         if option is None:
-            options += _options_of(hint)
+            yield from _options_of(hint)
             continue
         default = inspect.signature(record).parameters[name].default
-        kinds = [kind for kind in get_args(get_args(hint)[0]) or (get_args(hint)[0],) if kind is not NoneType]
-        attributes: dict[str, Any] = {"metavar": option.metavar, "help": option.help}
+        attributes: dict[str, Any] = {"default": default, "show_default": default is not None}
+        kinds = [part for part in _parts(hint) if not isinstance(part, Option | Bounds) and part is not NoneType]
+        bounds = next((part for part in _parts(hint) if isinstance(part, Bounds)), Bounds())
         if kinds == [bool]:
-            attributes["is_flag"] = True
+            attributes = {"is_flag": True}
+        elif kinds in ([int], [float]):
+            number: Any = click.IntRange if kinds == [int] else _Number
+            attributes["type"] = number(bounds.low, bounds.high, min_open=bounds.is_above)
+        elif kinds in ([Path], [str]):
+            attributes["type"] = FOLDER if kinds == [Path] else str
         else:
-            attributes |= {"type": _click_type(option, kinds), "default": default, "show_default": default is not None}
-        options.append(click.option(option.flag, _parameter(option), **attributes))
-    return options
-
-
-def _click_type(option: Option, kinds: list[Any]) -> Any:  # noqa: ANN401 - Click's types have no common one
-    if isinstance(kinds[0], str):
-        return click.Choice(kinds)
-    if kinds == [int]:
-        low, high = (None if bound is None else int(bound) for bound in (option.low, option.high))
-        return click.IntRange(low, high)
-    if kinds == [float]:
-        return _Number(option.low, option.high, min_open=option.is_above)
-    return FOLDER if kinds == [Path] else str
+            attributes["type"] = click.Choice(kinds)
+        yield click.option(option.flag, _parameter(option), metavar=option.metavar, help=option.help, **attributes)
 
 
 def _filled(record: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 - a record of this type
     """Take a record's settings out of the values that Click parsed."""
-    fields = {}
-    for name, hint in _hints(record):
-        option = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Option)), None)
-        fields[name] = _filled(hint, values) if option is None else values.pop(_parameter(option))
+    fields = {
+        name: _filled(hint, values) if option is None else values.pop(_parameter(option))
+        for name, hint, option in _settings_of(record)
+    }
     return record(**fields)
-
-
-def _hints(record: type[Any]) -> list[tuple[str, Any]]:
-    return list(get_type_hints(record, include_extras=True).items())
 
 
 def _parameter(option: Option) -> str:
     return option.flag.removeprefix("--").replace("-", "_")
 
 
-def _set_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Set where a call tells monitoring, or of its lineage, before anything can go wrong."""
-    if value is not None and not value.parent.is_dir():
-        raise SettingsError([Problem(param.opts[0], "a file in a folder that is there", str(value))])
-    if value is not None and param.name == "lineage" and not _has_lineage():
-        raise SettingsError("--lineage needs OpenLineage's library: pip install 'oneclick-retention[lineage]'")
-    setattr(ctx.find_root().obj, f"{param.name}_file", value)
+_DROP = click.option(
+    "--input", "drop", type=PLACE, required=True, metavar="DROP", help="The folder, or s3://..., of the four tables."
+)
+_OUTPUT = click.option(
+    "--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too."
+)
 
 
-def _has_lineage() -> bool:
-    from job.process.lineage import is_installed  # noqa: PLC0415 - for whoever asks for it
-
-    return is_installed()
-
-
-def _drop_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the option of every command whose input is a drop."""
-    return click.option(
-        "--input",
-        "drop",
-        type=PLACE,
-        required=True,
-        metavar="DROP",
-        help="The folder, or s3://..., of the four tables.",
-    )(command)
-
-
-@main.command(context_settings=SETTINGS)
-@_drop_option
-@click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
+@main.command(has_log=True)
+@_DROP
+@_OUTPUT
 @click.option(
     "--artifacts",
     type=PLACE,
@@ -321,6 +328,7 @@ def _drop_option(command: Callable[..., None]) -> Callable[..., None]:
 @_with_settings(ScoreSettings)
 @click.option(
     "--engine",
+    "engine_name",
     type=click.Choice(["local", "spark"]),
     default="local",
     show_default=True,
@@ -331,22 +339,16 @@ def _drop_option(command: Callable[..., None]) -> Callable[..., None]:
     metavar="URL",
     help="A Spark Connect endpoint, sc://HOST:15002; its executors see DROP and OUT under the same paths.",
 )
-@click.option(
+@_of_call(
     "--metrics",
     type=FOLDER,
     metavar="FILE",
-    is_eager=True,
-    expose_value=False,
-    callback=_set_file,
     help="Also tell Prometheus (node exporter's textfile), whatever the exit code.",
 )
-@click.option(
+@_of_call(
     "--lineage",
     type=FOLDER,
     metavar="FILE",
-    is_eager=True,
-    expose_value=False,
-    callback=_set_file,
     help="Also tell what was read and written, as events of OpenLineage, one a line.",
 )
 @click.pass_context
@@ -357,7 +359,7 @@ def score(
     output: Place,
     artifacts: Place | None,
     settings: ScoreSettings,
-    engine: EngineName,
+    engine_name: str,
     spark_remote: str | None,
 ) -> None:
     """Validate a drop, score and segment its customers, publish the run.
@@ -379,10 +381,17 @@ def score(
     if missing:
         click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)
         settings = settings._replace(no_report=True)
-    if (engine == "spark") != (spark_remote is not None):
+    if (engine_name == "spark") != (spark_remote is not None):
         raise SettingsError("--engine spark and --spark-remote go together")
-    with chosen_artifact(artifacts) as champion, _spark_executor(spark_remote) as spark:
-        executor = WatchedExecutor(spark or LocalExecutor(), lambda *steps: call.bar.show(call.stage, *steps))
+    with ExitStack() as stack:
+        champion = stack.enter_context(chosen_artifact(artifacts))
+        engine: Executor = LocalExecutor()
+        if spark_remote is not None:
+            from job.spark.executor import SparkExecutor  # noqa: PLC0415 - an extra
+            from job.spark.session import Cluster  # noqa: PLC0415
+
+            engine = SparkExecutor(stack.enter_context(closing(Cluster(spark_remote))))
+        executor = WatchedExecutor(engine, lambda *steps: call.bar.show(call.stage, *steps))
         published = score_places(
             drop, output, settings, champion=champion, executor=executor, progress=call.enter_stage
         )
@@ -417,34 +426,12 @@ def score(
         ctx.exit(EXIT_LOOK)
 
 
-@contextmanager
-def _spark_executor(remote: str | None) -> Iterator[SparkExecutor | None]:
-    """Give the executor for a Spark Connect endpoint, None without one."""
-    if remote is None:
-        yield None
-        return
-    from job.spark.executor import SparkExecutor  # noqa: PLC0415 - an extra
-    from job.spark.session import Cluster  # noqa: PLC0415
-
-    cluster = Cluster(remote)
-    try:
-        yield SparkExecutor(cluster)
-    finally:
-        cluster.close()
-
-
-@main.command(context_settings=SETTINGS)
-@_drop_option
+@main.command(has_log=True)
+@_DROP
 @_with_settings(DropSettings)
 @click.option("--labelled", is_flag=True, help="Check it for training: the label must be there.")
 @click.pass_obj
-def validate(
-    call: Invocation,
-    *,
-    drop: Place,
-    settings: DropSettings,
-    labelled: bool,
-) -> None:
+def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled: bool) -> None:
     """Check a drop and print what was understood and every problem; write nothing.
 
     The exit code is the one that `score` would give.
@@ -470,8 +457,8 @@ def validate(
     _answer(call, summarise_intake(intake, excluded), result)
 
 
-@main.command(context_settings=SETTINGS)
-@_drop_option
+@main.command(has_log=True)
+@_DROP
 @click.option("--artifacts", type=FOLDER, metavar="DIR", help="Where the selected model is written.")
 @click.option(
     "--store",
@@ -482,12 +469,7 @@ def validate(
 @_with_settings(TrainSettings)
 @click.pass_obj
 def train(
-    call: Invocation,
-    *,
-    drop: Place,
-    artifacts: Path | None,
-    store: Place | None,
-    settings: TrainSettings,
+    call: Invocation, *, drop: Place, artifacts: Path | None, store: Place | None, settings: TrainSettings
 ) -> None:
     """Fit the candidates on a labelled drop, compare them, write the selected model.
 
@@ -524,7 +506,7 @@ def train(
     _answer(call, "\n".join(lines), result)
 
 
-@main.command(context_settings=SETTINGS)
+@main.command()
 @click.argument("out_dir", type=FOLDER)
 @click.option("--customers", type=click.IntRange(1), metavar="N", help="How many customers.")
 @click.option("--seed", type=click.IntRange(0), required=True, metavar="S", help="The same seed gives the same bytes.")
@@ -618,18 +600,12 @@ def sample(
     _answer(call, f"Wrote a synthetic drop to {out_dir}: {tables}", {"drop": str(out_dir), "rows": rows})
 
 
-@main.command(context_settings=SETTINGS)
+@main.command(has_log=True)
 @click.option("--outcome", type=PLACE, required=True, metavar="DROP", help="The labelled drop of three months later.")
 @click.option("--run", type=PLACE, required=True, metavar="RUN", help="The published run: OUT/runs/ID.")
 @_with_settings(LiftSettings)
 @click.pass_obj
-def lift(
-    call: Invocation,
-    *,
-    run: Place,
-    outcome: Place,
-    settings: LiftSettings,
-) -> None:
+def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings) -> None:
     """Compare a run's treated customers with its control group, three months later.
 
     The outcome is a labelled drop. The run stays as it is; one that was altered since it was published is refused
@@ -644,19 +620,15 @@ def lift(
     from job.storage.run import delivered, run_among_others, send_lift  # noqa: PLC0415
 
     with run_among_others(run) as folder, delivered(outcome, settings.arrival) as delivery:
-        published = run_lift(
-            folder,
-            delivery.folder,
-            settings._replace(arrival=delivery.arrival),
-            progress=call.enter_stage,
-        )
+        settings = settings._replace(arrival=delivery.arrival)
+        published = run_lift(folder, delivery.folder, settings, progress=call.enter_stage)
         is_here = isinstance(run, Path) or settings.output is not None
         shown = str(published.folder) if is_here else send_lift(run, published.folder)
     text = summarise_lift(published.lift, run_id=published.run_id, folder=shown)
     _answer(call, text, {"folder": shown, "lift": published.described})
 
 
-@main.command(context_settings=SETTINGS)
+@main.command()
 @click.argument("file", type=FOLDER)
 @click.option("--run", type=PLACE, metavar="DIR", help="Also show whom the file would take of this run: OUT/runs/ID.")
 @click.pass_obj
@@ -684,8 +656,8 @@ def segments(call: Invocation, *, file: Path, run: Place | None) -> None:
     _answer(call, summarise_segments(segmentation, preview), {"file": str(file), "segments": codes, "preview": preview})
 
 
-@main.command(context_settings=SETTINGS)
-@click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
+@main.command()
+@_OUTPUT
 @click.pass_obj
 def history(call: Invocation, *, output: Place) -> None:
     """Tell what the months have taught: runs, campaigns, and what each offer is worth.
@@ -711,7 +683,7 @@ def history(call: Invocation, *, output: Place) -> None:
     _answer(call, f"{summarise_history(facts)}\nPage: {output / PAGE}", facts)
 
 
-@main.command(context_settings=SETTINGS)
+@main.command(has_log=True)
 @click.option("--run", type=PLACE, required=True, metavar="DIR", help="A published run: OUT/runs/ID.")
 @click.pass_obj
 def report(call: Invocation, *, run: Place) -> None:
@@ -736,8 +708,8 @@ def report(call: Invocation, *, run: Place) -> None:
     _answer(call, f"Wrote {run / written.name}", {"page": str(run / written.name)})
 
 
-@main.command(context_settings=SETTINGS)
-@click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
+@main.command()
+@_OUTPUT
 @click.option("--compare", nargs=2, metavar="ID ID", help="Say why the second run has other contacts than the first.")
 @click.option("--acknowledge", metavar="ID", help="Say that a person has looked at this run: no more exit code 8.")
 @click.option("--note", metavar="TEXT", help="With --acknowledge: what that person says of it.")
@@ -770,7 +742,7 @@ def runs(
     _answer(call, summarise_runs(listed), {"runs": listed})
 
 
-@main.command(context_settings=SETTINGS)
+@main.command()
 @click.option("--store", type=PLACE, required=True, metavar="STORE", help="The store of models; s3://..., too.")
 @click.option("--promote", type=click.IntRange(1), metavar="N", help="Make version N the champion.")
 @click.option("--rollback", is_flag=True, help="Make the champion before this one the champion again.")
@@ -798,8 +770,8 @@ def models(call: Invocation, *, store: Place, promote: int | None, rollback: boo
     _answer(call, summarise_versions(versions), {"versions": versions})
 
 
-@main.command(context_settings=SETTINGS)
-@click.option("--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too.")
+@main.command()
+@_OUTPUT
 @click.pass_context
 def verify(ctx: click.Context, *, output: Place) -> None:
     """Read every file of every run, and compare it with its manifest; write nothing.
@@ -824,74 +796,3 @@ def verify(ctx: click.Context, *, output: Place) -> None:
 
 def _how_to_draw(missing: list[str]) -> str:
     return f"not installed: {', '.join(missing)}; pip install 'oneclick-retention[report]'"
-
-
-def _print_json(plain: Mapping[str, Any]) -> None:
-    click.echo(json.dumps({"format": RESULT_FORMAT, **plain}, ensure_ascii=False, indent=1))
-
-
-def _add_common_options() -> None:
-    """Give commands the options of what they print, and those that read a drop or a run the options of the log."""
-
-    def set_format(ctx: click.Context, _: click.Parameter, value: logs.LogFormat) -> None:
-        ctx.find_root().obj.set_log(command=ctx.command.name, form=value)
-
-    def set_level(ctx: click.Context, _: click.Parameter, value: logs.LogLevel) -> None:
-        ctx.find_root().obj.set_log(command=ctx.command.name, level=value)
-
-    def set_answer(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - Click's signature
-        setattr(ctx.find_root().obj, str(param.name), value)
-
-    for command in main.commands.values():
-        command.params += [
-            click.Option(
-                names,
-                is_flag=True,
-                is_eager=True,
-                expose_value=False,
-                callback=set_answer,
-                help=text,
-            )
-            for names, text in (
-                (["--json", "as_json"], "Print JSON for a machine."),
-                (["--quiet", "-q", "is_quiet"], "Print problems only."),
-            )
-        ]
-    for command in (score, validate, train, lift, report):
-        command.params += [
-            click.Option(
-                ["--log-format"],
-                type=click.Choice(logs.FORMATS),
-                default="auto",
-                show_default=True,
-                is_eager=True,
-                expose_value=False,
-                callback=set_format,
-                help="Of the log on standard error; auto: text on a terminal, JSON elsewhere.",
-            ),
-            click.Option(
-                ["--log-level"],
-                type=click.Choice(list(logs.LEVELS)),
-                default="info",
-                show_default=True,
-                is_eager=True,
-                expose_value=False,
-                callback=set_level,
-                help="What is left out of the log.",
-            ),
-        ]
-
-
-def _name_environment_variables() -> None:
-    """Let every option be given as RETENTION_<OPTION>.
-
-    Click's own prefix would name the variable after the command and after the function's argument.
-    """
-    for command in main.commands.values():
-        for option in command.params:
-            if isinstance(option, click.Option):
-                option.envvar = f"{PREFIX}{option.opts[0].removeprefix('--').replace('-', '_').upper()}"
-
-
-_add_common_options()
-_name_environment_variables()

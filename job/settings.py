@@ -18,49 +18,41 @@ if TYPE_CHECKING:
 
 HIGHEST_BUDGET: Final = 1e12
 LONGEST_NAME: Final = 100
-LARGEST_SEED: Final = 2**31 - 1
-SEED: Final = 20260701
-
-CampaignFormat = Literal["csv", "xlsx"]
-EngineName = Literal["local", "spark"]
-EffectSource = Literal["measured", "assumed"]
 
 
 class Option(NamedTuple):
-    """How a setting is given on the command line.
-
-    Args:
-        flag: e.g. `--max-rejected`; the environment variable is named after it.
-        help: one sentence.
-        metavar: what stands for the value in the help.
-        low: the least value.
-        high: the largest value.
-        is_above: `low` itself is too little.
-        is_required: there is no default.
-    """
+    """How a setting is given on the command line; the environment variable is named after the flag."""
 
     flag: str
     help: str
     metavar: str | None = None
+
+
+class Bounds(NamedTuple):
+    """The least and the largest value of a number; `is_above`: the least itself is too little."""
+
     low: float | None = None
     high: float | None = None
     is_above: bool = False
-    is_required: bool = False
+
+
+CampaignFormat = Literal["csv", "xlsx"]
+EffectSource = Literal["measured", "assumed"]
+Amount = Annotated[float, Bounds(0)]
+Factor = Annotated[float, Bounds(1)]
+Share = Annotated[float, Bounds(0, 1)]
+Psi = Annotated[float, Bounds(0, is_above=True)]
+Count = Annotated[int, Bounds(1)]
+Mebibytes = Annotated[int, Bounds(384)]
+Seed = Annotated[int, Bounds(0, 2**31 - 1)]
 
 
 class Arrival(NamedTuple):
-    """When a drop counts as complete.
+    """When a drop counts as complete."""
 
-    Args:
-        wait_minutes: how long to wait for it.
-        settle_seconds: how long its files must not have changed, when it is waited for.
-        require_ready: it must have a `_READY` marker.
-    """
-
-    wait_minutes: Annotated[float, Option("--wait", "Wait so long for a complete drop.", metavar="MINUTES", low=0)] = 0
+    wait_minutes: Annotated[Amount, Option("--wait", "Wait so long for a complete drop.", "MINUTES")] = 0
     settle_seconds: Annotated[
-        float,
-        Option("--settle", "With --wait: the files must not have changed for so long.", metavar="SECONDS", low=0),
+        Amount, Option("--settle", "With --wait: the files must not have changed for so long.", "SECONDS")
     ] = 10
     require_ready: Annotated[
         bool, Option("--require-ready", "Not without a _READY file that names the others: exit code 6.")
@@ -71,70 +63,40 @@ class Limits(NamedTuple):
     """How much may be wrong before a drop is refused, as shares of a table's rows."""
 
     rejected: Annotated[
-        float,
-        Option(
-            "--max-rejected", "Share of a table's rows that may be rejected before the drop is refused.", low=0, high=1
-        ),
+        Share, Option("--max-rejected", "Share of a table's rows that may be rejected before the drop is refused.")
     ] = 0.05
     unknown: Annotated[
-        float,
-        Option(
-            "--max-unknown",
-            "Share of a table's rows with an unknown category above which the drop is refused.",
-            low=0,
-            high=1,
-        ),
+        Share,
+        Option("--max-unknown", "Share of a table's rows with an unknown category above which the drop is refused."),
     ] = 0.05
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """What marketing decides about a campaign.
-
-    Args:
-        name: of the mailing; customers are offered what they drew as long as it is the same.
-        control: the key of the control group: customers stay in it as long as it is the same.
-        control_share: share of those who would be contacted that is held back.
-        budget: what the contacts may cost together, in the unit of `monthly_profit`; None is no limit.
-    """
+    """What marketing decides about a campaign. Raises SettingsError for values that none can have."""
 
     name: Annotated[
-        str,
-        Option(
-            "--campaign",
-            "Of the mailing; draws who gets which offer. {month} in it is this month.",
-            metavar="NAME",
-        ),
+        str, Option("--campaign", "Of the mailing; draws who gets which offer. {month} in it is this month.", "NAME")
     ] = "default"
     control: Annotated[
         str,
         Option(
             "--control",
             "Of the control group: under the same name every campaign holds the same customers back. Keep it.",
-            metavar="NAME",
+            "NAME",
         ),
     ] = "default"
     control_share: Annotated[
-        float,
-        Option(
-            "--control-share",
-            "Share of those to be contacted that is held back as the control group.",
-            low=0,
-            high=1,
-        ),
+        Share, Option("--control-share", "Share of those to be contacted that is held back as the control group.")
     ] = 0.1
     budget: Annotated[
-        float | None,
+        Amount | None,
         Option(
-            "--budget",
-            "What the contacts may cost together, in the units of «Прибыль».  [default: no limit]",
-            metavar="AMOUNT",
-            low=0,
+            "--budget", "What the contacts may cost together, in the units of «Прибыль».  [default: no limit]", "AMOUNT"
         ),
     ] = None
 
     def __post_init__(self) -> None:
-        """Raise SettingsError for values that no campaign can have."""
         problems = []
         for flag, name in (("--campaign", self.name), ("--control", self.control)):
             if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
@@ -157,23 +119,15 @@ class DriftLimits(NamedTuple):
     """How far customers may be from those of training, as PSI."""
 
     warn: Annotated[
-        float,
-        Option(
-            "--drift-warn",
-            "Warn of a feature that differs from training by as much, and beyond chance.",
-            metavar="PSI",
-            low=0,
-            is_above=True,
-        ),
+        Psi,
+        Option("--drift-warn", "Warn of a feature that differs from training by as much, and beyond chance.", "PSI"),
     ] = 0.1
     stop: Annotated[
-        float,
+        Psi,
         Option(
             "--drift-stop",
             "From which difference a person must look: exit code 8; the run is published all the same.",
-            metavar="PSI",
-            low=0,
-            is_above=True,
+            "PSI",
         ),
     ] = 0.25
 
@@ -189,16 +143,11 @@ class ScoreSettings(NamedTuple):
     """What `score` lets a user choose, besides where the drop and the output are."""
 
     segments_file: Annotated[
-        Path | None, Option("--segments", "Segments and offers, TOML.  [default: the shipped]", metavar="FILE")
+        Path | None, Option("--segments", "Segments and offers, TOML.  [default: the shipped]", "FILE")
     ] = None
     segment_change: Annotated[
-        float,
-        Option(
-            "--segment-change",
-            "Warn of a segment whose share differs by more from the previous run's.",
-            metavar="FACTOR",
-            low=1,
-        ),
+        Factor,
+        Option("--segment-change", "Warn of a segment whose share differs by more from the previous run's.", "FACTOR"),
     ] = 1.5
     campaign: Campaign = Campaign()
     release_control: Annotated[
@@ -220,18 +169,16 @@ class ScoreSettings(NamedTuple):
         bool, Option("--no-report", "Do not draw report.html; `retention report` can do it later.")
     ] = False
     memory_mib: Annotated[
-        int | None,
+        Mebibytes | None,
         Option(
             "--memory-limit",
             "Memory that the job may take; larger drops wait on disk.  [default: three quarters of what the control "
             "group allows, else 1024]",
-            metavar="MIB",
-            low=384,
+            "MIB",
         ),
     ] = None
     scratch: Annotated[
-        Path | None,
-        Option("--scratch", "Where larger drops, and copies of objects, wait.  [default: OUT]", metavar="DIR"),
+        Path | None, Option("--scratch", "Where larger drops, and copies of objects, wait.  [default: OUT]", "DIR")
     ] = None
     drift: DriftLimits = DriftLimits()
     month_level: Annotated[
@@ -240,17 +187,16 @@ class ScoreSettings(NamedTuple):
             "--month-level",
             "Revenue of half of the customers this month, last month and the month before, which all revenue is "
             "compared with; or `training`.  [default: found in the drop]",
-            metavar="A,B,C",
+            "A,B,C",
         ),
     ] = None
     max_change: Annotated[
-        float,
+        Amount,
         Option(
             "--max-change",
             "From which change since the run before a person must look (exit code 8): customers, contacts, consent, "
             "mean risk, shares excluded and rejected.",
-            metavar="SHARE",
-            low=0,
+            "SHARE",
         ),
     ] = 0.3
     require_new: Annotated[
@@ -265,12 +211,11 @@ class ScoreSettings(NamedTuple):
         bool, Option("--force", "Make a new run, ID-2, ID-3, ..., also if the same was published before.")
     ] = False
     keep_runs: Annotated[
-        int | None,
+        Count | None,
         Option(
             "--keep-runs",
             "Remove all but the newest N runs, never the one that `latest` names.  [default: keep all]",
-            metavar="N",
-            low=1,
+            "N",
         ),
     ] = None
     arrival: Arrival = Arrival()
@@ -280,11 +225,11 @@ class ScoreSettings(NamedTuple):
 class TrainSettings(NamedTuple):
     """What `train` lets a user choose, besides where the drop and the artifact are."""
 
-    seed: Annotated[int, Option("--seed", "Of every random step.", low=0, high=LARGEST_SEED)] = SEED
-    trials: Annotated[int, Option("--trials", "Tuning budget of each candidate and split.", low=1)] = 10
-    champion: Annotated[Path | None, Option("--champion", "Write only what beats this artifact.", metavar="DIR")] = None
+    seed: Annotated[Seed, Option("--seed", "Of every random step.")] = 20260701
+    trials: Annotated[Count, Option("--trials", "Tuning budget of each candidate and split.")] = 10
+    champion: Annotated[Path | None, Option("--champion", "Write only what beats this artifact.", "DIR")] = None
     is_quick: Annotated[bool, Option("--quick", "In a minute: few splits, little tuning; the card says so.")] = False
-    owner: Annotated[str, Option("--owner", "Who answers for the model: stands on its card.", metavar="NAME")] = ""
+    owner: Annotated[str, Option("--owner", "Who answers for the model: stands on its card.", "NAME")] = ""
     arrival: Arrival = Arrival()
     limits: Limits = Limits()
 
@@ -293,15 +238,14 @@ class LiftSettings(NamedTuple):
     """What `lift` lets a user choose, besides where the run and its outcome are."""
 
     output: Annotated[
-        Path | None,
-        Option("--output", "Where lift.json and lift.html appear.  [default: OUT/lift/ID]", metavar="DIR"),
+        Path | None, Option("--output", "Where lift.json and lift.html appear.  [default: OUT/lift/ID]", "DIR")
     ] = None
     contacted: Annotated[
         Path | None,
         Option(
             "--contacted",
             "Ids of the customers who really were sent to, a column `id` or one a line.  [default: not known]",
-            metavar="FILE",
+            "FILE",
         ),
     ] = None
     arrival: Arrival = Arrival()

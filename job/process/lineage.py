@@ -17,8 +17,10 @@ from job.errors import EXIT_LOOK, EXIT_PUBLISHED
 from job.files import replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from job.process.metrics import Call
 
 NAMESPACE: Final = "oneclick-retention"
 PRODUCER: Final = "https://pypi.org/project/oneclick-retention"
@@ -31,83 +33,47 @@ def is_installed() -> bool:
     return find_spec("openlineage") is not None
 
 
-def write_start(path: Path, *, drop: str, output: str, started: float) -> None:
-    """Write the event of a call that begins. Raises OSError.
-
-    Args:
-        path: of the file.
-        drop: where the drop is.
-        output: where runs are published.
-        started: when the call began, in seconds since 1970.
-    """
-    _write(path, [_event("START", started, output=output, started=started, inputs=[_dataset("input", drop)])])
-
-
-def write_end(
-    path: Path,
-    *,
-    drop: str,
-    output: str,
-    started: float,
-    ended: float,
-    exit_code: int,
-    manifest: Mapping[str, Any] | None,
+def write_events(
+    path: Path, drop: str, output: str, *, started: float, ended: Call | None, manifest: Mapping[str, Any] | None
 ) -> None:
-    """Write the events of a call that has ended. Raises OSError.
+    """Write the event of a call that begins, and that of its end once it has ended. Raises OSError.
 
     Args:
         path: of the file.
         drop: where the drop is.
         output: where runs are published.
         started: when the call began, in seconds since 1970.
-        ended: when it ended.
-        exit_code: of the call.
+        ended: None for one that runs.
         manifest: of the run that it published or found published.
     """
-    start = _event("START", started, output=output, started=started, inputs=[_dataset("input", drop)])
-    if manifest is None or exit_code not in (EXIT_PUBLISHED, EXIT_LOOK):
-        inputs = [_dataset("input", drop)]
-        end = _event("FAIL", ended, output=output, started=started, inputs=inputs, error=f"exit code {exit_code}")
-    else:
-        run = f"{output}/runs/{manifest['run_id']}"
-        end = _event(
-            "COMPLETE",
-            ended,
-            output=output,
-            started=started,
-            inputs=[_dataset("input", f"{drop}/{file['file']}", file["sha256"]) for file in manifest["inputs"]],
-            outputs=[
-                _dataset("output", f"{run}/{name}", written["sha256"]) for name, written in manifest["outputs"].items()
-            ],
-        )
-    _write(path, [start, end])
-
-
-def _event(
-    kind: str,
-    at: float,
-    *,
-    output: str,
-    started: float,
-    inputs: list[Any],
-    outputs: list[Any] | None = None,
-    error: str | None = None,
-) -> Any:  # noqa: ANN401 - the library's
     from openlineage.client.event_v2 import Job, Run, RunEvent, RunState  # noqa: PLC0415 - an extra
     from openlineage.client.generated.error_message_run import ErrorMessageRunFacet  # noqa: PLC0415
+    from openlineage.client.serde import Serde  # noqa: PLC0415
 
-    facets: dict[str, Any] = {}
-    if error is not None:
-        facets["errorMessage"] = ErrorMessageRunFacet(message=error, programmingLanguage="PYTHON")
-    return RunEvent(
-        eventType=RunState[kind],
-        eventTime=datetime.fromtimestamp(at, UTC).isoformat(),
-        run=Run(runId=str(uuid.uuid5(RUNS, f"{output} {started!r}")), facets=facets),
-        job=Job(namespace=NAMESPACE, name="score"),
-        producer=PRODUCER,
-        inputs=inputs,
-        outputs=outputs or [],
-    )
+    run_id = str(uuid.uuid5(RUNS, f"{output} {started!r}"))
+
+    def event(state: RunState, at: float, inputs: list[Any], outputs: Sequence[Any] = (), **facets: Any) -> str:  # noqa: ANN401 - the library's
+        described = RunEvent(
+            eventType=state,
+            eventTime=datetime.fromtimestamp(at, UTC).isoformat(),
+            run=Run(runId=run_id, facets=facets),
+            job=Job(namespace=NAMESPACE, name="score"),
+            producer=PRODUCER,
+            inputs=inputs,
+            outputs=list(outputs),
+        )
+        return f"{Serde.to_json(described)}\n"
+
+    events = [event(RunState.START, started, [_dataset("input", drop)])]
+    if ended is not None and (manifest is None or ended.exit_code not in (EXIT_PUBLISHED, EXIT_LOOK)):
+        error = ErrorMessageRunFacet(message=f"exit code {ended.exit_code}", programmingLanguage="PYTHON")
+        events.append(event(RunState.FAIL, ended.ended, [_dataset("input", drop)], errorMessage=error))
+    elif ended is not None and manifest is not None:
+        run = f"{output}/runs/{manifest['run_id']}"
+        inputs = [_dataset("input", f"{drop}/{file['file']}", file["sha256"]) for file in manifest["inputs"]]
+        outputs = [_dataset("output", f"{run}/{name}", file["sha256"]) for name, file in manifest["outputs"].items()]
+        events.append(event(RunState.COMPLETE, ended.ended, inputs, outputs))
+    replace_file(path, "".join(events).encode())
 
 
 def _dataset(kind: str, path: str, digest: str | None = None) -> Any:  # noqa: ANN401 - the library's
@@ -119,13 +85,5 @@ def _dataset(kind: str, path: str, digest: str | None = None) -> Any:  # noqa: A
     if separator:
         bucket, _, name = rest.partition("/")
         namespace = f"{scheme}://{bucket}"
-    facets: dict[str, Any] = {}
-    if digest is not None:
-        facets["version"] = DatasetVersionDatasetFacet(datasetVersion=digest)
+    facets: Any = {} if digest is None else {"version": DatasetVersionDatasetFacet(datasetVersion=digest)}
     return (InputDataset if kind == "input" else OutputDataset)(namespace=namespace, name=name, facets=facets)
-
-
-def _write(path: Path, events: list[Any]) -> None:
-    from openlineage.client.serde import Serde  # noqa: PLC0415 - an extra
-
-    replace_file(path, "".join(f"{Serde.to_json(event)}\n" for event in events).encode())

@@ -8,6 +8,8 @@ carry the name of the output: files of several outputs may lie in one folder. No
 from __future__ import annotations
 
 import math
+from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.beneath import read_beneath
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 
     from schemas.manifest import Drift, Manifest
 
-SUCCESSES: Final = (EXIT_PUBLISHED, EXIT_LOOK)
-SEVERITIES: Final = {"none": 0, "warn": 1, "stop": 2}
+SEVERITIES: Final = ("none", "warn", "stop")
 
 OF_THE_START: Final = {
     "retention_running": "1 while a call runs; it stays 1 when one vanished with its machine.",
@@ -63,15 +64,7 @@ OUTPUT: Final = "output"
 
 
 class Call(NamedTuple):
-    """One call of the command that has ended.
-
-    Args:
-        started: when it began, in seconds since 1970.
-        ended: when it ended, in the same.
-        exit_code: of the call.
-        seconds: that it took.
-        peak_memory: bytes.
-    """
+    """One call of the command that has ended; its beginning and end in seconds since 1970, its memory in bytes."""
 
     started: float
     ended: float
@@ -97,11 +90,11 @@ def write_running(path: Path, output: str, started: float) -> None:
         started: when the call began, in seconds since 1970.
     """
     before, _ = read_metrics(path, (*OF_THE_CALL, *OF_THE_RUN))
-    _write(path, output, [*describe_start(started, is_running=True), *before])
+    _write(path, output, [*_describe_start(started, is_running=True), *before])
 
 
 def write_metrics(path: Path, output: str | None, call: Call, manifest: Manifest | None) -> None:
-    """Write the file beside its place and rename it, readable for all.
+    """Write the file beside its place and rename it, readable for all. Raises OSError.
 
     Args:
         path: of the file, by custom `*.prom`.
@@ -109,15 +102,18 @@ def write_metrics(path: Path, output: str | None, call: Call, manifest: Manifest
         call: what is known of every call.
         manifest: of the run that the call published or found published; None if there is none. It is told of after a
             success only.
-
-    Raises:
-        OSError: the file cannot be written.
     """
     before, before_output = read_metrics(path, OF_THE_RUN)
-    is_success = manifest is not None and call.exit_code in SUCCESSES
-    of_the_run = describe_run(call, manifest) if manifest is not None and is_success else before
-    start = describe_start(call.started, is_running=False)
-    _write(path, before_output if output is None else output, [*start, *describe_call(call), *of_the_run])
+    of_the_call = [
+        *_describe_start(call.started, is_running=False),
+        _sample("retention_last_run_timestamp_seconds", call.ended),
+        _sample("retention_exit_code", call.exit_code),
+        _sample("retention_duration_seconds", call.seconds),
+        _sample("retention_peak_memory_bytes", call.peak_memory),
+    ]
+    is_success = call.exit_code in (EXIT_PUBLISHED, EXIT_LOOK)
+    of_the_run = _describe_run(call.ended, manifest) if manifest is not None and is_success else before
+    _write(path, before_output if output is None else output, [*of_the_call, *of_the_run])
 
 
 def read_metrics(path: Path, names: Iterable[str]) -> tuple[list[Sample], str]:
@@ -128,134 +124,104 @@ def read_metrics(path: Path, names: Iterable[str]) -> tuple[list[Sample], str]:
     try:
         for family in text_string_to_metric_families(read_beneath(path.parent, path.name).decode()):
             for sample in family.samples:
-                output = sample.labels.get(OUTPUT, output)
+                labels = dict(sample.labels)
+                output = labels.pop(OUTPUT, output)
                 if sample.name in wanted:
-                    labels = {label: text for label, text in sample.labels.items() if label != OUTPUT}
                     samples.append(Sample(sample.name, sample.value, labels))
     except (OSError, ValueError, KeyError, IndexError):  # not of this job's making
         return [], output
     return samples, output
 
 
-def describe_start(started: float, *, is_running: bool) -> list[Sample]:
-    """Return what is known when a call begins."""
+def _describe_start(started: float, *, is_running: bool) -> list[Sample]:
     return [_sample("retention_running", is_running), _sample("retention_started_timestamp_seconds", started)]
 
 
-def describe_call(call: Call) -> list[Sample]:
-    """Return what is known of a call when it has ended."""
-    return [
-        _sample("retention_last_run_timestamp_seconds", call.ended),
-        _sample("retention_exit_code", call.exit_code),
-        _sample("retention_duration_seconds", call.seconds),
-        _sample("retention_peak_memory_bytes", call.peak_memory),
-    ]
+def _describe_run(ended: float, manifest: Manifest) -> Iterator[Sample]:
+    """Yield what is known of the published run of a call that has ended."""
+    model = manifest["model"]
+    yield _sample("retention_last_success_timestamp_seconds", ended)
+    published = datetime.fromisoformat(manifest["finished"]).timestamp()
+    yield _sample("retention_published_timestamp_seconds", published)
+    yield _sample(
+        "retention_run_info",
+        1,
+        run_id=manifest["run_id"],
+        version=manifest["product"]["version"],
+        model=model["digest"],
+        model_version=str(model["version"] or ""),
+    )
+    for stage, seconds in manifest["seconds"].items():
+        yield _sample("retention_stage_duration_seconds", seconds, stage=stage)
+    yield from _describe_rows(manifest)
+    yield from _describe_scores(manifest)
+    yield _sample("retention_looks", len(manifest["look"]))
+    for change in manifest["changes"]:
+        if change["change"] is not None:
+            yield _sample("retention_change_ratio", change["change"], measure=change["measure"])
+    for month in manifest["levels"]["months"]:
+        yield _sample("retention_revenue_level_ratio", month["ratio"], period=month["period"])
+    if manifest["drift"]:
+        yield from _describe_drift(manifest["drift"])
 
 
-def describe_run(call: Call, manifest: Manifest) -> list[Sample]:
-    """Return what is known of a published run."""
-    segments, customers = manifest["segments"], manifest["customers"]
-    repaired: dict[tuple[str, str], int] = {}
-    for row in manifest["repairs"]:
-        key = row["file"], row["column"]
-        repaired[key] = repaired.get(key, 0) + row["rows"]
-    lines = [
-        _sample("retention_last_success_timestamp_seconds", call.ended),
-        _sample("retention_published_timestamp_seconds", _seconds(manifest["finished"])),
-        _sample(
-            "retention_run_info",
-            1,
-            run_id=manifest["run_id"],
-            version=manifest["product"]["version"],
-            model=manifest["model"]["digest"],
-            model_version=str(manifest["model"]["version"] or ""),
-        ),
-        *(
-            _sample("retention_stage_duration_seconds", seconds, stage=stage)
-            for stage, seconds in manifest["seconds"].items()
-        ),
-        *(_sample("retention_customers", customers[fate], fate=fate) for fate in ("scored", "excluded", "rejected")),
-        *(
-            _sample("retention_rows", rows[fate], file=file, fate=fate)
-            for file, rows in manifest["rows"].items()
-            for fate in ("scored", "excluded", "rejected", "dropped")
-        ),
-        *(
-            _sample("retention_repaired_rows", rows, file=file, column=column)
-            for (file, column), rows in repaired.items()
-        ),
-        _sample("retention_contacts", manifest["campaign"]["contacts"]),
-    ]
-    if customers["scored"]:
+def _describe_rows(manifest: Manifest) -> Iterator[Sample]:
+    customers = manifest["customers"]
+    for fate in ("scored", "excluded", "rejected"):
+        yield _sample("retention_customers", customers[fate], fate=fate)
+    for file, rows in manifest["rows"].items():
+        for row_fate in ("scored", "excluded", "rejected", "dropped"):
+            yield _sample("retention_rows", rows[row_fate], file=file, fate=row_fate)
+    repaired: Counter[tuple[str, str]] = Counter()
+    for repair in manifest["repairs"]:
+        repaired[repair["file"], repair["column"]] += repair["rows"]
+    for (file, column), count in repaired.items():
+        yield _sample("retention_repaired_rows", count, file=file, column=column)
+
+
+def _describe_scores(manifest: Manifest) -> Iterator[Sample]:
+    segments, scored = manifest["segments"], manifest["customers"]["scored"]
+    yield _sample("retention_contacts", manifest["campaign"]["contacts"])
+    yield _sample("retention_customers_in_training", manifest["facts"]["risk"]["in_training"])
+    if scored:
         total = math.fsum((row["mean_risk"] or 0.0) * row["customers"] for row in segments)
-        lines.append(_sample("retention_mean_decline_probability", total / customers["scored"]))
-    lines.extend(_sample("retention_segment_share", row["share"], segment=row["segment"]) for row in segments)
-    lines.append(_sample("retention_looks", len(manifest["look"])))
-    lines.extend(
-        _sample("retention_change_ratio", row["change"], measure=row["measure"])
-        for row in manifest["changes"]
-        if row["change"] is not None
-    )
-    lines.extend(
-        _sample("retention_revenue_level_ratio", month["ratio"], period=month["period"])
-        for month in manifest["levels"]["months"]
-    )
-    lines.append(_sample("retention_customers_in_training", manifest["facts"]["risk"]["in_training"]))
-    return [*lines, *_describe_drift(manifest["drift"])]
+        yield _sample("retention_mean_decline_probability", total / scored)
+    for row in segments:
+        yield _sample("retention_segment_share", row["share"], segment=row["segment"])
 
 
-def _describe_drift(drift: Drift | None) -> list[Sample]:
-    """Return what is known of drift; none for a run of a version or a model without it."""
-    if not drift:
-        return []
-    compared = [*drift["features"], drift["score"]]
-    findings = [row["severity"] for row in drift["findings"]]
-    lines = [
-        _sample("retention_drift_severity", SEVERITIES[drift["severity"]]),
-        *(
-            _sample("retention_drift_findings", findings.count(severity), severity=severity)
-            for severity in SEVERITIES
-            if severity != "none"
-        ),
-        *(_sample("retention_drift_psi", row["psi"], feature=row["feature"]) for row in compared),
-        *(_sample("retention_drift_chance", row["chance"], feature=row["feature"]) for row in compared),
-    ]
+def _describe_drift(drift: Drift) -> Iterator[Sample]:
+    yield _sample("retention_drift_severity", SEVERITIES.index(drift["severity"]))
+    severities = [finding["severity"] for finding in drift["findings"]]
+    for severity in SEVERITIES[1:]:
+        yield _sample("retention_drift_findings", severities.count(severity), severity=severity)
+    for compared in (*drift["features"], drift["score"]):
+        yield _sample("retention_drift_psi", compared["psi"], feature=compared["feature"])
+        yield _sample("retention_drift_chance", compared["chance"], feature=compared["feature"])
     if drift["roc_auc"] is not None:
-        lines.append(_sample("retention_estimated_roc_auc", drift["roc_auc"]["estimate"]))
-    return lines
+        yield _sample("retention_estimated_roc_auc", drift["roc_auc"]["estimate"])
 
 
 def _write(path: Path, output: str, samples: list[Sample]) -> None:
+    """Write each metric with its samples, in the order of the helps."""
     from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - for whoever asks for it
+    from prometheus_client.metrics_core import Metric  # noqa: PLC0415
     from prometheus_client.registry import Collector  # noqa: PLC0415
 
     class Samples(Collector):
         def collect(self) -> Iterator[Metric]:
-            yield from _families(samples, output)
+            for name, text in HELPS.items():
+                family = Metric(name, text, "gauge")
+                for sample in samples:
+                    if sample.name == name:
+                        family.add_sample(name, {OUTPUT: output, **sample.labels}, sample.value)
+                if family.samples:
+                    yield family
 
     registry = CollectorRegistry()
     registry.register(Samples())
     replace_file(path, generate_latest(registry))
 
 
-def _families(samples: list[Sample], output: str) -> Iterator[Metric]:
-    """Yield each metric with its samples, in the order of their helps."""
-    from prometheus_client.metrics_core import Metric  # noqa: PLC0415 - for whoever asks for it
-
-    for name, text in HELPS.items():
-        family = Metric(name, text, "gauge")
-        for sample in samples:
-            if sample.name == name:
-                family.add_sample(name, {OUTPUT: output, **sample.labels}, sample.value)
-        if family.samples:
-            yield family
-
-
 def _sample(name: str, value: float, **labels: str) -> Sample:
     return Sample(name, float(value), labels)
-
-
-def _seconds(moment: str) -> float:
-    from datetime import datetime  # noqa: PLC0415 - loaded when there is a run to tell of
-
-    return datetime.fromisoformat(moment).timestamp()
