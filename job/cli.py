@@ -669,7 +669,7 @@ def history(call: Invocation, *, output: Place) -> None:
       retention history --output /data/out
     """  # noqa: D301 - Click reads the character
     from job.history.facts import describe_history  # noqa: PLC0415
-    from job.history.publish import JSON, PAGE, write_history  # noqa: PLC0415
+    from job.history.page import JSON, PAGE, write_history  # noqa: PLC0415
     from job.history.summary import summarise_history  # noqa: PLC0415
     from job.storage.run import listed_output, send_files  # noqa: PLC0415
 

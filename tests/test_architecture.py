@@ -60,7 +60,7 @@ ALLOWED = {
     "job.storage": {"job.scoring", "job.training", "job.process"},
     "job.training": {"job.report"},
     "job.spark": {"job.scoring", "job.report"},
-    "job.campaign": {"job.sample", "job.scoring"},
+    "job.campaign": {"job.sample", "job.scoring", "job.report"},
     "job.history": {"job.scoring", "job.report"},
     "job.report": set(),
     "job.cli": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from job import russian
@@ -22,18 +21,21 @@ from job.campaign.lift import (
     UNSURE,
 )
 from job.campaign.offers import DROP, EARLY, KEEP
+from job.report.formats import NO_BREAK_SPACE
+from job.report.html import bullets, document, section, soft, table
 from job.statistics import LEVEL
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from job.campaign.lift import Comparison, Delivery, Effect, Lift, Note
+    from job.campaign.lift import Case, Comparison, Delivery, Effect, Lift, Note
     from job.campaign.offers import OfferPair, OfferResult, Plan
     from job.campaign.quality import Quality
 
 UNKNOWN: Final = "—"
 POINTS: Final = "\u00a0п.\u00a0п."
+_PERCENT: Final = "\u00a0%"
 GROUPS: Final = {TREATMENT: "Получили предложение", CONTROL: "Контрольная группа", NOT_IN_CAMPAIGN: "Вне кампании"}
 TITLES: Final = {
     DECLINE: "Доля снизивших активность",
@@ -90,37 +92,32 @@ def render_page(lift: Lift, *, run_id: str, titles: Mapping[str, str], plan: Pla
         titles: segment -> its Russian title, in the order in which they are shown; one without is shown by its code.
         plan: what the run says of its offers.
     """
-    css = "".join(
-        files(package).joinpath("page.css").read_text(encoding="utf-8") for package in ("job.report", "job.campaign")
-    )
-    sections = [
+    segments = _ordered(lift, titles)
+    parts = [
+        "<h1>Что изменила кампания</h1>",
+        soft(f"Прогон {escape(run_id)}, через {PROFIT_MONTHS} месяца"),
         _verdict(lift),
         _tiles(lift.overall),
         _notes(lift.notes),
         _offers(lift, plan),
-        _segments(lift, titles),
+        _segments(segments),
         _measures(lift.overall),
-        _worth(lift, titles),
+        _worth(segments),
         _customers(lift),
         _delivery(lift.delivery),
         _sensitivity(lift),
         _model(lift.model),
         _methods(lift),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="ru">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Что изменила кампания: {escape(run_id)}</title>\n"
-        f'<link rel="icon" href="data:,">\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n'
-        f'<h1>Что изменила кампания</h1>\n<p class="soft">Прогон {escape(run_id)}, через {PROFIT_MONTHS} месяца</p>\n'
-        + "\n".join(section for section in sections if section)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    title = f"Что изменила кампания: {escape(run_id)}"
+    return document(title, filter(None, parts), styles=("job.report", "job.campaign"))
 
 
-def shown_points(difference: float) -> float:
-    """Return a difference of rates as the page shows it, in percentage points: others can count with it."""
-    return round(100 * difference, 1)
+def _ordered(lift: Lift, titles: Mapping[str, str]) -> list[tuple[str, Comparison]]:
+    """Return all segments together, then each by title, in the order of the titles; those without one last."""
+    codes = [code for code in titles if code in lift.segments]
+    codes += [code for code in lift.segments if code not in titles]
+    return [("Все сегменты", lift.overall), *((titles.get(code, code), lift.segments[code]) for code in codes)]
 
 
 def _verdict(lift: Lift) -> str:
@@ -128,8 +125,8 @@ def _verdict(lift: Lift) -> str:
     lines = [f"<b>{HEADLINES[lift.verdict]}</b>"]
     if effect.difference is not None:
         lines.append(
-            f"Разница с поправкой на известное до кампании: {_points(effect.difference, signed=True)} "
-            f"(95\u00a0%-й интервал: {_ends(effect.low, effect.high)}; {_p_value(effect.p_value)}). "
+            f"Разница с поправкой на известное до кампании: {_change(effect.difference)} "
+            f"(95\u00a0%-й интервал: {_changes(effect)}; {_p_value(effect.p_value)}). "
             f"Без поправки: {_percent(effect.treatment)} против {_percent(effect.control)}."
         )
     worst = [case for case in lift.sensitivity if case.case == ("best" if lift.verdict == MORE else "worst")]
@@ -137,50 +134,40 @@ def _verdict(lift: Lift) -> str:
         [case] = worst
         lines.append(
             "Если исход исчезнувших клиентов худший для этого вывода, разница "
-            f"{_points(case.difference, signed=True)} ({_ends(case.low, case.high)}; {_p_value(case.p_value)})."
+            f"{_change(case.difference)} ({_changes(case)}; {_p_value(case.p_value)})."
         )
     lines.append(
         f"Группы такого размера надёжно (с вероятностью 80 %) показали бы снижение от {_points(effect.detectable)}"
         if effect.detectable is not None
         else "Группы так малы, что надёжно показать не удалось бы никакое снижение."
     )
-    return (
-        f'<section class="verdict {COLOURS.get(lift.verdict, "")}">'
-        + "".join(f"<p>{text}</p>" for text in lines)
-        + ("</section>")
-    )
+    paragraphs = "".join(f"<p>{text}</p>" for text in lines)
+    return f'<section class="verdict {COLOURS.get(lift.verdict, "")}">{paragraphs}</section>'
 
 
 def _tiles(overall: Comparison) -> str:
     effect, worth, treated = overall.effects[DECLINE], overall.worth, overall.groups[TREATMENT].found
-    kept = None if effect.difference is None else -shown_points(effect.difference) / 100 * treated
+    kept, counted = UNKNOWN, UNKNOWN
+    if effect.difference is not None:
+        kept = _number(-round(100 * effect.difference, 1) / 100 * treated, 0)
+        counted = f"{_points(-effect.difference)} × {russian.number(treated)} получивших предложение"
     tiles = [
         (
             "Снизили активность",
             f"{_percent(effect.treatment)} / {_percent(effect.control)}",
             "получившие предложение / контрольная группа",
         ),
-        (
-            "Удержано клиентов",
-            _number(kept, 0),
-            UNKNOWN
-            if effect.difference is None
-            else f"{_points(-effect.difference)} × {russian.number(treated)} получивших предложение",
-        ),
+        ("Удержано клиентов", kept, counted),
         (
             f"Чистый результат за {PROFIT_MONTHS} месяца",
             _number(_net(overall), 0, signed=True),
-            f"в единицах прибыли магазина; 95\u00a0%-й интервал: {_between(worth.net_low, worth.net_high)}",
+            f"в единицах прибыли магазина; 95\u00a0%-й интервал: {_amounts(worth.net_low, worth.net_high)}",
         ),
     ]
-    return (
-        '<div class="tiles">'
-        + "".join(
-            f'<div class="tile"><span>{title}</span><b>{value}</b><span>{text}</span></div>'
-            for title, value, text in tiles
-        )
-        + "</div>"
+    shown = "".join(
+        f'<div class="tile"><span>{title}</span><b>{value}</b><span>{text}</span></div>' for title, value, text in tiles
     )
+    return f'<div class="tiles">{shown}</div>'
 
 
 def _gained(part: Comparison) -> float | None:
@@ -198,10 +185,7 @@ def _net(part: Comparison) -> float | None:
 
 
 def _notes(notes: Sequence[Note]) -> str:
-    if not notes:
-        return ""
-    items = "".join(f"<li>{_note(note)}</li>" for note in notes)
-    return f'<section class="notes"><h2>На что обратить внимание</h2><ul>{items}</ul></section>'
+    return section("На что обратить внимание", bullets(map(_note, notes)), kind="notes") if notes else ""
 
 
 def _note(note: Note) -> str:
@@ -220,45 +204,27 @@ def _offers(lift: Lift, plan: Plan) -> str:
     if not lift.offers:
         return ""
     titles = {result.offer: plan.titles.get(result.offer, result.offer) for result in lift.offers}
-    rows = [
-        (
-            escape(titles[result.offer]),
-            f"{russian.number(result.treated)} / {russian.number(result.control)}",
-            _percent(result.treatment_rate),
-            _percent(None if result.control_rate is None else min(result.control_rate, 1.0)),
-            _percent(result.effect),
-            _shares(result.low, result.high),
-            _percent(result.break_even),
-            _number(result.worth.net, 0, signed=True),
-            DECISIONS[result.decision],
-        )
-        for result in lift.offers
-    ]
-    headings = (
-        "Предложение",
-        "Получили / контроль",
-        "Снизили",
-        "Снизили бы без него",
-        "Предотвратило снижений",
-        "95 %-й интервал",
-        "Окупается от",
-        "Чистый результат",
-        "Решение",
-    )
-    sentences = [decide_sentence(result, titles[result.offer]) for result in lift.offers]
+    columns: dict[str, Callable[[OfferResult], str]] = {
+        "Предложение": lambda result: escape(titles[result.offer]),
+        "Получили / контроль": lambda result: f"{russian.number(result.treated)} / {russian.number(result.control)}",
+        "Снизили": lambda result: _percent(result.treatment_rate),
+        "Снизили бы без него": lambda result: _percent(result.control_rate and min(result.control_rate, 1.0)),
+        "Предотвратило снижений": lambda result: _percent(result.effect),
+        "95 %-й интервал": _shares,
+        "Окупается от": lambda result: _percent(result.break_even),
+        "Чистый результат": lambda result: _number(result.worth.net, 0, signed=True),
+        "Решение": lambda result: DECISIONS[result.decision],
+    }
+    sentences = [_decide_sentence(result, titles[result.offer]) for result in lift.offers]
     sentences += [_pair_sentence(pair, titles) for pair in lift.pairs]
-    return _section(
-        "Предложения",
-        "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>" + _table(headings, rows),
-    )
+    return section("Предложения", bullets(map(escape, sentences)) + table(columns, lift.offers))
 
 
-def decide_sentence(result: OfferResult, title: str) -> str:
-    """Return in one sentence what to do with an offer."""
+def _decide_sentence(result: OfferResult, title: str) -> str:
     start = f"«{title}»: {DECISIONS[result.decision]}"
     if result.effect is None:
         return f"{start}: слишком мало клиентов, чтобы сравнить."
-    shown = f"предотвратило {_percent(result.effect)} снижений ({_shares(result.low, result.high)})"
+    shown = f"предотвратило {_percent(result.effect)} снижений ({_shares(result)})"
     earning = f"окупается от {_percent(result.break_even)}" if result.break_even is not None else "окупиться не может"
     if result.decision != EARLY or result.more_customers is None:
         return f"{start}: {shown}, {earning}."
@@ -266,158 +232,130 @@ def decide_sentence(result: OfferResult, title: str) -> str:
 
 
 def _pair_sentence(pair: OfferPair, titles: Mapping[str, str]) -> str:
-    fewer, other = (pair.first, pair.second) if pair.difference < 0 else (pair.second, pair.first)
-    difference = f"{_points(abs(pair.difference))} ({_p_value(pair.p_value_corrected)} с поправкой Холма)"
-    sign = 1 if fewer == pair.first else -1
-    money = (
-        ""
-        if pair.net_difference is None
-        else (
-            f"; за {PROFIT_MONTHS} месяца и за вычетом стоимости на клиента "
-            f"{_number(sign * pair.net_difference, 2, signed=True)}"
-        )
-    )
+    fewer, other, sign = (pair.first, pair.second, 1) if pair.difference < 0 else (pair.second, pair.first, -1)
+    shown = f"разница {_points(abs(pair.difference))} ({_p_value(pair.p_value_corrected)} с поправкой Холма)"
+    if pair.net_difference is not None:
+        net = _number(sign * pair.net_difference, 2, signed=True)
+        shown += f"; за {PROFIT_MONTHS} месяца и за вычетом стоимости на клиента {net}"
     if pair.is_found:
-        return f"«{titles[fewer]}» удерживает лучше, чем «{titles[other]}»: разница {difference}{money}."
-    return f"Что лучше, «{titles[fewer]}» или «{titles[other]}», не доказано: разница {difference}{money}."
+        return f"«{titles[fewer]}» удерживает лучше, чем «{titles[other]}»: {shown}."
+    return f"Что лучше, «{titles[fewer]}» или «{titles[other]}», не доказано: {shown}."
 
 
-def _segments(lift: Lift, titles: Mapping[str, str]) -> str:
-    rows = [("Все сегменты", lift.overall.effects[DECLINE])]
-    rows += [(title, part.effects[DECLINE]) for title, part in _ordered(lift, titles)]
+def _segments(segments: Sequence[tuple[str, Comparison]]) -> str:
+    rows = [(name, part.effects[DECLINE]) for name, part in segments]
     ends = [end for _, effect in rows for end in (effect.low, effect.high) if end is not None]
     if not ends:
         return ""
     low, high = min(0.0, *ends), max(0.0, *ends)
     lines = [_difference_row(name, effect, low, high, is_first=not index) for index, (name, effect) in enumerate(rows)]
-    return _section(
+    return section(
         "Разница в доле снизивших активность, по сегментам",
-        '<p class="soft">Левее черты — предложение помогло. Полоса — 95 %-й интервал; p с поправкой Холма на число '
-        "сегментов. Общая разница — среднее сегментов, где есть обе группы, по числу получивших предложение.</p>"
-        '<ul class="key"><li><i class="blue"></i>меньше снизивших</li>'
-        '<li><i class="red"></i>больше снизивших</li><li><i class="ink"></i>не доказано</li></ul>'
+        soft(
+            "Левее черты — предложение помогло. Полоса — 95 %-й интервал; p с поправкой Холма на число "
+            "сегментов. Общая разница — среднее сегментов, где есть обе группы, по числу получивших предложение."
+        )
+        + _key(blue="меньше снизивших", red="больше снизивших", ink="не доказано")
         + "".join(lines)
-        + f'<div class="row scale"><span></span><div class="axis">'
-        f"<span>{_points(low)}</span><span>{_points(high, signed=True)}</span></div><span></span></div>",
+        + f'<div class="row scale"><span></span><div class="axis"><span>{_points(low)}</span>'
+        f"<span>{_change(high)}</span></div><span></span></div>",
     )
-
-
-def _ordered(lift: Lift, titles: Mapping[str, str]) -> list[tuple[str, Comparison]]:
-    """Return the segments by title, in the order of the titles; those without one last."""
-    codes = [code for code in titles if code in lift.segments]
-    codes += [code for code in lift.segments if code not in titles]
-    return [(titles.get(code, code), lift.segments[code]) for code in codes]
 
 
 def _difference_row(name: str, effect: Effect, low: float, high: float, *, is_first: bool) -> str:
-    classes = ["row", *(["first"] if is_first else [])]
+    kinds = ["first"] if is_first else []
     if effect.difference is None or effect.low is None or effect.high is None:
-        return (
-            f'<div class="{" ".join([*classes, "empty"])}"><span class="name">{escape(name)}</span>'
-            '<div class="track"></div><span class="figures">в одной из групп слишком мало клиентов</span></div>'
-        )
+        return _row(escape(name), "", "в одной из групп слишком мало клиентов", [*kinds, "empty"])
     if effect.is_found:
-        classes.append("good" if effect.difference < 0 else "bad")
+        kinds.append("good" if effect.difference < 0 else "bad")
+    marks = _marks(effect.low, effect.difference, effect.high, low, high)
+    track = f'<span class="zero" style="left:{_share_of_axis(0 - low, low, high)}"></span>{marks}'
+    return _row(escape(name), track, f"{_change(effect.difference)}, {_p_value(effect.p_value_corrected)}", kinds)
+
+
+def _row(name: str, track: str, figures: str, kinds: Sequence[str] = ()) -> str:
+    """Return a line of a chart: a name, what is drawn, and its figures."""
     return (
-        f'<div class="{" ".join(classes)}"><span class="name">{escape(name)}</span><div class="track">'
-        f'<span class="zero" style="left:{_place(0, low, high)}"></span>'
-        f'<span class="range" style="left:{_place(effect.low, low, high)};'
-        f'width:{_width(effect.low, effect.high, low, high)}"></span>'
-        f'<span class="dot" style="left:{_place(effect.difference, low, high)}"></span></div>'
-        f'<span class="figures">{_points(effect.difference, signed=True)}, {_p_value(effect.p_value_corrected)}</span>'
-        "</div>"
+        f'<div class="{" ".join(["row", *kinds])}"><span class="name">{name}</span><div class="track">{track}</div>'
+        f'<span class="figures">{figures}</span></div>'
     )
+
+
+def _marks(low: float, middle: float, high: float, start: float, end: float) -> str:
+    """Return an interval and its middle, on an axis from `start` to `end`."""
+    left, width, dot = (_share_of_axis(length, start, end) for length in (low - start, high - low, middle - start))
+    return f'<span class="range" style="left:{left};width:{width}"></span><span class="dot" style="left:{dot}"></span>'
+
+
+def _share_of_axis(length: float, start: float, end: float) -> str:
+    return f"{100 * length / (end - start):.2f}%"
+
+
+def _key(**colours: str) -> str:
+    items = "".join(f'<li><i class="{colour}"></i>{text}</li>' for colour, text in colours.items())
+    return f'<ul class="key">{items}</ul>'
 
 
 def _measures(overall: Comparison) -> str:
-    rows = [
-        (
-            TITLES[measure],
-            _value(effect.treatment, measure),
-            _value(effect.control, measure),
-            _value(None if effect.raw is None else effect.raw.difference, measure, is_difference=True),
-            _value(effect.difference, measure, is_difference=True),
-            _range(effect, measure),
-            _p_value(effect.p_value_corrected),
-            "да" if effect.is_found else "нет",
-            _value(effect.detectable, measure, is_difference=True).lstrip("+"),
-        )
-        for measure in MEASURES
-        for effect in [overall.effects[measure]]
-    ]
-    headings = (
-        "В среднем на клиента",
-        "Предложение",
-        "Контроль",
-        "Разница",
-        "С поправкой",
-        "95 %-й интервал",
-        "p",
-        "Доказано",
-        "Различимо от",
-    )
-    return _section("Все показатели", _table(headings, rows))
+    columns: dict[str, Callable[[tuple[str, Effect]], str]] = {
+        "В среднем на клиента": lambda row: TITLES[row[0]],
+        "Предложение": lambda row: _level(row[1].treatment, row[0]),
+        "Контроль": lambda row: _level(row[1].control, row[0]),
+        "Разница": lambda row: _change(None if row[1].raw is None else row[1].raw.difference, row[0]),
+        "С поправкой": lambda row: _change(row[1].difference, row[0]),
+        "95 %-й интервал": lambda row: _changes(row[1], row[0]),
+        "p": lambda row: _p_value(row[1].p_value_corrected),
+        "Доказано": lambda row: "да" if row[1].is_found else "нет",
+        "Различимо от": lambda row: _change(row[1].detectable, row[0]).lstrip("+"),
+    }
+    return section("Все показатели", table(columns, [(measure, overall.effects[measure]) for measure in MEASURES]))
 
 
-def _worth(lift: Lift, titles: Mapping[str, str]) -> str:
-    rows = [
-        (
-            escape(name),
-            _number(part.effects[PROFIT].difference, _PROFIT_DECIMALS, signed=True),
-            russian.number(part.effects[PROFIT].treatment_customers),
-            _number(_gained(part), 0, signed=True),
-            _number(part.worth.offer_cost, 0),
-            _number(_net(part), 0, signed=True),
-            _between(part.worth.net_low, part.worth.net_high),
-        )
-        for name, part in [("Все сегменты", lift.overall), *_ordered(lift, titles)]
-    ]
-    headings = (
-        "Сегмент",
-        "На клиента в месяц",
-        "Клиентов",
-        "Прибыль сверх контроля",
-        "Стоимость",
-        "Чистый результат",
-        "95 %-й интервал",
-    )
+def _worth(segments: Sequence[tuple[str, Comparison]]) -> str:
+    columns: dict[str, Callable[[tuple[str, Comparison]], str]] = {
+        "Сегмент": lambda row: escape(row[0]),
+        "На клиента в месяц": lambda row: _number(row[1].effects[PROFIT].difference, _PROFIT_DECIMALS, signed=True),
+        "Клиентов": lambda row: russian.number(row[1].effects[PROFIT].treatment_customers),
+        "Прибыль сверх контроля": lambda row: _number(_gained(row[1]), 0, signed=True),
+        "Стоимость": lambda row: _number(row[1].worth.offer_cost, 0),
+        "Чистый результат": lambda row: _number(_net(row[1]), 0, signed=True),
+        "95 %-й интервал": lambda row: _amounts(row[1].worth.net_low, row[1].worth.net_high),
+    }
     text = (
         f"Разница в изменении месячной прибыли с поправкой × получившие предложение × {PROFIT_MONTHS} месяца, за "
         "вычетом стоимости контактов и скидок. В единицах, в которых магазин ведёт прибыль."
     )
-    return _section("Деньги", f'<p class="soft">{text}</p>' + _table(headings, rows))
+    return section("Деньги", soft(text) + table(columns, segments))
 
 
 def _customers(lift: Lift) -> str:
-    rows = [
-        (
-            GROUPS[name],
-            *(russian.number(count) for count in (group.in_run, group.found, group.vanished, group.unusable)),
-        )
-        for name, group in lift.overall.groups.items()
-    ]
-    table = _table(("Группа", "В прогоне", "Найдены", "Исчезли", "Строка не годится"), rows)
-    text = f'<p class="soft">Новых клиентов, которых в прогоне не было: {russian.number(lift.new_customers)}.</p>'
-    return _section("Клиенты", table + text)
+    groups = lift.overall.groups
+    columns: dict[str, Callable[[str], str]] = {
+        "Группа": lambda name: GROUPS[name],
+        "В прогоне": lambda name: russian.number(groups[name].in_run),
+        "Найдены": lambda name: russian.number(groups[name].found),
+        "Исчезли": lambda name: russian.number(groups[name].vanished),
+        "Строка не годится": lambda name: russian.number(groups[name].unusable),
+    }
+    text = f"Новых клиентов, которых в прогоне не было: {russian.number(lift.new_customers)}."
+    return section("Клиенты", table(columns, groups) + soft(text))
 
 
 def _delivery(delivery: Delivery | None) -> str:
     if delivery is None:
         return ""
+    columns: dict[str, Callable[[tuple[str, int, int]], str]] = {
+        "Группа": lambda row: GROUPS[row[0]],
+        "В прогоне": lambda row: russian.number(row[1]),
+        "Отправлено": lambda row: russian.number(row[2]),
+        "Не отправлено": lambda row: russian.number(row[1] - row[2]),
+    }
     rows = [
-        (
-            GROUPS[name],
-            russian.number(customers),
-            russian.number(contacted),
-            russian.number(customers - contacted),
-        )
-        for name, customers, contacted in (
-            (TREATMENT, delivery.treatment, delivery.treatment_contacted),
-            (CONTROL, delivery.control, delivery.control_contacted),
-        )
+        (TREATMENT, delivery.treatment, delivery.treatment_contacted),
+        (CONTROL, delivery.control, delivery.control_contacted),
     ]
     effect = (
-        f"{_points(delivery.difference, signed=True)} ({_ends(delivery.low, delivery.high)})"
+        f"{_change(delivery.difference)} ({_changes(delivery)})"
         if delivery.difference is not None
         else "оценить нельзя, жребий почти не менял, кому отправлено"
     )
@@ -426,71 +364,57 @@ def _delivery(delivery: Delivery | None) -> str:
         "вывод страницы — по группам, как они назначены. Отправлено клиентам вне двух групп: "
         f"{russian.number(delivery.outsiders)}."
     )
-    return _section(
-        "Кому отправлено на деле",
-        _table(("Группа", "В прогоне", "Отправлено", "Не отправлено"), rows) + f'<p class="soft">{text}</p>',
-    )
+    return section("Кому отправлено на деле", table(columns, rows) + soft(text))
 
 
 def _sensitivity(lift: Lift) -> str:
-    if not lift.sensitivity:
-        return ""
-    rows = [
-        (
-            CASES[case.case],
-            _percent(case.treatment),
-            _percent(case.control),
-            _points(case.difference, signed=True),
-            _ends(case.low, case.high),
-            _p_value(case.p_value),
-            _number(case.net, 0, signed=True),
-        )
-        for case in lift.sensitivity
-    ]
-    headings = ("Что, если", "Предложение", "Контроль", "С поправкой", "95 %-й интервал", "p", "Чистый результат")
     vanishing = lift.vanishing
+    if vanishing is None:
+        return ""
+    columns: dict[str, Callable[[Case], str]] = {
+        "Что, если": lambda case: CASES[case.case],
+        "Предложение": lambda case: _percent(case.treatment),
+        "Контроль": lambda case: _percent(case.control),
+        "С поправкой": lambda case: _change(case.difference),
+        "95 %-й интервал": _changes,
+        "p": lambda case: _p_value(case.p_value),
+        "Чистый результат": lambda case: _number(case.net, 0, signed=True),
+    }
     text = (
-        ""
-        if vanishing is None
-        else f'<p class="soft">Исход неизвестен у {_percent(vanishing.treatment)} получивших предложение и '
-        f"{_percent(vanishing.control)} контрольной группы ({_p_value(vanishing.p_value)}).</p>"
+        f"Исход неизвестен у {_percent(vanishing.treatment)} получивших предложение и "
+        f"{_percent(vanishing.control)} контрольной группы ({_p_value(vanishing.p_value)})."
     )
-    return _section("Если учесть клиентов без исхода", text + _table(headings, rows))
+    return section("Если учесть клиентов без исхода", soft(text) + table(columns, lift.sensitivity))
 
 
 def _model(model: Mapping[str, Quality]) -> str:
-    rows = [
-        (
-            QUALITIES[name],
-            russian.number(quality.customers),
-            _percent(quality.predicted),
-            _percent(quality.observed),
-            _number(quality.roc_auc, 3),
-            _between(quality.roc_auc_low, quality.roc_auc_high, decimals=3),
-            _number(quality.brier, 3),
-            _number(quality.calibration_error, 3),
-        )
-        for name, quality in model.items()
-    ]
-    headings = ("Клиенты", "Число", "Прогноз", "Снизили", "ROC-AUC", "95 %-й интервал", "Брайер", "Ошибка калибровки")
+    columns: dict[str, Callable[[str], str]] = {
+        "Клиенты": lambda name: QUALITIES[name],
+        "Число": lambda name: russian.number(model[name].customers),
+        "Прогноз": lambda name: _percent(model[name].predicted),
+        "Снизили": lambda name: _percent(model[name].observed),
+        "ROC-AUC": lambda name: _number(model[name].roc_auc, 3),
+        "95 %-й интервал": lambda name: _amounts(model[name].roc_auc_low, model[name].roc_auc_high, decimals=3),
+        "Брайер": lambda name: _number(model[name].brier, 3),
+        "Ошибка калибровки": lambda name: _number(model[name].calibration_error, 3),
+    }
     deciles = [
-        f'<div class="row"><span class="name">{decile.decile}-я десятая '
-        f"({russian.number(decile.customers)})</span>"
-        f'<div class="track"><span class="bar" style="width:{_place(decile.predicted, 0, 1)}"></span>'
-        f'<span class="range" style="left:{_place(decile.low, 0, 1)};'
-        f'width:{_width(decile.low, decile.high, 0, 1)}"></span>'
-        f'<span class="dot" style="left:{_place(decile.observed, 0, 1)}"></span></div>'
-        f'<span class="figures">{_percent(decile.predicted)} → {_percent(decile.observed)}</span></div>'
+        _row(
+            f"{decile.decile}-я десятая ({russian.number(decile.customers)})",
+            f'<span class="bar" style="width:{_share_of_axis(decile.predicted, 0, 1)}"></span>'
+            f"{_marks(decile.low, decile.observed, decile.high, 0, 1)}",
+            f"{_percent(decile.predicted)} → {_percent(decile.observed)}",
+        )
         for decile in model["untreated"].deciles
     ]
     chart = (
-        '<p class="soft">По десятым долям риска, 1-я — самый высокий; клиенты без предложения.</p>'
-        '<ul class="key"><li><i class="pale"></i>прогноз</li>'
-        '<li><i class="ink"></i>снизили на деле, с 95 %-м интервалом</li></ul>' + "".join(deciles)
+        soft("По десятым долям риска, 1-я — самый высокий; клиенты без предложения.")
+        + _key(pale="прогноз", ink="снизили на деле, с 95 %-м интервалом")
+        + "".join(deciles)
         if deciles
         else ""
     )
-    return _section("Как сработала модель", _table(headings, rows) + chart)
+    return section("Как сработала модель", table(columns, model) + chart)
 
 
 def _methods(lift: Lift) -> str:
@@ -508,97 +432,59 @@ def _methods(lift: Lift) -> str:
         "предполагавшееся.",
         "«Различимо от» — наименьшая разница, которую группы такого размера показали бы с вероятностью 80 %.",
         "Удержано: разница с поправкой, как она показана, × найденные получившие предложение.",
-        _cap_method(lift),
+        f"«Без крайних значений»: выручка больше {_number(lift.revenue_cap, 0)} (квантиль "
+        f"{russian.number(CAP_LEVEL, decimals=3)} обеих групп вместе) считается равной ему: одна ошибка в "
+        "выгрузке может изменить среднее сильнее, чем кампания.",
         "ROC-AUC: интервал Делонга. Ошибка калибровки: по десяти группам равного размера.",
         "Исчезнувшие клиенты не входят в средние; что они могли бы изменить, показано отдельно. Если из двух групп "
         "исчезла разная доля, вывод делается по худшему случаю.",
     ]
-    return _section("Как посчитано", "<ul>" + "".join(f"<li>{item}</li>" for item in items) + "</ul>")
+    return section("Как посчитано", bullets(items))
 
 
-def _cap_method(lift: Lift) -> str:
-    return (
-        f"«Без крайних значений»: выручка больше {_number(lift.revenue_cap, 0)} (квантиль "
-        f"{russian.number(CAP_LEVEL, decimals=3)} обеих групп вместе) считается равной ему: одна ошибка в "
-        "выгрузке может изменить среднее сильнее, чем кампания."
-    )
+def _level(value: float | None, measure: str) -> str:
+    return _percent(value) if measure == DECLINE else _number(value, 2)
 
 
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{title}</h2>{content}</section>"
+def _change(value: float | None, measure: str = DECLINE) -> str:
+    return _points(value, signed=True) if measure == DECLINE else _number(value, 2, signed=True)
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; on a phone each row is a list of its headings and cells."""
-    first, *others = headings
-    head = f"<th>{first}</th>" + "".join(f'<th class="n">{heading}</th>' for heading in others)
-    body = "".join(
-        f'<tr><td class="head">{row[0]}</td>'
-        + "".join(
-            f'<td class="n" data-label="{heading}">{cell}</td>' for heading, cell in zip(others, row[1:], strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return f'<table class="stack"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _place(value: float, low: float, high: float) -> str:
-    return f"{100 * (value - low) / (high - low):.2f}%" if high > low else "50%"
-
-
-def _width(first: float, last: float, low: float, high: float) -> str:
-    return f"{100 * (last - first) / (high - low):.2f}%" if high > low else "0%"
-
-
-def _value(value: float | None, measure: str, *, is_difference: bool = False) -> str:
+def _changes(effect: Effect | Case | Delivery, measure: str = DECLINE) -> str:
+    """Return the interval of a change."""
     if measure == DECLINE:
-        return _points(value, signed=is_difference) if is_difference else _percent(value)
-    return _number(value, 2, signed=is_difference)
+        return _range(_change(effect.low), _change(effect.high))
+    return _amounts(effect.low, effect.high, decimals=2)
 
 
-def _range(effect: Effect, measure: str) -> str:
-    if measure == DECLINE:
-        return _ends(effect.low, effect.high)
-    return _between(effect.low, effect.high, decimals=2)
+def _shares(result: OfferResult) -> str:
+    return _range(_percent(result.low), _percent(result.high))
 
 
-def _ends(low: float | None, high: float | None) -> str:
-    """Return an interval of a difference of rates, the unit once."""
-    if low is None or high is None:
+def _amounts(low: float | None, high: float | None, *, decimals: int = 0) -> str:
+    return _range(_number(low, decimals), _number(high, decimals))
+
+
+def _range(low: str, high: str) -> str:
+    """Return an interval, its unit once."""
+    if UNKNOWN in (low, high):
         return UNKNOWN
-    return f"от {_number(100 * low, 1, signed=True)} до {_number(100 * high, 1, signed=True)}{POINTS}"
-
-
-def _shares(low: float | None, high: float | None) -> str:
-    """Return an interval of shares, the unit once."""
-    if low is None or high is None:
-        return UNKNOWN
-    return f"от {_number(100 * low, 1)} до {_percent(high)}"
-
-
-def _between(low: float | None, high: float | None, *, decimals: int = 0) -> str:
-    if low is None or high is None:
-        return UNKNOWN
-    return f"от {_number(low, decimals)} до {_number(high, decimals)}"
+    return f"от {low.removesuffix(POINTS).removesuffix(_PERCENT)} до {high}"
 
 
 def _points(value: float | None, *, signed: bool = False) -> str:
-    return UNKNOWN if value is None else f"{_number(shown_points(value), 1, signed=signed)}{POINTS}"
+    return UNKNOWN if value is None else f"{_number(100 * value, 1, signed=signed)}{POINTS}"
 
 
 def _percent(value: float | None) -> str:
-    return UNKNOWN if value is None else _whole(russian.percent(value, decimals=1, is_fixed=True))
+    return UNKNOWN if value is None else f"{_number(100 * value, 1)}{_PERCENT}"
 
 
 def _number(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """Return a number with all its decimals: those of a column are of one length."""
-    return UNKNOWN if value is None else _whole(russian.number(value, decimals=decimals, signed=signed, is_fixed=True))
-
-
-def _whole(text: str) -> str:
-    """Return a number that is never broken between lines."""
-    return text.replace(" ", "\u00a0")
+    """Return a number with all its decimals, never broken: those of a column are of one length."""
+    if value is None:
+        return UNKNOWN
+    return russian.number(value, decimals=decimals, signed=signed, is_fixed=True).replace(" ", NO_BREAK_SPACE)
 
 
 def _p_value(value: float | None) -> str:

@@ -1,87 +1,73 @@
-"""The Russian page of all months: one file, no script, nothing loaded from anywhere; the run's page in style."""
+"""What the months have taught, beside the runs: `history.json`, and the Russian page in the style of a run's."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from html import escape
-from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
+from job.files import replace_file
 from job.report.formats import NO_BREAK_SPACE, compact, fixed, number, percent
+from job.report.html import bullets, document, section, soft, table
 from job.report.warnings import translate_warnings
+from job.scoring.publish import as_output_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun, Interval
+    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun
 
+PAGE: Final = "history.html"
+JSON: Final = "history.json"
 UNKNOWN: Final = "—"
 SEVERITIES: Final = {"none": "нет", "warn": "заметный", "stop": "большой"}
+_POLICY: Final = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+    'img-src data:">\n'
+)
 _WIDTH, _LEFT, _ROW = 720, 250, 34  # of the picture, in its own units
+
+
+def write_history(output: Path, history: HistoryFile) -> None:
+    """Replace both files. Raises OutputError if they cannot be written."""
+    with as_output_error(output):
+        replace_file(output / PAGE, render_history(history).encode())
+        text = json.dumps(history, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        replace_file(output / JSON, text.encode())
 
 
 def render_history(history: HistoryFile) -> str:
     """Return the page of `describe_history`."""
-    css = files("job.report").joinpath("page.css").read_text(encoding="utf-8")
-    body = "\n".join(
-        [
-            "<h1>Что дали кампании, месяц за месяцем</h1>",
-            f'<p class="soft">Прогонов: {number(len(history["runs"]))}, измеренных кампаний: '
-            f"{number(len(history['campaigns']))}. Деньги — в единицах столбца «Прибыль».</p>",
-            _warnings(history["warnings"]),
-            _offers(history["offers"]),
-            _campaigns(history),
-            _runs(history["runs"]),
-        ]
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="ru">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        'img-src data:">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>Что дали кампании</title>\n<link rel="icon" href="data:,">\n<style>\n{css}</style>\n</head>\n'
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    measured = f"Прогонов: {number(len(history['runs']))}, измеренных кампаний: {number(len(history['campaigns']))}"
+    parts = [
+        "<h1>Что дали кампании, месяц за месяцем</h1>",
+        soft(f"{measured}. Деньги — в единицах столбца «Прибыль»."),
+        _warnings(history["warnings"]),
+        _offers(history["offers"]),
+        _campaigns(history),
+        section("Месяцы", _scrolled(table(_RUN_COLUMNS, history["runs"]))),
+    ]
+    return document("Что дали кампании", parts, head=_POLICY)
 
 
 def _warnings(warnings: Sequence[str]) -> str:
     if not warnings:
         return ""
-    lines = "".join(f"<li>{escape(warning)}</li>" for warning in translate_warnings(warnings))
-    return f'<section class="notes"><h2>Не удалось прочитать</h2><ul>{lines}</ul></section>'
+    return section("Не удалось прочитать", bullets(map(escape, translate_warnings(warnings))), kind="notes")
 
 
 def _offers(offers: Sequence[HistoryOffer]) -> str:
     if not offers:
-        return "<section><h2>Предложения</h2><p>Ни одного прогона с предложениями ещё нет.</p></section>"
-    rows = [
-        [
-            escape(offer["text"]),
-            percent(offer["effect"], decimals=1),
-            f"{percent(offer['low'], decimals=1)} … {percent(offer['high'], decimals=1)}",
-            percent(offer["assumed"], decimals=1),
-            percent(offer["weight_of_assumption"]),
-            number(offer["campaigns"]),
-            number(offer["treated"]),
-            number(offer["control"]),
-        ]
-        for offer in offers
-    ]
-    headings = (
-        "Предложение",
-        "Эффект",
-        "С вероятностью 95 %",
-        "Предполагали",
-        "Доля предположения",
-        "Кампаний",
-        "Получили",
-        "В контроле",
-    )
-    return (
-        "<section><h2>Чего стоят предложения</h2>"
+        return section("Предложения", "<p>Ни одного прогона с предложениями ещё нет.</p>")
+    return section(
+        "Чего стоят предложения",
         "<p>Эффект — какую долю уходов предложение предотвращает: по всем измеренным кампаниям вместе и по "
         "предположению из файла сегментов. Чем больше измерено, тем меньше доля предположения. Следующий расчёт берёт "
         f"эти числа (--effects measured).</p><figure>{_picture(offers)}<figcaption>Точка — эффект, черта — 95 % "
-        f"интервал, кружок без заливки — предположение.</figcaption></figure>{_table(headings, rows)}</section>"
+        "интервал, кружок без заливки — предположение.</figcaption></figure>"
+        + _scrolled(table(_OFFER_COLUMNS, offers)),
     )
 
 
@@ -115,107 +101,99 @@ def _picture(offers: Sequence[HistoryOffer]) -> str:
 
 def _campaigns(history: HistoryFile) -> str:
     if not history["campaigns"]:
-        return (
-            "<section><h2>Кампании</h2><p>Ни одна кампания ещё не измерена: через три месяца после рассылки "
-            "запустите retention lift с новой выгрузкой.</p></section>"
+        return section(
+            "Кампании",
+            "<p>Ни одна кампания ещё не измерена: через три месяца после рассылки запустите retention lift с новой "
+            "выгрузкой.</p>",
         )
-    headings = (
-        "Кампания",
-        "Когда",
-        "Получили",
-        "В контроле",
-        "Уходов стало меньше на",
-        "Ожидали сверх затрат",
-        "Получили сверх затрат",
+    expected, net = history["expected"]["expected_value"], history["expected"]["net"]
+    together = (
+        f"<p>Вместе: ожидали {compact(expected)}, получили {compact(net['mean'])} "
+        f"(от {compact(net['low'])} до {compact(net['high'])} с вероятностью 95 %).</p>"
+        if net is not None
+        else ""
     )
-    rows = [_campaign_row(campaign) for campaign in history["campaigns"]]
-    expected = history["expected"]
-    together = ""
-    if expected["net"] is not None:
-        net = expected["net"]
-        together = (
-            f"<p>Вместе: ожидали {compact(expected['expected_value'])}, получили {compact(net['mean'])} "
-            f"(от {compact(net['low'])} до {compact(net['high'])} с вероятностью 95 %).</p>"
-        )
-    return f"<section><h2>Что было обещано и что вышло</h2>{together}{_table(headings, rows)}</section>"
+    shown = _scrolled(table(_CAMPAIGN_COLUMNS, history["campaigns"]))
+    return section("Что было обещано и что вышло", together + shown)
 
 
-def _campaign_row(campaign: HistoryCampaign) -> list[str]:
+def _scrolled(content: str) -> str:
+    return f'<div class="scroll">{content}</div>'
+
+
+def _fall(campaign: HistoryCampaign) -> str:
     fall = campaign["fall"]
-    points = f"{NO_BREAK_SPACE}п.{NO_BREAK_SPACE}п."
-    shown = UNKNOWN
-    if fall is not None:
-        ends = f"{number(fall['low'] * 100, decimals=1)} … {number(fall['high'] * 100, decimals=1)}"
-        shown = f"{number(fall['mean'] * 100, decimals=1)}{points} ({ends})"
-    expected = campaign["expected_value"]
-    return [
-        escape(campaign["name"] or campaign["run_id"]),
-        UNKNOWN if campaign["finished"] is None else _day(campaign["finished"]),
-        number(campaign["treated"]),
-        number(campaign["control"]),
-        shown,
-        UNKNOWN if expected is None else compact(expected),
-        _money(campaign["net"]),
-    ]
-
-
-def _money(interval: Interval | None) -> str:
-    if interval is None:
+    if fall is None:
         return UNKNOWN
-    return f"{compact(interval['mean'])} ({compact(interval['low'])} … {compact(interval['high'])})"
+    mean, low, high = (number(fall[end] * 100, decimals=1) for end in _ENDS)
+    return f"{mean}{NO_BREAK_SPACE}п.{NO_BREAK_SPACE}п. ({low} … {high})"
 
 
-def _runs(runs: Sequence[HistoryRun]) -> str:
-    headings = (
-        "Кампания",
-        "Когда",
-        "Клиентов",
-        "Высокий риск",
-        "Средний риск",
-        "Выручка месяца к обучению",
-        "Сдвиг клиентов",
-        "ROC-AUC: обещан",
-        "ROC-AUC: оказался",
-        "Контактов",
-        "Стоимость",
-        "В контроле",
-        "Прогон",
-    )
-    return f"<section><h2>Месяцы</h2>{_table(headings, [_run_row(run) for run in runs])}</section>"
+def _net(campaign: HistoryCampaign) -> str:
+    net = campaign["net"]
+    if net is None:
+        return UNKNOWN
+    mean, low, high = (compact(net[end]) for end in _ENDS)
+    return f"{mean} ({low} … {high})"
 
 
-def _run_row(run: HistoryRun) -> list[str]:
-    high, level = run["high_risk"], run["levels"].get("current_month")
-    return [
-        escape(run["campaign"]),
-        _day(run["finished"]),
-        number(run["customers"]),
-        UNKNOWN if high is None or not run["scored"] else percent(high / run["scored"], decimals=1),
-        UNKNOWN if run["mean_risk"] is None else percent(run["mean_risk"], decimals=1),
-        UNKNOWN if level is None else percent(level - 1, signed=True),
-        SEVERITIES.get(run["drift"] or "", UNKNOWN),
-        UNKNOWN if run["roc_auc_foretold"] is None else fixed(run["roc_auc_foretold"], 3),
-        UNKNOWN if run["roc_auc_found"] is None else fixed(run["roc_auc_found"], 3),
-        number(run["contacts"]),
-        compact(run["cost"]),
-        number(run["control"]),
-        f"<code>{escape(run['run_id'])}</code>",
-    ]
+def _high_risk(run: HistoryRun) -> str:
+    return _share(run["high_risk"] / run["scored"] if run["high_risk"] is not None and run["scored"] else None)
 
 
-def _day(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment):%d.%m.%Y}"
+def _level(run: HistoryRun) -> str:
+    level = run["levels"].get("current_month")
+    return UNKNOWN if level is None else percent(level - 1, signed=True)
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of texts that are escaped; on a narrow screen each row is a list."""
-    first, *others = headings
-    head = f"<th>{first}</th>" + "".join(f'<th class="n">{name}</th>' for name in others)
-    lines = [
-        f'<tr><td class="head">{row[0]}</td>'
-        + "".join(f'<td class="n" data-label="{name}">{cell}</td>' for name, cell in zip(others, row[1:], strict=True))
-        + "</tr>"
-        for row in rows
-    ]
-    table = f'<table class="stack"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
-    return f'<div class="scroll">{table}</div>'
+def _share(value: float | None) -> str:
+    return UNKNOWN if value is None else percent(value, decimals=1)
+
+
+def _auc(value: float | None) -> str:
+    return UNKNOWN if value is None else fixed(value, 3)
+
+
+def _amount(value: float | None) -> str:
+    return UNKNOWN if value is None else compact(value)
+
+
+def _day(moment: str | None) -> str:
+    return UNKNOWN if moment is None else f"{datetime.fromisoformat(moment):%d.%m.%Y}"
+
+
+_ENDS: Final[tuple[Literal["mean", "low", "high"], ...]] = ("mean", "low", "high")
+_OFFER_COLUMNS: Final[dict[str, Callable[[HistoryOffer], str]]] = {
+    "Предложение": lambda offer: escape(offer["text"]),
+    "Эффект": lambda offer: _share(offer["effect"]),
+    "С вероятностью 95 %": lambda offer: f"{_share(offer['low'])} … {_share(offer['high'])}",
+    "Предполагали": lambda offer: _share(offer["assumed"]),
+    "Доля предположения": lambda offer: percent(offer["weight_of_assumption"]),
+    "Кампаний": lambda offer: number(offer["campaigns"]),
+    "Получили": lambda offer: number(offer["treated"]),
+    "В контроле": lambda offer: number(offer["control"]),
+}
+_CAMPAIGN_COLUMNS: Final[dict[str, Callable[[HistoryCampaign], str]]] = {
+    "Кампания": lambda campaign: escape(campaign["name"] or campaign["run_id"]),
+    "Когда": lambda campaign: _day(campaign["finished"]),
+    "Получили": lambda campaign: number(campaign["treated"]),
+    "В контроле": lambda campaign: number(campaign["control"]),
+    "Уходов стало меньше на": _fall,
+    "Ожидали сверх затрат": lambda campaign: _amount(campaign["expected_value"]),
+    "Получили сверх затрат": _net,
+}
+_RUN_COLUMNS: Final[dict[str, Callable[[HistoryRun], str]]] = {
+    "Кампания": lambda run: escape(run["campaign"]),
+    "Когда": lambda run: _day(run["finished"]),
+    "Клиентов": lambda run: number(run["customers"]),
+    "Высокий риск": _high_risk,
+    "Средний риск": lambda run: _share(run["mean_risk"]),
+    "Выручка месяца к обучению": _level,
+    "Сдвиг клиентов": lambda run: SEVERITIES.get(run["drift"] or "", UNKNOWN),
+    "ROC-AUC: обещан": lambda run: _auc(run["roc_auc_foretold"]),
+    "ROC-AUC: оказался": lambda run: _auc(run["roc_auc_found"]),
+    "Контактов": lambda run: number(run["contacts"]),
+    "Стоимость": lambda run: compact(run["cost"]),
+    "В контроле": lambda run: number(run["control"]),
+    "Прогон": lambda run: f"<code>{escape(run['run_id'])}</code>",
+}
