@@ -12,6 +12,7 @@ import warnings
 from typing import Final
 
 from job.errors import EXIT_DEFECT
+from job.memory import keep_freed_memory
 from job.process.streams import guard_streams
 from job.process.supervisor import supervise
 
@@ -42,6 +43,7 @@ def run() -> None:
 
 def _command() -> int:
     gc.set_threshold(COLLECTED_EVERY)
+    keep_freed_memory()
     warnings.filterwarnings("ignore", message="Polars binary is missing")  # no memory to load it: one line tells
     from job.cli import main  # noqa: PLC0415 - loaded by the child
     from job.process.invocation import Invocation  # noqa: PLC0415

@@ -74,7 +74,7 @@ ALLOWED = {
         "job.sample",
         "job.process",
     },
-    "job.__main__": {"job.cli", "job.errors", "job.process", "job.storage"},
+    "job.__main__": {"job.cli", "job.errors", "job.memory", "job.process", "job.storage"},
 }
 BELOW = {
     "schemas",

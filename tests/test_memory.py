@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,3 +54,15 @@ def test_most_of_what_is_allowed_is_taken(
 ) -> None:
     monkeypatch.setattr("job.memory.group_limit", lambda: allowed)
     assert choose_limit(asked) == limit
+
+
+def test_freed_memory_is_kept_for_what_is_asked_for_next() -> None:
+    """A block of a file that is freed and asked for again costs no new pages."""
+    script = (
+        "import resource; from job.memory import MIB, keep_freed_memory; keep_freed_memory()\n"
+        "def faults():\n    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n    bytearray(8 * MIB)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "faults(); print(faults())"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert int(ended.stdout) < 8 * MIB // resource.getpagesize() // 10

@@ -48,7 +48,6 @@ BLANK_BYTES: Final = 64  # at most, of a part without headings, packed
 READY_MARKER_BYTES_LIMIT: Final = 1 << 20  # of as many files as a drop may have
 POLL_SECONDS: Final = 1.0
 LOG_EVERY_SECONDS: Final = 60.0
-HASH_BLOCK_BYTES: Final = 1 << 20
 
 _DIGEST: Final = "[0-9a-fA-F]{64}"
 _NAME: Final = r"[^\s\0]+"  # no file has a NUL in its name
@@ -344,11 +343,8 @@ def all_files(files: Mapping[str, TableFile]) -> list[TableFile]:
 
 def hash_file(file: TableFile) -> str:
     """Return the SHA-256 of the file's bytes as they lie on disk, in hexadecimal. Raises as `TableFile.open`."""
-    digest = hashlib.sha256()
     with file.open() as stream:
-        while block := stream.read(HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type] # it has readinto
 
 
 def _candidates(folder: Path) -> dict[str, list[Path]]:

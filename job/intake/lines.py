@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import hashlib
 import io
 import re
 import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from job.errors import DropError, Problem
@@ -43,83 +41,55 @@ _UNDEFINED_IN_CP1251: Final = "\x98"  # the one byte that cp1251 leaves open; ot
 _LINE_ENDS: Final = {"\r": "CR", "\n": "LF", "\r\n": "CRLF"}
 
 
-class ByteBlocks:
-    """The bytes of a file in blocks, unpacked; hashes what lies on disk as it goes.
+def byte_blocks(file: TableFile) -> Iterator[bytes]:
+    """Yield the bytes of a file in blocks, unpacked.
 
-    Args:
-        file: the file to read.
-
-    Iterating raises DropError when the file cannot be read or unpacked, or unpacks to more than 100 times its size.
-    `sha256` is complete once the iteration is.
+    Raises:
+        DropError: the file cannot be read or unpacked, or unpacks to more than 100 times its size.
     """
+    with file.open() as stream:
+        if file.compression is None:
+            yield from _blocks(stream)
+        else:
+            packed = _gzip_blocks(stream) if file.compression == "gzip" else _grouped(_zstd_blocks(stream))
+            yield from _check_ratio(file, packed)
 
-    def __init__(self, file: TableFile) -> None:
-        self._file = file
-        self._digest = hashlib.sha256()
 
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of what was read from disk so far, in hexadecimal."""
-        return self._digest.hexdigest()
-
-    def __iter__(self) -> Iterator[bytes]:
-        with self._file.open() as stream:
-            raw = _Hashed(stream, self._digest)
-            if self._file.compression is None:
-                yield from _blocks(raw)
-            else:
-                yield from self._check_ratio(
-                    _gzip_blocks(raw) if self._file.compression == "gzip" else _grouped(_zstd_blocks(raw))
-                )
-
-    def _check_ratio(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        limit = max(UNPACKED_FREE_BYTES // self._file.shares, UNPACKED_RATIO_LIMIT * self._file.stamp.size)
-        unpacked = 0
-        try:
-            for block in blocks:
-                unpacked += len(block)
-                if unpacked > limit:
-                    found = f"more than {limit:,} bytes from {self._file.stamp.size:,}"
-                    expected = f"at most {UNPACKED_RATIO_LIMIT} times its size unpacked"
-                    raise DropError([Problem(self._file.name, expected, found)])
-                yield block
-        except _BrokenPackingError as error:
-            expected = f"a whole {self._file.compression} file"
-            raise DropError([Problem(self._file.name, expected, f"a damaged or cut one ({error})")]) from error
+def _check_ratio(file: TableFile, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    limit = max(UNPACKED_FREE_BYTES // file.shares, UNPACKED_RATIO_LIMIT * file.stamp.size)
+    unpacked = 0
+    try:
+        for block in blocks:
+            unpacked += len(block)
+            if unpacked > limit:
+                found = f"more than {limit:,} bytes from {file.stamp.size:,}"
+                expected = f"at most {UNPACKED_RATIO_LIMIT} times its size unpacked"
+                raise DropError([Problem(file.name, expected, found)])
+            yield block
+    except _BrokenPackingError as error:
+        expected = f"a whole {file.compression} file"
+        raise DropError([Problem(file.name, expected, f"a damaged or cut one ({error})")]) from error
 
 
 class _BrokenPackingError(Exception):
     """What is packed cannot be unpacked."""
 
 
-@dataclass
-class _Hashed:
-    """A readable stream that hashes what passes through it."""
-
-    raw: BinaryIO
-    digest: hashlib._Hash
-
-    def read(self, size: int = -1) -> bytes:
-        block = self.raw.read(size)
-        self.digest.update(block)
-        return block
-
-
-def _blocks(raw: _Hashed) -> Iterator[bytes]:
+def _blocks(raw: BinaryIO) -> Iterator[bytes]:
     while block := raw.read(BLOCK_BYTES):
         yield block
 
 
-def _gzip_blocks(raw: _Hashed) -> Iterator[bytes]:
+def _gzip_blocks(raw: BinaryIO) -> Iterator[bytes]:
     try:
-        with gzip.GzipFile(fileobj=raw) as stream:  # type: ignore[call-overload] # it only calls read()
+        with gzip.GzipFile(fileobj=raw) as stream:
             while block := stream.read(BLOCK_BYTES):
                 yield block
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _BrokenPackingError(error) from error
 
 
-def _zstd_blocks(raw: _Hashed) -> Iterator[bytes]:
+def _zstd_blocks(raw: BinaryIO) -> Iterator[bytes]:
     """Unpack frame after frame. The library's own stream reader takes a cut file for a whole one."""
     import zstandard  # noqa: PLC0415 - only this kind of file needs it
 

@@ -18,10 +18,10 @@ from job.intake.careful import (
     split_fields,
 )
 from job.intake.counts import RowCounts
-from job.intake.lines import BLOCK_BYTES, ByteBlocks, breaks_records, whole_lines
+from job.intake.lines import BLOCK_BYTES, breaks_records, byte_blocks, whole_lines
 from job.intake.plain import LINE_END, judge_typed, parse_batch, parse_block
 from job.intake.plan import text_lines
-from job.intake.validate import REJECTED_SCHEMA
+from job.intake.validate import REJECTED_SCHEMA, load_pandera
 from job.levels import LevelCounts
 from job.prefetch import prefetched
 from job.spill import SortedRuns, SpillSpace, compacted
@@ -51,6 +51,7 @@ class PieceRead(NamedTuple):
         keys: of rejected rows whose id could be read, `key_schema`, by `id`.
         rejected: one row per row and broken rule (`REJECTED_SCHEMA`), by `row`.
         levels: how often each revenue occurs in its accepted rows; nothing of other tables.
+        breaks_records: whether a line of it has a quote that only another line closes: it may end within a record.
     """
 
     counts: RowCounts
@@ -58,6 +59,12 @@ class PieceRead(NamedTuple):
     keys: SortedRuns
     rejected: SortedRuns
     levels: LevelCounts
+    breaks_records: bool
+
+    def clear(self) -> None:
+        """Forget the rows."""
+        for runs in (self.accepted, self.keys, self.rejected):
+            runs.clear()
 
 
 def read_piece(task: tuple[FilePlan, Piece], *, space: SpillSpace, memory: MemoryPlan) -> PieceRead:
@@ -82,7 +89,7 @@ def read_piece(task: tuple[FilePlan, Piece], *, space: SpillSpace, memory: Memor
         raise
     plan.file.check_unchanged()
     rows = (reader.accepted.ended(), reader.keys.ended(), reader.rejected.ended())
-    return PieceRead(reader.counts, *rows, reader.levels)
+    return PieceRead(reader.counts, *rows, reader.levels, reader.breaks_records)
 
 
 class _Reader:
@@ -95,6 +102,7 @@ class _Reader:
         self._held: list[pl.DataFrame] = []
         self.counts = RowCounts()
         self.levels = LevelCounts()
+        self.breaks_records = False
         self.accepted = SortedRuns(space, accepted_schema(plan), "id")
         self.keys = SortedRuns(space, key_schema(plan.file.table), "id")
         self.rejected = SortedRuns(space, REJECTED_SCHEMA, "row")
@@ -105,9 +113,12 @@ class _Reader:
         assert dialect is not None  # noqa: S101 - of a text file
         self._headings = 0 if piece.first else dialect.heading_row
         lines = text_lines(file.name, dialect, is_begun=piece.first > 0)
-        raw = ByteBlocks(file) if piece.stop is None else _bytes_of(file, piece.first, piece.stop)
+        raw = byte_blocks(file) if piece.stop is None else _bytes_of(file, piece.first, piece.stop)
         with closing(prefetched(iter(raw))) as blocks:
             for block in whole_lines(blocks, first_bytes=memory.block_bytes, block_bytes=memory.block_bytes):
+                if self._held:  # some row is doubtful, and it is not the last block
+                    load_pandera()
+                self.breaks_records = self.breaks_records or breaks_records(block)
                 self._take_block(block, lines)
         self._hold_lines(lines.finish(), lines)
         self._judge_held()
@@ -209,7 +220,7 @@ def line_of_record(plan: FilePlan, row: int) -> int | None:
     if plan.dialect is None:
         return None
     records, line = text_lines(plan.file.name, plan.dialect), 1
-    for block in ByteBlocks(plan.file):
+    for block in byte_blocks(plan.file):
         before = records.row
         for number, record in enumerate(records.feed(block), start=before + 1):
             if number == row:

@@ -1,14 +1,14 @@
 """How a file of a drop is written, and the pieces in which it is read.
 
 What came before a row matters to it in three ways only: its number, how numbers are written in the file, and how the
-file is written at all. The pass that hashes the file finds the last two; rows are numbered within their piece until all
-pieces were read. So pieces can be read wherever and in whatever order.
+file is written at all. The file's beginning tells the last two; rows are numbered within their piece until all pieces
+were read. So pieces can be read wherever and in whatever order. Only where records have line breaks may a cut be within
+one: whoever finds such a record reads the file again, as one piece.
 """
 
 from __future__ import annotations
 
-from contextlib import closing
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -18,14 +18,13 @@ from job.intake.careful import number_lines, split_fields
 from job.intake.characters import with_plain_minus, without_invisible
 from job.intake.dialect import SAMPLE_BYTES, Dialect, match_headings, recognise_dialect, repaired_headings
 from job.intake.drop import TableFile, hash_file
-from job.intake.lines import ByteBlocks, LineBlocks, breaks_records, whole_lines
+from job.intake.lines import LineBlocks, byte_blocks, whole_lines
 from job.intake.numbers import NumberStyle, recognise_style
 from job.intake.parquet import ParquetTable, open_parquet
-from job.prefetch import prefetched
 from schemas.columns import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from job.intake.parquet import ParquetProbe
     from job.memory import MemoryPlan
@@ -70,6 +69,10 @@ class FilePlan(NamedTuple):
     style: NumberStyle
     sha256: str
     pieces: tuple[Piece, ...]
+
+    def whole(self) -> FilePlan:
+        """Return the same file as one piece."""
+        return self._replace(pieces=(Piece(0, self.pieces[-1].stop),))
 
     @property
     def headings(self) -> tuple[Column, ...]:
@@ -143,19 +146,16 @@ def _plan_parquet(file: TableFile, memory: MemoryPlan, probe: ParquetProbe | Non
 
 
 def _plan_text(file: TableFile, memory: MemoryPlan, *, labelled: bool) -> FilePlan:
-    raw = ByteBlocks(file)
-    with closing(prefetched(iter(raw))) as blocks:
-        sample, held = _take_sample(blocks)
-        dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
-        plan = FilePlan(file, labelled, dialect.columns, dialect, None, NumberStyle(), "", (Piece(0, None),))
-        whole = whole_lines(chain(held, blocks), first_bytes=LEARNED_BYTES, block_bytes=BLOCK_BYTES)
-        if file.compression is not None or dialect.encoding not in _ONE_BYTE_LINE_ENDS:
-            return plan._replace(style=_learn_from_blocks(plan, whole), sha256=hash_file(file))
-        cutter = _Cutter(memory.piece_bytes)
-        style = _learn_from_blocks(plan, cutter.passing(whole))
-        for block in whole:
-            cutter.take(block)
-    return plan._replace(style=style, sha256=raw.sha256, pieces=cutter.pieces())
+    digest = hash_file(file)
+    blocks = byte_blocks(file)
+    sample, held = _take_sample(blocks)
+    dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
+    plan = FilePlan(file, labelled, dialect.columns, dialect, None, NumberStyle(), digest, (Piece(0, None),))
+    whole = whole_lines(chain(held, blocks), first_bytes=LEARNED_BYTES, block_bytes=BLOCK_BYTES)
+    plan = plan._replace(style=_learn_from_blocks(plan, whole))
+    if file.compression is not None or dialect.encoding not in _ONE_BYTE_LINE_ENDS:
+        return plan
+    return plan._replace(pieces=_cut_text(file, memory.piece_bytes))
 
 
 def text_lines(name: str, dialect: Dialect, *, is_begun: bool = False) -> LineBlocks:
@@ -170,36 +170,18 @@ def text_lines(name: str, dialect: Dialect, *, is_begun: bool = False) -> LineBl
     return LineBlocks(name, (), encoding=encoding, mojibake=dialect.mojibake, fits=dialect.is_record)
 
 
-class _Cutter:
-    """Finds where a text file can be cut, as its blocks pass by; it is not where records have line breaks."""
-
-    def __init__(self, piece_bytes: int) -> None:
-        self._piece_bytes = piece_bytes
-        self._breaks = False
-        self._pieces: list[Piece] = []
-        self._first = self._stop = 0
-
-    def passing(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        for block in blocks:
-            self.take(block)
-            yield block
-
-    def take(self, block: bytes) -> None:
-        start, self._stop = self._stop, self._stop + len(block)
-        self._breaks = self._breaks or breaks_records(block)
-        while (least := max(start, self._first + self._piece_bytes - 1)) < self._stop:
-            end = block.find(b"\n", least - start)
-            if end < 0:
-                return
-            self._pieces.append(Piece(self._first, start + end + 1))
-            self._first = start + end + 1
-
-    def pieces(self) -> tuple[Piece, ...]:
-        if self._breaks:
-            return (Piece(0, self._stop),)
-        if self._stop > self._first or not self._pieces:
-            self._pieces.append(Piece(self._first, self._stop))
-        return tuple(self._pieces)
+def _cut_text(file: TableFile, piece_bytes: int) -> tuple[Piece, ...]:
+    """Cut a text file behind line feeds, into pieces of at least so many bytes."""
+    size, cuts = file.stamp.size, [0]
+    with file.open() as stream:
+        while cuts[-1] + piece_bytes < size:
+            stream.seek(cuts[-1] + piece_bytes - 1)
+            while (line := stream.readline(BLOCK_BYTES)) and not line.endswith(b"\n"):
+                pass
+            cuts.append(stream.tell())
+    if cuts[-1] < size or len(cuts) == 1:
+        cuts.append(size)
+    return tuple(Piece(*ends) for ends in pairwise(cuts))
 
 
 def _learn_from_blocks(plan: FilePlan, blocks: Iterable[bytes]) -> NumberStyle:
@@ -248,6 +230,6 @@ def _take_sample(blocks: Iterator[bytes]) -> tuple[bytes, list[bytes]]:
     return b"".join(held)[:SAMPLE_BYTES], held
 
 
-def plan_pieces(plans: Sequence[FilePlan]) -> list[tuple[FilePlan, Piece]]:
+def plan_pieces(plans: Iterable[FilePlan]) -> list[tuple[FilePlan, Piece]]:
     """Return every piece of some files, each with the plan of its file (without its other pieces)."""
     return [(plan._replace(pieces=()), piece) for plan in plans for piece in plan.pieces]

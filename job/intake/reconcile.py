@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -28,10 +28,11 @@ from job.spill import SortedRuns, SpillSpace, cut_ranges
 from schemas.columns import GIVEN, MARKET_FILE, TABLES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from job.executor import Executor
     from job.intake.drop import TableFile
+    from job.intake.plan import Piece
     from job.settings import Limits
     from job.spill import Bound
 
@@ -360,14 +361,16 @@ def read_drop(
         own_probe = None if executor.is_remote else probe
         plan = partial(plan_file, labelled=labelled, memory=memory, probe=own_probe)
         planned = list(executor.map(partial(attempt, plan), all_files(files)))
-    tasks = plan_pieces([plan for plan in planned if isinstance(plan, FilePlan)])
-    read = partial(attempt, partial(read_piece, space=space, memory=memory))
-    pieces = iter(list(_bounded(executor.map(read, tasks))))
-    outcomes = {
-        file.name: [next(pieces) for _ in plan.pieces] if isinstance(plan, FilePlan) else [plan]
-        for file, plan in zip(all_files(files), planned, strict=True)
-    }
-    plans = {plan.file.name: plan for plan in planned if isinstance(plan, FilePlan)}
+    plans = {file.file.name: file for file in planned if isinstance(file, FilePlan)}
+    read_all = partial(executor.map, partial(attempt, partial(read_piece, space=space, memory=memory)))
+    outcomes = _read_pieces(plans.values(), read_all)
+    if cut_within := [plan.whole() for plan in plans.values() if _is_cut_within_a_record(outcomes[plan.file.name])]:
+        for piece in chain.from_iterable(outcomes[plan.file.name] for plan in cut_within):
+            if isinstance(piece, PieceRead):
+                piece.clear()
+        outcomes |= _read_pieces(cut_within, read_all)
+    refused = zip(all_files(files), planned, strict=True)
+    outcomes |= {file.name: [error] for file, error in refused if isinstance(error, DropError)}
     tables: dict[str, TableRead] = {}
     problems: list[str | Problem] = []
     for name in [name for name in TABLES if name in files]:
@@ -380,6 +383,19 @@ def read_drop(
     if problems:
         raise DropError(problems)
     return DropRead(tables)
+
+
+def _read_pieces(
+    plans: Collection[FilePlan], read_all: Callable[[list[tuple[FilePlan, Piece]]], Iterator[PieceRead | DropError]]
+) -> dict[str, list[PieceRead | DropError]]:
+    """Return file -> what was read of its pieces, in order."""
+    pieces = iter(list(_bounded(read_all(plan_pieces(plans)))))
+    return {plan.file.name: [next(pieces) for _ in plan.pieces] for plan in plans}
+
+
+def _is_cut_within_a_record(pieces: Sequence[PieceRead | DropError]) -> bool:
+    """Return whether a file may be: it has line breaks in quotes, and several pieces."""
+    return len(pieces) > 1 and any(isinstance(piece, PieceRead) and piece.breaks_records for piece in pieces)
 
 
 def _bounded(pieces: Iterator[PieceRead | DropError]) -> Iterator[PieceRead | DropError]:

@@ -5,6 +5,9 @@ Quarantine works on rows: a rejected row is listed with every rule that it break
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -23,6 +26,12 @@ VALUE_CHARACTERS: Final = 500
 """Of a value in a rejection; a longer one is cut, and says so: values may be as long as lines."""
 
 _WAS_FLOAT: Final = rf"^[{SPACES}]*\+?[0-9][0-9{SPACES}]*(?:[.,][0-9]*|[.,]?[0-9]*[eE]\+?[0-9]+)[{SPACES}]*$"
+
+
+@cache
+def load_pandera() -> None:
+    """Load Pandera meanwhile, in a thread: it takes half a second, and is needed once a row breaks a rule."""
+    Thread(target=import_module, args=("schemas.pandera_schemas",), daemon=True).start()
 
 
 def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Table, *, labelled: bool) -> pl.DataFrame:

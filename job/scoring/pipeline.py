@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ from job.scoring.publish import (
 )
 from job.scoring.published import MANIFEST, RUNS, is_intact, read_manifest
 from job.scoring.ranges import load_setup
-from job.scoring.run import cut_ranks, finish_ranges, score_drop
+from job.scoring.run import cut_ranks, finish_ranges, score_drop, write_lists
 from job.scoring.workbook import write_workbook
 from job.spill import SpillSpace
 from schemas.manifest import FORMAT, Drift, Manifest, Repair, SegmentRow, Settings, manifest_text
@@ -63,8 +64,10 @@ if TYPE_CHECKING:
     from job.models.artifact import Artifact
     from job.scoring.past import Bring, Past
     from job.scoring.ranges import FinishedCounts, Setup
+    from job.scoring.run import Written
     from job.scoring.segments import Segmentation
     from job.settings import ScoreSettings
+    from schemas.report_data import ReportData
 
 
 class Outcome(NamedTuple):
@@ -167,14 +170,14 @@ def run_scoring(
             finish = cut_ranks(scored, setup, executor=executor, space=space)
         with staged_run(output, run_id) as staged:
             with watch.stage("write"):
-                written = finish_ranges(staged, scored, finish, executor=executor, memory=memory)
+                written = finish_ranges(staged, scored, finish, executor=executor)
+            with watch.stage("lists"):
+                lists = partial(write_lists, staged, written.contacts, scored, segmentation, rows=memory.customers)
+                hashes, facts, drift = _write_and_tell(lists, written, setup, intake.customers_in, settings)
                 previous = read_previous(output)
                 segments, shifts = _describe_segments(written.counts, segmentation, previous, settings.segment_change)
                 if settings.campaign_format == "xlsx" and written.contacts.height <= MOST_ROWS:
                     write_workbook(staged, written.contacts.read(), segments, segmentation)
-            with watch.stage("facts"):
-                facts = describe_facts(written.counts.facts, artifact)
-                drift = _judge_drift(written.counts, setup, intake.customers_in, settings.drift)
             manifest: Manifest = {
                 "format": FORMAT,
                 "run_id": run_id,
@@ -213,7 +216,7 @@ def run_scoring(
             if not settings.no_report:
                 with watch.stage("report"):
                     manifest["warnings"] += write_page(staged, manifest)
-            manifest["seconds"], manifest["outputs"] = watch.seconds, describe_files(staged, known=written.hashes)
+            manifest |= {"seconds": watch.seconds, "outputs": describe_files(staged, known=hashes)}
             (staged / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
         keep_newest(output, settings.keep_runs, run_id=run_id)
     return Outcome(folder, manifest, is_new=True, look=tuple(manifest["look"]))
@@ -278,12 +281,21 @@ def describe_settings(settings: ScoreSettings, segmentation: Segmentation, past:
     }
 
 
-def _judge_drift(counts: FinishedCounts, setup: Setup, delivered: int, limits: tuple[float, float]) -> Drift | None:
-    if setup.reference is None or counts.drift is None:
-        return None
-    warn, stop = limits
-    measured = setup.artifact.manifest.get("roc_auc")
-    return judge_drift(counts.drift, setup.reference, delivered=delivered, warn=warn, stop=stop, measured=measured)
+def _write_and_tell(
+    write: Callable[[], dict[str, str]], written: Written, setup: Setup, delivered: int, settings: ScoreSettings
+) -> tuple[dict[str, str], ReportData, Drift | None]:
+    """Write the last tables; meanwhile find what there is to tell of all customers. Returns the SHA-256 of all tables."""
+    with ThreadPoolExecutor(1) as beside:
+        listed = beside.submit(write)
+        counts, drift = written.counts, None
+        facts = describe_facts(counts.facts, setup.artifact)
+        if setup.reference is not None and counts.drift is not None:
+            warn, stop = settings.drift
+            measured = setup.artifact.manifest.get("roc_auc")
+            drift = judge_drift(
+                counts.drift, setup.reference, delivered=delivered, warn=warn, stop=stop, measured=measured
+            )
+        return written.hashes | listed.result(), facts, drift
 
 
 def write_page(folder: Path, manifest: Manifest) -> list[str]:

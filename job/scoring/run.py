@@ -15,7 +15,7 @@ import polars as pl
 from job.errors import OutputError
 from job.features import check_some_scored
 from job.intake.reconcile import DropCounts, judge_drop, keep_rejections, reconcile_all, refuses_rows
-from job.prefetch import mapped
+from job.prefetch import mapped, prefetched
 from job.report.facts import last_sampled_bin
 from job.scoring.campaign import budget_parts
 from job.scoring.cutoffs import Cutoffs, Reach, last_ranks
@@ -180,17 +180,14 @@ class Written(NamedTuple):
     hashes: dict[str, str]
 
 
-def finish_ranges(
-    folder: Path, scored: ScoredDrop, finish: Finish, *, executor: Executor, memory: MemoryPlan
-) -> Written:
-    """Complete all customers and write the run's tables.
+def finish_ranges(folder: Path, scored: ScoredDrop, finish: Finish, *, executor: Executor) -> Written:
+    """Complete all customers and write `scored.csv` and `scored.parquet`.
 
     Args:
         folder: where to; it must exist.
         scored: the customers.
         finish: completes those of a range.
         executor: who does it.
-        memory: how many rows are written together.
 
     Raises:
         OutputError: what is on disk is not what was written.
@@ -217,7 +214,6 @@ def finish_ranges(
                     text.add_text(part.text)
                     count(part)
         hashes["scored.csv"] = text.sha256
-    hashes |= write_lists(folder, contacts, scored, finish.setup.segmentation, rows=memory.customers)
     return Written(add_all(parts), contacts, hashes)
 
 
@@ -264,7 +260,7 @@ def write_lists(
 
     nobody = next(rank_contacts([contacts.schema.to_frame()]))
     with CsvTable(folder / "campaign.csv", table_of(nobody), **RUSSIAN) as campaign:
-        ranked = rank_contacts(contacts.ranges(rows))
+        ranked = prefetched(rank_contacts(contacts.ranges(rows)), 1)
         for text in mapped(lambda listed: campaign.text_of(table_of(listed)), ranked):
             campaign.add_text(text)
         hashes["campaign.csv"] = campaign.sha256
