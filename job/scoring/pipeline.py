@@ -284,7 +284,7 @@ def describe_settings(settings: ScoreSettings, segmentation: Segmentation, past:
 def _write_and_tell(
     write: Callable[[], dict[str, str]], written: Written, setup: Setup, delivered: int, settings: ScoreSettings
 ) -> tuple[dict[str, str], ReportData, Drift | None]:
-    """Write the last tables; meanwhile find what there is to tell of all customers. Returns the SHA-256 of all tables."""
+    """Write the last tables; meanwhile find what there is to tell of all customers. The SHA-256 is of all tables."""
     with ThreadPoolExecutor(1) as beside:
         listed = beside.submit(write)
         counts, drift = written.counts, None
