@@ -19,9 +19,6 @@ from schemas.scored import CONTROL, TREATMENT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DECLINE: Final = "decline_rate"
-PROFIT: Final = "monthly_profit_change"
-
 _SMALLEST_PIVOT: Final = 1e-9
 """Of a covariate's variance, which the ones before it leave: below, it tells nothing that they do not."""
 _FEWEST_OF_STRATUM: Final = 2

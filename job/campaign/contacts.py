@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.campaign.lift import Exposure
+from job.campaign.results import Exposure
 from job.campaign.run import load_run
 from job.errors import JobError, Problem, SettingsError, reason_of
 from job.scoring.past import is_in_outcome

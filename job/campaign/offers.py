@@ -8,19 +8,19 @@ offers of their segment would have reached. There every offer and the control gr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from job.campaign.adjustment import DECLINE, PROFIT, adjusted_name, compare_strata
+from job.campaign.adjustment import adjusted_name, compare_strata
+from job.campaign.results import DECLINE, DROP, KEEP, PROFIT, OfferPair, OfferResult, Worth, correct
 from job.scoring.campaign import expected_value, is_worth
 from job.statistics import (
     A_FIFTH,
     LEVEL,
     Difference,
-    Estimate,
     detectable_difference,
     holm,
     mean_difference,
@@ -30,11 +30,6 @@ from schemas.scored import CONTROL, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
     from schemas.manifest import Manifest
-
-KEEP: Final = "keep"
-DROP: Final = "drop"
-EARLY: Final = "too_early"
-DECISIONS: Final = (KEEP, DROP, EARLY)
 
 _STRATUM: Final = "stratum"
 _COST: Final = "cost"
@@ -73,123 +68,6 @@ class Plan(NamedTuple):
     profit_lost: float
     has_budget: bool
     titles: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Worth:
-    """What the treated customers brought in, less what contacting them cost; in the shop's units.
-
-    Args:
-        incremental_profit: adjusted difference of the monthly profit's change x treated customers found x 3 months;
-            None if there is no difference.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        offer_cost: what contacts and discounts cost, of all treated customers of the run, vanished or not.
-        net: incremental profit less the cost, with the same interval moved.
-        net_low: lower end.
-        net_high: upper end.
-    """
-
-    incremental_profit: float | None
-    low: float | None
-    high: float | None
-    offer_cost: float
-    net: float | None
-    net_low: float | None
-    net_high: float | None
-
-
-@dataclass(frozen=True)
-class OfferResult:
-    """An offer against the control group of its segments.
-
-    Args:
-        offer: its code.
-        segments: that have it.
-        treated: customers who were treated with it, with a label.
-        control: customers of the control groups of the same strata, with a label.
-        treatment_rate: rate of decline of the treated.
-        control_rate: what it would have been without the offer: that rate less the adjusted difference.
-        difference: of the rates, adjusted; None where too few customers allow none, as all that follows.
-        difference_low: lower end of its 95 % interval.
-        difference_high: upper end.
-        p_value: two-sided, of no difference.
-        p_value_corrected: for the number of offers (Holm).
-        effect: share of the declines that it prevented.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        standard_error: of the effect.
-        assumed: the effect that the run took it to have.
-        break_even: the effect at which it earns what it costs; None if there is no profit to be lost.
-        decision: one of `DECISIONS`: the effect is proven to be above the break-even, below it, or neither (Holm).
-        more_customers: how many more it takes, at the same shares, to tell what was assumed from the break-even with a
-            power of 80 %; as many again at least. None where it is decided.
-        worth: what it brought in, less what it cost.
-    """
-
-    offer: str
-    segments: tuple[str, ...]
-    treated: int
-    control: int
-    treatment_rate: float | None
-    control_rate: float | None
-    difference: float | None
-    difference_low: float | None
-    difference_high: float | None
-    p_value: float | None
-    p_value_corrected: float | None
-    effect: float | None
-    low: float | None
-    high: float | None
-    standard_error: float | None
-    assumed: float
-    break_even: float | None
-    decision: str
-    more_customers: int | None
-    worth: Worth
-
-    @property
-    def is_found(self) -> bool:
-        """Whether the difference is more than chance explains, at the level of 5 %."""
-        return self.p_value_corrected is not None and self.p_value_corrected < LEVEL
-
-
-@dataclass(frozen=True)
-class OfferPair:
-    """Two offers against each other, among customers who might have got either.
-
-    Args:
-        first: an offer.
-        second: the other one.
-        first_customers: treated with the first, with a label.
-        second_customers: with the second.
-        difference: of the decline rate, first minus second, adjusted.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        p_value: two-sided.
-        p_value_corrected: for the number of pairs (Holm).
-        net_difference: of what a customer brings in three months, less contact and discount; first minus second.
-        net_low: lower end of its 95 % interval.
-        net_high: upper end.
-    """
-
-    first: str
-    second: str
-    first_customers: int
-    second_customers: int
-    difference: float
-    low: float | None
-    high: float | None
-    p_value: float | None
-    p_value_corrected: float | None
-    net_difference: float | None
-    net_low: float | None
-    net_high: float | None
-
-    @property
-    def is_found(self) -> bool:
-        """Whether the difference is more than chance explains, at the level of 5 %."""
-        return self.p_value_corrected is not None and self.p_value_corrected < LEVEL
 
 
 def read_plan(manifest: Manifest) -> Plan:
@@ -249,17 +127,10 @@ def compare_offers(compared: pl.DataFrame, plan: Plan) -> tuple[tuple[OfferResul
     }
     codes = sorted(treated)
     judged = [_compare_offer(code, treated[code], control, plan) for code in codes]
-    corrected = holm([result.p_value for result, _ in judged])
     decided = holm([p_value for _, p_value in judged])
-    results = [
-        _decide(replace(result, p_value_corrected=p_value), of_break_even)
-        for (result, _), p_value, of_break_even in zip(judged, corrected, decided, strict=True)
-    ]
+    results = [_decide(*each) for each in zip(correct([result for result, _ in judged]), decided, strict=True)]
     pairs = [pair for one, other in combinations(codes, 2) if (pair := _compare_pair(one, other, treated))]
-    p_values = holm([pair.p_value for pair in pairs])
-    return tuple(results), tuple(
-        replace(pair, p_value_corrected=p_value) for pair, p_value in zip(pairs, p_values, strict=True)
-    )
+    return tuple(results), tuple(correct(pairs))
 
 
 def make_worth(profit: Difference | None, customers: int, cost: float) -> Worth:
@@ -303,42 +174,27 @@ def _compare_offer(
     code: str, treated: pl.DataFrame, control: pl.DataFrame, plan: Plan
 ) -> tuple[OfferResult, float | None]:
     """Return the comparison without its decision, and the p-value of the effect at which it breaks even."""
-    segments = tuple(sorted(treated["segment"].unique()))
     alike = control.filter(pl.col(_STRATUM).is_in(treated[_STRATUM].unique().implode()))
     labelled = [group.filter(pl.col(DECLINE).is_not_null()) for group in (treated, alike)]
     profit = compare_strata(treated, alike, adjusted_name(PROFIT), stratum=_STRATUM)
+    gained = None if profit is None else mean_difference(*profit)
     cost = float(treated[_COST].sum())
     result = OfferResult(
         offer=code,
-        segments=segments,
+        segments=tuple(sorted(treated["segment"].unique())),
         treated=labelled[0].height,
         control=labelled[1].height,
-        treatment_rate=None,
-        control_rate=None,
-        difference=None,
-        difference_low=None,
-        difference_high=None,
-        p_value=None,
-        p_value_corrected=None,
-        effect=None,
-        low=None,
-        high=None,
-        standard_error=None,
         assumed=_assumed(code, treated, plan),
         break_even=_break_even(treated, cost, plan),
-        decision=EARLY,
-        more_customers=None,
-        worth=make_worth(
-            None if profit is None else mean_difference(*profit), treated[PROFIT].drop_nulls().len(), cost
-        ),
+        worth=make_worth(gained, treated[PROFIT].drop_nulls().len(), cost),
     )
     estimates = compare_strata(labelled[0], labelled[1], adjusted_name(DECLINE), stratum=_STRATUM)
     raw = compare_strata(labelled[0], labelled[1], DECLINE, stratum=_STRATUM)
     if estimates is None or raw is None:
         return result, None
     difference = mean_difference(*estimates)
-    rate = raw[0].mean
     # What is adjusted has another mean; the share is of the rate that these customers would have had.
+    rate = raw[0].mean
     rates = (replace(estimates[0], mean=rate), replace(estimates[1], mean=rate - difference.difference))
     result = replace(
         result,
@@ -349,16 +205,17 @@ def _compare_offer(
         difference_high=difference.high,
         p_value=difference.p_value,
     )
-    return _with_share(result, rates)
-
-
-def _with_share(result: OfferResult, rates: tuple[Estimate, Estimate]) -> tuple[OfferResult, float | None]:
-    share = prevented_share(*rates, expected=1.0 if result.break_even is None else result.break_even)
+    share = prevented_share(*rates, expected=_earning(result))
     if share is None:
         return result, None
     effect, error = share
     result = replace(result, effect=effect.difference, low=effect.low, high=effect.high, standard_error=error)
     return result, effect.p_value
+
+
+def _earning(result: OfferResult) -> float:
+    """Return the effect above which an offer earns something; all declines where nothing is to be lost."""
+    return 1.0 if result.break_even is None else result.break_even
 
 
 def _assumed(code: str, treated: pl.DataFrame, plan: Plan) -> float:
@@ -377,7 +234,7 @@ def _break_even(treated: pl.DataFrame, cost: float, plan: Plan) -> float | None:
 
 def _decide(result: OfferResult, p_value: float | None) -> OfferResult:
     """Return the comparison with its decision. Args: p_value: of the break-even, corrected."""
-    earning = 1.0 if result.break_even is None else result.break_even
+    earning = _earning(result)
     if result.effect is not None and p_value is not None and p_value < LEVEL:
         return replace(result, decision=KEEP if result.effect > earning else DROP)
     if result.standard_error is None:
@@ -407,7 +264,6 @@ def _compare_pair(one: str, other: str, treated: dict[str, pl.DataFrame]) -> Off
         low=difference.low,
         high=difference.high,
         p_value=difference.p_value,
-        p_value_corrected=None,
         net_difference=None if net is None else net.difference,
         net_low=None if net is None else net.low,
         net_high=None if net is None else net.high,

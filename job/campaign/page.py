@@ -6,21 +6,24 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from job import russian
-from job.campaign.adjustment import DECLINE, PROFIT
-from job.campaign.lift import (
-    CAP_LEVEL,
+from job.campaign.lift import CAP_LEVEL
+from job.campaign.results import (
     CAPPED,
+    DECLINE,
+    DROP,
+    EARLY,
     FEWER,
+    KEEP,
     MEASURES,
     MINUTES,
     MORE,
     NOTHING,
+    PROFIT,
     REVENUE,
     REVENUE_BEFORE,
     UNPROVEN,
     UNSURE,
 )
-from job.campaign.offers import DROP, EARLY, KEEP
 from job.report.formats import NO_BREAK_SPACE
 from job.report.html import bullets, document, section, soft, table
 from job.statistics import LEVEL
@@ -29,9 +32,9 @@ from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from job.campaign.lift import Case, Comparison, Delivery, Effect, Lift, Note
-    from job.campaign.offers import OfferPair, OfferResult, Plan
+    from job.campaign.offers import Plan
     from job.campaign.quality import Quality
+    from job.campaign.results import Case, Comparison, Delivery, Effect, Lift, Note, OfferPair, OfferResult
 
 UNKNOWN: Final = "—"
 POINTS: Final = "\u00a0п.\u00a0п."

@@ -11,9 +11,10 @@ import polars as pl
 from job import __version__
 from job.beneath import is_file_beneath, read_beneath
 from job.campaign.contacts import find_exposure, read_contacted
-from job.campaign.lift import REVENUE_BEFORE, Known, Lift, match_outcome, measure_lift
+from job.campaign.lift import Known, match_outcome, measure_lift
 from job.campaign.offers import read_plan
 from job.campaign.page import render_page
+from job.campaign.results import REVENUE_BEFORE, Lift
 from job.campaign.run import load_run, segment_titles
 from job.errors import DropError, OutputError, Problem, SettingsError, reason_of
 from job.files import replace_file

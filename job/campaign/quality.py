@@ -24,52 +24,25 @@ class Decile:
 
 @dataclass(frozen=True)
 class Quality:
-    """How the model did, on some of the customers.
-
-    Args:
-        customers: found, with a label.
-        declined: of them.
-        predicted: mean probability.
-        observed: rate of decline.
-        roc_auc: None if fewer than two customers declined, or did not.
-        roc_auc_low: lower end of DeLong's 95 % interval.
-        roc_auc_high: upper end.
-        brier: mean squared error; None without customers.
-        calibration_error: expected calibration error over ten bins of equal size.
-        deciles: by the run's `risk_decile`, those with customers.
-    """
+    """How the model did, on some of the customers: those found, with a label."""
 
     customers: int
     declined: int
-    predicted: float | None
-    observed: float | None
-    roc_auc: float | None
-    roc_auc_low: float | None
-    roc_auc_high: float | None
-    brier: float | None
-    calibration_error: float | None
-    deciles: tuple[Decile, ...]
-
-
-@dataclass(frozen=True)
-class Moments:
-    """A sample's size, mean and variance (n - 1 in the denominator; NaN for one value)."""
-
-    size: int
-    mean: float
-    variance: float
-
-    @property
-    def of_mean(self) -> float:
-        """The variance of the mean."""
-        return self.variance / self.size
+    predicted: float | None = None  # mean probability
+    observed: float | None = None  # rate of decline
+    roc_auc: float | None = None  # None if fewer than two customers declined, or did not
+    roc_auc_low: float | None = None  # DeLong's 95 % interval
+    roc_auc_high: float | None = None
+    brier: float | None = None  # mean squared error
+    calibration_error: float | None = None  # expected, over ten bins of equal size
+    deciles: tuple[Decile, ...] = ()  # by the run's `risk_decile`, those with customers
 
 
 def assess_model(customers: pl.DataFrame) -> Quality:
     """Compare the run's probabilities with the labels of the customers who have one."""
     labelled = customers.filter(pl.col("declined").is_not_null())
     if labelled.is_empty():
-        return Quality(0, 0, None, None, None, None, None, None, None, ())
+        return Quality(0, 0)
     probability, declined = labelled["decline_probability"], labelled["declined"]
     auc = delong(probability, declined)
     deciles = (
@@ -80,7 +53,7 @@ def assess_model(customers: pl.DataFrame) -> Quality:
     return Quality(
         customers=labelled.height,
         declined=int(declined.sum()),
-        predicted=moments(probability).mean,
+        predicted=mean_of(probability),
         observed=int(declined.sum()) / labelled.height,
         roc_auc=None if auc is None else auc.auc,
         roc_auc_low=None if auc is None else auc.low,
@@ -95,7 +68,7 @@ def assess_model(customers: pl.DataFrame) -> Quality:
     )
 
 
-def moments(values: pl.Series) -> Moments:
-    """Return the size, mean and variance of values (Float64, no null; 1 or more)."""
-    row = values.to_frame("value").select(mean=pl.col("value").mean(), variance=pl.col("value").var()).row(0)
-    return Moments(values.len(), row[0], float("nan") if row[1] is None else row[1])
+def mean_of(values: pl.Series) -> float | None:
+    """Return the mean of values (Float64); None without any."""
+    mean: float | None = values.to_frame().select(pl.all().mean()).item()
+    return mean

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from job.campaign.adjustment import DECLINE, PROFIT
-from job.campaign.lift import CAP_LEVEL, CAPPED, FEWER, MEASURES, MINUTES, MORE, NOTHING, REVENUE, UNPROVEN, UNSURE
-from job.campaign.offers import DROP, EARLY, KEEP
+from job.campaign.lift import CAP_LEVEL
+from job.campaign.results import (
+    CAPPED,
+    DECLINE,
+    DROP,
+    EARLY,
+    FEWER,
+    KEEP,
+    MEASURES,
+    MINUTES,
+    MORE,
+    NOTHING,
+    PROFIT,
+    REVENUE,
+    UNPROVEN,
+    UNSURE,
+)
 from job.statistics import POWER
 from job.text_table import align
 from schemas.scored import CAMPAIGN_GROUPS
@@ -14,9 +28,8 @@ from schemas.scored import CAMPAIGN_GROUPS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from job.campaign.lift import Case, Delivery, Effect, Lift
-    from job.campaign.offers import OfferPair, OfferResult, Worth
     from job.campaign.quality import Quality
+    from job.campaign.results import Case, Delivery, Effect, Lift, OfferPair, OfferResult, Worth
 
 UNKNOWN: Final = "-"
 TITLES: Final = {

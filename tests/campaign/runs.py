@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from job.campaign.lift import FOUND, VANISHED
+from job.campaign.results import FOUND, VANISHED
 from tests.manifests import make_manifest
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.campaign.adjustment import DECLINE, adjust, adjusted_name, compare_strata
+from job.campaign.adjustment import adjust, adjusted_name, compare_strata
+from job.campaign.results import DECLINE
 from job.statistics import Estimate, mean_difference
 
 SIMULATIONS, CUSTOMERS = 400, 600

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from job.campaign.contacts import find_exposure, read_contacted
-from job.campaign.lift import Exposure
+from job.campaign.results import Exposure
 from job.campaign.run import load_run
 from job.errors import SettingsError
 from tests.campaign.runs import make_scored, publish

@@ -8,25 +8,24 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from job.campaign.adjustment import DECLINE, PROFIT
-from job.campaign.lift import (
+from job.campaign.lift import Known, match_outcome, measure_lift
+from job.campaign.offers import Plan, PlannedOffer
+from job.campaign.outcome import Effects, simulate_outcome
+from job.campaign.quality import assess_model
+from job.campaign.results import (
+    DECLINE,
     FEWER,
     MEASURES,
     MORE,
     NOTHING,
     OF_SEGMENTS,
+    PROFIT,
     UNPROVEN,
     UNSURE,
     Exposure,
     Group,
-    Known,
     Note,
-    match_outcome,
-    measure_lift,
 )
-from job.campaign.offers import Plan, PlannedOffer
-from job.campaign.outcome import Effects, simulate_outcome
-from job.campaign.quality import assess_model
 from job.intake.drop import find_files
 from job.intake.reconcile import accept_drop
 from job.sample import split_tables, write_pieces

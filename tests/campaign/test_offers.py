@@ -7,8 +7,9 @@ import random
 import polars as pl
 import pytest
 
-from job.campaign.adjustment import DECLINE, PROFIT, adjust
-from job.campaign.offers import DROP, EARLY, KEEP, Plan, PlannedOffer, compare_offers, find_strata
+from job.campaign.adjustment import adjust
+from job.campaign.offers import Plan, PlannedOffer, compare_offers, find_strata
+from job.campaign.results import DECLINE, DROP, EARLY, KEEP, PROFIT
 from job.statistics import Effect as Measured
 from job.statistics import holm, pool_effects
 
