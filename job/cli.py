@@ -622,8 +622,10 @@ def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings
     with run_among_others(run) as folder, delivered(outcome, settings.arrival) as delivery:
         settings = settings._replace(arrival=delivery.arrival)
         published = run_lift(folder, delivery.folder, settings, progress=call.enter_stage)
-        is_here = isinstance(run, Path) or settings.output is not None
-        shown = str(published.folder) if is_here else send_lift(run, published.folder)
+        if isinstance(run, Path) or settings.output is not None:
+            shown = str(published.folder)
+        else:
+            shown = send_lift(run, published.folder)
     text = summarise_lift(published.lift, run_id=published.run_id, folder=shown)
     _answer(call, text, {"folder": shown, "lift": published.described})
 
@@ -678,8 +680,7 @@ def history(call: Invocation, *, output: Place) -> None:
     with listed_output(output) as folder:
         facts = describe_history(folder)
         write_history(folder, facts)
-        if not isinstance(output, Path):
-            send_files(output, folder, [PAGE, JSON])
+        send_files(output, folder, [PAGE, JSON])
     _answer(call, f"{summarise_history(facts)}\nPage: {output / PAGE}", facts)
 
 
@@ -703,8 +704,7 @@ def report(call: Invocation, *, run: Place) -> None:
 
     with published_run(run, []) as folder:
         written = write_report(folder)
-        if not isinstance(run, Path):
-            send_report(run, folder, [written.name, "manifest.json"])
+        send_report(run, folder, [written.name, "manifest.json"])
     _answer(call, f"Wrote {run / written.name}", {"page": str(run / written.name)})
 
 

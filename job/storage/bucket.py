@@ -16,7 +16,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from job.errors import SettingsError, printable
+from job.errors import JobError, SettingsError, printable
 from job.storage.relay import ENDPOINTS, relay_of_endpoint
 
 if TYPE_CHECKING:
@@ -66,6 +66,18 @@ class StorageError(Exception):
         self.reason = reason
         self.is_passing = is_passing
         super().__init__(f"{where}: {reason}")
+
+
+@contextlib.contextmanager
+def storage_errors_as(
+    kind: type[JobError], passing: type[JobError] | None = None, *, cannot: str = "cannot be read"
+) -> Iterator[None]:
+    """Turn what a store says into one line, an error of this kind; `passing`: of that, where it may pass."""
+    try:
+        yield
+    except StorageError as error:
+        chosen = passing if passing is not None and error.is_passing else kind
+        raise chosen(f"{error.place}: {cannot}: {error.reason}") from error
 
 
 class ChangedObjectError(Exception):
@@ -172,6 +184,11 @@ class Bucket:
                 return content, self._entry(answer.meta)
         except FileNotFoundError:
             return None
+
+    def content(self, name: str) -> bytes | None:
+        """Return a small object's content, None if there is none."""
+        answer = self.read(name)
+        return None if answer is None else answer[0]
 
     def fetch(self, entry: Entry, path: Path) -> None:
         """Write an object's content to a file, piece by piece.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from job.errors import DropError, DropIncompleteError, OutputError, Problem, shorten
 from job.intake.drop import wait_for_files
 from job.intake.names import belongs_to_drop, sign_of
-from job.storage.bucket import Bucket, ChangedObjectError, Entry, StorageError
+from job.storage.bucket import Bucket, ChangedObjectError, Entry, storage_errors_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,32 +48,24 @@ class Copy:
         """Make the folder hold what the store holds now; begin again when an object is replaced meanwhile.
 
         Raises:
-            StorageError: the store refuses or does not answer.
-            DropIncompleteError: an object is replaced again and again.
+            DropError: the store refuses.
+            DropIncompleteError: it has trouble, or does not answer; or an object is replaced again and again.
         """
         for attempt in range(1, ATTEMPTS + 1):
-            listed = self._list()
-            for name in self._held.keys() - listed.keys():
-                (self.folder / name).unlink()
-                del self._held[name]
-            try:
-                for name, entry in listed.items():
-                    if self._held.get(name) != entry:
-                        self._fetch(entry)
-            except DropIncompleteError:
-                if attempt == ATTEMPTS:
-                    raise
-            else:
-                return
-
-    def refresh_or_tell(self) -> None:
-        """Do as `refresh`, but let a store that has trouble be waited for like a file that is missing."""
-        try:
-            self.refresh()
-        except StorageError as error:
-            if not error.is_passing:
-                raise
-            raise DropIncompleteError(f"{error.place}: cannot be read: {error.reason}") from error
+            with storage_errors_as(DropError, DropIncompleteError):
+                listed = self._list()
+                for name in self._held.keys() - listed.keys():
+                    (self.folder / name).unlink()
+                    del self._held[name]
+                try:
+                    for name, entry in listed.items():
+                        if self._held.get(name) != entry:
+                            self._fetch(entry)
+                except DropIncompleteError:
+                    if attempt == ATTEMPTS:
+                        raise
+                else:
+                    return
 
     def check_unchanged(self) -> None:
         """Raise DropIncompleteError if the store holds other objects than the folder."""
@@ -136,9 +128,9 @@ def drop_at_hand(  # noqa: D417 - the others are those of `wait_for_files`
         DropIncompleteError: as `wait_for_files`; also a store that has trouble, and objects that were replaced.
         OutputError: the folder cannot be written.
     """
-    with naming_objects(address, folder), as_drop_error():
+    with naming_objects(address, folder), storage_errors_as(DropError, DropIncompleteError):
         copy = Copy(address, folder)
-        wait_for_files(folder, arrival, refresh=copy.refresh_or_tell, refuse=refuse, clock=clock, sleep=sleep)
+        wait_for_files(folder, arrival, refresh=copy.refresh, refuse=refuse, clock=clock, sleep=sleep)
         copy.check_unchanged()
         yield folder
 
@@ -158,17 +150,3 @@ def naming_objects(address: Address, folder: Path) -> Iterator[None]:
         yield
     except (DropError, DropIncompleteError) as error:
         raise type(error)([rename(defect) for defect in error.defects]) from error
-
-
-@contextlib.contextmanager
-def as_drop_error() -> Iterator[None]:
-    """Turn what a store says while a drop is read into one line: bad if it stays, incomplete if it may pass.
-
-    Raises:
-        DropError, DropIncompleteError: in place of a StorageError.
-    """
-    try:
-        yield
-    except StorageError as error:
-        kind = DropIncompleteError if error.is_passing else DropError
-        raise kind(f"{error.place}: cannot be read: {error.reason}") from error

@@ -16,6 +16,7 @@ import hashlib
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,11 +35,11 @@ from job.scoring.published import (
     published_runs,
     read_manifest,
 )
-from job.storage.bucket import ChangedObjectError, StorageError
+from job.storage.bucket import ChangedObjectError
 from schemas.manifest import parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable
 
     from job.storage.bucket import Bucket
     from job.storage.lease import Lease
@@ -71,74 +72,66 @@ def remove_dead_runs(bucket: Bucket) -> None:
     """Remove what runs left that did not end. The output must be held."""
     for run_id, files in list_runs_files(bucket).items():
         if SUCCESS not in files:
-            bucket.remove(f"{RUNS}/{run_id}/{file}" for file in files)
+            _remove_run(bucket, run_id, files)
 
 
-def mirror_runs(bucket: Bucket, folder: Path) -> None:
-    """Make a local output of the published runs, and of `latest` and who looked at which run.
+def _remove_run(bucket: Bucket, run_id: str, files: Iterable[str]) -> None:
+    """Remove the files of a run, `_SUCCESS` first: what has none is no run."""
+    bucket.remove(f"{RUNS}/{run_id}/{file}" for file in sorted(files, key=lambda file: file != SUCCESS))
+
+
+def mirror_output(output: Bucket | Path, folder: Path) -> None:
+    """Make a local output of the published runs of another, and of `latest`, lifts and who looked at which run.
 
     Of each run it has the manifest and `_SUCCESS`; its other files are as long as theirs, and take no space. Of each
-    lift it has the JSON.
+    lift it has the JSON. The mirror of an output that is not there is empty.
 
     Raises:
         StorageError: the store refuses or does not answer.
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written, or the output not read.
     """
-    runs = {run_id: files for run_id, files in list_runs_files(bucket).items() if SUCCESS in files}
+    read: Callable[[str], bytes | None]
+    if isinstance(output, Path):
+        runs = {run.name: _sizes_of(run) for run in published_runs(output)}
+        looked_at = [name for name in (f"{ACKNOWLEDGED}/{run_id}" for run_id in runs) if is_file_beneath(output, name)]
+        beside = [*looked_at, *(f"{LIFTS}/{lift.run_id}/{LIFT}" for lift in read_lifts(output)[0])]
+        latest, read = latest_run(output), partial(_read_file, output)
+    else:
+        runs = {run_id: files for run_id, files in list_runs_files(output).items() if SUCCESS in files}
+        beside = [name for name in (*output.entries(ACKNOWLEDGED), *output.entries(LIFTS)) if _BESIDE.fullmatch(name)]
+        latest, read = read_latest(output), output.content
     (folder / RUNS).mkdir(parents=True)
-    copied = [name for name in (*bucket.entries(ACKNOWLEDGED), *bucket.entries(LIFTS)) if _BESIDE.fullmatch(name)]
     for run_id, files in runs.items():
         for file, size in files.items():
-            (folder / RUNS / run_id / file).parent.mkdir(parents=True, exist_ok=True)
-            if file in (MANIFEST, SUCCESS):
-                copied.append(f"{RUNS}/{run_id}/{file}")
-            else:
-                with (folder / RUNS / run_id / file).open("wb") as placeholder:
-                    placeholder.truncate(size)
+            path = folder / RUNS / run_id / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as placeholder:
+                placeholder.truncate(size)
+    copied = [*beside, *(f"{RUNS}/{run_id}/{file}" for run_id in runs for file in (MANIFEST, SUCCESS))]
     with ThreadPoolExecutor(READERS) as pool:
-        for name, content in zip(copied, pool.map(bucket.read, copied), strict=True):
+        for name, content in zip(copied, pool.map(read, copied), strict=True):
             if content is not None:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(content[0])
-    latest = read_latest(bucket)
+                (folder / name).write_bytes(content)
     if latest is not None:
         (folder / LATEST).symlink_to(Path(RUNS) / latest)
 
 
-def mirror_folder(output: Path, folder: Path) -> None:
-    """Make such a mirror of an output that is a folder; of one that is not there, an empty one. Raises OSError."""
-    (folder / RUNS).mkdir(parents=True)
-    for run in published_runs(output):
-        copy = folder / RUNS / run.name
-        copy.mkdir()
-        for name in (MANIFEST, SUCCESS):
-            (copy / name).write_bytes(read_beneath(run, name))
-        for name, described in read_manifest(run)["outputs"].items():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            with (copy / name).open("wb") as placeholder:
-                placeholder.truncate(described["bytes"])
-        if is_file_beneath(output, f"{ACKNOWLEDGED}/{run.name}"):
-            (folder / ACKNOWLEDGED).mkdir(exist_ok=True)
-            (folder / ACKNOWLEDGED / run.name).touch()
-    for lift in read_lifts(output)[0]:
-        (folder / LIFTS / lift.run_id).mkdir(parents=True)
-        (folder / LIFTS / lift.run_id / LIFT).write_bytes(read_beneath(output / LIFTS / lift.run_id, LIFT))
-    latest = latest_run(output)
-    if latest is not None:
-        (folder / LATEST).symlink_to(Path(RUNS) / latest)
+def _sizes_of(run: Path) -> dict[str, int]:
+    return {name: written["bytes"] for name, written in read_manifest(run)["outputs"].items()}
+
+
+def _read_file(output: Path, name: str) -> bytes:
+    path = output / name
+    return read_beneath(path.parent, path.name)
 
 
 def bring_file(output: Bucket | Path, folder: Path, name: str) -> None:
-    """Write a file of a run into its mirror; where the output does not have it, nothing.
-
-    Args:
-        output: where the run was published.
-        folder: of the run in the mirror.
-        name: of the file.
+    """Write a file of a published run into the run's folder in the mirror; one that the store lacks is left out.
 
     Raises:
         StorageError: the store refuses or does not answer.
-        OSError: it cannot be written.
+        OSError: it cannot be read or written.
     """
     if isinstance(output, Path):
         with opened_beneath(output / RUNS / folder.name, name) as source, (folder / name).open("wb") as copy:
@@ -164,8 +157,8 @@ def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None
     if sent is not None:
         if sent in (stored := list_runs_files(bucket)):  # what is there is no whole run
             lease.check()
-            bucket.remove(f"{RUNS}/{sent}/{file}" for file in sorted(stored[sent], key=lambda file: file != SUCCESS))
-        send_run(bucket, folder / RUNS / sent, lease)
+            _remove_run(bucket, sent, stored[sent])
+        _send_run(bucket, folder / RUNS / sent, lease)
     shown = (folder / LATEST).resolve().name
     lease.check()
     if shown != read_latest(bucket):
@@ -174,69 +167,46 @@ def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None
     for run_id, files in list_runs_files(bucket).items():
         if run_id not in kept:
             lease.check()
-            bucket.remove(f"{RUNS}/{run_id}/{file}" for file in sorted(files, key=lambda file: file != SUCCESS))
+            _remove_run(bucket, run_id, files)
 
 
 def holds_run(bucket: Bucket, run: Path) -> bool:
     """Return whether the store holds every file of a run as the manifest of its mirror says. Raises StorageError."""
-    if not is_whole(run):
-        return False
-    outputs = read_manifest(run)["outputs"]
+    return is_whole(run) and all(
+        _holds(bucket, f"{RUNS}/{run.name}/{file}", output["sha256"])
+        for file, output in read_manifest(run)["outputs"].items()
+    )
+
+
+def _holds(bucket: Bucket, name: str, digest: str) -> bool:
     try:
-        return all(bucket.digest(f"{RUNS}/{run.name}/{file}") == output["sha256"] for file, output in outputs.items())
+        return bucket.digest(name) == digest
     except ChangedObjectError:
         return False
 
 
-def send_run(bucket: Bucket, run: Path, lease: Lease) -> None:
-    """Send the files of a run, `manifest.json` and `_SUCCESS` last. Raises as `send_changes`."""
+def _send_run(bucket: Bucket, run: Path, lease: Lease) -> None:
+    """Send the files of a run, `manifest.json` and `_SUCCESS` last; if that fails, remove what was sent of it.
+
+    If the output is no longer ours, the next run removes it.
+    """
     outputs = parse_manifest((run / MANIFEST).read_bytes())["outputs"]
-    known = {file: described["sha256"] for file, described in outputs.items()}
-    names: list[str] = []
-    with _removed_unless_whole(bucket, names, lease):
-        files = {name: run / name for name in names_beneath(run)}
-        for file in sorted(files, key=lambda file: (file == SUCCESS, file == MANIFEST, file)):
+    sent: list[str] = []
+    try:
+        for file in sorted(names_beneath(run), key=lambda file: (file == SUCCESS, file == MANIFEST, file)):
             lease.check()
-            name, path = f"{RUNS}/{run.name}/{file}", files[file]
-            names.append(name)
-            bucket.send(path, name)
-            _verify(bucket, name, path, known.get(file))
-
-
-def _verify(bucket: Bucket, name: str, path: Path, digest: str | None) -> None:
-    if digest is None:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    try:
-        stored = bucket.digest(name)
-    except ChangedObjectError:
-        stored = None
-    if stored != digest:
-        raise OutputError(
-            f"{bucket.address / name}: cannot be written: the store gives back other bytes than it was sent"
-        )
-
-
-@contextlib.contextmanager
-def _removed_unless_whole(bucket: Bucket, names: Sequence[str], lease: Lease) -> Iterator[None]:
-    """Remove what was sent of a run if the block raises and the output is still ours; else the next run does."""
-    try:
-        yield
+            sent.append(f"{RUNS}/{run.name}/{file}")
+            _send_file(bucket, run / file, sent[-1], outputs[file]["sha256"] if file in outputs else None)
     except BaseException:
         with contextlib.suppress(Exception):
             lease.check()
-            bucket.remove(reversed(names))
+            bucket.remove(reversed(sent))
         raise
 
 
-@contextlib.contextmanager
-def as_storage_output_error() -> Iterator[None]:
-    """Turn what a store says while the output is written into one line.
-
-    Raises:
-        OutputError: in place of a StorageError.
-    """
-    try:
-        yield
-    except StorageError as error:
-        raise OutputError(f"{error.place}: cannot be written: {error.reason}") from error
+def _send_file(bucket: Bucket, path: Path, name: str, digest: str | None) -> None:
+    bucket.send(path, name)
+    if not _holds(bucket, name, digest or hashlib.sha256(path.read_bytes()).hexdigest()):
+        raise OutputError(
+            f"{bucket.address / name}: cannot be written: the store gives back other bytes than it was sent"
+        )

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from job.errors import Problem, SettingsError
+from job.errors import OutputError, Problem, SettingsError
 from job.scoring.compare import compare_runs
 from job.scoring.effects import LIFTS
 from job.scoring.known import read_published_inputs, refuse_published
@@ -32,15 +32,13 @@ from job.scoring.published import (
 )
 from job.scoring.verify import Verification, verify_output
 from job.storage.address import Address
-from job.storage.bucket import Bucket, StorageError
+from job.storage.bucket import Bucket, storage_errors_as
 from job.storage.drop import drop_at_hand
 from job.storage.lease import leased
 from job.storage.output import (
-    as_storage_output_error,
     bring_file,
     holds_run,
-    mirror_folder,
-    mirror_runs,
+    mirror_output,
     read_latest,
     remove_dead_runs,
     send_changes,
@@ -59,13 +57,7 @@ Place = Path | Address
 
 
 class Delivery(NamedTuple):
-    """A drop as a folder of this machine.
-
-    Args:
-        folder: with its files.
-        name: the place that was asked for.
-        arrival: how it may still be waited for.
-    """
+    """A drop as a folder of this machine, the place that was asked for, and how it may still be waited for."""
 
     folder: Path
     name: str
@@ -138,64 +130,78 @@ def score_places(
         JobError: as `run_scoring`; a store that refuses or does not answer is an unreadable drop or an unwritable
             output.
     """
+    beside = settings.scratch or (output if isinstance(output, Path) and not settings.dry_run else None)
+    known: dict[Digests, str] = {}
     if isinstance(drop, Address):
         progress("fetch")
-    beside = settings.scratch or (output if isinstance(output, Path) and not settings.dry_run else None)
-    common: dict[str, Any] = {"executor": executor, "progress": progress}
-    if champion is not None:
-        common |= {"artifacts": champion.folder, "model_version": champion.version}
-    known: dict[Digests, str] = {}
-    if settings.require_new and isinstance(drop, Address):
-        with listed_output(output, is_new=True) as listed:
-            known = read_published_inputs(listed)
+        if settings.require_new:
+            with listed_output(output, is_new=True) as listed:
+                known = read_published_inputs(listed)
     with delivered(drop, settings.arrival, scratch=beside, refuse=partial(refuse_published, known)) as delivery:
+        score: Callable[..., Outcome] = partial(
+            run_scoring,
+            delivery.folder,
+            artifacts=champion and champion.folder,
+            model_version=champion and champion.version,
+            drop_name=delivery.name,
+            executor=executor,
+            progress=progress,
+        )
         settings = settings._replace(arrival=delivery.arrival)
-        if settings.dry_run:
-            return _try_scoring(delivery, output, settings, common)
-        if isinstance(output, Path):
-            outcome = run_scoring(delivery.folder, output, settings, drop_name=delivery.name, **common)
+        if isinstance(output, Path) and not settings.dry_run:
+            outcome = score(output, settings)
             return Publication(outcome, str(outcome.folder), str(output / LATEST))
         with (
-            as_storage_output_error(),
-            scratch_folder(settings.scratch or _temporary()) as folder,
-            leased(bucket := Bucket(output)) as lease,
+            storage_errors_as(OutputError, cannot="cannot be written"),
+            scratch_folder(beside or _temporary()) as folder,
         ):
-            remove_dead_runs(bucket)
-            mirror = folder / "output"
-            with as_output_error(mirror):
-                mirror_runs(bucket, mirror)
             settings = settings._replace(scratch=settings.scratch or folder)
-            common["is_as_published"] = partial(holds_run, bucket)
-            common["bring"] = partial(bring_file, bucket)
-            outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
-            progress("send")
-            send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
-            path = output / RUNS / outcome.folder.name
-            return Publication(outcome, str(path), str(path))
+            source, mirror, changes = output if isinstance(output, Path) else Bucket(output), folder / "output", None
+            score = partial(score, mirror, settings, bring=partial(bring_file, source))
+            if isinstance(source, Path) or settings.dry_run:
+                outcome, changes = _try_scoring(score, source, mirror)
+            else:
+                outcome = _score_into_store(score, source, mirror, progress)
+            place = str(output / RUNS / outcome.folder.name)
+            shown_at = "none: this was a dry run, nothing is published" if settings.dry_run else place
+            return Publication(outcome, place, shown_at, changes)
 
 
-def _try_scoring(delivery: Delivery, output: Place, settings: ScoreSettings, common: dict[str, Any]) -> Publication:
-    """Score a drop into a copy of what the output knows of its runs, which is gone afterwards."""
-    with scratch_folder(settings.scratch or _temporary()) as folder:
-        mirror = folder / "output"
-        if isinstance(output, Path):
-            with as_output_error(mirror):
-                mirror_folder(output, mirror)
-        else:
-            with as_storage_output_error(), as_output_error(mirror):
-                mirror_runs(Bucket(output), mirror)
-        settings = settings._replace(scratch=settings.scratch or folder)
-        previous = read_previous(mirror)
-        common["is_as_published"] = is_whole  # the mirror has no more of its files than their sizes
-        common["bring"] = partial(bring_file, output if isinstance(output, Path) else Bucket(output))
-        outcome = run_scoring(delivery.folder, mirror, settings, drop_name=delivery.name, **common)
-        changes = compare_runs(previous, outcome.manifest) if previous is not None and outcome.is_new else None
-        path = str(output / RUNS / outcome.folder.name)
-        return Publication(outcome, path, "none: this was a dry run, nothing is published", changes)
+def _try_scoring(
+    score: Callable[..., Outcome], source: Path | Bucket, mirror: Path
+) -> tuple[Outcome, dict[str, Any] | None]:
+    """Score a drop into a mirror of an output; return what would differ from the run that `latest` names, too."""
+    with as_output_error(mirror):
+        mirror_output(source, mirror)
+    previous = read_previous(mirror)
+    outcome = score(is_as_published=is_whole)  # the mirror has no more of its files than their sizes
+    return outcome, compare_runs(previous, outcome.manifest) if previous is not None and outcome.is_new else None
+
+
+def _score_into_store(
+    score: Callable[..., Outcome], bucket: Bucket, mirror: Path, progress: Callable[[str], None]
+) -> Outcome:
+    """Score a drop into a mirror of an output, and send what is new."""
+    with leased(bucket) as lease:
+        remove_dead_runs(bucket)
+        with as_output_error(mirror):
+            mirror_output(bucket, mirror)
+        outcome = score(is_as_published=partial(holds_run, bucket))
+        progress("send")
+        send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
+        return outcome
 
 
 @contextlib.contextmanager
-def published_run(run: Place, files: Sequence[str]) -> Iterator[Path]:
+def _copied(fill: Callable[[Path], Path]) -> Iterator[Path]:
+    """Give the folder that `fill` makes of a store's objects in a new one, which is gone when the block ends."""
+    with scratch_folder(_temporary()) as folder:
+        with storage_errors_as(SettingsError), as_output_error(folder):
+            copy = fill(folder)
+        yield copy
+
+
+def published_run(run: Place, files: Sequence[str]) -> contextlib.AbstractContextManager[Path]:
     """Give a published run as a folder with some of its files; a copy is gone when the block ends.
 
     Args:
@@ -207,27 +213,25 @@ def published_run(run: Place, files: Sequence[str]) -> Iterator[Path]:
         OutputError: the copy cannot be written.
     """
     if isinstance(run, Path):
-        yield resolve_latest(run)
-        return
-    with scratch_folder(_temporary()) as folder:
-        copy, bucket = folder / RUNS / run.name, Bucket(run)
-        with as_settings_error(), as_output_error(folder):
-            bucket = Bucket(resolve_run(run))
-            copy = folder / RUNS / bucket.address.name
-            copy.mkdir(parents=True)
-            entries = bucket.entries()
-            if SUCCESS not in entries:
-                found = f"objects without {SUCCESS}" if entries else "no such objects"
-                raise SettingsError([Problem(str(run), "a published run (OUT/runs/ID)", found)])
-            for name, entry in entries.items():
-                if name in (MANIFEST, SUCCESS, *files) or name.partition("/")[0] in files:
-                    (copy / name).parent.mkdir(exist_ok=True)
-                    bucket.fetch(entry, copy / name)
-        yield copy
+        return contextlib.nullcontext(resolve_latest(run))
+    return _copied(partial(_fetch_run, run, files))
 
 
-@contextlib.contextmanager
-def run_among_others(run: Place) -> Iterator[Path]:
+def _fetch_run(run: Address, files: Sequence[str], folder: Path) -> Path:
+    bucket = Bucket(_resolve_run(run))
+    copy = folder / RUNS / bucket.address.name
+    copy.mkdir(parents=True)
+    entries = bucket.entries()
+    if SUCCESS not in entries:
+        raise _no_run(run, f"objects without {SUCCESS}" if entries else "no such objects")
+    for name, entry in entries.items():
+        if name in (MANIFEST, SUCCESS, *files) or name.partition("/")[0] in files:
+            (copy / name).parent.mkdir(exist_ok=True)
+            bucket.fetch(entry, copy / name)
+    return copy
+
+
+def run_among_others(run: Place) -> contextlib.AbstractContextManager[Path]:
     """Give a published run as a folder of an output in which the runs of the three months after it can be read, too.
 
     Raises:
@@ -235,72 +239,52 @@ def run_among_others(run: Place) -> Iterator[Path]:
         OutputError: the copy cannot be written.
     """
     if isinstance(run, Path):
-        yield resolve_latest(run)
-        return
-    with scratch_folder(_temporary()) as folder:
-        with as_settings_error(), as_output_error(folder):
-            address = resolve_run(run)
-            bucket, mirror = Bucket(address.parent.parent), folder / "output"
-            mirror_runs(bucket, mirror)
-            copy = mirror / RUNS / address.name
-            runs = {path.name: read_manifest(path) for path in published_runs(mirror)}
-            if address.name not in runs:
-                raise SettingsError([Problem(str(run), "a published run (OUT/runs/ID)", "no such objects")])
-            for name, manifest in runs.items():
-                if name == address.name or is_in_outcome(runs[address.name], manifest):
-                    for file in parts_of(manifest):
-                        bring_file(bucket, mirror / RUNS / name, file)
-        yield copy
+        return contextlib.nullcontext(resolve_latest(run))
+    return _copied(partial(_fetch_months, run))
 
 
-def send_lift(run: Place, folder: Path) -> str:
-    """Write a comparison beside the runs of its run's output, the JSON last; return where it is.
-
-    Args:
-        run: in object storage.
-        folder: of the comparison, in the copy of the output.
-
-    Raises:
-        OutputError: the store refuses or does not answer.
-    """
-    assert not isinstance(run, Path)  # noqa: S101 - as said
-    output = resolve_run(run).parent.parent
-    names = sorted(path.name for path in folder.iterdir())
-    send_files(output, folder.parent.parent, [f"{LIFTS}/{folder.name}/{name}" for name in names])
-    return str(output / f"{LIFTS}/{folder.name}")
+def _fetch_months(run: Address, folder: Path) -> Path:
+    address = _resolve_run(run)
+    bucket, mirror = Bucket(address.parent.parent), folder / "output"
+    mirror_output(bucket, mirror)
+    runs = {path.name: read_manifest(path) for path in published_runs(mirror)}
+    if address.name not in runs:
+        raise _no_run(run, "no such objects")
+    for name, manifest in runs.items():
+        if name == address.name or is_in_outcome(runs[address.name], manifest):
+            for file in parts_of(manifest):
+                bring_file(bucket, mirror / RUNS / name, file)
+    return mirror / RUNS / address.name
 
 
-def resolve_run(run: Address) -> Address:
+def _no_run(run: Address, what_is_there: str) -> SettingsError:
+    return SettingsError([Problem(str(run), "a published run (OUT/runs/ID)", what_is_there)])
+
+
+def _resolve_run(run: Address) -> Address:
     """Return the run that an address names: the one of the text of `latest`, or the address itself."""
-    if run.name != LATEST:
-        return run
-    latest = read_latest(Bucket(run.parent))
+    latest = read_latest(Bucket(run.parent)) if run.name == LATEST else None
     return run.parent / f"{RUNS}/{latest}" if latest else run
 
 
-@contextlib.contextmanager
-def listed_output(output: Place, *, is_new: bool = False) -> Iterator[Path]:
-    """Give an output as a folder in which its runs can be listed.
-
-    Args:
-        output: the place.
-        is_new: it may not be there yet.
+def listed_output(output: Place, *, is_new: bool = False) -> contextlib.AbstractContextManager[Path]:
+    """Give an output as a folder in which its runs can be listed; `is_new`: it may not be there yet.
 
     Raises:
         SettingsError: the store refuses or does not answer, or holds nothing there.
         OutputError: the copy cannot be written.
     """
     if isinstance(output, Path):
-        yield output
-        return
-    with scratch_folder(_temporary()) as folder:
-        mirror = folder / "output"
-        bucket = Bucket(output)
-        with as_settings_error(), as_output_error(mirror):
-            mirror_runs(bucket, mirror)
-            if not is_new and not any((mirror / RUNS).iterdir()) and not bucket.entries():
-                raise SettingsError([Problem("--output", "the place where runs are published", str(output))])
-        yield mirror
+        return contextlib.nullcontext(output)
+    return _copied(partial(_fetch_list, output, is_new=is_new))
+
+
+def _fetch_list(output: Address, folder: Path, *, is_new: bool) -> Path:
+    bucket, mirror = Bucket(output), folder / "output"
+    mirror_output(bucket, mirror)
+    if not is_new and not any((mirror / RUNS).iterdir()) and not bucket.entries():
+        raise SettingsError([Problem("--output", "the place where runs are published", str(output))])
+    return mirror
 
 
 def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
@@ -308,8 +292,7 @@ def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
     acknowledgement = describe_acknowledgement(getpass.getuser(), datetime.now(UTC), note)
     with listed_output(output) as folder:
         acknowledge_run(folder, run_id, acknowledgement)
-        if not isinstance(output, Path):
-            send_files(output, folder, [f"{ACKNOWLEDGED}/{run_id}"])
+        send_files(output, folder, [f"{ACKNOWLEDGED}/{run_id}"])
 
 
 def verify_place(output: Place) -> Verification:
@@ -323,47 +306,54 @@ def verify_place(output: Place) -> Verification:
         if not output.is_dir():
             raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
         return verify_output(output)
-    with scratch_folder(_temporary()) as folder, as_settings_error(), as_output_error(folder):
-        bucket = Bucket(output)
-        for name, entry in bucket.entries(RUNS).items():
-            path = folder / RUNS / name.removeprefix(f"{RUNS}/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            bucket.fetch(entry, path)
-        latest = read_latest(bucket)
-        if latest is not None:
-            (folder / LATEST).symlink_to(Path(RUNS) / latest)
+    with _copied(partial(_fetch_all, output)) as folder:
         return verify_output(folder)
 
 
-def send_report(run: Address, folder: Path, names: Sequence[str]) -> None:
-    """Replace files of a published run, one after the other in this order.
+def _fetch_all(output: Address, folder: Path) -> Path:
+    bucket = Bucket(output)
+    for name, entry in bucket.entries(RUNS).items():
+        path = folder / RUNS / name.removeprefix(f"{RUNS}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        bucket.fetch(entry, path)
+    latest = read_latest(bucket)
+    if latest is not None:
+        (folder / LATEST).symlink_to(Path(RUNS) / latest)
+    return folder
+
+
+def send_report(run: Place, folder: Path, names: Sequence[str]) -> None:
+    """Replace files of a published run by those of its copy, one after the other. Raises as `send_files`."""
+    send_files(run.parent / RUNS / folder.name if run.name == LATEST else run, folder, names)
+
+
+def send_lift(run: Address, folder: Path) -> str:
+    """Write a comparison beside the runs of its run's output, the JSON last; return where it is.
+
+    Args:
+        run: in object storage.
+        folder: of the comparison, in the copy of the output.
 
     Raises:
         OutputError: the store refuses or does not answer.
     """
-    with as_storage_output_error():
-        send_files(resolve_run(run), folder, names)
+    output = run.parent if run.name == LATEST else run.parent.parent
+    names = sorted(path.name for path in folder.iterdir())
+    send_files(output, folder.parent.parent, [f"{LIFTS}/{folder.name}/{name}" for name in names])
+    return str(output / LIFTS / folder.name)
 
 
-def send_files(address: Address, folder: Path, names: Sequence[str]) -> None:
-    """Write files of a folder below a place, one after the other. Raises OutputError if the store refuses."""
-    with as_storage_output_error():
-        bucket = Bucket(address)
-        for name in names:
-            bucket.send(folder / name, name)
-
-
-@contextlib.contextmanager
-def as_settings_error() -> Iterator[None]:
-    """Turn what a store says of a place that was asked for into one line.
+def send_files(place: Place, folder: Path, names: Sequence[str]) -> None:
+    """Write files of a copy back to where it was copied from, one after the other; of a path there is no copy.
 
     Raises:
-        SettingsError: in place of a StorageError.
+        OutputError: the store refuses or does not answer.
     """
-    try:
-        yield
-    except StorageError as error:
-        raise SettingsError(f"{error.place}: cannot be read: {error.reason}") from error
+    if isinstance(place, Address):
+        with storage_errors_as(OutputError, cannot="cannot be written"):
+            bucket = Bucket(place)
+            for name in names:
+                bucket.send(folder / name, name)
 
 
 def _temporary() -> Path:
