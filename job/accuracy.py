@@ -26,13 +26,8 @@ def delong(scores: pl.Series, declined: pl.Series, *, confidence: float = CONFID
     Sources: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988); the midrank form of Sun and Xu, IEEE Signal
     Processing Letters 21 (2014).
 
-    Args:
-        scores: higher for a customer more likely to decline (Float64, no null).
-        declined: Boolean, no null.
-        confidence: of the interval.
-
-    Returns:
-        None if there are fewer than two of a kind: a variance needs two.
+    Scores (Float64) are higher for a customer more likely to decline; `declined` is Boolean; neither has nulls. None if
+    there are fewer than two of a kind: a variance needs two.
     """
     ranked = pl.DataFrame({"score": scores, "declined": declined}).select(
         "declined", rank=pl.col("score").rank("average") - pl.col("score").rank("average").over("declined")
@@ -71,12 +66,9 @@ def calibration_bins(probability: pl.Series, declined: pl.Series) -> pl.DataFram
 
 
 def calibration_error(bins: pl.DataFrame) -> float:
-    """Return the expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015).
+    """Return the expected calibration error (Naeini, Cooper and Hauskrecht, AAAI 2015), of one bin or more.
 
     That is the mean over the rows of |mean probability - observed share| of their bin.
-
-    Args:
-        bins: of `calibration_bins`, 1 or more.
     """
     gaps = (bins["predicted"] - bins["observed"]).abs() * bins["rows"]
     return float(gaps.sum()) / int(bins["rows"].sum())

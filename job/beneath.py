@@ -27,14 +27,9 @@ _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def opened_beneath(folder: Path, name: str) -> Iterator[BufferedReader]:
-    """Open a plain file of a folder for reading.
+    """Open a plain file of a folder for reading; the folder may be a link, parts of the name are separated by slashes.
 
-    Args:
-        folder: the folder; it may be a link.
-        name: of the file, below the folder; parts are separated by slashes.
-
-    Raises:
-        OSError: it is not there, is no plain file, or is reached through a link.
+    Raises OSError if it is not there, is no plain file, or is reached through a link.
     """
     *within, last = name.split("/")
     if not last or {"", ".", ".."} & set(within) or last in (".", "..") or "\0" in name:
@@ -84,8 +79,7 @@ def is_plain_folder(path: Path) -> bool:
 def names_beneath(folder: Path) -> Iterator[str]:
     """Yield the names, below a folder, of all that lies in it and is no folder; no link is followed.
 
-    Raises:
-        OSError: something cannot be listed, or is nested too deeply, or there are too many.
+    Raises OSError if something cannot be listed, or is nested too deeply, or there are too many.
     """
     waiting, seen = [""], 0
     while waiting:
@@ -105,8 +99,7 @@ def names_beneath(folder: Path) -> Iterator[str]:
 def remove_tree(path: Path) -> None:
     """Remove a folder with all that is in it, however deep; of a link, only the link. Another may be removing it, too.
 
-    Raises:
-        OSError: something cannot be removed.
+    Raises OSError if something cannot be removed.
     """
     try:
         root = os.open(path, _FOLDER)

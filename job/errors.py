@@ -1,14 +1,5 @@
 """Everything that may stop the job, each with its exit code.
 
-    JobError
-    ├── EngineError             1  the engine that was asked for cannot be reached, or gave up
-    ├── SettingsError           2  an option's value, or options that do not go together
-    ├── DropError               3  the drop is bad: carries every problem found
-    ├── ArtifactError           4  the model artifact is missing, altered or of an incompatible version
-    ├── OutputError             5  the output cannot be written
-    ├── DropIncompleteError     6  the drop is not complete yet
-    └── OutputBusyError         7  another run holds the output
-
 Anything else that escapes is a defect of the job (exit code 1). 0 and 8 are outcomes, not errors.
 """
 

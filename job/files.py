@@ -17,19 +17,14 @@ if TYPE_CHECKING:
 MODE: Final = 0o644
 NO_LINKS: Final = {errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 """What file systems say that have no links, or forbid them."""
-_CANNOT_FLUSH: Final = {
-    errno.EINVAL,
-    errno.ENOTSUP,
-    errno.EBADF,
-    errno.ENOSYS,
-}  # what file systems say that know no such thing
+_CANNOT_FLUSH: Final = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS}
+"""What file systems say that know no such thing."""
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file, flushed, in one step, in place of what was there; of a link, in place of the link.
 
-    Raises:
-        OSError: it cannot be written; what was there is untouched.
+    Raises OSError if it cannot be written; what was there is untouched then.
     """
     with written_beside(path, content) as beside:
         beside.replace(path)

@@ -32,11 +32,8 @@ def splitmix64(state: pl.Expr) -> pl.Expr:
 def hashed_bits(state: pl.LazyFrame, *keys: int) -> pl.LazyFrame:
     """Return the same of the only column, whole numbers, as the column `HASHED`; each step is taken once.
 
-    The expression repeats its argument eight times.
-
-    Args:
-        state: the numbers.
-        keys: added one before each mixing; mixed once, and nothing added, without any.
+    The expression repeats its argument eight times. The keys are added one before each mixing; without any, it is mixed
+    once.
     """
     frame = state.select(pl.all().cast(pl.UInt64).alias(HASHED))
     for key in keys or (0,):

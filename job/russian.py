@@ -8,13 +8,9 @@ MINUS: Final = "\u2212"
 
 
 def number(value: float, *, decimals: int = 0, signed: bool = False, is_fixed: bool = False) -> str:
-    """Return a number with a decimal comma and, from 1 000 on, spaces between thousands.
+    """Return a finite number with a decimal comma and, from 1 000 on, spaces between thousands.
 
-    Args:
-        value: finite.
-        decimals: at most so many are written; zeros at the end are not.
-        signed: write a plus before a positive number.
-        is_fixed: write zeros at the end, too: -8,0.
+    `decimals`: at most so many are written, zeros at the end only if `is_fixed`; `signed`: with a plus, too.
     """
     text = f"{abs(value):,.{decimals}f}"
     if decimals and not is_fixed:
@@ -31,12 +27,9 @@ def percent(share: float, *, decimals: int = 0, signed: bool = False, is_fixed: 
 
 
 def noun(value: float, forms: tuple[str, str, str], *, decimals: int = 0) -> str:
-    """Return the form of a noun that agrees with a number as it is written.
+    """Return the form of a noun that agrees with a number as it is written; with a fraction, that of 2.
 
-    Args:
-        value: the number.
-        forms: of 1, 2 and 5: страница, страницы, страниц.
-        decimals: as for `number`; a number with a fraction takes the form of 2.
+    `forms`: of 1, 2 and 5: страница, страницы, страниц.
     """
     shown = round(abs(value), decimals)
     if shown != int(shown):

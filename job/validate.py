@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 def validate_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limits) -> tuple[Intake, dict[str, int]]:
     """Return what would become of a drop's rows, and reason -> accepted customers that cannot be scored.
 
-    Only a large drop needs a temporary folder.
-
-    Args:
-        files: table -> its file.
-        labelled: whether the label must be there.
-        limits: how much may be wrong.
+    `files`: table -> its file. Only a large drop needs a temporary folder.
 
     Raises:
         DropError: the drop is bad, or no customer of it can be scored.

@@ -38,39 +38,21 @@ _LEVELS: Final = {EXIT_PUBLISHED: logging.INFO, EXIT_LOOK: logging.WARNING}
 
 @dataclass
 class Invocation:
-    """What on-call is told of a call when it ends, and where.
+    """What on-call is told of a call when it ends, and where; what is not known yet is None or empty."""
 
-    Args:
-        is_process: the call is all that this process is for, not one of a program that uses the job.
-        command: `score`, `train`, ...; empty until it is known.
-        files: where `score` tells monitoring (`metrics`), and what it read and wrote (`lineage`).
-        drop: what `score` reads; None until it is known.
-        output: where `score` publishes; None until it is known.
-        log_format: None: no log is written.
-        log_level: events below it are left out.
-        manifest: of the run that was published, or found published.
-        is_repeat: it was found published.
-        as_json: what it comes to is printed for a machine.
-        is_quiet: only problems are printed.
-        stages: seconds that each stage took, in their order.
-        problems: how many lines of problems were printed.
-        started: on the clock of `time.monotonic`.
-        started_at: in seconds since 1970.
-    """
-
-    is_process: bool = False
+    is_process: bool = False  # the call is all that this process is for, not one of a program that uses the job
     command: str = ""
-    files: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)  # `metrics` and `lineage`: where `score` tells of itself
     drop: str | None = None
     output: str | None = None
-    log_format: LogFormat | None = None
+    log_format: LogFormat | None = None  # None: no log is written
     log_level: LogLevel = "info"
-    manifest: Manifest | None = None
-    is_repeat: bool = False
+    manifest: Manifest | None = None  # of the run that was published, or found published
+    is_repeat: bool = False  # it was found published
     as_json: bool = False
-    is_quiet: bool = False
-    stages: dict[str, float] = field(default_factory=dict)
-    problems: int = 0
+    is_quiet: bool = False  # only problems are printed
+    stages: dict[str, float] = field(default_factory=dict)  # seconds that each took
+    problems: int = 0  # how many lines of them were printed
     started: float = field(default_factory=time.monotonic)
     started_at: float = field(default_factory=time.time)
     stage: str = ""

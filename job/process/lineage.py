@@ -38,13 +38,7 @@ def write_events(
 ) -> None:
     """Write the event of a call that begins, and that of its end once it has ended. Raises OSError.
 
-    Args:
-        path: of the file.
-        drop: where the drop is.
-        output: where runs are published.
-        started: when the call began, in seconds since 1970.
-        ended: None for one that runs.
-        manifest: of the run that it published or found published.
+    `started` is in seconds since 1970; the manifest is that of the run that it published or found published.
     """
     from openlineage.client.event_v2 import Job, Run, RunEvent, RunState  # noqa: PLC0415 - an extra
     from openlineage.client.generated.error_message_run import ErrorMessageRunFacet  # noqa: PLC0415

@@ -29,18 +29,10 @@ _COLOURS: Final = {logging.DEBUG: 32, logging.INFO: 32, logging.WARNING: 33}  # 
 
 
 class Log:
-    """Where events go.
-
-    Args:
-        form: `text`, `json`, or `auto`: text on a terminal, JSON elsewhere.
-        level: events below it are left out.
-        is_quiet: leave all of them out.
-    """
+    """Where events go: all from a level on; `auto` is text on a terminal, JSON elsewhere; none if it is quiet."""
 
     def __init__(self, form: LogFormat = "auto", level: LogLevel = "info", *, is_quiet: bool = False) -> None:
-        self.form = form
-        self.level = level
-        self.is_quiet = is_quiet
+        self.form, self.level, self.is_quiet = form, level, is_quiet
 
     @property
     def is_json(self) -> bool:

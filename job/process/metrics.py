@@ -82,13 +82,7 @@ class Sample(NamedTuple):
 
 
 def write_running(path: Path, output: str, started: float) -> None:
-    """Mark the file as that of a call that runs; what it says of earlier calls stays. Raises OSError.
-
-    Args:
-        path: of the file, by custom `*.prom`.
-        output: the output's name.
-        started: when the call began, in seconds since 1970.
-    """
+    """Mark the file as that of a call that runs; what it says of earlier calls stays. Raises OSError."""
     before, _ = read_metrics(path, (*OF_THE_CALL, *OF_THE_RUN))
     _write(path, output, [*_describe_start(started, is_running=True), *before])
 
@@ -100,8 +94,7 @@ def write_metrics(path: Path, output: str | None, call: Call, manifest: Manifest
         path: of the file, by custom `*.prom`.
         output: the output's name; None, if it is not known, is that of the file before.
         call: what is known of every call.
-        manifest: of the run that the call published or found published; None if there is none. It is told of after a
-            success only.
+        manifest: of the run that the call published or found published; it is told of after a success only.
     """
     before, before_output = read_metrics(path, OF_THE_RUN)
     of_the_call = [

@@ -13,11 +13,7 @@ CLEAR: Final = "\r\x1b[K"
 
 
 class Bar:
-    """A progress bar on standard error.
-
-    Args:
-        is_shown: whether a person looks; else nothing is written.
-    """
+    """A progress bar on standard error; nothing is written unless it `is_shown`."""
 
     def __init__(self, *, is_shown: bool) -> None:
         self.is_shown = is_shown

@@ -36,14 +36,7 @@ _SPARE_THREADS: Final = 8  # of Polars and of this job besides
 
 
 class Ending(NamedTuple):
-    """How the child ended.
-
-    Args:
-        exit_code: of the child, None if it did not exit by itself.
-        signal: what ended it, None if it exited by itself.
-        is_stopped: it was told to stop, and so is no accident.
-        notes: what it had noted last.
-    """
+    """How the child ended: by itself or by a signal, as it was told or by accident; and what it had noted last."""
 
     exit_code: int | None
     signal: signal.Signals | None

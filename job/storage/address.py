@@ -16,15 +16,10 @@ _EXPECTED: Final = "a path, or s3://BUCKET/PREFIX, gs://, az:// or file:///PATH"
 
 
 class Address(NamedTuple):
-    """Objects that share a bucket and the beginning of their names.
-
-    Args:
-        bucket: the store and its bucket (or container), e.g. `s3://shop`.
-        prefix: what their names begin with, without slashes at its ends; empty for all of the bucket.
-    """
+    """Objects that share a bucket (or container) such as `s3://shop`, and the beginning of their names."""
 
     bucket: str
-    prefix: str = ""
+    prefix: str = ""  # without slashes at its ends
 
     def __str__(self) -> str:
         return f"{self.bucket}/{self.prefix}" if self.prefix else self.bucket
@@ -44,11 +39,7 @@ class Address(NamedTuple):
 
 
 def parse_place(text: str) -> Path | Address:
-    """Return the path or the address that a text gives.
-
-    Raises:
-        SettingsError: it begins like an address, and is none that the job can use.
-    """
+    """Return the path or the address that a text gives. Raises SettingsError for an address that cannot be used."""
     match = _URL.fullmatch(text)
     if match is None:
         return Path(text)

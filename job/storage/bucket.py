@@ -29,9 +29,9 @@ PIECE_BYTES: Final = 16 << 20  # asked for, or sent, at a time
 PIECES_AT_ONCE: Final = 2
 MOST_PIECES: Final = 9_000  # S3 takes 10,000 for one object
 RETRIES: Final = 60  # the time is what ends them
-RETRY_SECONDS: Final = 60
-FIRST_PAUSE_SECONDS: Final = 0.5  # before the second try; longer and longer from then on, with jitter
-LONGEST_PAUSE_SECONDS: Final = 5.0
+RETRY_TIME: Final = timedelta(seconds=60)
+FIRST_PAUSE: Final = timedelta(seconds=0.5)  # before the second try; longer and longer from then on, with jitter
+LONGEST_PAUSE: Final = timedelta(seconds=5)
 PROBE_RETRIES: Final = 1  # of the first write on a condition: who does not know conditions says so each time
 REQUEST_SECONDS: Final = 120
 MOST_OBJECTS: Final = 100_000  # under an address
@@ -53,13 +53,7 @@ logger = logging.getLogger(__name__)
 
 
 class StorageError(Exception):
-    """The store refused, or did not answer.
-
-    Args:
-        place: the object or bucket that was asked for.
-        reason: why, as a phrase.
-        is_passing: another try may succeed.
-    """
+    """The store refused what was asked of `where`, or did not answer; `is_passing`: another try may succeed."""
 
     def __init__(self, where: Address | str, reason: str, *, is_passing: bool) -> None:
         self.place = str(where)
@@ -85,20 +79,12 @@ class ChangedObjectError(Exception):
 
 
 class Entry(NamedTuple):
-    """An object as a listing tells it.
-
-    Args:
-        name: below the address of the listing.
-        size: in bytes.
-        modified: when it was written, as the store's clock says.
-        e_tag: another one for another content.
-        version: as the store counts them, if it does.
-    """
+    """An object as a listing tells it: its name below the address, bytes, and time by the store's clock."""
 
     name: str
     size: int
     modified: datetime
-    e_tag: str | None
+    e_tag: str | None  # another one for another content
     version: str | None
 
 
@@ -125,28 +111,19 @@ class Bucket:
             raise SettingsError(f"{address}: cannot be reached: {needed}") from None
         self.address = address
         self._client = obstore
-        is_plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
         self._knows_conditions: bool | None = None
         self._relay = relay_of_endpoint(address.bucket)
+        is_plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
         options: Any = {"allow_http": is_plain, "timeout": timedelta(seconds=request_seconds), "http1_only": True}
         if self._relay is not None:
             self._relay.close_with(self)
             options["proxy_url"] = f"http://127.0.0.1:{self._relay.port}"
 
+        pauses: Any = {"init_backoff": FIRST_PAUSE, "max_backoff": LONGEST_PAUSE, "base": 2}
+
         def connect(retries: int) -> Any:  # noqa: ANN401 - the library's
-            return from_url(
-                address.bucket,
-                client_options=options,
-                retry_config={
-                    "max_retries": retries,
-                    "retry_timeout": timedelta(seconds=RETRY_SECONDS),
-                    "backoff": {
-                        "init_backoff": timedelta(seconds=FIRST_PAUSE_SECONDS),
-                        "max_backoff": timedelta(seconds=LONGEST_PAUSE_SECONDS),
-                        "base": 2,
-                    },
-                },
-            )
+            retry: Any = {"max_retries": retries, "retry_timeout": RETRY_TIME, "backoff": pauses}
+            return from_url(address.bucket, client_options=options, retry_config=retry)
 
         with self._told(""):
             self._probing = connect(PROBE_RETRIES)
@@ -167,11 +144,9 @@ class Bucket:
 
     def entry(self, name: str) -> Entry | None:
         """Return an object's entry, None if there is none."""
-        with self._told(name):
-            try:
-                return self._entry(self._client.head(self._store, self._key(name)))
-            except FileNotFoundError:
-                return None
+        with self._told(name), contextlib.suppress(FileNotFoundError):
+            return self._entry(self._client.head(self._store, self._key(name)))
+        return None
 
     def read(self, name: str) -> tuple[bytes, Entry] | None:
         """Return a small object's content and entry, None if there is none."""
@@ -252,10 +227,9 @@ class Bucket:
         return Entry(name, len(content), datetime.now(UTC), answer["e_tag"], answer["version"])
 
     def _learn_conditions(self, name: str) -> None:
-        """Learn whether the store knows conditions, by a small object beside this one that is removed again.
+        """Learn by a small object beside this one whether the store knows conditions; some ignore, others refuse them.
 
-        Some refuse a write on a condition, others write whatever the condition. A store that has trouble tells nothing:
-        the write itself, which is repeated, finds out.
+        A store that has trouble tells nothing: the write itself, which is repeated, finds out.
         """
         probe = f"{name}.{os.urandom(4).hex()}"
         try:
@@ -276,11 +250,8 @@ class Bucket:
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects, one after the other; those that are gone already do not matter."""
         for name in names:
-            with self._told(name):
-                try:
-                    self._client.delete(self._store, self._key(name))
-                except FileNotFoundError:
-                    continue
+            with self._told(name), contextlib.suppress(FileNotFoundError):
+                self._client.delete(self._store, self._key(name))
 
     def _pieces(self, entry: Entry) -> Iterator[bytes]:
         for start in range(0, entry.size, PIECE_BYTES):

@@ -30,12 +30,7 @@ CHANGED: Final = "one that changed while it was read"
 
 
 class Copy:
-    """A folder that holds the objects of a drop, and empty files where names alone say what is wrong.
-
-    Args:
-        address: of the drop.
-        folder: of the copies.
-    """
+    """A folder that holds the objects of a drop, and empty files where names alone say what is wrong."""
 
     def __init__(self, address: Address, folder: Path) -> None:
         self.address = address

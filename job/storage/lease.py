@@ -35,13 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Lease:
-    """The right to publish to an output.
-
-    Args:
-        bucket: the output.
-        now: the time, as the store's clock would tell it.
-        clock: seconds that only go forward.
-    """
+    """The right to publish to an output; `now` is the time by the store's clock, `clock` only goes forward."""
 
     def __init__(
         self,
@@ -59,12 +53,7 @@ class Lease:
         self._writing = threading.Lock()
 
     def acquire(self) -> None:
-        """Take the output.
-
-        Raises:
-            OutputBusyError: another run holds it.
-            StorageError: the store refuses or does not answer.
-        """
+        """Take the output. Raises OutputBusyError if another run holds it, and StorageError."""
         try:
             self._write(anew=True)
         except ChangedObjectError:
@@ -125,12 +114,7 @@ class Lease:
 
 @contextmanager
 def leased(bucket: Bucket) -> Iterator[Lease]:
-    """Hold an output while the block runs.
-
-    Raises:
-        OutputBusyError: another run holds it.
-        StorageError: the store refuses or does not answer.
-    """
+    """Hold an output while the block runs. Raises as `Lease.acquire`."""
     lease = Lease(bucket)
     lease.acquire()
     supervisor.note(NOTE, json.dumps([*bucket.address, lease.token]))
@@ -152,11 +136,7 @@ def leased(bucket: Bucket) -> Iterator[Lease]:
 
 
 def release_for(note: str) -> None:
-    """Release the lease of a process that was ended: otherwise the next run waits until it is old.
-
-    Args:
-        note: what that process noted under `NOTE`.
-    """
+    """Release the lease that a process which was ended noted: otherwise the next run waits until it is old."""
     *address, token = json.loads(note)
     try:
         bucket = Bucket(Address(*address), request_seconds=RELEASE_SECONDS, is_hasty=True)

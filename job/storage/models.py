@@ -14,10 +14,11 @@ import getpass
 import json
 import tempfile
 from datetime import UTC, datetime
+from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
-from job.errors import ArtifactError, OutputError, Problem, SettingsError, reason_of
+from job.errors import ArtifactError, JobError, OutputError, Problem, SettingsError, reason_of
 from job.models.artifact import load_artifact
 from job.storage.bucket import StorageError
 from job.storage.objects import BucketObjects, FolderObjects
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from job.settings import TrainSettings
-    from job.storage.objects import Objects
     from job.storage.run import Place
     from job.training.run import Trained
     from schemas.results import Version
@@ -60,12 +60,7 @@ class Event(TypedDict):
 
 
 class Champion(NamedTuple):
-    """The version that scores.
-
-    Args:
-        version: its number; None where a folder with one artifact was given instead of a store.
-        folder: its artifact.
-    """
+    """The version that scores, and its artifact; None where a folder with one was given instead of a store."""
 
     version: int | None
     folder: Path
@@ -80,7 +75,7 @@ class ModelStore:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._objects: Objects = FolderObjects(place) if isinstance(place, Path) else BucketObjects(place)
+        self._objects = FolderObjects(place) if isinstance(place, Path) else BucketObjects(place)
 
     def events(self) -> list[Event]:
         """Return the log, the oldest event first; nothing where there is no store yet."""
@@ -98,12 +93,7 @@ class ModelStore:
     def versions(self) -> list[Version]:
         """Return the versions, the newest first."""
         events = self.events()
-        champions = _champions(events)
-        return [
-            self._describe(event, events, is_champion=bool(champions) and champions[-1] == event["version"])
-            for event in reversed(events)
-            if event["action"] == WRITTEN
-        ]
+        return [self._describe(event, events) for event in reversed(events) if event["action"] == WRITTEN]
 
     def add(self, artifact: Path, *, user: str, verdict: str | None) -> int:
         """Add an artifact as a new version, and return its number. It is not the champion yet."""
@@ -189,15 +179,15 @@ class ModelStore:
                     return event
         raise OutputError(f"{self.place}/{LOG}: cannot be written: others write to it all the time")
 
-    def _describe(self, event: Event, events: Sequence[Event], *, is_champion: bool) -> Version:
+    def _describe(self, event: Event, events: Sequence[Event]) -> Version:
+        name = f"{VERSIONS}/{event['version']}/manifest.json"
         with self._reading():
-            raw = self._objects.read(f"{VERSIONS}/{event['version']}/manifest.json")
+            raw = self._objects.read(name)
         try:
             manifest = json.loads(raw or b"")
             facts = manifest["title"], manifest["trained_on"]["customers"], manifest["roc_auc"]
         except (ValueError, KeyError, TypeError) as error:
-            path = f"{self.place}/{VERSIONS}/{event['version']}/manifest.json"
-            raise ArtifactError(f"{path}: altered: {reason_of(error)}") from error
+            raise ArtifactError(f"{self.place}/{name}: altered: {reason_of(error)}") from error
         chosen = [other for other in events if other["version"] == event["version"] and other["action"] != WRITTEN]
         return {
             "version": event["version"],
@@ -209,27 +199,22 @@ class ModelStore:
             "low": facts[2]["low"],
             "high": facts[2]["high"],
             "verdict": event["verdict"],
-            "is_champion": is_champion,
+            "is_champion": _champions(events)[-1:] == [event["version"]],
             "promoted": chosen[-1]["at"] if chosen else None,
             "by": chosen[-1]["user"] if chosen else None,
             "note": chosen[-1]["note"] if chosen else None,
         }
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _failing_as(self, kind: type[JobError], cannot: str) -> Iterator[None]:
         try:
             yield
         except (OSError, StorageError) as error:
             reason = error.reason if isinstance(error, StorageError) else reason_of(error)
-            raise ArtifactError(f"{self.place}: no models can be read here: {reason}") from error
+            raise kind(f"{self.place}: {cannot}: {reason}") from error
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, StorageError) as error:
-            reason = error.reason if isinstance(error, StorageError) else reason_of(error)
-            raise OutputError(f"{self.place}: cannot be written: {reason}") from error
+    _reading = partialmethod(_failing_as, ArtifactError, "no models can be read here")
+    _writing = partialmethod(_failing_as, OutputError, "cannot be written")
 
 
 class Training(NamedTuple):
@@ -246,40 +231,36 @@ class Training(NamedTuple):
 
     table: str
     verdict: str | None
-    against: str | None
+    against: str
     is_written: bool
     version: int | None
     told: str
 
 
-def train_to(
-    artifacts: Path, drop: Place, settings: TrainSettings, progress: Callable[[str, int, int], None]
-) -> Training:
+def train_to(artifacts: Path, drop: Place, settings: TrainSettings, progress: Progress) -> Training:
     """Train on a drop and write the selected model to a folder. Raises as `run_training`."""
     trained = _train(drop, artifacts, settings, progress)
-    outcome = f"Written to {artifacts}." if trained.is_written else NOT_BEATEN
-    verdict = None if trained.gate is None else trained.gate.describe()
-    against = None if trained.gate is None else str(settings.champion)
-    return Training(trained.table, verdict, against, trained.is_written, None, outcome)
+    told = f"Written to {artifacts}." if trained.is_written else NOT_BEATEN
+    return Training(trained.table, _verdict(trained), str(settings.champion), trained.is_written, None, told)
 
 
-def train_into(
-    place: Place, drop: Place, settings: TrainSettings, progress: Callable[[str, int, int], None]
-) -> Training:
+def train_into(place: Place, drop: Place, settings: TrainSettings, progress: Progress) -> Training:
     """Train on a drop and add the selected model to a store, if it beats the champion. Raises as `run_training`."""
     store = ModelStore(place)
+    number, told = None, NOT_BEATEN
     with contextlib.ExitStack() as stack:
         champion = stack.enter_context(store.champion()) if _champions(store.events()) else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="retention-model-")))
-        settings = settings._replace(champion=None if champion is None else champion.folder)
-        trained = _train(drop, folder, settings, progress)
-        verdict = None if trained.gate is None else trained.gate.describe()
-        against = None if champion is None else f"version {champion.version}"
-        if not trained.is_written:
-            return Training(trained.table, verdict, against, is_written=False, version=None, told=NOT_BEATEN)
-        number = store.add(folder, user=getpass.getuser(), verdict=verdict)
-    outcome = f"Written to {place} as version {number}; it scores once it is promoted: --promote {number}."
-    return Training(trained.table, verdict, against, is_written=True, version=number, told=outcome)
+        trained = _train(drop, folder, settings._replace(champion=champion and champion.folder), progress)
+        if trained.is_written:
+            number = store.add(folder, user=getpass.getuser(), verdict=_verdict(trained))
+            told = f"Written to {place} as version {number}; it scores once it is promoted: --promote {number}."
+    against = f"version {champion and champion.version}"
+    return Training(trained.table, _verdict(trained), against, trained.is_written, number, told)
+
+
+def _verdict(trained: Trained) -> str | None:
+    return None if trained.gate is None else trained.gate.describe()
 
 
 def _train(drop: Place, folder: Path, settings: TrainSettings, progress: Progress) -> Trained:

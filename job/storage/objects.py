@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from job.beneath import read_beneath
 from job.files import create_file
@@ -13,31 +13,17 @@ if TYPE_CHECKING:
 
     from job.storage.address import Address
 
-
 MOST_BYTES: Final = 64 << 20  # of one content
 
 
-class Objects(Protocol):
-    """Contents by name; names have slashes."""
-
-    def names(self, below: str) -> list[str]:
-        """Return the names below a name, each without it, in order."""
-
-    def read(self, name: str) -> bytes | None:
-        """Return a content, None if there is none."""
-
-    def create(self, name: str, content: bytes) -> bool:
-        """Make a content that is not there; return False if it is there, and leave it."""
-
-
 class FolderObjects:
-    """Files below a folder. Every method raises OSError."""
+    """Files below a folder; names have slashes. Every method raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def names(self, below: str) -> list[str]:
-        """See `Objects`."""
+        """Return the names below a name, each without it, in order."""
         root = self._folder / below
         return sorted(
             path.relative_to(root).as_posix()
@@ -46,36 +32,32 @@ class FolderObjects:
         )
 
     def read(self, name: str) -> bytes | None:
-        """See `Objects`."""
+        """Return a content, None if there is none."""
         try:
             return read_beneath(self._folder, name, limit=MOST_BYTES)
         except FileNotFoundError:
             return None
 
     def create(self, name: str, content: bytes) -> bool:
-        """See `Objects`; whoever reads sees all of it or nothing."""
+        """Make a content that is not there, in one step; return False if it is there, and leave it."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return create_file(path, content)
 
 
 class BucketObjects:
-    """Objects below an address. Every method raises StorageError."""
+    """The same of the objects below an address. Every method raises StorageError."""
 
     def __init__(self, address: Address) -> None:
         self._bucket = Bucket(address)
+        self.read = self._bucket.content
 
     def names(self, below: str) -> list[str]:
-        """See `Objects`."""
+        """Return the names below a name, each without it, in order."""
         return [name.removeprefix(f"{below}/") for name in self._bucket.entries(below)]
 
-    def read(self, name: str) -> bytes | None:
-        """See `Objects`."""
-        content = self._bucket.read(name)
-        return None if content is None else content[0]
-
     def create(self, name: str, content: bytes) -> bool:
-        """See `Objects`."""
+        """Make a content that is not there; return False if it is there, and leave it."""
         try:
             self._bucket.write(name, content, anew=True)
         except ChangedObjectError:

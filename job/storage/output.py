@@ -84,11 +84,7 @@ def mirror_output(output: Bucket | Path, folder: Path) -> None:
     """Make a local output of the published runs of another, and of `latest`, lifts and who looked at which run.
 
     Of each run it has the manifest and `_SUCCESS`; its other files are as long as theirs, and take no space. Of each
-    lift it has the JSON. The mirror of an output that is not there is empty.
-
-    Raises:
-        StorageError: the store refuses or does not answer.
-        OSError: the folder cannot be written, or the output not read.
+    lift it has the JSON. The mirror of an output that is not there is empty. Raises StorageError and OSError.
     """
     read: Callable[[str], bytes | None]
     if isinstance(output, Path):
@@ -129,9 +125,7 @@ def _read_file(output: Path, name: str) -> bytes:
 def bring_file(output: Bucket | Path, folder: Path, name: str) -> None:
     """Write a file of a published run into the run's folder in the mirror; one that the store lacks is left out.
 
-    Raises:
-        StorageError: the store refuses or does not answer.
-        OSError: it cannot be read or written.
+    Raises StorageError and OSError.
     """
     if isinstance(output, Path):
         with opened_beneath(output / RUNS / folder.name, name) as source, (folder / name).open("wb") as copy:
@@ -141,13 +135,7 @@ def bring_file(output: Bucket | Path, folder: Path, name: str) -> None:
 
 
 def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None) -> None:
-    """Make the store hold the runs of a mirror.
-
-    Args:
-        bucket: the output, held.
-        folder: its mirror, in which a run was published.
-        lease: by which it is held.
-        sent: the run that is new; None if there is none.
+    """Make the store hold the runs of a mirror of it; `sent` is the run that is new, if there is one.
 
     Raises:
         StorageError: the store refuses or does not answer; the new run is then removed again.

@@ -68,12 +68,7 @@ def relay_of_endpoint(bucket: str) -> Relay | None:
 
 
 class Relay:
-    """An HTTP proxy on the loopback, for as long as its owner lives.
-
-    Args:
-        host: of the store; buckets may be part of its name.
-        others: further hosts.
-    """
+    """An HTTP proxy on the loopback, for as long as its owner lives: to a store's host, its subdomains, and others."""
 
     def __init__(self, host: str, *others: str) -> None:
         self.host = host

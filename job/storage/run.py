@@ -65,14 +65,9 @@ class Delivery(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """A run, published.
+    """A run, published: where it is, and where its readers find it.
 
-    Args:
-        outcome: what the run came to.
-        place: where the run is.
-        shown_at: where its readers find it.
-        changes: of a dry run, what would differ from the run that `latest` names; see `compare_runs`. None if that is
-            none, or if nothing would be done.
+    `changes`, of a dry run, is what would differ from the run that `latest` names (see `compare_runs`), if anything.
     """
 
     outcome: Outcome
@@ -87,14 +82,13 @@ def delivered(
 ) -> Iterator[Delivery]:
     """Give a drop as a folder; one in object storage is waited for and copied, the copy is gone when the block ends.
 
+    A drop that is a folder is waited for, and asked about, by whoever reads it. Raises as `drop_at_hand`.
+
     Args:
         drop: the place.
         arrival: when it counts as complete.
         scratch: where the copy is made; None is the system's folder for such.
-        refuse: see `wait_for_files`; a drop that is a folder is waited for, and asked about, by whoever reads it.
-
-    Raises:
-        JobError: as `job.storage.drop.drop_at_hand`.
+        refuse: see `wait_for_files`.
     """
     if isinstance(drop, Path):
         yield Delivery(drop, str(drop), arrival)
@@ -115,20 +109,11 @@ def score_places(
     executor: Executor | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Publication:
-    """Score a drop and publish the run, each on this machine or in object storage.
+    """Score a drop and publish the run, each on this machine or in object storage; see `run_scoring`.
 
-    Args:
-        drop: where the four tables are.
-        output: where runs are published.
-        settings: what the user chose. Copies of objects and runs to be sent wait in the system's folder for such where
-            the output is in object storage and no scratch folder is named.
-        champion: the model; None is the shipped one.
-        executor: as for `run_scoring`.
-        progress: as for `run_scoring`.
-
-    Raises:
-        JobError: as `run_scoring`; a store that refuses or does not answer is an unreadable drop or an unwritable
-            output.
+    Copies of objects and runs to be sent wait in the system's folder for such where the output is in object storage and
+    no scratch folder is named. Without a champion, the shipped model scores. A store that refuses or does not answer is
+    an unreadable drop or an unwritable output.
     """
     beside = settings.scratch or (output if isinstance(output, Path) and not settings.dry_run else None)
     known: dict[Digests, str] = {}
@@ -202,11 +187,7 @@ def _copied(fill: Callable[[Path], Path]) -> Iterator[Path]:
 
 
 def published_run(run: Place, files: Sequence[str]) -> contextlib.AbstractContextManager[Path]:
-    """Give a published run as a folder with some of its files; a copy is gone when the block ends.
-
-    Args:
-        run: the run, or `latest` of an output.
-        files: beside `manifest.json` and `_SUCCESS`.
+    """Give a published run, or that of `latest`, as a folder with these files, `manifest.json` and `_SUCCESS`.
 
     Raises:
         SettingsError: this is no published run, or the store refuses or does not answer.
@@ -232,11 +213,9 @@ def _fetch_run(run: Address, files: Sequence[str], folder: Path) -> Path:
 
 
 def run_among_others(run: Place) -> contextlib.AbstractContextManager[Path]:
-    """Give a published run as a folder of an output in which the runs of the three months after it can be read, too.
+    """Give a published run in an output in which the runs of the three months after it can be read, too.
 
-    Raises:
-        SettingsError: this is no published run, or the store refuses or does not answer.
-        OutputError: the copy cannot be written.
+    Raises as `published_run`.
     """
     if isinstance(run, Path):
         return contextlib.nullcontext(resolve_latest(run))
@@ -270,9 +249,7 @@ def _resolve_run(run: Address) -> Address:
 def listed_output(output: Place, *, is_new: bool = False) -> contextlib.AbstractContextManager[Path]:
     """Give an output as a folder in which its runs can be listed; `is_new`: it may not be there yet.
 
-    Raises:
-        SettingsError: the store refuses or does not answer, or holds nothing there.
-        OutputError: the copy cannot be written.
+    Raises as `published_run`.
     """
     if isinstance(output, Path):
         return contextlib.nullcontext(output)
@@ -298,9 +275,7 @@ def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
 def verify_place(output: Place) -> Verification:
     """Read every file of every run and compare it with its manifest; of a store, each run is copied for that.
 
-    Raises:
-        SettingsError: there is no such output, or it cannot be read.
-        OutputError: a copy cannot be written.
+    Raises as `published_run`.
     """
     if isinstance(output, Path):
         if not output.is_dir():
@@ -328,14 +303,9 @@ def send_report(run: Place, folder: Path, names: Sequence[str]) -> None:
 
 
 def send_lift(run: Address, folder: Path) -> str:
-    """Write a comparison beside the runs of its run's output, the JSON last; return where it is.
+    """Write the folder of a comparison beside the runs of its run's output, the JSON last; return where it is.
 
-    Args:
-        run: in object storage.
-        folder: of the comparison, in the copy of the output.
-
-    Raises:
-        OutputError: the store refuses or does not answer.
+    Raises as `send_files`.
     """
     output = run.parent if run.name == LATEST else run.parent.parent
     names = sorted(path.name for path in folder.iterdir())
@@ -346,8 +316,7 @@ def send_lift(run: Address, folder: Path) -> str:
 def send_files(place: Place, folder: Path, names: Sequence[str]) -> None:
     """Write files of a copy back to where it was copied from, one after the other; of a path there is no copy.
 
-    Raises:
-        OutputError: the store refuses or does not answer.
+    Raises OutputError if the store refuses or does not answer.
     """
     if isinstance(place, Address):
         with storage_errors_as(OutputError, cannot="cannot be written"):
