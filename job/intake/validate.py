@@ -51,16 +51,17 @@ def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Tabl
     columns = [column.name for column in breaks if column.any()]
     if not columns:
         return REJECTED_SCHEMA.to_frame()
-    from pandera.errors import SchemaErrors  # noqa: PLC0415 - most drops break no rule, and Pandera is slow to load
-
-    from schemas.pandera_schemas import pandera_schema  # noqa: PLC0415
+    from schemas.pandera_schemas import pandera_schema  # noqa: PLC0415 - slow to load, and most drops break no rule
 
     # It is slow to ask, too: it need only look at these.
     some = breaks.select(pl.any_horizontal(columns)).to_series()
     typed, text = typed.filter(some).select(columns), text.filter(some)
+    schema = pandera_schema(table.contract(labelled=labelled, only=columns, whole=False))
+    # Only now: two threads that load Pandera by two of its modules may wait for each other.
+    from pandera.errors import SchemaErrors  # noqa: PLC0415
+
     try:
-        rules = table.contract(labelled=labelled, only=columns, whole=False)
-        pandera_schema(rules).validate(typed, lazy=True)
+        schema.validate(typed, lazy=True)
     except SchemaErrors as error:
         return _explain(file, error.failure_cases, text, table)
     raise AssertionError(f"{file}: rows were found to break a rule that they keep: {typed}")
