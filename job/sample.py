@@ -31,7 +31,7 @@ from hashlib import blake2b
 from itertools import accumulate, pairwise, permutations
 from math import sqrt
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -44,17 +44,15 @@ from schemas.vocabulary import (
     CONSENT,
     CURRENT_MONTH,
     DECLINED,
-    MONTH_BEFORE_PREVIOUS,
     MONTHS_OF_MINUTES,
     MONTHS_OF_REVENUE,
-    PREVIOUS_MONTH,
     SERVICE_TYPE,
     UNCHANGED,
     Words,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 FIRST_ID: Final = 100_001
@@ -63,132 +61,88 @@ ORPHAN_OFFSET: Final = 1_000_000_000
 MOST_CUSTOMERS: Final = ORPHAN_OFFSET
 TABLE_FORMATS: Final = ("csv", "parquet")
 
-# Draws without a link to anything: counts of the 1,300 customers.
-CONSENT_COUNTS: Final = {"yes": 962, "no": 338}
-CONTACTS_CURRENT_MONTH_COUNTS: Final = {3: 308, 4: 669, 5: 323}
-REGISTERED_DAYS_QUANTILES: Final = {
-    0.0: 110.0,
-    0.1: 250.0,
-    0.25: 406.0,
-    0.5: 606.0,
-    0.75: 806.0,
-    0.95: 997.0,
-    1.0: 1079.0,
+COUNTS: Final[Mapping[str, Mapping[Any, int]]] = {
+    "kind": {0: 370, 1: 335, 2: 333, 3: 258},
+    "consent": dict(zip(CONSENT.values, (962, 338), strict=True)),
+    "contacts_current_month": {3: 308, 4: 669, 5: 323},
+    "service_errors": {0: 17, 1: 74, 2: 189, 3: 226, 4: 257, 5: 208, 6: 156, 7: 92, 8: 66, 9: 15},
+    "categories_per_visit": {1: 106, 2: 312, 3: 356, 4: 263, 5: 177, 6: 86},
+    "unpaid_items_quarter": {0: 116, 1: 261, 2: 261, 3: 218, 4: 197, 5: 135, 6: 44, 7: 34, 8: 20, 9: 10, 10: 4},
+    "pages_per_visit": dict(
+        enumerate([20, 58, 76, 112, 115, 127, 102, 109, 108, 104, 92, 73, 61, 53, 36, 21, 19, 7, 5, 2], start=1)
+    ),
+    "minutes_current_month": dict(
+        enumerate([9, 11, 34, 45, 72, 109, 104, 105, 118, 96, 136, 68, 81, 70, 64, 58, 51, 27, 30, 8], start=4)
+    ),
+    "minutes_previous_month": dict(
+        enumerate([11, 24, 43, 69, 77, 100, 115, 117, 108, 118, 106, 81, 93, 81, 61, 50, 26, 10, 6], start=5)
+    ),
 }
+"""Column -> value -> customers."""
+
+_REVENUE_LEVELS: Final = (0.001, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999)
+QUANTILES: Final = {
+    "registered_days": ((0.0, 0.1, 0.25, 0.5, 0.75, 0.95, 1.0), (110.0, 250.0, 406.0, 606.0, 806.0, 997.0, 1079.0)),
+    "contacts_6_months": (
+        (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999),
+        (0.9, 1.4, 2.4, 3.1, 3.5, 3.9, 4.2, 4.4, 4.8, 5.2, 5.5, 5.8, 6.3, 6.6),
+    ),
+    # With a gap: 87 % of the customers buy up to 0.47 in promotions, 13 % from 0.89.
+    "promo_share": (
+        (0.02, 0.05, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.84, 0.87, 0.871, 0.873, 0.9, 0.93, 0.95, 0.98),
+        (0.11, 0.13, 0.16, 0.18, 0.22, 0.24, 0.27, 0.3, 0.34, 0.39, 0.44, 0.47, 0.89, 0.93, 0.94, 0.95, 0.99),
+    ),
+    # Of the months above 0, without the one revenue of 106,862.2.
+    "revenue_current_month": (
+        _REVENUE_LEVELS,
+        (2989.4, 3327.6, 3887.7, 4223.1, 4830.5, 5180.0, 5597.9, 6366.2, 6717.5, 7310.2, 7591.1),
+    ),
+    "revenue_previous_month": (
+        _REVENUE_LEVELS,
+        (2924.0, 3154.6, 3639.0, 4002.0, 4626.2, 5005.5, 5324.0, 5822.2, 6037.2, 6379.5, 6781.7),
+    ),
+    "revenue_month_before_previous": (
+        _REVENUE_LEVELS,
+        (4102.0, 4167.9, 4341.0, 4427.5, 4636.5, 4810.5, 4994.5, 5307.0, 5442.0, 5609.1, 5649.5),
+    ),
+}
+"""Column -> levels and quantiles."""
+REVENUE_PREVIOUS_TENTHS: Final = 0.36
+"""Share of the previous month's revenues that are not rounded to whole units; the month before is whole everywhere."""
 PROFIT_MEAN: Final = 4.0
 PROFIT_DEVIATION: Final = 1.01
 PROFIT_FLOOR: Final = 0.0
-
-# Draws that depend on the kind of customer: counts (whole numbers) and quantiles (the others) of all kinds together.
-SERVICE_ERRORS_COUNTS: Final = {0: 17, 1: 74, 2: 189, 3: 226, 4: 257, 5: 208, 6: 156, 7: 92, 8: 66, 9: 15}
-CATEGORIES_PER_VISIT_COUNTS: Final = {1: 106, 2: 312, 3: 356, 4: 263, 5: 177, 6: 86}
-UNPAID_ITEMS_COUNTS: Final = {0: 116, 1: 261, 2: 261, 3: 218, 4: 197, 5: 135, 6: 44, 7: 34, 8: 20, 9: 10, 10: 4}
-PAGES_PER_VISIT_COUNTS: Final = dict(
-    enumerate([20, 58, 76, 112, 115, 127, 102, 109, 108, 104, 92, 73, 61, 53, 36, 21, 19, 7, 5, 2], start=1)
-)
-MINUTES_CURRENT_COUNTS: Final = dict(
-    enumerate([9, 11, 34, 45, 72, 109, 104, 105, 118, 96, 136, 68, 81, 70, 64, 58, 51, 27, 30, 8], start=4)
-)
-MINUTES_PREVIOUS_COUNTS: Final = dict(
-    enumerate([11, 24, 43, 69, 77, 100, 115, 117, 108, 118, 106, 81, 93, 81, 61, 50, 26, 10, 6], start=5)
-)
-CONTACTS_6_MONTHS_QUANTILES: Final = dict(
-    zip(
-        (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999),
-        (0.9, 1.4, 2.4, 3.1, 3.5, 3.9, 4.2, 4.4, 4.8, 5.2, 5.5, 5.8, 6.3, 6.6),
-        strict=True,
-    )
-)
-PROMO_SHARE_QUANTILES: Final = dict(
-    zip(
-        (0.02, 0.05, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.84, 0.87, 0.871, 0.873, 0.9, 0.93, 0.95, 0.98),
-        (0.11, 0.13, 0.16, 0.18, 0.22, 0.24, 0.27, 0.3, 0.34, 0.39, 0.44, 0.47, 0.89, 0.93, 0.94, 0.95, 0.99),
-        strict=True,
-    )
-)
-"""With a gap: 87 % of the customers buy up to 0.47 in promotions, 13 % from 0.89."""
-REVENUE_LEVELS: Final = (0.001, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999)
-REVENUE_QUANTILES: Final = {
-    CURRENT_MONTH: (2989.4, 3327.6, 3887.7, 4223.1, 4830.5, 5180.0, 5597.9, 6366.2, 6717.5, 7310.2, 7591.1),
-    PREVIOUS_MONTH: (2924.0, 3154.6, 3639.0, 4002.0, 4626.2, 5005.5, 5324.0, 5822.2, 6037.2, 6379.5, 6781.7),
-    MONTH_BEFORE_PREVIOUS: (4102.0, 4167.9, 4341.0, 4427.5, 4636.5, 4810.5, 4994.5, 5307.0, 5442.0, 5609.1, 5649.5),
-}
-"""Of the months above 0, without the one revenue of 106,862.2."""
-REVENUE_PREVIOUS_TENTHS: Final = 0.36
-"""Share of the previous month's revenues that are not rounded to whole units; the month before is whole everywhere."""
 
 # Kinds of customers: a mixture of four, fitted to the normal scores of the columns below (normal within a kind, the
 # revenues of the months correlated) and to the two words by expectation-maximisation; four are what the Bayesian
 # information criterion chooses out of three to five. In this order: those who lose interest; those whose revenue stays
 # (children's goods, devices for beauty and health); those whose revenue grows; those whose revenue shrinks.
-KIND_COUNTS: Final = {0: 370, 1: 335, 2: 333, 3: 258}
-SERVICE_TYPE_COUNTS: Final = (
-    {"standard": 235, "premium": 135},
-    {"standard": 264, "premium": 71},
-    {"standard": 246, "premium": 87},
-    {"standard": 177, "premium": 81},
-)
-CATEGORY_COUNTS: Final = (
-    {
-        "children_goods": 117,
-        "home_textiles": 71,
-        "cosmetics_accessories": 83,
-        "beauty_health_devices": 31,
-        "small_appliances_electronics": 15,
-        "kitchenware": 54,
-    },
-    {
-        "children_goods": 176,
-        "home_textiles": 18,
-        "cosmetics_accessories": 5,
-        "beauty_health_devices": 116,
-        "small_appliances_electronics": 12,
-        "kitchenware": 8,
-    },
-    {
-        "children_goods": 21,
-        "home_textiles": 93,
-        "cosmetics_accessories": 71,
-        "beauty_health_devices": 22,
-        "small_appliances_electronics": 78,
-        "kitchenware": 47,
-    },
-    {
-        "children_goods": 16,
-        "home_textiles": 68,
-        "cosmetics_accessories": 64,
-        "beauty_health_devices": 13,
-        "small_appliances_electronics": 68,
-        "kitchenware": 29,
-    },
-)
-SCORE_MEANS: Final = {
-    "contacts_6_months": (-0.73, 0.29, 0.36, 0.20),
-    "promo_share": (0.80, -0.30, -0.33, -0.33),
-    "categories_per_visit": (-0.52, 0.23, 0.14, 0.30),
-    "unpaid_items_quarter": (0.58, -0.20, -0.12, -0.36),
-    "service_errors": (-0.16, 0.03, 0.02, 0.18),
-    "pages_per_visit": (-1.04, 0.48, 0.39, 0.38),
-    "minutes_current_month": (-0.75, 0.22, 0.12, 0.65),
-    "minutes_previous_month": (-0.95, 0.37, 0.17, 0.67),
-    "revenue_current_month": (0.07, -0.23, 0.85, -0.89),
-    "revenue_previous_month": (0.06, -0.33, 0.62, -0.46),
-    "revenue_month_before_previous": (-0.71, 0.27, 0.17, 0.45),
+SCORES: Final = {
+    "contacts_6_months": ((-0.73, 0.29, 0.36, 0.20), (0.88, 0.87, 0.94, 0.80)),
+    "promo_share": ((0.80, -0.30, -0.33, -0.33), (0.71, 0.89, 0.93, 0.86)),
+    "categories_per_visit": ((-0.52, 0.23, 0.14, 0.30), (0.85, 0.88, 0.85, 0.89)),
+    "unpaid_items_quarter": ((0.58, -0.20, -0.12, -0.36), (1.03, 0.79, 0.83, 0.85)),
+    "service_errors": ((-0.16, 0.03, 0.02, 0.18), (0.93, 0.96, 1.03, 0.93)),
+    "pages_per_visit": ((-1.04, 0.48, 0.39, 0.38), (0.62, 0.77, 0.82, 0.75)),
+    "minutes_current_month": ((-0.75, 0.22, 0.12, 0.65), (0.66, 0.95, 0.95, 0.82)),
+    "minutes_previous_month": ((-0.95, 0.37, 0.17, 0.67), (0.69, 0.78, 0.79, 0.84)),
+    "revenue_current_month": ((0.07, -0.23, 0.85, -0.89), (1.12, 0.48, 0.70, 0.72)),
+    "revenue_previous_month": ((0.06, -0.33, 0.62, -0.46), (1.23, 1.01, 0.61, 0.49)),
+    "revenue_month_before_previous": ((-0.71, 0.27, 0.17, 0.45), (0.82, 0.91, 0.90, 0.94)),
 }
-"""Mean of each column's normal score, by kind."""
-SCORE_DEVIATIONS: Final = {
-    "contacts_6_months": (0.88, 0.87, 0.94, 0.80),
-    "promo_share": (0.71, 0.89, 0.93, 0.86),
-    "categories_per_visit": (0.85, 0.88, 0.85, 0.89),
-    "unpaid_items_quarter": (1.03, 0.79, 0.83, 0.85),
-    "service_errors": (0.93, 0.96, 1.03, 0.93),
-    "pages_per_visit": (0.62, 0.77, 0.82, 0.75),
-    "minutes_current_month": (0.66, 0.95, 0.95, 0.82),
-    "minutes_previous_month": (0.69, 0.78, 0.79, 0.84),
-    "revenue_current_month": (1.12, 0.48, 0.70, 0.72),
-    "revenue_previous_month": (1.23, 1.01, 0.61, 0.49),
-    "revenue_month_before_previous": (0.82, 0.91, 0.90, 0.94),
+"""Column that depends on the kind -> mean and deviation of its normal score, by kind."""
+WORD_COUNTS: Final = {
+    "service_type": {"standard": (235, 264, 246, 177), "premium": (135, 71, 87, 81)},
+    "favourite_category": {
+        "children_goods": (117, 176, 21, 16),
+        "home_textiles": (71, 18, 93, 68),
+        "cosmetics_accessories": (83, 5, 71, 64),
+        "beauty_health_devices": (31, 116, 22, 13),
+        "small_appliances_electronics": (15, 12, 78, 68),
+        "kitchenware": (54, 8, 47, 29),
+    },
 }
+"""Column -> word -> customers, by kind."""
 CURRENT_AND_PREVIOUS: Final = (0.894, 0.830, 0.912, 0.897)
 CURRENT_AND_BEFORE: Final = (0.259, 0.965, 0.057, 0.182)
 PREVIOUS_AND_BEFORE: Final = (0.296, 0.728, 0.430, 0.557)
@@ -212,10 +166,6 @@ LABEL_INTERCEPT: Final = 10.19
 
 MISSPELT_SERVICE_SHARE: Final = 10 / 924
 """Of the customers with the standard service; the other two misspellings are everywhere."""
-SPIKE_FACTOR: Final = 20.0
-UNPARSEABLE: Final = "н/д"
-SHARE_ABOVE_RANGE: Final = 1.0
-MINUTES_ABOVE_RANGE: Final = 50_000
 
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _PIECE: Final = 250_000
@@ -235,34 +185,50 @@ class Fault(StrEnum):
     ORPHAN = "row of an unknown id"
 
 
+_EXTRA_ROWS: Final = (Fault.DUPLICATE, Fault.CONTRADICTION, Fault.ORPHAN)
+
+
 class FaultShare(NamedTuple):
-    """How many customers have a fault in a table.
+    """How many customers have a fault in a table, and what it is.
 
     Args:
         table: the table's name.
         fault: the fault.
         share: customers with it, of all.
+        column: the ASCII name of the column that it changes.
+        change: value -> what stands there instead.
     """
 
     table: str
     fault: Fault
     share: float
+    column: str
+    change: Callable[[pl.Expr], pl.Expr]
+
+
+def _empty(_: pl.Expr) -> pl.Expr:
+    return pl.lit(None)
+
+
+def _same(value: pl.Expr) -> pl.Expr:
+    return value
 
 
 FAULTS: Final = (
-    FaultShare(MARKET_MONEY.name, Fault.ZERO_MONTHS, 0.002),
-    FaultShare(MARKET_MONEY.name, Fault.SPIKE, 1 / 1300),
-    FaultShare(MARKET_FILE.name, Fault.OUT_OF_RANGE, 0.001),
-    FaultShare(MARKET_FILE.name, Fault.CONTRADICTION, 0.001),
-    FaultShare(MARKET_MONEY.name, Fault.UNPARSEABLE, 0.002),
-    FaultShare(MARKET_MONEY.name, Fault.EMPTY, 0.002),
-    FaultShare(MARKET_MONEY.name, Fault.DUPLICATE, 0.002),
-    FaultShare(MARKET_TIME.name, Fault.OUT_OF_RANGE, 0.002),
-    FaultShare(MARKET_TIME.name, Fault.DUPLICATE, 0.002),
-    FaultShare(MONEY.name, Fault.EMPTY, 0.001),
-    FaultShare(MONEY.name, Fault.ORPHAN, 0.001),
+    FaultShare(MARKET_MONEY.name, Fault.ZERO_MONTHS, 0.002, "revenue", lambda _: pl.lit(0.0)),
+    FaultShare(MARKET_MONEY.name, Fault.SPIKE, 1 / 1300, "revenue", lambda value: (value * 20).round(1)),
+    FaultShare(MARKET_FILE.name, Fault.OUT_OF_RANGE, 0.001, "promo_share", lambda value: (value + 1).round(2)),
+    FaultShare(MARKET_FILE.name, Fault.CONTRADICTION, 0.001, "pages_per_visit", lambda value: value + 1),
+    FaultShare(MARKET_MONEY.name, Fault.UNPARSEABLE, 0.002, "revenue", lambda _: pl.lit("н/д")),
+    FaultShare(MARKET_MONEY.name, Fault.EMPTY, 0.002, "revenue", _empty),
+    FaultShare(MARKET_MONEY.name, Fault.DUPLICATE, 0.002, "revenue", _same),
+    FaultShare(MARKET_TIME.name, Fault.OUT_OF_RANGE, 0.002, "minutes", lambda value: value + 50_000),
+    FaultShare(MARKET_TIME.name, Fault.DUPLICATE, 0.002, "minutes", _same),
+    FaultShare(MONEY.name, Fault.EMPTY, 0.001, "monthly_profit", _empty),
+    FaultShare(MONEY.name, Fault.ORPHAN, 0.001, "id", lambda value: value + ORPHAN_OFFSET),
 )
-"""The first two are as in the export; the others make 0.2 % of each table's rows unusable."""
+"""The first two are as in the export; the others make 0.2 % of each table's rows unusable. In the order in which they
+are made: what takes an extra row comes after what changes a table's own."""
 _ALL_KINDS_FROM: Final = 1000
 
 
@@ -309,29 +275,25 @@ def plan_faults(*, customers: int, seed: int) -> pl.DataFrame:
     has two.
 
     Args:
-        customers: as given to `make_tables`.
+        customers: as given to `make_tables`, with the same errors.
         seed: as given to `soil`.
 
     Returns:
         One row per fault: `id` (Int64), `table` and `fault` (String; the table's name and a value of `Fault`).
-
-    Raises:
-        SettingsError: `customers` is out of range.
     """
     _check_customers(customers)
     least = int(customers >= _ALL_KINDS_FROM)
     counts = [max(least, round(fault.share * customers)) for fault in FAULTS]
-    faults = pl.Series([index for index, count in enumerate(counts) for _ in range(count)], dtype=pl.UInt32)
+    faults = [fault for fault, count in zip(FAULTS, counts, strict=True) for _ in range(count)]
     drawn = pl.DataFrame(schema={"id": pl.Int64, "draw": pl.UInt64})
     for first in range(0, customers, _PIECE):
-        piece = _rows(first, min(_PIECE, customers - first)).select(
-            "id", draw=Draws(seed, pl.col("row")).bits("faults")
-        )
-        drawn = pl.concat([drawn, piece]).bottom_k(sum(counts), by="draw")
+        rows = _rows(first, min(_PIECE, customers - first))
+        piece = rows.select("id", draw=Draws(seed, pl.col("row")).bits("faults"))
+        drawn = pl.concat([drawn, piece]).bottom_k(len(faults), by="draw")
     return drawn.sort("draw", "id").select(
         "id",
-        table=pl.lit(pl.Series([fault.table for fault in FAULTS])).gather(faults),
-        fault=pl.lit(pl.Series([str(fault.fault) for fault in FAULTS])).gather(faults),
+        table=pl.Series([fault.table for fault in faults], dtype=pl.String),
+        fault=pl.Series([str(fault.fault) for fault in faults], dtype=pl.String),
     )
 
 
@@ -351,8 +313,7 @@ def soil(tables: Mapping[str, pl.DataFrame], *, seed: int) -> dict[str, pl.DataF
         «н/д» is among its values; other dtypes stay, an empty cell is null.
     """
     plan = plan_faults(customers=tables[MARKET_FILE.name].height, seed=seed)
-    soiled, extra = _soil(tables, plan, seed=seed)
-    return {name: pl.concat([soiled[name], extra[name]]) for name in TABLES}
+    return _joined(_soil(tables, plan, seed=seed))
 
 
 def write_drop(
@@ -390,33 +351,29 @@ def write_drop(
         OutputError: the folder is not empty, or cannot be written.
     """
     _check_customers(customers)
-    pieces = _told(_pieces(customers, seed=seed, labelled=labelled, clean=clean), customers, progress)
+    pieces = _pieces(customers, seed=seed, labelled=labelled, clean=clean, progress=progress)
     return write_pieces(folder, pieces, table_format=table_format, shuffle_seed=seed if shuffled else None)
 
 
 def write_pieces(
     folder: Path, pieces: Iterator[dict[str, pl.DataFrame]], *, table_format: str, shuffle_seed: int | None
 ) -> dict[str, int]:
-    """Write tables as `write_drop` does.
+    """Write tables as `write_drop` does, with the same errors, and return the rows written, by table.
 
     Args:
         folder: where to; new or empty.
         pieces: the rows of the four tables, with the headings as delivered, in any number of pieces.
         table_format: one of `TABLE_FORMATS`.
         shuffle_seed: puts every table's rows in a random order.
-
-    Returns:
-        Rows written, by table.
-
-    Raises:
-        SettingsError: `table_format` is none of them.
-        OutputError: the folder is not empty, or cannot be written.
     """
-    _check_table_format(table_format)
-    if shuffle_seed is not None or table_format == "parquet":
-        pieces = _whole(pieces, shuffle_seed=shuffle_seed)
+    if table_format not in TABLE_FORMATS:
+        raise SettingsError([Problem("table_format", f"one of: {', '.join(TABLE_FORMATS)}", table_format)])
     try:
         _claim(folder)
+        if shuffle_seed is not None:
+            pieces = iter([_shuffled(_joined(pieces), seed=shuffle_seed)])
+        elif table_format == "parquet":
+            pieces = iter([_joined(pieces)])
         return _write(pieces, folder, table_format)
     except (OSError, pl.exceptions.ComputeError) as error:
         raise OutputError([Problem(str(folder), "a folder that can be written", reason_of(error))]) from error
@@ -426,11 +383,6 @@ def _check_customers(customers: int) -> None:
     if not 1 <= customers <= MOST_CUSTOMERS:
         expected = f"a whole number from 1 to {MOST_CUSTOMERS:,}"
         raise SettingsError([Problem("customers", expected, f"{customers}")])
-
-
-def _check_table_format(table_format: str) -> None:
-    if table_format not in TABLE_FORMATS:
-        raise SettingsError([Problem("table_format", f"one of: {', '.join(TABLE_FORMATS)}", table_format)])
 
 
 class Draws(NamedTuple):
@@ -464,9 +416,9 @@ class Draws(NamedTuple):
         spread = (bits & whole(0xFFFF)).cast(pl.Float64) * 2.0**-16
         return (ones + spread - 24.5) / sqrt(12 + 1 / 12)
 
-    def score(self, column: str) -> pl.Expr:
-        """Return the column's normal score of a customer of its `kind`, independent of all else."""
-        return _score(column, self.normal(column))
+    def of(self, column: str) -> pl.Expr:
+        """Return a column's draw: its normal score of a customer of the `kind`, or a uniform one if kinds are alike."""
+        return _score(column, self.normal(column)) if column in SCORES else self.uniform(column)
 
 
 def _of_kind(figures: Sequence[float]) -> pl.Expr:
@@ -475,52 +427,58 @@ def _of_kind(figures: Sequence[float]) -> pl.Expr:
 
 def _score(column: str, deviation: pl.Expr) -> pl.Expr:
     """Return the normal score that deviates so from the mean of its kind, in the kind's deviations."""
-    return _of_kind(SCORE_MEANS[column]) + _of_kind(SCORE_DEVIATIONS[column]) * deviation
+    means, deviations = SCORES[column]
+    return _of_kind(means) + _of_kind(deviations) * deviation
 
 
-def _choice(draw: pl.Expr, counts: Mapping[int, int] | Mapping[str, int], *, scores_of: str | None = None) -> pl.Expr:
-    """Return the value whose share of `counts` a draw falls into: a uniform one, or normal scores of a column."""
+def _choice(column: str, draw: pl.Expr) -> pl.Expr:
+    """Return the value whose share of `COUNTS` a column's draw falls into."""
+    counts = COUNTS[column]
     *edges, total = accumulate(counts.values())
-    limits = [_limit(edge / total, scores_of) for edge in edges]
-    return pl.lit(pl.Series(list(counts))).gather(pl.lit(pl.Series(limits)).search_sorted(draw))
+    limits = [_limit(edge / total, column) for edge in edges]
+    return pl.lit(pl.Series(list(counts))).gather(pl.lit(pl.Series(limits)).search_sorted(draw)).alias(column)
 
 
-def _choice_by_kind(draw: pl.Expr, words: Words, counts: Sequence[Mapping[str, int]]) -> pl.Expr:
-    """Return the word, as delivered, whose share of its kind's `counts` a uniform draw falls into."""
+def _choice_by_kind(column: str, words: Words, draw: pl.Expr) -> pl.Expr:
+    """Return the word, as delivered, whose share of its kind's `WORD_COUNTS` a uniform draw falls into."""
+    counts = WORD_COUNTS[column]
     edges = [
-        kind + edge / sum(of_kind.values())
-        for kind, of_kind in enumerate(counts)
-        for edge in accumulate(of_kind.values())
+        kind + edge / sum(of_kind)
+        for kind, of_kind in enumerate(zip(*counts.values(), strict=True))
+        for edge in accumulate(of_kind)
     ]
-    spellings = [_spelling(words, name) for of_kind in counts for name in of_kind]
+    spellings = [_spelling(words, name) for name in counts] * len(COUNTS["kind"])
     index = pl.lit(pl.Series(edges[:-1])).search_sorted(pl.col("kind") + draw)
-    return pl.lit(pl.Series(spellings)).gather(index)
+    return pl.lit(pl.Series(spellings)).gather(index).alias(column)
 
 
-def _quantile(draw: pl.Expr, quantiles: Mapping[float, float], *, scores_of: str | None = None) -> pl.Expr:
-    """Return the quantile of a draw, as in `_choice`, linear between those given; the ends are the limits."""
-    points = [(_limit(level, scores_of), value) for level, value in quantiles.items()]
-    slopes = [(right[1] - left[1]) / (right[0] - left[0]) for left, right in pairwise(points)]
-    starts = [value - slope * limit for (limit, value), slope in zip(points, slopes, strict=False)]
-    piece = pl.lit(pl.Series([limit for limit, _ in points[1:-1]])).search_sorted(draw)
+def _quantile(column: str, draw: pl.Expr, decimals: int) -> pl.Expr:
+    """Return the quantile of a column's draw, linear between those given; the ends are the limits.
+
+    Rounded to what prints with so many decimals: a division by a power of ten, which Polars turns into a
+    multiplication, would give 6.6000000000000005.
+    """
+    levels, values = QUANTILES[column]
+    limits = [_limit(level, column) for level in levels]
+    slopes = [(right[1] - left[1]) / (right[0] - left[0]) for left, right in pairwise(zip(limits, values, strict=True))]
+    starts = [value - slope * limit for limit, value, slope in zip(limits, values, slopes, strict=False)]
+    piece = pl.lit(pl.Series(limits[1:-1])).search_sorted(draw)
     line = pl.lit(pl.Series(starts)).gather(piece) + pl.lit(pl.Series(slopes)).gather(piece) * draw
-    return line.clip(points[0][1], points[-1][1])
+    return line.clip(values[0], values[-1]).round(decimals).alias(column)
 
 
 @cache
-def _limit(level: float, scores_of: str | None) -> float:
-    """Return the quantile of a uniform number, or of the normal scores of a column in all kinds together.
+def _limit(level: float, column: str) -> float:
+    """Return the quantile of a column's draws in all kinds together: of its normal scores, or of a uniform number.
 
-    The latter by bisection, rounded, so that the last bit of the platform's error function is not seen.
+    The former by bisection, rounded, so that the last bit of the platform's error function is not seen.
     """
-    if scores_of is None:
+    if column not in SCORES:
         return level
-    total = sum(KIND_COUNTS.values())
+    counts = COUNTS["kind"].values()
     kinds = [
-        (count / total, NormalDist(mean, deviation))
-        for count, mean, deviation in zip(
-            KIND_COUNTS.values(), SCORE_MEANS[scores_of], SCORE_DEVIATIONS[scores_of], strict=True
-        )
+        (count / sum(counts), NormalDist(mean, deviation))
+        for count, mean, deviation in zip(counts, *SCORES[column], strict=True)
     ]
     low, high = -10.0, 10.0
     for _ in range(50):
@@ -530,15 +488,6 @@ def _limit(level: float, scores_of: str | None) -> float:
         else:
             high = middle
     return round(low, 9)
-
-
-def _rounded(number: pl.Expr, decimals: int) -> pl.Expr:
-    """Return the number nearest to `number` that prints with at most so many decimals.
-
-    Polars turns a division by a constant into a multiplication, which gives 6.6000000000000005; its own rounding
-    does not.
-    """
-    return number.round(decimals)
 
 
 def _spelling(words: Words, name: str) -> str:
@@ -557,49 +506,21 @@ def _customers(rows: pl.DataFrame, *, seed: int, labelled: bool) -> pl.DataFrame
     Words are as delivered. Besides the tables' columns: `order_of_revenue`, `order_of_minutes` (UInt64, random).
     """
     draws = Draws(seed, pl.col("row"))
-    customers = rows.with_columns(kind=_choice(draws.uniform("kind"), KIND_COUNTS)).select(
-        "row", "id", *_unlinked(draws), *_linked(draws), *_revenue(draws)
+    profit = PROFIT_MEAN + PROFIT_DEVIATION * draws.normal("monthly_profit")
+    customers = rows.with_columns(_choice("kind", draws.of("kind"))).select(
+        "row",
+        "id",
+        *(_choice(name, draws.of(name)) for name in COUNTS if name != "kind"),
+        _choice_by_kind("service_type", SERVICE_TYPE, draws.uniform("service_type")),
+        _choice_by_kind("favourite_category", CATEGORY, draws.uniform("favourite_category")),
+        _quantile("registered_days", draws.of("registered_days"), 0).cast(pl.Int64),
+        _quantile("contacts_6_months", draws.of("contacts_6_months"), 1),
+        _quantile("promo_share", draws.of("promo_share"), 2),
+        *_revenue(draws),
+        profit.round(2).clip(lower_bound=PROFIT_FLOOR).alias("monthly_profit"),
+        *(draws.bits(name).alias(name) for name in ("order_of_revenue", "order_of_minutes")),
     )
     return customers.with_columns(_label(draws).alias("activity")) if labelled else customers
-
-
-def _unlinked(draws: Draws) -> list[pl.Expr]:
-    consents = {_spelling(CONSENT, name): count for name, count in CONSENT_COUNTS.items()}
-    contacts = _choice(draws.uniform("contacts_current_month"), CONTACTS_CURRENT_MONTH_COUNTS)
-    days = _quantile(draws.uniform("registered_days"), REGISTERED_DAYS_QUANTILES)
-    profit = PROFIT_MEAN + PROFIT_DEVIATION * draws.normal("monthly_profit")
-    return [
-        _choice(draws.uniform("consent"), consents).alias("consent"),
-        contacts.alias("contacts_current_month"),
-        _rounded(days, 0).cast(pl.Int64).alias("registered_days"),
-        _rounded(profit, 2).clip(lower_bound=PROFIT_FLOOR).alias("monthly_profit"),
-        draws.bits("order_of_revenue").alias("order_of_revenue"),
-        draws.bits("order_of_minutes").alias("order_of_minutes"),
-    ]
-
-
-def _linked(draws: Draws) -> list[pl.Expr]:
-    words = {"service_type": (SERVICE_TYPE, SERVICE_TYPE_COUNTS), "favourite_category": (CATEGORY, CATEGORY_COUNTS)}
-    counts = {
-        "categories_per_visit": CATEGORIES_PER_VISIT_COUNTS,
-        "unpaid_items_quarter": UNPAID_ITEMS_COUNTS,
-        "service_errors": SERVICE_ERRORS_COUNTS,
-        "pages_per_visit": PAGES_PER_VISIT_COUNTS,
-        "minutes_current_month": MINUTES_CURRENT_COUNTS,
-        "minutes_previous_month": MINUTES_PREVIOUS_COUNTS,
-    }
-    quantiles = {"contacts_6_months": (CONTACTS_6_MONTHS_QUANTILES, 1), "promo_share": (PROMO_SHARE_QUANTILES, 2)}
-    return [
-        *(_choice_by_kind(draws.uniform(name), *distribution).alias(name) for name, distribution in words.items()),
-        *(
-            _choice(draws.score(name), distribution, scores_of=name).alias(name)
-            for name, distribution in counts.items()
-        ),
-        *(
-            _rounded(_quantile(draws.score(name), distribution, scores_of=name), decimals).alias(name)
-            for name, (distribution, decimals) in quantiles.items()
-        ),
-    ]
 
 
 def _revenue(draws: Draws) -> list[pl.Expr]:
@@ -609,29 +530,17 @@ def _revenue(draws: Draws) -> list[pl.Expr]:
         on_current.append((far - near * between) / (1 - near**2))
         on_previous.append((between - near * far) / (1 - near**2))
         by_itself.append(sqrt(1 - on_current[-1] * far - on_previous[-1] * between))
-    current = draws.normal("revenue_current_month")
-    previous = _of_kind(CURRENT_AND_PREVIOUS) * current + _of_kind(
-        [sqrt(1 - near**2) for near in CURRENT_AND_PREVIOUS]
-    ) * draws.normal("revenue_previous_month")
-    before = (
-        _of_kind(on_current) * current
-        + _of_kind(on_previous) * previous
-        + _of_kind(by_itself) * draws.normal("revenue_month_before_previous")
-    )
-    revenue = {
-        month: _quantile(
-            _score(f"revenue_{month}", deviation),
-            dict(zip(REVENUE_LEVELS, REVENUE_QUANTILES[month], strict=True)),
-            scores_of=f"revenue_{month}",
-        )
-        for month, deviation in ((CURRENT_MONTH, current), (PREVIOUS_MONTH, previous), (MONTH_BEFORE_PREVIOUS, before))
-    }
-    previous = revenue[PREVIOUS_MONTH]
+    names = ("revenue_current_month", "revenue_previous_month", "revenue_month_before_previous")
+    current, of_previous, of_before = (draws.normal(name) for name in names)
+    left = _of_kind([sqrt(1 - near**2) for near in CURRENT_AND_PREVIOUS])
+    previous = _of_kind(CURRENT_AND_PREVIOUS) * current + left * of_previous
+    before = _of_kind(on_current) * current + _of_kind(on_previous) * previous + _of_kind(by_itself) * of_before
+    scores = [_score(name, deviation) for name, deviation in zip(names, (current, previous, before), strict=True)]
     in_tenths = draws.uniform("tenths") < REVENUE_PREVIOUS_TENTHS
     return [
-        _rounded(revenue[CURRENT_MONTH], 1).alias("revenue_current_month"),
-        pl.when(in_tenths).then(_rounded(previous, 1)).otherwise(_rounded(previous, 0)).alias("revenue_previous_month"),
-        _rounded(revenue[MONTH_BEFORE_PREVIOUS], 0).alias("revenue_month_before_previous"),
+        _quantile(names[0], scores[0], 1),
+        pl.when(in_tenths).then(_quantile(names[1], scores[1], 1)).otherwise(_quantile(names[1], scores[1], 0)),
+        _quantile(names[2], scores[2], 0),
     ]
 
 
@@ -642,11 +551,8 @@ def _label(draws: Draws) -> pl.Expr:
     for category, coefficient in LABEL_CATEGORIES.items():
         score = score + coefficient * (pl.col("favourite_category") == _spelling(CATEGORY, category)).cast(pl.Float64)
     declines = draws.uniform("activity") * (1.0 + (-score).exp()) < 1.0
-    return pl.when(declines).then(_word(ACTIVITY, DECLINED)).otherwise(_word(ACTIVITY, UNCHANGED))
-
-
-def _word(words: Words, name: str) -> pl.Expr:
-    return pl.lit(_spelling(words, name))
+    declined, unchanged = (pl.lit(_spelling(ACTIVITY, name)) for name in (DECLINED, UNCHANGED))
+    return pl.when(declines).then(declined).otherwise(unchanged)
 
 
 def _tables(first: int, count: int, *, seed: int, labelled: bool) -> dict[str, pl.DataFrame]:
@@ -668,13 +574,9 @@ def split_tables(customers: pl.DataFrame, *, labelled: bool) -> dict[str, pl.Dat
 
 
 def _by_month(customers: pl.DataFrame, columns: Mapping[str, str], table: Table, *, order: str) -> pl.DataFrame:
-    """Return a row per customer and month, the months of each customer in the order that `order` picks.
+    """Return a table (id, month and value): a row per customer and month, the months in the order that `order` picks.
 
-    Args:
-        customers: from `_customers`.
-        columns: month as delivered -> the column of `customers`.
-        table: the table to make; its columns are id, month and value.
-        order: a column of random whole numbers.
+    Args: columns: month as delivered -> the column of `customers`; order: a column of random whole numbers.
     """
     names = list(columns)
     orders = list(permutations(range(len(names))))
@@ -696,152 +598,97 @@ def _soil(
     tables: Mapping[str, pl.DataFrame], plan: pl.DataFrame, *, seed: int
 ) -> tuple[dict[str, pl.DataFrame], dict[str, pl.DataFrame]]:
     """Return the tables with faults, and the extra rows of each (duplicates, contradictions, orphans)."""
-    market_file = _soil_market_file(tables[MARKET_FILE.name], plan, seed=seed)
-    market_money = _soil_market_money(tables[MARKET_MONEY.name], plan)
-    market_time = _soil_market_time(tables[MARKET_TIME.name], plan)
-    money = tables[MONEY.name].with_columns(
-        _where(_has(plan, MONEY, Fault.EMPTY), MONEY, "monthly_profit", pl.lit(None, dtype=pl.Float64))
-    )
-    soiled = {
-        MARKET_FILE.name: market_file,
-        MARKET_MONEY.name: market_money,
-        MARKET_TIME.name: market_time,
-        MONEY.name: money,
-    }
-    extra = {
-        MARKET_FILE.name: market_file.filter(_has(plan, MARKET_FILE, Fault.CONTRADICTION)).with_columns(
-            _column(MARKET_FILE, "pages_per_visit") + 1
-        ),
-        MARKET_MONEY.name: market_money.filter(_has(plan, MARKET_MONEY, Fault.DUPLICATE) & _is_current(MARKET_MONEY)),
-        MARKET_TIME.name: market_time.filter(_has(plan, MARKET_TIME, Fault.DUPLICATE) & _is_current(MARKET_TIME)),
-        MONEY.name: money.filter(_has(plan, MONEY, Fault.ORPHAN)).with_columns(pl.col("id") + ORPHAN_OFFSET),
-    }
+    soiled, extra = _misspelt(tables, seed=seed), {}
+    for table_name, fault, _, column, change in FAULTS:
+        table = TABLES[table_name]
+        ids = plan.filter(pl.col("table") == table_name, pl.col("fault") == str(fault))["id"]
+        has_fault = pl.col("id").is_in(ids.implode())
+        if "period" in table.key:
+            is_current = _delivered(table, "period") == _spelling(MONTHS_OF_REVENUE, CURRENT_MONTH)
+            has_fault &= ~is_current if fault is Fault.ZERO_MONTHS else is_current
+        value = _delivered(table, column)
+        if fault in _EXTRA_ROWS:
+            extra[table_name] = soiled[table_name].filter(has_fault).with_columns(change(value))
+        else:
+            changed = pl.when(has_fault).then(change(value)).otherwise(value).alias(value.meta.output_name())
+            soiled[table_name] = soiled[table_name].with_columns(changed)
     return soiled, extra
 
 
-def _soil_market_file(table: pl.DataFrame, plan: pl.DataFrame, *, seed: int) -> pl.DataFrame:
-    row = (pl.col("id") - FIRST_ID).cast(pl.UInt64)
-    service = _column(MARKET_FILE, "service_type")
-    misspelt = Draws(seed, row).uniform("misspelt_service") < MISSPELT_SERVICE_SHARE
-    too_much = _rounded(_column(MARKET_FILE, "promo_share") + SHARE_ABOVE_RANGE, 2)
-    return table.with_columns(
-        _where(misspelt, MARKET_FILE, "service_type", service.replace(_misspellings(SERVICE_TYPE))),
-        _column(MARKET_FILE, "favourite_category").replace(_misspellings(CATEGORY)),
-        _where(_has(plan, MARKET_FILE, Fault.OUT_OF_RANGE), MARKET_FILE, "promo_share", too_much),
-    )
+def _misspelt(tables: Mapping[str, pl.DataFrame], *, seed: int) -> dict[str, pl.DataFrame]:
+    """Return the tables with the export's misspellings."""
+    draws = Draws(seed, (pl.col("id") - FIRST_ID).cast(pl.UInt64))
+    service, category = _delivered(MARKET_FILE, "service_type"), _delivered(MARKET_FILE, "favourite_category")
+    is_misspelt = draws.uniform("misspelt_service") < MISSPELT_SERVICE_SHARE
+    return {
+        **tables,
+        MARKET_FILE.name: tables[MARKET_FILE.name].with_columns(
+            pl.when(is_misspelt).then(_wrongly_spelt(service, SERVICE_TYPE)).otherwise(service),
+            _wrongly_spelt(category, CATEGORY),
+        ),
+        MARKET_TIME.name: tables[MARKET_TIME.name].with_columns(
+            _wrongly_spelt(_delivered(MARKET_TIME, "period"), MONTHS_OF_MINUTES)
+        ),
+    }
 
 
-def _soil_market_money(table: pl.DataFrame, plan: pl.DataFrame) -> pl.DataFrame:
-    revenue = _column(MARKET_MONEY, "revenue")
-    current = _is_current(MARKET_MONEY)
-
-    def has(fault: Fault) -> pl.Expr:
-        return _has(plan, MARKET_MONEY, fault)
-
-    return table.with_columns(
-        pl.when(has(Fault.ZERO_MONTHS) & ~current)
-        .then(0.0)
-        .when(has(Fault.SPIKE) & current)
-        .then(_rounded(revenue * SPIKE_FACTOR, 1))
-        .when(has(Fault.EMPTY) & current)
-        .then(None)
-        .otherwise(revenue)
-        .alias(MARKET_MONEY.heading("revenue").delivered)
-    ).with_columns(
-        _where(has(Fault.UNPARSEABLE) & current, MARKET_MONEY, "revenue", pl.lit(UNPARSEABLE), revenue.cast(pl.String))
-    )
+def _wrongly_spelt(column: pl.Expr, words: Words) -> pl.Expr:
+    return column.replace({right: wrong for wrong, right in words.misspellings.items()})
 
 
-def _soil_market_time(table: pl.DataFrame, plan: pl.DataFrame) -> pl.DataFrame:
-    too_many = _column(MARKET_TIME, "minutes") + MINUTES_ABOVE_RANGE
-    out_of_range = _has(plan, MARKET_TIME, Fault.OUT_OF_RANGE) & _is_current(MARKET_TIME)
-    return table.with_columns(
-        _column(MARKET_TIME, "period").replace(_misspellings(MONTHS_OF_MINUTES)),
-        _where(out_of_range, MARKET_TIME, "minutes", too_many),
-    )
-
-
-def _column(table: Table, name: str) -> pl.Expr:
+def _delivered(table: Table, name: str) -> pl.Expr:
     return pl.col(table.heading(name).delivered)
 
 
-def _where(condition: pl.Expr, table: Table, name: str, value: pl.Expr, otherwise: pl.Expr | None = None) -> pl.Expr:
-    """Return the column with `value` where `condition` holds, and `otherwise` (by default itself) elsewhere."""
-    kept = _column(table, name) if otherwise is None else otherwise
-    return pl.when(condition).then(value).otherwise(kept).alias(table.heading(name).delivered)
-
-
-def _has(plan: pl.DataFrame, table: Table, fault: Fault) -> pl.Expr:
-    ids = plan.filter(pl.col("table") == table.name, pl.col("fault") == str(fault))["id"]
-    return pl.col("id").is_in(ids.implode())
-
-
-def _is_current(table: Table) -> pl.Expr:
-    return _column(table, "period") == _spelling(MONTHS_OF_REVENUE, CURRENT_MONTH)
-
-
-def _misspellings(words: Words) -> dict[str, str]:
-    return {right: wrong for wrong, right in words.misspellings.items()}
-
-
-def _pieces(customers: int, *, seed: int, labelled: bool, clean: bool) -> Iterator[dict[str, pl.DataFrame]]:
-    """Yield the tables of `_PIECE` customers at a time; unless `clean`, soiled, and the extra rows last."""
-    pieces = (
-        _tables(first, min(_PIECE, customers - first), seed=seed, labelled=labelled)
-        for first in range(0, customers, _PIECE)
-    )
-    if clean:
-        yield from pieces
-        return
-    plan = plan_faults(customers=customers, seed=seed)
-    extras = []
-    for piece in pieces:
-        soiled, extra = _soil(piece, plan, seed=seed)
-        extras.append(extra)
-        yield soiled
-    yield _joined(extras)
-
-
-def _told(
-    pieces: Iterator[dict[str, pl.DataFrame]], customers: int, progress: Callable[[str, int, int], None]
+def _pieces(
+    customers: int, *, seed: int, labelled: bool, clean: bool, progress: Callable[[str, int, int], None]
 ) -> Iterator[dict[str, pl.DataFrame]]:
-    for number, piece in enumerate(pieces):
-        progress("customers", min(number * _PIECE, customers), customers)
+    """Yield the tables of `_PIECE` customers at a time; unless `clean`, soiled, and the extra rows last."""
+    plan = None if clean else plan_faults(customers=customers, seed=seed)
+    extras = []
+    for first in range(0, customers, _PIECE):
+        piece = _tables(first, min(_PIECE, customers - first), seed=seed, labelled=labelled)
+        if plan is not None:
+            piece, extra = _soil(piece, plan, seed=seed)
+            extras.append(extra)
+        progress("customers", first, customers)
         yield piece
+    if extras:
+        progress("customers", customers, customers)
+        yield _joined(extras)
 
 
-def _joined(pieces: Sequence[Mapping[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
-    return {name: pl.concat([piece[name] for piece in pieces]) for name in TABLES}
+def _joined(pieces: Iterable[Mapping[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
+    parts = list(pieces)
+    return {name: pl.concat([part[name] for part in parts]) for name in TABLES}
 
 
-def _whole(pieces: Iterator[dict[str, pl.DataFrame]], *, shuffle_seed: int | None) -> Iterator[dict[str, pl.DataFrame]]:
-    """Yield one piece with all rows, in a random order if there is a seed for it."""
-    whole = _joined(list(pieces))
-    yield (
-        whole
-        if shuffle_seed is None
-        else {name: _shuffled(table, seed=shuffle_seed, name=name) for name, table in whole.items()}
-    )
-
-
-def _shuffled(table: pl.DataFrame, *, seed: int, name: str) -> pl.DataFrame:
-    draws = Draws(seed, pl.int_range(pl.len(), dtype=pl.UInt64)).bits(f"shuffle {name}")
-    return table.with_columns(draws.alias("draw")).sort("draw", maintain_order=True).drop("draw")
-
-
-def _claim(folder: Path) -> None:
-    """Make `folder`, or check that it has nothing but rests of a killed run."""
-    if folder.exists() and not folder.is_dir():
-        raise OutputError([Problem(str(folder), "a new or empty folder", "a file")])
-    folder.mkdir(parents=True, exist_ok=True)
-    rests = {_partial(folder, name, table_format).name for name in TABLES for table_format in TABLE_FORMATS}
-    entries = sorted(entry.name for entry in folder.iterdir() if entry.name not in rests)
-    if entries:
-        raise OutputError([Problem(str(folder), "a new or empty folder", f"a folder with {', '.join(entries)}")])
+def _shuffled(tables: Mapping[str, pl.DataFrame], *, seed: int) -> dict[str, pl.DataFrame]:
+    draws = Draws(seed, pl.int_range(pl.len(), dtype=pl.UInt64))
+    return {
+        name: table.with_columns(draw=draws.bits(f"shuffle {name}")).sort("draw", maintain_order=True).drop("draw")
+        for name, table in tables.items()
+    }
 
 
 def _partial(folder: Path, name: str, table_format: str) -> Path:
     return folder / f".{name}.{table_format}.partial"
+
+
+def _partials(folder: Path) -> list[Path]:
+    """Return all that a killed run may have left."""
+    return [_partial(folder, name, table_format) for name in TABLES for table_format in TABLE_FORMATS]
+
+
+def _claim(folder: Path) -> None:
+    """Make `folder`, or check that it has nothing but rests of a killed run."""
+    expected = "a new or empty folder"
+    if folder.exists() and not folder.is_dir():
+        raise OutputError([Problem(str(folder), expected, "a file")])
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = sorted(path.name for path in set(folder.iterdir()) - set(_partials(folder)))
+    if entries:
+        raise OutputError([Problem(str(folder), expected, f"a folder with {', '.join(entries)}")])
 
 
 def _write(pieces: Iterator[dict[str, pl.DataFrame]], folder: Path, table_format: str) -> dict[str, int]:
@@ -860,9 +707,8 @@ def _write(pieces: Iterator[dict[str, pl.DataFrame]], folder: Path, table_format
         for name, path in paths.items():
             path.replace(folder / f"{name}.{table_format}")
     finally:
-        for name in TABLES:
-            for leftover in TABLE_FORMATS:
-                _partial(folder, name, leftover).unlink(missing_ok=True)
+        for path in _partials(folder):
+            path.unlink(missing_ok=True)
     return rows
 
 
