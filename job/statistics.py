@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 CONFIDENCE: Final = 0.95
-LEVEL: Final = 0.05
-"""Of a two-sided test."""
+LEVEL: Final = 0.05  # of a two-sided test
 POWER: Final = 0.8
-FEWEST: Final = 10
-"""Customers of each group, below which nothing is said of a difference."""
-A_FIFTH: Final = 0.2
-"""The effect that a campaign should be able to show."""
-SPREAD: Final = 0.2
-"""Standard deviation of what an assumed effect may be wrong by: 95 times in 100 by 0.4 at most."""
-BETWEEN: Final = 0.05
-"""Scale of the half-normal deviation of one campaign's effect from another's: 95 times in 100 it is 0.1 at most."""
+FEWEST: Final = 10  # customers of each group, below which nothing is said of a difference
+A_FIFTH: Final = 0.2  # the effect that a campaign should be able to show
+SPREAD: Final = 0.2  # standard deviation of what an assumed effect may be wrong by: 95 times in 100 by 0.4 at most
+BETWEEN: Final = 0.05  # scale of the half-normal deviation between effects of campaigns: 95 times in 100 at most 0.1
 
 _NORMAL: Final = NormalDist()
-_LARGEST_SCORE: Final = 40.0
-"""Normal quantile beyond which a p-value is 0 in floating point."""
+_LARGEST_SCORE: Final = 40.0  # normal quantile beyond which a p-value is 0 in floating point
 _SMALLEST_PART: Final = 1e-9
 _BISECTIONS: Final = 60
-_DEVIATIONS: Final = 100
-"""Points at which the deviation between campaigns is looked at, each as probable as the others beforehand."""
+_DEVIATIONS: Final = 100  # equally probable points at which the deviation between campaigns is looked at
 _FEWEST_FREEDOM: Final = 3.0
-_FEWEST_OF_STRATUM: Final = 2
-"""Of each group: a variance needs two."""
+_FEWEST_OF_STRATUM: Final = 2  # of each group: a variance needs two
+
+
+def normal_score(confidence: float) -> float:
+    """Return the normal quantile of a two-sided interval."""
+    return _NORMAL.inv_cdf((1 + confidence) / 2)
+
+
+CONFIDENCE_SCORE: Final = normal_score(CONFIDENCE)
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between two groups, as far as the data tell.
-
-    Args:
-        difference: the first group's rate or mean minus the second one's.
-        low: lower end of its interval; None where the groups are too small for one.
-        high: upper end.
-        p_value: two-sided, of no difference; None where there is no interval.
-    """
+    """A difference of two groups' rates or means, its interval and two-sided p-value: None if the groups are small."""
 
     difference: float
     low: float | None
@@ -72,7 +65,7 @@ class Estimate:
     Args:
         mean: the mean.
         variance: of the mean: the sum of the parts' variances, weights included.
-        scatter: the sum of the parts' squared variances, each over its customers less 1: how well it is known.
+        scatter: the sum of the parts' squared variances, each over its customers less 1: how well that is known.
     """
 
     mean: float
@@ -114,12 +107,7 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Fall:
-    """A fall of a decline rate.
-
-    Args:
-        points: by how much the rate falls, as a share of the customers.
-        effect: the same as a share of the declines.
-    """
+    """A fall of a decline rate: in points, as a share of the customers, and as a share of the declines."""
 
     points: float
     effect: float
@@ -135,13 +123,9 @@ class Effect:
 
 @dataclass(frozen=True)
 class PooledEffect:
-    """What is to be expected of an offer after several campaigns.
+    """The share of the declines that an offer prevents in the mean of such campaigns, with its 95 % interval.
 
-    Args:
-        effect: share of the declines prevented, in the mean of such campaigns.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        weight_of_assumption: how much of it is what was assumed, 0 to 1; the campaigns are the rest.
+    `weight_of_assumption` says how much of it is what was assumed, 0 to 1; the campaigns are the rest.
     """
 
     effect: float
@@ -150,23 +134,24 @@ class PooledEffect:
     weight_of_assumption: float
 
 
-def normal_score(confidence: float) -> float:
-    """Return the normal quantile of a two-sided interval."""
-    return _NORMAL.inv_cdf((1 + confidence) / 2)
-
-
-def wilson_interval(events: int, total: int, *, confidence: float = CONFIDENCE) -> Interval:
+def wilson_interval(events: int, total: int, *, score: float = CONFIDENCE_SCORE) -> Interval:
     """Return Wilson's score interval of a rate (JASA 22, 1927; Newcombe 1998a's method 3).
 
     Args:
         events: from 0 to `total`.
         total: 1 or more.
-        confidence: of the interval.
+        score: the normal quantile of its confidence.
     """
-    return _wilson(events, total, normal_score(confidence))
+    square = score * score
+    middle = events + square / 2
+    reach = score * sqrt(square / 4 + events * (total - events) / total)
+    # The exact ends: rounding would leave 1e-17 where no event, or nothing but events, was seen.
+    low = 0.0 if events == 0 else (middle - reach) / (total + square)
+    high = 1.0 if events == total else (middle + reach) / (total + square)
+    return Interval(low, high)
 
 
-def rate_difference(events: tuple[int, int], totals: tuple[int, int], *, confidence: float = CONFIDENCE) -> Difference:
+def rate_difference(events: tuple[int, int], totals: tuple[int, int]) -> Difference:
     """Return the difference of two independent rates with Newcombe's hybrid score interval.
 
     Source: Newcombe, Statistics in Medicine 17 (1998) 873-890, method 10 (square-and-add of two Wilson intervals, no
@@ -175,63 +160,44 @@ def rate_difference(events: tuple[int, int], totals: tuple[int, int], *, confide
     Args:
         events: of the two groups.
         totals: of the two groups, each 1 or more.
-        confidence: of the interval.
     """
-    difference = events[0] / totals[0] - events[1] / totals[1]
 
     def reaches_zero(score: float) -> bool:
         interval = _newcombe(events, totals, score)
         return interval.low <= 0 <= interval.high
 
     touching = first_true(reaches_zero, 0.0, _LARGEST_SCORE)
-    interval = _newcombe(events, totals, normal_score(confidence))
+    interval = _newcombe(events, totals, CONFIDENCE_SCORE)
+    difference = events[0] / totals[0] - events[1] / totals[1]
     return Difference(difference, interval.low, interval.high, erfc(touching / sqrt(2)))
 
 
-def mean_difference(
-    first: Estimate, second: Estimate, *, expected: float = 0.0, confidence: float = CONFIDENCE
-) -> Difference:
+def mean_difference(first: Estimate, second: Estimate, *, expected: float = 0.0) -> Difference:
     """Return the difference of two independent means with Welch's interval (Biometrika 34, 1947).
 
-    The degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946), over the parts of both means.
-
-    Args:
-        first: the first group's mean.
-        second: the second group's.
-        expected: the difference that the p-value is of.
-        confidence: of the interval.
-
-    Returns:
-        Without an interval if no value differs from another.
+    The degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946), over the parts of both means. There is no
+    interval if no value differs from another. The p-value is of the `expected` difference.
     """
-    difference = first.mean - second.mean
-    return _with_interval(
-        difference, first.variance + second.variance, first.scatter + second.scatter, expected, confidence
-    )
+    variance, scatter = first.variance + second.variance, first.scatter + second.scatter
+    return _with_interval(first.mean - second.mean, variance, scatter, expected)
 
 
-def prevented_share(
-    first: Estimate, second: Estimate, *, expected: float = 0.0, confidence: float = CONFIDENCE
-) -> tuple[Difference, float] | None:
+def prevented_share(first: Estimate, second: Estimate, *, expected: float = 0.0) -> tuple[Difference, float] | None:
     """Return which share of the second group's mean is missing in the first, with its interval, and its standard error.
 
-    That is 1 - first / second, by the delta method.
+    That is 1 - first / second, by the delta method; None if the second mean is not above 0.
 
     Args:
         first: the treated customers' rate.
         second: the control group's.
         expected: the share that the p-value is of.
-        confidence: of the interval.
-
-    Returns:
-        None if the second mean is not above 0.
     """
     if second.mean <= 0:
         return None
     left = first.mean / second.mean
     variance = (first.variance + left**2 * second.variance) / second.mean**2
     scatter = (first.scatter + left**4 * second.scatter) / second.mean**4
-    return _with_interval(1 - left, variance, scatter, expected, confidence), sqrt(variance)
+    return _with_interval(1 - left, variance, scatter, expected), sqrt(variance)
 
 
 def student_score(score: float, freedom: float) -> float:
@@ -304,9 +270,7 @@ def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL, power: flo
     return Fall(effect * rate, effect)
 
 
-def smallest_control_share(
-    strata: Sequence[Stratum], *, effect: float = A_FIFTH, level: float = LEVEL, power: float = POWER
-) -> float | None:
+def smallest_control_share(strata: Sequence[Stratum], *, effect: float = A_FIFTH, level: float = LEVEL) -> float | None:
     """Return the smallest control share at which these customers would show an effect with this power.
 
     All strata get the same share, whatever share they have now. The formula is that of `smallest_fall`.
@@ -315,7 +279,6 @@ def smallest_control_share(
         strata: a campaign's, or a segment's alone.
         effect: share of the declines prevented, above 0 and up to 1.
         level: of a two-sided test.
-        power: the probability to find it.
 
     Returns:
         A share of at most about one half; None if no share shows the effect.
@@ -327,7 +290,7 @@ def smallest_control_share(
     rate = sum(weight * stratum.rate for weight, stratum in weighted)
     untreated = sum(weight * stratum.variance for weight, stratum in weighted)
     treated = sum(weight * stratum.treated_variance(effect) for weight, stratum in weighted)
-    scores = _scores(level, power)
+    scores = _scores(level, POWER)
 
     def is_found(share: float) -> bool:
         return effect * rate >= scores * sqrt((treated / (1 - share) + untreated / share) / customers)
@@ -407,45 +370,27 @@ def _sumprod(first: Sequence[float], second: Sequence[float]) -> float:
     return sum(one * other for one, other in zip(first, second, strict=True))
 
 
-def _with_interval(
-    difference: float, variance: float, scatter: float, expected: float, confidence: float
-) -> Difference:
+def _with_interval(difference: float, variance: float, scatter: float, expected: float) -> Difference:
     if variance <= 0:
         return Difference(difference, None, None, None)
     error, freedom = sqrt(variance), variance**2 / scatter
     distance = abs(difference - expected) / error
     score = first_true(lambda score: student_score(score, freedom) >= distance, 0.0, _LARGEST_SCORE)
-    reach = student_score(normal_score(confidence), freedom) * error
+    reach = student_score(CONFIDENCE_SCORE, freedom) * error
     return Difference(difference, difference - reach, difference + reach, erfc(score / sqrt(2)))
 
 
-def detectable_difference(error: float, *, level: float = LEVEL, power: float = POWER) -> float:
-    """Return the smallest difference that a two-sided test at this level finds with this power.
-
-    Args:
-        error: the standard error of the difference.
-        level: of the test.
-        power: the probability to find it.
-    """
-    return _scores(level, power) * error
+def detectable_difference(error: float, *, level: float = LEVEL) -> float:
+    """Return the smallest difference, of this standard error, that a two-sided test finds with the power `POWER`."""
+    return _scores(level, POWER) * error
 
 
 def _scores(level: float, power: float) -> float:
     return normal_score(1 - level) + _NORMAL.inv_cdf(power)
 
 
-def _wilson(events: int, total: int, score: float) -> Interval:
-    square = score * score
-    middle = events + square / 2
-    reach = score * sqrt(square / 4 + events * (total - events) / total)
-    # The exact ends: rounding would leave 1e-17 where no event, or nothing but events, was seen.
-    low = 0.0 if events == 0 else (middle - reach) / (total + square)
-    high = 1.0 if events == total else (middle + reach) / (total + square)
-    return Interval(low, high)
-
-
 def _newcombe(events: tuple[int, int], totals: tuple[int, int], score: float) -> Interval:
-    first, second = (_wilson(*group, score) for group in zip(events, totals, strict=True))
+    first, second = (wilson_interval(*group, score=score) for group in zip(events, totals, strict=True))
     rates = (events[0] / totals[0], events[1] / totals[1])
     difference = rates[0] - rates[1]
     return Interval(

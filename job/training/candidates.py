@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import lightgbm
 import numpy as np
+from optuna.distributions import CategoricalDistribution as Choice
+from optuna.distributions import FloatDistribution as Real
+from optuna.distributions import IntDistribution as Whole
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -22,9 +25,11 @@ from job.training.splines import SplineSettings, fit_splines
 from schemas.features import NUMERIC_FEATURES
 
 if TYPE_CHECKING:
-    import optuna
+    from collections.abc import Mapping
+
     import polars as pl
     from numpy.typing import NDArray
+    from optuna.distributions import BaseDistribution
 
     from job.models.kinds import Model
 
@@ -55,7 +60,7 @@ class Candidate:
     Args:
         name: in tables and artifacts.
         title: for people.
-        search: Optuna trial -> settings.
+        space: setting -> the values that are tried.
         first: settings that are tried first.
         fit: (features, labels, settings, seed) -> fitted.
         most_rows: training rows of a split that are used at most; beyond, a sample is drawn. None uses all.
@@ -63,7 +68,7 @@ class Candidate:
 
     name: str
     title: str
-    search: Callable[[optuna.Trial], Settings]
+    space: Mapping[str, BaseDistribution]
     first: Settings
     fit: Callable[[pl.DataFrame, NDArray[np.int8], Settings, int], Fitted]
     most_rows: int | None = None
@@ -80,37 +85,14 @@ def learn_caps(features: pl.DataFrame) -> dict[str, tuple[float, float]]:
     return {name: (low[index], high[index]) for index, name in enumerate(numbers.columns)}
 
 
-def _search_splines(trial: optuna.Trial) -> Settings:
-    return {
-        "knots": trial.suggest_categorical("knots", [3, 4]),
-        "tail": trial.suggest_categorical("tail", [0.01, 0.03, 0.06]),
-        "single_penalty": trial.suggest_float("single_penalty", 2, 200, log=True),
-        "category_penalty": trial.suggest_float("category_penalty", 15, 400, log=True),
-        "product_penalty": trial.suggest_float("product_penalty", 30, 600, log=True),
-    }
-
-
 def _fit_splines(features: pl.DataFrame, labels: NDArray[np.int8], settings: Settings, _seed: int) -> Fitted:
     fitted = fit_splines(features, labels, SplineSettings(**settings))
     return Fitted(fitted.margins, fitted.model)
 
 
-def _search_boosted(trial: optuna.Trial) -> Settings:
-    return {
-        "num_leaves": trial.suggest_int("num_leaves", 15, 63),
-        "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 2, 20),
-        "feature_fraction_bynode": trial.suggest_float("feature_fraction_bynode", 0.25, 1.0),
-        "lambda_l2": trial.suggest_float("lambda_l2", 0.1, 10, log=True),
-        "learning_rate": trial.suggest_float("learning_rate", 0.025, 0.06, log=True),
-        "bagging_fraction": trial.suggest_float("bagging_fraction", 0.6, 1.0),
-        "rounds": trial.suggest_int("rounds", 120, 260, step=20),
-    }
-
-
 def _fit_boosted(features: pl.DataFrame, labels: NDArray[np.int8], settings: Settings, seed: int) -> Fitted:
     """Fit LightGBM with extremely randomised splits, which suit a thousand rows better than the best splits do."""
     caps = learn_caps(features)
-    tuned = {name: value for name, value in settings.items() if name != "rounds"}
     parameters = {
         "objective": "binary",
         "extra_trees": True,
@@ -122,7 +104,7 @@ def _fit_boosted(features: pl.DataFrame, labels: NDArray[np.int8], settings: Set
         "deterministic": True,
         "verbosity": -1,
         "seed": seed % 2**31,
-        **tuned,
+        **{name: value for name, value in settings.items() if name != "rounds"},
     }
     data = lightgbm.Dataset(matrix(features, caps), labels, params=parameters)
     booster = lightgbm.train(parameters, data, num_boost_round=settings["rounds"])
@@ -148,25 +130,36 @@ def _reference(make: Callable[[Settings, int], Any]) -> Callable[..., Fitted]:
     return fit
 
 
-def _search_forest(trial: optuna.Trial) -> Settings:
-    return {
-        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 10),
-        "max_features": trial.suggest_float("max_features", 0.1, 0.6),
-        "max_depth": trial.suggest_int("max_depth", 6, 24),
-    }
-
-
+_FOREST_SPACE: Final = {
+    "min_samples_leaf": Whole(1, 10),
+    "max_features": Real(0.1, 0.6),
+    "max_depth": Whole(6, 24),
+}
 CHAMPION: Final = Candidate(
     "linear",
     "logistic regression with splines",
-    _search_splines,
+    {
+        "knots": Choice((3, 4)),
+        "tail": Choice((0.01, 0.03, 0.06)),
+        "single_penalty": Real(2, 200, log=True),
+        "category_penalty": Real(15, 400, log=True),
+        "product_penalty": Real(30, 600, log=True),
+    },
     {"knots": 3, "tail": 0.03, "single_penalty": 20.0, "category_penalty": 75.0, "product_penalty": 130.0},
     _fit_splines,
 )
 BOOSTED: Final = Candidate(
     "boosted",
     "LightGBM, extremely randomised",
-    _search_boosted,
+    {
+        "num_leaves": Whole(15, 63),
+        "min_data_in_leaf": Whole(2, 20),
+        "feature_fraction_bynode": Real(0.25, 1.0),
+        "lambda_l2": Real(0.1, 10, log=True),
+        "learning_rate": Real(0.025, 0.06, log=True),
+        "bagging_fraction": Real(0.6, 1.0),
+        "rounds": Whole(120, 260, step=20),
+    },
     {
         "num_leaves": 31,
         "min_data_in_leaf": 5,
@@ -182,7 +175,7 @@ CHALLENGERS: Final = (BOOSTED,)  # one of which is deployed if it is better than
 PLAIN: Final = Candidate(
     "plain_logistic",
     "logistic regression, plain",
-    lambda trial: {"C": trial.suggest_float("C", 1e-4, 10, log=True)},
+    {"C": Real(1e-4, 10, log=True)},
     {"C": 0.1},
     _reference(lambda tuned, _: make_pipeline(StandardScaler(), LogisticRegression(**tuned, max_iter=1000))),
 )
@@ -192,44 +185,35 @@ _REFERENCES: Final = (
     Candidate(
         "tree",
         "decision tree",
-        lambda trial: {
-            "max_depth": trial.suggest_int("max_depth", 2, 10),
-            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 2, 60),
-        },
+        {"max_depth": Whole(2, 10), "min_samples_leaf": Whole(2, 60)},
         {"max_depth": 5, "min_samples_leaf": 20},
         _reference(lambda tuned, seed: DecisionTreeClassifier(**tuned, random_state=seed)),
     ),
     Candidate(
         "neighbours",
         "k-nearest neighbours",
-        lambda trial: {
-            "n_neighbors": trial.suggest_int("n_neighbors", 3, 60),
-            "weights": trial.suggest_categorical("weights", ["uniform", "distance"]),
-        },
+        {"n_neighbors": Whole(3, 60), "weights": Choice(("uniform", "distance"))},
         {"n_neighbors": 20, "weights": "distance"},
         _reference(lambda tuned, _: make_pipeline(StandardScaler(), KNeighborsClassifier(**tuned))),
     ),
     Candidate(
         "svc",
         "SVC, radial",
-        lambda trial: {
-            "C": trial.suggest_float("C", 0.05, 20, log=True),
-            "gamma": trial.suggest_float("gamma", 0.005, 0.3, log=True),
-        },
+        {"C": Real(0.05, 20, log=True), "gamma": Real(0.005, 0.3, log=True)},
         {"C": 0.5, "gamma": 0.05},
         _reference(lambda tuned, seed: make_pipeline(StandardScaler(), SVC(**tuned, random_state=seed))),
     ),
     Candidate(
         "forest",
         "random forest",
-        _search_forest,
+        _FOREST_SPACE,
         {"min_samples_leaf": 2, "max_features": 0.3, "max_depth": 16},
         _reference(lambda tuned, seed: RandomForestClassifier(100, **tuned, random_state=seed)),
     ),
     Candidate(
         "extra_trees",
         "extra trees",
-        _search_forest,
+        _FOREST_SPACE,
         {"min_samples_leaf": 2, "max_features": 0.4, "max_depth": 16},
         _reference(lambda tuned, seed: ExtraTreesClassifier(100, **tuned, random_state=seed)),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,9 +13,11 @@ import polars as pl
 from job.accuracy import brier_score, delong
 from job.models.artifact import CARD, CARD_PAGE, to_text
 from job.text_table import align
+from job.training.calibration import assess
 from job.training.candidates import PLAIN
 from job.training.page import render_card
 from job.training.pictures import ENGLISH, draw_pictures
+from job.training.ranking import rank_customers
 from job.training.selection import POWER, compare, corrected_interval, describe_samples, roc_auc_interval
 from job.training.wording import describe_direction, describe_settings
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from job.accuracy import Auc
     from job.models.artifact import Thresholds
     from job.models.linear import Calibration
     from job.training.calibration import CalibrationQuality
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 
 NOTICEABLE: Final = 0.01  # ROC-AUC: what a better model is hoped to gain
+HEADINGS: Final = ("ROC-AUC", "95 % interval", "Brier", "log-loss", "fit, s", "score, s")
 SURPRISE: Final = 0.1  # who declined with less had looked like one who stays
 
 
@@ -42,22 +45,15 @@ class Card:
 
     drop_name: str
     inputs: Sequence[Mapping[str, object]]
-    customers: int
-    declined: int
     protocol: Protocol
     is_quick: bool
     measured: Sequence[Measured]
     selected: Measured
     decision: Comparison
-    against_others: Mapping[str, Comparison]
-    interval: Comparison
-    delong: Auc
-    calibration: CalibrationQuality
     probability: NDArray[np.float64]
     labels: NDArray[np.int8]
     features: pl.DataFrame
     importance: Sequence[Mapping[str, Any]]
-    ranking: Mapping[str, Any]
     settings: Mapping[str, Any]
     calibrated_by: Calibration
     thresholds: Thresholds
@@ -66,15 +62,31 @@ class Card:
     owner: str
 
     @property
-    def test_share(self) -> float:
-        """Test rows over training rows of a split."""
-        return 1 / (self.protocol.folds - 1)
+    def customers(self) -> int:
+        """How many the labelled drop has."""
+        return len(self.labels)
 
+    @property
+    def declined(self) -> int:
+        """How many of them declined."""
+        return int(self.labels.sum())
+
+    @cached_property
+    def calibration(self) -> CalibrationQuality:
+        """How good the out-of-fold probabilities are."""
+        return assess(self.probability, self.labels, seed=self.protocol.seed)
+
+    def roc_auc(self) -> dict[str, float]:
+        """Return the selected candidate's mean ROC-AUC over the splits with its interval."""
+        interval = roc_auc_interval(self.selected, test_share=self.protocol.test_share)
+        return {"mean": interval.gain, "low": interval.low, "high": interval.high}
+
+    @cached_property
     def candidates(self) -> list[dict[str, Any]]:
-        """Return one row per candidate, the best first: ROC-AUC with interval, seconds to fit, rows scored a second."""
+        """One row per candidate, the best first: ROC-AUC with interval, errors, seconds to fit and to score."""
         rows = []
         for measured in self.measured:
-            interval = roc_auc_interval(measured, test_share=self.test_share)
+            interval = roc_auc_interval(measured, test_share=self.protocol.test_share)
             rows.append(
                 {
                     "name": measured.candidate.name,
@@ -90,6 +102,22 @@ class Card:
                 }
             )
         return sorted(rows, key=lambda row: -row["roc_auc"])
+
+    def candidate_cells(self, decimals: int) -> list[tuple[str, ...]]:
+        """Return name, title and figures of each candidate as text. Args: decimals: of the interval."""
+        return [
+            (
+                row["name"],
+                row["title"],
+                f"{row['roc_auc']:.4f}",
+                f"{row['low']:.{decimals}f} to {row['high']:.{decimals}f}",
+                f"{row['brier']:.4f}",
+                f"{row['log_loss']:.4f}",
+                f"{row['fit_seconds']:.3f}",
+                f"{row['score_seconds']:.4f}",
+            )
+            for row in self.candidates
+        ]
 
     def groups(self) -> list[dict[str, Any]]:
         """Return how each category and service type fares: ROC-AUC, mean probability against truth, share flagged.
@@ -132,23 +160,15 @@ class Card:
 
     def table(self) -> str:
         """Return the comparison as text for a terminal."""
+        is_selected = self.selected.candidate.name
         rows = [
-            (
-                ("* " if row["name"] == self.selected.candidate.name else "  ") + row["title"],
-                f"{row['roc_auc']:.4f}",
-                f"{row['low']:.3f} to {row['high']:.3f}",
-                f"{row['brier']:.4f}",
-                f"{row['log_loss']:.4f}",
-                f"{row['fit_seconds']:.3f}",
-                f"{row['score_seconds']:.4f}",
-            )
-            for row in self.candidates()
+            (f"{'*' if name == is_selected else ' '} {title}", *figures)
+            for name, title, *figures in self.candidate_cells(3)
         ]
-        headings = ("  candidate", "ROC-AUC", "95 % interval", "Brier", "log-loss", "fit, s", "score, s")
         return "\n".join(
             [
                 f"{self.customers:,} customers, {self.declined:,} declined; {self.protocol.describe()}",
-                *align(headings, rows, indent="  "),
+                *align(("  candidate", *HEADINGS), rows, indent="  "),
                 "",
                 f"  {self.describe_decision()}",
                 f"  {self.describe_power()}",
@@ -166,12 +186,18 @@ class Card:
     def on_log_loss(self) -> Comparison:
         """Return the challenger's log-loss less the champion's: below 0 it foretells better."""
         champion, challenger = (measured.log_losses(self.labels) for measured in self.measured[:2])
-        return corrected_interval(challenger - champion, test_share=self.test_share)
+        return corrected_interval(challenger - champion, test_share=self.protocol.test_share)
 
     def against_plain(self) -> Comparison | None:
         """Return the challenger against plain logistic regression, None where that did not compete."""
         plain = next((measured for measured in self.measured if measured.candidate.name == PLAIN.name), None)
-        return None if plain is None else compare(self.measured[1], plain, test_share=self.test_share)
+        return None if plain is None else compare(self.measured[1], plain, test_share=self.protocol.test_share)
+
+    def against_others(self) -> dict[str, Comparison]:
+        """Return the champion against each candidate that could not be deployed."""
+        champion, _, *others = self.measured
+        test_share = self.protocol.test_share
+        return {measured.candidate.name: compare(champion, measured, test_share=test_share) for measured in others}
 
     def describe_power(self) -> str:
         """Return in one sentence what the decision could not have seen."""
@@ -195,6 +221,9 @@ class Card:
 
     def plain(self) -> dict[str, Any]:
         """Return the card for machines."""
+        area = delong(pl.Series(self.probability), pl.Series(self.labels == 1))
+        assert area is not None  # noqa: S101 - there are enough of each label
+        plain = self.against_plain()
         return {
             "owner": self.owner,
             "licence": importlib.metadata.metadata("oneclick-retention")["License-Expression"],
@@ -204,7 +233,7 @@ class Card:
             "declined": self.declined,
             "protocol": {**asdict(self.protocol), "quick": self.is_quick},
             "candidates": [
-                {key: value for key, value in row.items() if "seconds" not in key} for row in self.candidates()
+                {key: value for key, value in row.items() if "seconds" not in key} for row in self.candidates
             ],
             "decision": {
                 **asdict(self.decision),
@@ -212,13 +241,13 @@ class Card:
                 "power": {"gain": NOTICEABLE, "probability": self.decision.power(NOTICEABLE)},
                 "smallest_visible": {"gain": self.decision.smallest_visible(), "probability": POWER},
                 "on_log_loss": asdict(self.on_log_loss()),
-                "against_plain": None if (plain := self.against_plain()) is None else asdict(plain),
+                "against_plain": None if plain is None else asdict(plain),
             },
-            "champion_against": {name: asdict(comparison) for name, comparison in self.against_others.items()},
-            "roc_auc": {"mean": self.interval.gain, "low": self.interval.low, "high": self.interval.high},
-            "roc_auc_out_of_fold_delong": self.delong._asdict(),
+            "champion_against": {name: asdict(comparison) for name, comparison in self.against_others().items()},
+            "roc_auc": self.roc_auc(),
+            "roc_auc_out_of_fold_delong": area._asdict(),
             "calibration": asdict(self.calibration),
-            "ranking": dict(self.ranking),
+            "ranking": rank_customers(self.probability, self.labels),
             "importance": list(self.importance),
             "groups": self.groups(),
             "missed": self.missed(),
@@ -252,17 +281,10 @@ def write_card(card: Card, trained_at: str) -> dict[str, str]:
 
 def _markdown(card: Card, facts: Mapping[str, Any], trained_at: str) -> str:
     quick = "\n> Made with `--quick`: too few splits to rely on.\n" if card.is_quick else ""
+    is_selected = card.selected.candidate.name
     candidates = [
-        (
-            row["title"] + (" (selected)" if row["name"] == card.selected.candidate.name else ""),
-            f"{row['roc_auc']:.4f}",
-            f"{row['low']:.4f} to {row['high']:.4f}",
-            f"{row['brier']:.4f}",
-            f"{row['log_loss']:.4f}",
-            f"{row['fit_seconds']:.3f}",
-            f"{row['score_seconds']:.4f}",
-        )
-        for row in card.candidates()
+        (f"{title} (selected)" if name == is_selected else title, *figures)
+        for name, title, *figures in card.candidate_cells(4)
     ]
     groups = [
         (
@@ -278,12 +300,11 @@ def _markdown(card: Card, facts: Mapping[str, Any], trained_at: str) -> str:
             f"{row['brier']:.3f}",
             f"{row['flagged']:.0%}",
         )
-        for row in card.groups()
+        for row in facts["groups"]
     ]
+    titles = {measured.candidate.name: measured.candidate.title for measured in card.measured}
     others = "\n".join(
-        f"- {measured.candidate.title}: {card.against_others[measured.candidate.name].describe()}"
-        for measured in card.measured
-        if measured.candidate.name in card.against_others
+        f"- {titles[name]}: {comparison.describe()}" for name, comparison in card.against_others().items()
     )
     plain = card.against_plain()
     against_plain = "" if plain is None else f" The challenger against {PLAIN.title}: {plain.describe()}."
@@ -302,7 +323,7 @@ def _markdown(card: Card, facts: Mapping[str, Any], trained_at: str) -> str:
         for row in card.importance
     ]
     settings = "\n".join(f"- {line}" for line in describe_settings(card.settings, is_russian=False))
-    top = card.ranking["top_tenth"]
+    top, area = facts["ranking"]["top_tenth"], facts["roc_auc_out_of_fold_delong"]
     return f"""# Model card: {card.selected.candidate.title}
 {quick}
 Predicts the probability that a regular customer's activity falls in the next three months.
@@ -333,7 +354,7 @@ overlap of the training sets (Nadeau and Bengio 2003).{samples}
 
 ## Candidates
 
-{_table(("candidate", "ROC-AUC", "95 % interval", "Brier", "log-loss", "fit, s", "score, s"), candidates)}
+{_table(("candidate", *HEADINGS), candidates)}
 
 **Decision.** {card.describe_decision()} {card.describe_power()} Beside the decision, on log-loss, where less is
 better: {card.on_log_loss().describe("log-loss")}.{against_plain}
@@ -343,12 +364,12 @@ The champion against the others:
 {others}
 
 Out-of-fold ROC-AUC over all customers, each by the one model of the first repeat that had not seen them:
-{card.delong.auc:.4f} (DeLong's 95 % interval {card.delong.low:.4f} to {card.delong.high:.4f}). All figures below are of
+{area["auc"]:.4f} (DeLong's 95 % interval {area["low"]:.4f} to {area["high"]:.4f}). All figures below are of
 these probabilities, so of single models, as the deployed one is; Brier scores above are means over the splits.
 
 ![ROC](roc.svg) ![Precision and recall](precision_recall.svg)
 
-Average precision {card.ranking["average_precision"]:.3f}. Of the riskiest tenth, {top["customers"]:,} customers,
+Average precision {facts["ranking"]["average_precision"]:.3f}. Of the riskiest tenth, {top["customers"]:,} customers,
 {top["declined"]:,} declined: a precision of {top["precision"]:.1%} (Wilson's 95 % interval {top["low"]:.1%} to
 {top["high"]:.1%}).
 
@@ -391,8 +412,8 @@ Out-of-fold. Flagged: at or above the risk threshold.
 
 ## What it cannot see
 
-Of those who declined, {card.missed()["below_threshold"]:.0%} had been given less than the threshold, and
-{card.missed()["below_a_tenth"]:.0%} less than 10 %: they look like those who stay. The list of customers at high risk
+Of those who declined, {facts["missed"]["below_threshold"]:.0%} had been given less than the threshold, and
+{facts["missed"]["below_a_tenth"]:.0%} less than 10 %: they look like those who stay. The list of customers at high risk
 is not the list of all who will decline.
 
 ## Caveats

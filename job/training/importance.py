@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from job.models.kinds import Model
+    from job.training.candidates import Fitted
     from job.training.folds import Split
-    from job.training.selection import Measured
 
 SHUFFLES: Final = 5
 
 
 def measure_importance(
-    measured: Measured,
     splits: Sequence[Split],
-    model: Model,
+    fitted: Sequence[Fitted],
     fold_models: Sequence[Model],
+    model: Model,
     *,
     features: pl.DataFrame,
     labels: NDArray[np.int8],
@@ -43,15 +43,15 @@ def measure_importance(
     three are None, or the contribution 0, where the model does not use the feature.
 
     Args:
-        measured: the candidate, whose settings of each split are used again.
-        splits: the first of the splits that it was measured on.
+        splits: of one k-fold.
+        fitted: what was fitted on the training rows of each.
+        fold_models: the same, as they are deployed.
         model: the deployed model.
-        fold_models: those of the splits.
         features: the feature frame.
         labels: 1 for a customer who declined.
         seed: of the shuffles.
     """
-    losses = _permutation_losses(measured, splits, features, labels, seed=seed)
+    losses = _permutation_losses(splits, fitted, features, labels, seed=seed)
     shares, *of_folds = (one.contributions(features) for one in (model, *fold_models))
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in shares.columns]
     correlations = rank_correlations(features.select(numbers), shares.select(numbers))
@@ -75,17 +75,16 @@ def measure_importance(
 
 
 def _permutation_losses(
-    measured: Measured, splits: Sequence[Split], features: pl.DataFrame, labels: NDArray[np.int8], *, seed: int
+    splits: Sequence[Split], fitted: Sequence[Fitted], features: pl.DataFrame, labels: NDArray[np.int8], *, seed: int
 ) -> dict[str, list[float]]:
     """Return feature -> of each split the mean loss of ROC-AUC on its test rows when the values are shuffled."""
     random = np.random.default_rng(seed)
     losses: dict[str, list[float]] = {name: [] for name in features.columns}
-    for split, result in zip(splits, measured.splits, strict=False):
-        fitted = measured.candidate.fit(features[split.train], labels[split.train], result.settings, split.seed)
+    for split, model in zip(splits, fitted, strict=True):
         test, truth = features[split.test], labels[split.test]
-        whole = roc_auc_score(truth, fitted.margins(test))
+        whole = roc_auc_score(truth, model.margins(test))
         for name in features.columns:
-            shuffled = [roc_auc_score(truth, fitted.margins(rows)) for rows in _shuffles(test, name, random)]
+            shuffled = [roc_auc_score(truth, model.margins(rows)) for rows in _shuffles(test, name, random)]
             losses[name].append(float(whole - np.mean(shuffled)))
     return losses
 

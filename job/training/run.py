@@ -14,7 +14,6 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from job import __version__
-from job.accuracy import delong
 from job.errors import DropError
 from job.features import make_features, split_customers
 from job.intake.drop import wait_for_files
@@ -31,26 +30,15 @@ from job.models.artifact import (
     write_artifact,
 )
 from job.models.seen import describe_seen
-from job.training.calibration import assess, choose_calibration, probabilities
-from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES, Candidate
+from job.training.calibration import probabilities
+from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES
 from job.training.card import Card, write_card
 from job.training.duration import describe_seconds, estimate_seconds
-from job.training.folds import group_folds, repeated_group_folds, twin_groups
-from job.training.gate import compare_with_artifact
+from job.training.folds import group_folds, twin_groups
 from job.training.importance import measure_importance
 from job.training.leaks import guard_against_leaks
-from job.training.ranking import rank_customers
 from job.training.reference import describe_reference
-from job.training.selection import (
-    Comparison,
-    Protocol,
-    calibrate,
-    compare,
-    measure,
-    out_of_fold_margins,
-    roc_auc_interval,
-    tune,
-)
+from job.training.selection import Comparison, Protocol, compare, compare_with_artifact, learn, measure
 from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
 
@@ -62,6 +50,7 @@ if TYPE_CHECKING:
 
     from job.models.kinds import Model
     from job.settings import Arrival, Limits, TrainSettings
+    from job.training.candidates import Candidate, Fitted
     from job.training.folds import Split
     from job.training.selection import Measured
 
@@ -166,7 +155,8 @@ def run_training(
     findings, warnings = guard_against_leaks(data.customers, data.features, data.labels)
     candidates = [CHAMPION, *CHALLENGERS, *(() if is_quick else REFERENCES)]
     workers = workers or os.cpu_count() or 1
-    expected = estimate_seconds(candidates, data.features, data.labels, data.groups, protocol, workers=workers)
+    dataset = data.features, data.labels, data.groups
+    expected = estimate_seconds(candidates, *dataset, protocol, workers=workers)
     logger.info(
         "comparing %d candidates on %s customers will take %s on %d free cores",
         len(candidates),
@@ -174,72 +164,38 @@ def run_training(
         describe_seconds(expected),
         workers,
     )
-    measured = measure(
-        candidates,
-        data.features,
-        data.labels,
-        data.groups,
-        protocol,
-        workers=workers,
-        progress=progress,
-    )
-    champion, *others = measured
+    champion, *others = measure(candidates, *dataset, protocol, workers=workers, progress=progress)
     challenger = max(others[: len(CHALLENGERS)], key=lambda result: float(result.aucs.mean()))
-    measured = [
-        champion,
-        challenger,
-        *(result for result in others if result is not challenger),
-    ]
-    test_share = 1 / (protocol.folds - 1)
+    test_share = protocol.test_share
     decision = compare(challenger, champion, test_share=test_share)
     selected = challenger if decision.is_better else champion
-    gate = (
-        None
-        if reigning is None
-        else compare_with_artifact(
-            selected,
-            reigning,
-            data.customers["id"],
-            Levels(data.levels, reigning.levels).at_training(data.features),
-            data.labels,
-            test_share=test_share,
+    gate = None
+    if reigning is not None:
+        features = Levels(data.levels, reigning.levels).at_training(data.features)
+        gate = compare_with_artifact(
+            selected, reigning, data.customers["id"], features, data.labels, test_share=test_share
         )
-    )
     progress(f"fitting {selected.candidate.title} on all customers", 0, 1)
     with threadpool_limits(limits=1):
         final = fit_final(selected.candidate, data, protocol)
         folds = fit_folds(selected, data, protocol)
-    probability = folds.probability
-    area = delong(pl.Series(probability), pl.Series(data.labels == 1))
-    assert area is not None  # noqa: S101 - `SMALLEST_LABEL`
-    thresholds = learn_thresholds(data)
-    shown = list(group_folds(data.labels, data.groups, folds=protocol.folds, seed=protocol.seed))
     card = Card(
         drop_name=drop.name,
         inputs=data.intake.files,
-        customers=len(data.labels),
-        declined=int(data.labels.sum()),
         protocol=protocol,
         is_quick=is_quick,
-        measured=measured,
+        measured=[champion, challenger, *(result for result in others if result is not challenger)],
         selected=selected,
         decision=decision,
-        against_others={
-            result.candidate.name: compare(champion, result, test_share=test_share) for result in measured[2:]
-        },
-        interval=roc_auc_interval(selected, test_share=test_share),
-        delong=area,
-        calibration=assess(probability, data.labels, seed=seed),
-        probability=probability,
+        probability=folds.probability,
         labels=data.labels,
         features=data.features,
         importance=measure_importance(
-            selected, shown, final.model, folds.models, features=data.features, labels=data.labels, seed=seed
+            folds.splits, folds.fitted, folds.models, final.model, features=data.features, labels=data.labels, seed=seed
         ),
-        ranking=rank_customers(probability, data.labels),
         settings=final.settings,
         calibrated_by=final.model.calibration,
-        thresholds=thresholds,
+        thresholds=learn_thresholds(data),
         leaks=findings,
         warnings=warnings,
         owner=settings.owner,
@@ -253,14 +209,14 @@ def run_training(
     }
     reference = describe_reference(
         data.features,
-        probability,
+        folds.probability,
         final.probability,
         data.labels,
         data.groups,
         delivered=data.intake.customers_in,
         seed=seed,
     )
-    write_artifact(artifacts, files=files, facts=_facts(card, seed, reference, data.levels))
+    write_artifact(artifacts, files=files, facts=_facts(card, reference, data.levels))
     return Trained(card.table(), gate, is_written=True)
 
 
@@ -277,21 +233,22 @@ def choose_protocol(settings: TrainSettings, customers: int) -> Protocol:
 
 @dataclass(frozen=True)
 class Folds:
-    """The models of the first repeat's folds. Rows are those of the labelled drop.
+    """The first repeat's splits, each with what was fitted without its test rows, and the same model calibrated.
 
-    Args:
-        models: of each fold; it has not seen the fold's test rows.
-        fold: of each row: the one whose test row it is.
-        probability: of each row, by the model of its fold.
+    `probability` is that of each row of the labelled drop, by the model whose test row it is.
     """
 
+    splits: tuple[Split, ...]
+    fitted: tuple[Fitted, ...]
     models: tuple[Model, ...]
-    fold: NDArray[np.int64]
     probability: NDArray[np.float64]
 
     def files(self, ids: pl.Series, seed: int) -> dict[str, str]:
         """Return the artifact's files: the models, and who was in which fold."""
-        files = {SEEN: to_text(describe_seen(ids, self.fold.tolist(), seed=seed))}
+        fold_of = np.zeros(len(ids), dtype=np.int64)
+        for fold, split in enumerate(self.splits):
+            fold_of[split.test] = fold
+        files = {SEEN: to_text(describe_seen(ids, fold_of.tolist(), seed=seed))}
         for fold, model in enumerate(self.models):
             files |= model_files(model, fold_prefix(fold))
         return files
@@ -299,28 +256,27 @@ class Folds:
 
 def fit_folds(selected: Measured, data: Labelled, protocol: Protocol) -> Folds:
     """Fit the models of the first repeat's folds again, as they were measured."""
-    repeat = repeated_group_folds(data.labels, data.groups, folds=protocol.folds, repeats=1, seed=protocol.seed)
-    folds, probability = np.zeros(len(data.labels), dtype=np.int64), np.zeros(len(data.labels))
-    models = []
-    for fold, (split, result) in enumerate(zip(repeat, selected.splits, strict=False)):
+    splits = tuple(group_folds(data.labels, data.groups, folds=protocol.folds, seed=protocol.seed))
+    probability = np.zeros(len(data.labels))
+    fitted, models = [], []
+    for fold, (split, result) in enumerate(zip(splits, selected.splits, strict=False)):
         if not np.array_equal(split.test, result.test):
             raise AssertionError(f"fold {fold} is not the one that was measured")
-        model = fit_split(selected.candidate, data, protocol, split, result.settings)
-        folds[split.test], probability[split.test] = fold, model.probabilities(data.features[split.test]).to_numpy()
+        fit = selected.candidate.fit(
+            data.features[split.train], data.labels[split.train], dict(result.settings), split.seed
+        )
+        model = deployable(fit, selected.candidate).calibrated(result.calibration)
+        probability[split.test] = model.probabilities(data.features[split.test]).to_numpy()
+        fitted.append(fit)
         models.append(model)
-    return Folds(tuple(models), folds, probability)
+    return Folds(splits, tuple(fitted), tuple(models), probability)
 
 
-def fit_split(
-    candidate: Candidate, data: Labelled, protocol: Protocol, split: Split, settings: Mapping[str, Any]
-) -> Model:
-    """Return the calibrated model that was measured on a split: fitted and calibrated without its test rows."""
-    inner = list(group_folds(data.labels, data.groups, folds=protocol.inner_folds, seed=split.seed, rows=split.train))
-    calibration = calibrate(candidate, data.features, data.labels, inner, dict(settings), seed=split.seed)
-    model = candidate.fit(data.features[split.train], data.labels[split.train], dict(settings), split.seed).model
-    if model is None:
+def deployable(fitted: Fitted, candidate: Candidate) -> Model:
+    """Return the model of what was fitted; none of a reference."""
+    if fitted.model is None:
         raise AssertionError(f"{candidate.name} is a reference and cannot be deployed")
-    return model.calibrated(calibration)
+    return fitted.model
 
 
 @dataclass(frozen=True)
@@ -342,15 +298,13 @@ class Deployed:
 def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> Deployed:
     """Tune on all customers, fit on all of them, calibrate on out-of-fold margins."""
     splits = list(group_folds(data.labels, data.groups, folds=FINAL_FOLDS, seed=protocol.seed))
-    settings = tune(candidate, data.features, data.labels, splits, trials=protocol.trials, seed=protocol.seed)
-    margins = out_of_fold_margins(candidate, data.features, data.labels, splits, settings, seed=protocol.seed)
-    calibration = choose_calibration(margins, [data.labels[split.test] for split in splits])
+    settings, margins, calibration = learn(
+        candidate, data.features, data.labels, splits, trials=protocol.trials, seed=protocol.seed
+    )
     probability = np.zeros(len(data.labels))
     for split, fold_margins in zip(splits, margins, strict=True):
         probability[split.test] = probabilities(fold_margins, calibration)
-    model = candidate.fit(data.features, data.labels, settings, protocol.seed).model
-    if model is None:
-        raise AssertionError(f"{candidate.name} is a reference and cannot be deployed")
+    model = deployable(candidate.fit(data.features, data.labels, settings, protocol.seed), candidate)
     return Deployed(model.calibrated(calibration), settings, probability)
 
 
@@ -368,24 +322,19 @@ def learn_thresholds(data: Labelled) -> Thresholds:
     )
 
 
-def _facts(card: Card, seed: int, reference: dict[str, Any], levels: Mapping[str, float]) -> dict[str, Any]:
+def _facts(card: Card, reference: dict[str, Any], levels: Mapping[str, float]) -> dict[str, Any]:
     """Return what the artifact's manifest says besides its files: all that is needed to make it again."""
     return {
         "product_version": __version__,
         "kind": card.selected.candidate.name,
         "title": card.selected.candidate.title,
-        "roc_auc": {
-            "mean": card.interval.gain,
-            "low": card.interval.low,
-            "high": card.interval.high,
-            "how": card.protocol.describe(),
-        },
+        "roc_auc": {**card.roc_auc(), "how": card.protocol.describe()},
         "trained_on": {
             "customers": card.customers,
             "declined": card.declined,
             "inputs": {str(file["file"]): file["sha256"] for file in card.inputs},
         },
-        "seed": seed,
+        "seed": card.protocol.seed,
         "protocol": asdict(card.protocol),
         "settings": card.settings,
         "features": list(FEATURE_NAMES),

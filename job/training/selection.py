@@ -29,16 +29,22 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from job.accuracy import brier_score
+from job.models.seen import find_probability
 from job.training.calibration import choose_calibration, log_loss, probabilities
-from job.training.folds import Split, group_folds, repeated_group_folds
+from job.training.folds import group_folds, repeated_group_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from job.models.artifact import Artifact
     from job.models.linear import Calibration
     from job.training.candidates import Candidate, Settings
+    from job.training.folds import Split
+
+    Labels = NDArray[np.int8]
+    Numbers = NDArray[np.float64]
 
 SIGNIFICANCE: Final = 0.05
 POWER: Final = 0.8
@@ -63,6 +69,11 @@ class Protocol:
     trials: int = 10
     seed: int = 0
 
+    @property
+    def test_share(self) -> float:
+        """Test rows over training rows of a split."""
+        return 1 / (self.folds - 1)
+
     def describe(self) -> str:
         """Return it as a phrase."""
         return f"{self.repeats} x {self.folds} group folds, tuned inside each with {self.trials} trials"
@@ -79,14 +90,16 @@ class SplitResult:
         settings: chosen on the training rows.
         fit_seconds: to fit once with these settings.
         score_seconds: to score the test rows.
+        calibration: learned on the training rows.
     """
 
     test: NDArray[np.intp]
     auc: float
-    probability: NDArray[np.float64]
+    probability: Numbers
     settings: Settings
     fit_seconds: float
     score_seconds: float
+    calibration: Calibration
 
 
 @dataclass(frozen=True)
@@ -97,17 +110,16 @@ class Measured:
     splits: tuple[SplitResult, ...]
 
     @property
-    def aucs(self) -> NDArray[np.float64]:
+    def aucs(self) -> Numbers:
         """ROC-AUC on each split."""
         return np.array([split.auc for split in self.splits])
 
-    def brier(self, labels: NDArray[np.int8]) -> float:
+    def brier(self, labels: Labels) -> float:
         """Return the mean Brier score over the splits: that of single models, as the deployed one is."""
-        return float(
-            np.mean([brier_score(pl.Series(one.probability), pl.Series(labels[one.test])) for one in self.splits])
-        )
+        scores = [brier_score(pl.Series(one.probability), pl.Series(labels[one.test])) for one in self.splits]
+        return float(np.mean(scores))
 
-    def log_losses(self, labels: NDArray[np.int8]) -> NDArray[np.float64]:
+    def log_losses(self, labels: Labels) -> Numbers:
         """Return the log-loss on each split, in nats."""
         return np.array([log_loss(split.probability, labels[split.test]) for split in self.splits])
 
@@ -159,7 +171,7 @@ class Comparison:
         return f"{self.gain:+.4f} {measure} ({self.low:+.4f} to {self.high:+.4f}, p = {self.p:.2g}): {verdict}"
 
 
-def corrected_interval(values: NDArray[np.float64], *, test_share: float) -> Comparison:
+def corrected_interval(values: Numbers, *, test_share: float) -> Comparison:
     """Return mean, interval and test against 0 of values measured on overlapping resamples.
 
     The variance of the mean of J values is taken as (1 / J + n_test / n_train) times their variance, because the
@@ -190,7 +202,7 @@ def roc_auc_interval(measured: Measured, *, test_share: float) -> Comparison:
 def measure(
     candidates: Sequence[Candidate],
     features: pl.DataFrame,
-    labels: NDArray[np.int8],
+    labels: Labels,
     groups: NDArray[np.int64],
     protocol: Protocol,
     *,
@@ -209,20 +221,18 @@ def measure(
         progress: called after each step with what is done, how many steps are, and of how many.
     """
     splits = repeated_group_folds(labels, groups, folds=protocol.folds, repeats=protocol.repeats, seed=protocol.seed)
-    results: dict[str, list[SplitResult]] = {candidate.name: [] for candidate in candidates}
-    by_name = {candidate.name: candidate for candidate in candidates}
-    total = len(candidates) * len(splits)
-    jobs = (
-        delayed(_measure_split)(candidate, features, labels, groups, protocol=protocol, split=split)
-        for candidate in candidates
-        for split in splits
-    )
+    results: list[list[SplitResult]] = [[] for _ in candidates]
+    jobs = [(index, split) for index in range(len(candidates)) for split in splits]
     parallel = Parallel(n_jobs=workers, return_as="generator", mmap_mode=None)
-    for done, (name, result) in enumerate(parallel(jobs), start=1):
-        results[name].append(result)
-        mean = np.mean([split.auc for split in results[name]])
-        progress(f"comparing: {by_name[name].title}, ROC-AUC {mean:.4f}", done, total)
-    return [Measured(by_name[name], tuple(split_results)) for name, split_results in results.items()]
+    measuring = delayed(_measure_split)
+    measured = parallel(
+        measuring(candidates[index], features, labels, groups, protocol=protocol, split=split) for index, split in jobs
+    )
+    for done, ((index, _), result) in enumerate(zip(jobs, measured, strict=True), start=1):
+        results[index].append(result)
+        mean = np.mean([split.auc for split in results[index]])
+        progress(f"comparing: {candidates[index].title}, ROC-AUC {mean:.4f}", done, len(jobs))
+    return [Measured(candidate, tuple(of_it)) for candidate, of_it in zip(candidates, results, strict=True)]
 
 
 def compare(better: Measured, than: Measured, *, test_share: float) -> Comparison:
@@ -230,10 +240,36 @@ def compare(better: Measured, than: Measured, *, test_share: float) -> Compariso
     return corrected_interval(better.aucs - than.aucs, test_share=test_share)
 
 
+def compare_with_artifact(
+    selected: Measured,
+    artifact: Artifact,
+    ids: pl.Series,
+    features: pl.DataFrame,
+    labels: Labels,
+    *,
+    test_share: float,
+) -> Comparison:
+    """Return the paired gain in ROC-AUC of a candidate over an artifact, on the candidate's test rows.
+
+    The artifact is not fitted again. Customers that it has seen, by their ids, are judged by its models that had not.
+
+    Args:
+        selected: the candidate under the protocol.
+        artifact: what is in use.
+        ids: of the customers.
+        features: their feature frame, revenue at the level of the artifact's training.
+        labels: 1 for a customer who declined.
+        test_share: n_test / n_train of the splits.
+    """
+    probability = find_probability(artifact, ids, features)["decline_probability"].to_numpy()
+    aucs = np.array([roc_auc_score(labels[split.test], probability[split.test]) for split in selected.splits])
+    return corrected_interval(selected.aucs - aucs, test_share=test_share)
+
+
 def tune(
     candidate: Candidate,
     features: pl.DataFrame,
-    labels: NDArray[np.int8],
+    labels: Labels,
     splits: Sequence[Split],
     *,
     trials: int,
@@ -244,50 +280,30 @@ def tune(
         (features[split.train], labels[split.train], features[split.test], labels[split.test]) for split in splits
     ]
 
-    def objective(trial: optuna.Trial) -> float:
-        settings = candidate.search(trial)
-        scores = [
-            roc_auc_score(test_labels, candidate.fit(train, train_labels, settings, seed).margins(test))
-            for train, train_labels, test, test_labels in frames
-        ]
-        return float(np.mean(scores))
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=max(1, min(8, trials // 2)))
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.enqueue_trial(candidate.first)
-    study.optimize(objective, n_trials=trials)
+    for _ in range(trials):
+        trial = study.ask(dict(candidate.space))
+        scores = [
+            roc_auc_score(test_labels, candidate.fit(train, train_labels, trial.params, seed).margins(test))
+            for train, train_labels, test, test_labels in frames
+        ]
+        study.tell(trial, float(np.mean(scores)))
     return dict(study.best_params)
 
 
-def out_of_fold_margins(
-    candidate: Candidate,
-    features: pl.DataFrame,
-    labels: NDArray[np.int8],
-    splits: Sequence[Split],
-    settings: Settings,
-    *,
-    seed: int,
-) -> list[NDArray[np.float64]]:
-    """Return the margins of the test rows of each split, by a model that did not see them."""
-    return [
+def learn(
+    candidate: Candidate, features: pl.DataFrame, labels: Labels, splits: Sequence[Split], *, trials: int, seed: int
+) -> tuple[Settings, list[Numbers], Calibration]:
+    """Return the tuned settings, the margins of each split's test rows by a model without them, their calibration."""
+    settings = tune(candidate, features, labels, splits, trials=trials, seed=seed)
+    margins = [
         candidate.fit(features[split.train], labels[split.train], settings, seed).margins(features[split.test])
         for split in splits
     ]
-
-
-def calibrate(
-    candidate: Candidate,
-    features: pl.DataFrame,
-    labels: NDArray[np.int8],
-    splits: Sequence[Split],
-    settings: Settings,
-    *,
-    seed: int,
-) -> Calibration:
-    """Return the calibration learned from out-of-fold margins."""
-    margins = out_of_fold_margins(candidate, features, labels, splits, settings, seed=seed)
-    return choose_calibration(margins, [labels[split.test] for split in splits])
+    return settings, margins, choose_calibration(margins, [labels[split.test] for split in splits])
 
 
 def rows_to_fit(candidate: Candidate, split: Split) -> NDArray[np.intp]:
@@ -311,20 +327,7 @@ def describe_samples(candidates: Sequence[Candidate], customers: int, protocol: 
 def _measure_split(
     candidate: Candidate,
     features: pl.DataFrame,
-    labels: NDArray[np.int8],
-    groups: NDArray[np.int64],
-    *,
-    protocol: Protocol,
-    split: Split,
-) -> tuple[str, SplitResult]:
-    with threadpool_limits(limits=1):
-        return candidate.name, _measure_candidate(candidate, features, labels, groups, protocol=protocol, split=split)
-
-
-def _measure_candidate(
-    candidate: Candidate,
-    features: pl.DataFrame,
-    labels: NDArray[np.int8],
+    labels: Labels,
     groups: NDArray[np.int64],
     *,
     protocol: Protocol,
@@ -332,13 +335,13 @@ def _measure_candidate(
 ) -> SplitResult:
     train = rows_to_fit(candidate, split)
     inner = list(group_folds(labels, groups, folds=protocol.inner_folds, seed=split.seed, rows=train))
-    settings = tune(candidate, features, labels, inner, trials=protocol.trials, seed=split.seed)
-    calibration = calibrate(candidate, features, labels, inner, settings, seed=split.seed)
-    start = time.perf_counter()
-    fitted = candidate.fit(features[train], labels[train], settings, split.seed)
-    fitted_at = time.perf_counter()
-    margins = fitted.margins(features[split.test])
-    scored_at = time.perf_counter()
+    with threadpool_limits(limits=1):
+        settings, _, calibration = learn(candidate, features, labels, inner, trials=protocol.trials, seed=split.seed)
+        start = time.perf_counter()
+        fitted = candidate.fit(features[train], labels[train], settings, split.seed)
+        fitted_at = time.perf_counter()
+        margins = fitted.margins(features[split.test])
+        scored_at = time.perf_counter()
     return SplitResult(
         test=split.test,
         auc=float(roc_auc_score(labels[split.test], margins)),
@@ -346,4 +349,5 @@ def _measure_candidate(
         settings=settings,
         fit_seconds=fitted_at - start,
         score_seconds=scored_at - fitted_at,
+        calibration=calibration,
     )

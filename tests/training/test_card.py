@@ -9,17 +9,21 @@ import pytest
 from job.models.linear import Calibration
 from job.training.candidates import BOOSTED, CHAMPION, PLAIN, Candidate
 from job.training.card import Card
-from job.training.selection import Measured, SplitResult, corrected_interval
+from job.training.selection import Measured, Protocol, SplitResult, corrected_interval
 
 
 def measured(candidate: Candidate, aucs: list[float], probability: float = 0.5) -> Measured:
     return Measured(
-        candidate, tuple(SplitResult(np.array([0, 1]), auc, np.array([0.5, probability]), {}, 0.0, 0.0) for auc in aucs)
+        candidate,
+        tuple(
+            SplitResult(np.array([0, 1]), auc, np.array([0.5, probability]), {}, 0.0, 0.0, Calibration())
+            for auc in aucs
+        ),
     )
 
 
 def card(**known: object) -> SimpleNamespace:
-    return SimpleNamespace(test_share=0.25, labels=np.array([0, 1], dtype=np.int8), **known)
+    return SimpleNamespace(protocol=Protocol(), labels=np.array([0, 1], dtype=np.int8), **known)
 
 
 def test_the_challenger_is_compared_with_plain_logistic_regression() -> None:
