@@ -24,6 +24,7 @@ from schemas.vocabulary import (
     MONTH_BEFORE_PREVIOUS,
     MONTHS_OF_MINUTES,
     MONTHS_OF_REVENUE,
+    PERIODS_OF_REVENUE,
     PREVIOUS_MONTH,
     SERVICE_TYPE,
     UNKNOWN,
@@ -137,10 +138,7 @@ class Table(NamedTuple):
 
     def heading(self, name: str) -> Column:
         """Return the column called `name` inside. Raises KeyError if there is none."""
-        for heading in self.headings:
-            if heading.name == name:
-                return heading
-        raise KeyError(name)
+        return {heading.name: heading for heading in self.headings}[name]
 
     def expected(self, *, labelled: bool) -> tuple[Column, ...]:
         """Return the columns that must be there: without the label unless `labelled`."""
@@ -154,8 +152,11 @@ class Table(NamedTuple):
             only: these columns alone.
             whole: the rows are a whole table, whose key is unique.
         """
-        columns = [column for column in self.expected(labelled=labelled) if only is None or column.name in only]
-        fields = tuple(Field(column.name, dtype_of(column), _all_rules(column)) for column in columns)
+        fields = tuple(
+            Field(column.name, dtype_of(column), _all_rules(column))
+            for column in self.expected(labelled=labelled)
+            if only is None or column.name in only
+        )
         return Contract(self.name, fields, self.key if whole else ())
 
 
@@ -186,7 +187,7 @@ def _all_rules(column: Column) -> tuple[Rule, ...]:
     words = column.words
     if words is None:
         return column.rules
-    allowed = (*words.names, UNKNOWN) if words.unknown_is_scored else tuple(words.names)
+    allowed = (*words.names, *([UNKNOWN] if words.unknown_is_scored else []))
     return (Rule(words_rule(words), words=allowed, broken=f"не из списка: {', '.join(words.values)}"),)
 
 
@@ -230,20 +231,19 @@ def _jump(against: str) -> Phrase:
 
 _CONTACTS: Final = ("контакт", "контакта", "контактов")
 _MINUTES: Final = ("минута", "минуты", "минут")
+_DAYS: Final = ("день", "дня", "дней")
+_CATEGORIES: Final = ("категория", "категории", "категорий")
+_UNPAID: Final = ("неоплаченный товар", "неоплаченных товара", "неоплаченных товаров")
+_ERRORS: Final = ("ошибка", "ошибки", "ошибок")
+_PAGES: Final = ("страница", "страницы", "страниц")
 
-ID: Final = Column(
-    "id",
-    "id",
-    Kind.IDENTIFIER,
-    rules=(
-        Rule(
-            f"is positive and has at most {ID_DIGITS} digits",
-            1,
-            10**ID_DIGITS - 1,
-            broken=f"не больше нуля или длиннее {ID_DIGITS} цифр",
-        ),
-    ),
+_ID_RULE: Final = Rule(
+    f"is positive and has at most {ID_DIGITS} digits",
+    1,
+    10**ID_DIGITS - 1,
+    broken=f"не больше нуля или длиннее {ID_DIGITS} цифр",
 )
+ID: Final = Column("id", "id", Kind.IDENTIFIER, rules=(_ID_RULE,))
 
 MARKET_FILE: Final = Table(
     "market_file",
@@ -255,12 +255,7 @@ MARKET_FILE: Final = Table(
             "service_type",
             Kind.WORD,
             SERVICE_TYPE,
-            feature=Meaning(
-                "Тип сервиса",
-                WordPhrase("тип сервиса «{value}» (у {share} клиентов)"),
-                "",
-                None,
-            ),
+            feature=Meaning("Тип сервиса", WordPhrase("тип сервиса «{value}» (у {share} клиентов)"), "", None),
         ),
         Column("Разрешить сообщать", "consent", Kind.WORD, CONSENT),
         Column(
@@ -292,7 +287,7 @@ MARKET_FILE: Final = Table(
             "registered_days",
             Kind.WHOLE,
             rules=_up_to(36_525, "days in a century"),
-            feature=Meaning("Дней с регистрации", _counted("с регистрации", ("день", "дня", "дней")), "days", None),
+            feature=Meaning("Дней с регистрации", _counted("с регистрации", _DAYS), "days", None),
         ),
         Column(
             "Акционные_покупки",
@@ -320,12 +315,7 @@ MARKET_FILE: Final = Table(
             "categories_per_visit",
             Kind.WHOLE,
             rules=_up_to(10_000, "categories in a visit"),
-            feature=Meaning(
-                "Категорий за визит",
-                _counted("за визит", ("категория", "категории", "категорий")),
-                "categories",
-                Theme.VISITS,
-            ),
+            feature=Meaning("Категорий за визит", _counted("за визит", _CATEGORIES), "categories", Theme.VISITS),
         ),
         Column(
             "Неоплаченные_продукты_штук_квартал",
@@ -333,10 +323,7 @@ MARKET_FILE: Final = Table(
             Kind.WHOLE,
             rules=_up_to(10_000, "items in a quarter"),
             feature=Meaning(
-                "Неоплаченные товары за квартал",
-                _counted("в корзине за квартал", ("неоплаченный товар", "неоплаченных товара", "неоплаченных товаров")),
-                "items",
-                Theme.BASKET,
+                "Неоплаченные товары за квартал", _counted("в корзине за квартал", _UNPAID), "items", Theme.BASKET
             ),
         ),
         Column(
@@ -344,18 +331,14 @@ MARKET_FILE: Final = Table(
             "service_errors",
             Kind.WHOLE,
             rules=_up_to(10_000, "errors in a quarter"),
-            feature=Meaning(
-                "Ошибки сайта", _counted("на сайте", ("ошибка", "ошибки", "ошибок")), "errors", Theme.SERVICE
-            ),
+            feature=Meaning("Ошибки сайта", _counted("на сайте", _ERRORS), "errors", Theme.SERVICE),
         ),
         Column(
             "Страниц_за_визит",
             "pages_per_visit",
             Kind.WHOLE,
             rules=_up_to(10_000, "pages in a visit"),
-            feature=Meaning(
-                "Страниц за визит", _counted("за визит", ("страница", "страницы", "страниц")), "pages", Theme.VISITS
-            ),
+            feature=Meaning("Страниц за визит", _counted("за визит", _PAGES), "pages", Theme.VISITS),
         ),
     ),
     key=("id",),
@@ -379,88 +362,46 @@ MARKET_TIME: Final = Table(
     ),
     key=("id", "period"),
 )
+_PROFIT_RULE: Final = Rule(
+    f"is within ±{MOST_MONEY:,} (profit of a month)",
+    -MOST_MONEY,
+    MOST_MONEY,
+    broken=f"больше {_spaced(MOST_MONEY)} со знаком плюс или минус",
+)
 MONEY: Final = Table(
-    "money",
-    (
-        ID,
-        Column(
-            "Прибыль",
-            "monthly_profit",
-            Kind.NUMBER,
-            rules=(
-                Rule(
-                    f"is within ±{MOST_MONEY:,} (profit of a month)",
-                    -MOST_MONEY,
-                    MOST_MONEY,
-                    broken=f"больше {_spaced(MOST_MONEY)} со знаком плюс или минус",
-                ),
-            ),
-        ),
-    ),
-    key=("id",),
+    "money", (ID, Column("Прибыль", "monthly_profit", Kind.NUMBER, rules=(_PROFIT_RULE,))), key=("id",)
 )
 
 TABLES: Final = {table.name: table for table in (MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY)}
 
-_REVENUE: Final = {
-    period: pl.col(f"revenue_{period}") for period in (CURRENT_MONTH, PREVIOUS_MONTH, MONTH_BEFORE_PREVIOUS)
-}
+_REVENUE: Final = {period: pl.col(f"revenue_{period}") for period in PERIODS_OF_REVENUE}
+
+
+def _of_revenue(period: str, title: str, what: str) -> Derived:
+    phrase = _level(f"выручка за {what}", Number.MONEY)
+    meaning = Meaning(f"Выручка, {title}", phrase, "shop's currency", Theme.REVENUE)
+    return Derived(f"revenue_{period}", _REVENUE[period], meaning)
+
+
+def _of_change(name: str, earlier: str, title: str, against: str) -> Derived:
+    meaning = Meaning(f"Изменение выручки за {title}", _jump(against), "share", Theme.REVENUE)
+    return Derived(name, _REVENUE[CURRENT_MONTH] / _REVENUE[earlier] - 1, meaning)
+
+
+def _of_minutes(period: str, title: str, what: str) -> Derived:
+    phrase = _counted(f"на сайте в {what}", _MINUTES)
+    meaning = Meaning(f"Минут на сайте, {title}", phrase, "minutes", Theme.MINUTES)
+    return Derived(f"minutes_{period}", pl.col(f"minutes_{period}"), meaning)
+
 
 DERIVED: Final = (
-    Derived(
-        "revenue_current_month",
-        _REVENUE[CURRENT_MONTH],
-        Meaning(
-            "Выручка, текущий месяц", _level("выручка за текущий месяц", Number.MONEY), "shop's currency", Theme.REVENUE
-        ),
-    ),
-    Derived(
-        "revenue_previous_month",
-        _REVENUE[PREVIOUS_MONTH],
-        Meaning(
-            "Выручка, предыдущий месяц",
-            _level("выручка за прошлый месяц", Number.MONEY),
-            "shop's currency",
-            Theme.REVENUE,
-        ),
-    ),
-    Derived(
-        "revenue_month_before_previous",
-        _REVENUE[MONTH_BEFORE_PREVIOUS],
-        Meaning(
-            "Выручка, позапрошлый месяц",
-            _level("выручка за позапрошлый месяц", Number.MONEY),
-            "shop's currency",
-            Theme.REVENUE,
-        ),
-    ),
-    Derived(
-        "revenue_change",
-        _REVENUE[CURRENT_MONTH] / _REVENUE[PREVIOUS_MONTH] - 1,
-        Meaning("Изменение выручки за месяц", _jump("к прошлому месяцу"), "share", Theme.REVENUE),
-    ),
-    Derived(
-        "revenue_change_2_months",
-        _REVENUE[CURRENT_MONTH] / _REVENUE[MONTH_BEFORE_PREVIOUS] - 1,
-        Meaning("Изменение выручки за 2 месяца", _jump("к позапрошлому месяцу"), "share", Theme.REVENUE),
-    ),
-    Derived(
-        "minutes_current_month",
-        pl.col(f"minutes_{CURRENT_MONTH}"),
-        Meaning(
-            "Минут на сайте, текущий месяц", _counted("на сайте в текущем месяце", _MINUTES), "minutes", Theme.MINUTES
-        ),
-    ),
-    Derived(
-        "minutes_previous_month",
-        pl.col(f"minutes_{PREVIOUS_MONTH}"),
-        Meaning(
-            "Минут на сайте, предыдущий месяц",
-            _counted("на сайте в прошлом месяце", _MINUTES),
-            "minutes",
-            Theme.MINUTES,
-        ),
-    ),
+    _of_revenue(CURRENT_MONTH, "текущий месяц", "текущий месяц"),
+    _of_revenue(PREVIOUS_MONTH, "предыдущий месяц", "прошлый месяц"),
+    _of_revenue(MONTH_BEFORE_PREVIOUS, "позапрошлый месяц", "позапрошлый месяц"),
+    _of_change("revenue_change", PREVIOUS_MONTH, "месяц", "к прошлому месяцу"),
+    _of_change("revenue_change_2_months", MONTH_BEFORE_PREVIOUS, "2 месяца", "к позапрошлому месяцу"),
+    _of_minutes(CURRENT_MONTH, "текущий месяц", "текущем месяце"),
+    _of_minutes(PREVIOUS_MONTH, "предыдущий месяц", "прошлом месяце"),
 )
 """Changes of revenue are relative (this month / an earlier one - 1), because baskets differ in size; a scored customer
 has no month without revenue, so that no ratio divides by 0. Differences of two columns (minutes, contacts) are no

@@ -100,7 +100,7 @@ def write_artifact(folder: Path, *, files: Mapping[str, str], facts: Mapping[str
     manifest = {
         "format": FORMAT,
         **facts,
-        "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(files.items())},
+        "files": {name: _sha256(text.encode()) for name, text in sorted(files.items())},
     }
     manifest[SEAL] = seal_manifest(manifest)
     try:
@@ -116,7 +116,11 @@ def write_artifact(folder: Path, *, files: Mapping[str, str], facts: Mapping[str
 
 def seal_manifest(manifest: Mapping[str, Any]) -> str:
     """Return the SHA-256 of all that a manifest says but for the seal itself."""
-    return hashlib.sha256(to_text({key: manifest[key] for key in manifest if key != SEAL}).encode()).hexdigest()
+    return _sha256(to_text({key: value for key, value in manifest.items() if key != SEAL}).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def prepare_folder(folder: Path) -> None:
@@ -156,23 +160,15 @@ def load_artifact(folder: Path) -> Artifact:
         raise ArtifactError(problems)
     try:
         if tuple(manifest["features"]) != FEATURE_NAMES:
-            raise ArtifactError(
-                [
-                    Problem(
-                        str(folder / MANIFEST),
-                        f"the features {', '.join(FEATURE_NAMES)}",
-                        ", ".join(manifest["features"]),
-                    )
-                ]
-            )
+            expected = f"the features {', '.join(FEATURE_NAMES)}"
+            raise ArtifactError([Problem(str(folder / MANIFEST), expected, ", ".join(manifest["features"]))])
         check_thresholds(manifest["thresholds"])
         thresholds = Thresholds(**manifest["thresholds"])
-        model = _read_model(folder, str(manifest["kind"]))
+        kind = str(manifest["kind"])
+        model = _read_model(folder, kind)
         seen = read_json(folder / SEEN)
         check_seen(seen)
-        fold_models = tuple(
-            _read_model(folder, str(manifest["kind"]), fold_prefix(fold)) for fold in range(len(seen["folds"]))
-        )
+        fold_models = tuple(_read_model(folder, kind, fold_prefix(fold)) for fold in range(len(seen["folds"])))
         levels = {period: manifest["levels"][period] for period in PERIODS_OF_REVENUE}
         check_levels(levels)
     except ModuleNotFoundError as error:
@@ -189,8 +185,7 @@ def load_artifact(folder: Path) -> Artifact:
 
 def _digest(manifest: Mapping[str, Any]) -> str:
     files = {name: digest for name, digest in manifest["files"].items() if name not in (CARD, CARD_PAGE)}
-    sealed = {key: manifest[key] for key in manifest if key != SEAL}
-    return hashlib.sha256(to_text({**sealed, "files": files}).encode()).hexdigest()
+    return seal_manifest({**manifest, "files": files})
 
 
 def _read_model(folder: Path, kind: str, prefix: str = "") -> Model:
@@ -231,7 +226,7 @@ def _verify_files(folder: Path, manifest: Mapping[str, Any]) -> list[str | Probl
             problems.append(Problem(str(folder / MANIFEST), "names of files in its own folder", name))
             continue
         try:
-            digest = hashlib.sha256(read_file(folder / name)).hexdigest()
+            digest = _sha256(read_file(folder / name))
         except OSError as error:
             problems.append(f"{folder / name}: missing or unreadable: {error.strerror}")
             continue

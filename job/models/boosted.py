@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import lightgbm
     from numpy.typing import NDArray
 
-
 FOREST_ROWS: Final = 10_000  # LightGBM runs fewer in less time than its trees are taken apart; the results are equal
 
 
@@ -36,6 +35,11 @@ def matrix_columns() -> list[pl.Expr]:
         for word in feature.values
     ]
     return [*(pl.col(feature.name) for feature in NUMERIC_FEATURES), *words]
+
+
+def matrix_names() -> list[str]:
+    """Return the names of these columns."""
+    return [column.meta.output_name() for column in matrix_columns()]
 
 
 def matrix(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> NDArray[np.float64]:
@@ -76,13 +80,12 @@ class BoostedModel:
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return what each feature adds to each row's uncalibrated log-odds (TreeSHAP, Float64, one column each)."""
-        names = [expression.meta.output_name() for expression in matrix_columns()]
         rows = matrix(features, self.caps)
         if self._forest is not None and self._forest.is_explained:
             values = self._forest.contributions(rows)
         else:
             values = np.asarray(self.booster.predict(rows, pred_contrib=True))[:, :-1]
-        columns = pl.DataFrame(values, schema=names)
+        columns = pl.DataFrame(values, schema=matrix_names())
         words = [
             add_up([pl.col(f"{feature.name}_{word}") for word in feature.values]).alias(feature.name)
             for feature in CATEGORICAL_FEATURES
@@ -98,29 +101,20 @@ class BoostedModel:
         return replace(self, calibration=calibration)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what LightGBM's own text does not hold; `to_text` gives the rest."""
+        """Return what LightGBM's own text does not hold; `texts` gives the rest."""
         return {
             "calibration": self.calibration._asdict(),
             "caps": {feature: list(caps) for feature, caps in self.caps.items()},
-            "columns": [expression.meta.output_name() for expression in matrix_columns()],
+            "columns": matrix_names(),
         }
 
-    def to_text(self) -> str:
-        """Return LightGBM's own text."""
-        return str(self.booster.model_to_string())
-
     def texts(self) -> dict[str, str]:
-        """Return the files beside `model.json`."""
-        return {"model.txt": self.to_text()}
+        """Return the file beside `model.json`: LightGBM's own text."""
+        return {"model.txt": str(self.booster.model_to_string())}
 
     @classmethod
     def load(cls, plain: Mapping[str, Any], read: Callable[[str], str]) -> BoostedModel:
-        """Return the model of an artifact; see `job.models.kinds`."""
-        return cls.from_text(plain, read("model.txt"))
-
-    @classmethod
-    def from_text(cls, plain: Mapping[str, Any], text: str) -> BoostedModel:
-        """Return the model of `to_json` and `to_text`, whose checksums must have been verified.
+        """Return the model of `to_json` and `texts`, whose checksums must have been verified; see `job.models.kinds`.
 
         Raises:
             ArtifactError: LightGBM is not installed, or the columns are not this version's.
@@ -134,7 +128,7 @@ class BoostedModel:
         except OSError as error:
             needed = "on Debian and Ubuntu: apt-get install libgomp1"
             raise ArtifactError(f"LightGBM needs a system library ({needed}): {error}") from error
-        columns = [expression.meta.output_name() for expression in matrix_columns()]
-        if plain["columns"] != columns:
+        if plain["columns"] != matrix_names():
             raise ArtifactError(f"model.json: the boosted model was trained on other columns: {plain['columns']}")
-        return cls(lightgbm.Booster(model_str=text), read_caps(plain["caps"]), Calibration(**plain["calibration"]))
+        booster = lightgbm.Booster(model_str=read("model.txt"))
+        return cls(booster, read_caps(plain["caps"]), Calibration(**plain["calibration"]))

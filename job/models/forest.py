@@ -98,10 +98,10 @@ class Forest:
             margins[start : start + ROWS] = np.cumsum(added, axis=1)[:, -1]  # one after the other; `sum` adds pairs
         return margins
 
-    @property
+    @cached_property
     def is_explained(self) -> bool:
         """Whether `contributions` can be had: no path asks about too many features."""
-        return self._most_features <= MOST_FEATURES
+        return most_features(self.trees) <= MOST_FEATURES
 
     def contributions(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what each feature adds to each row's margin against the mean of training: exact TreeSHAP.
@@ -138,11 +138,6 @@ class Forest:
             np.take(table, places, axis=0, out=exits, mode="clip")
             left &= exits
         return left
-
-    @cached_property
-    def _most_features(self) -> int:
-        """How many features the path to a leaf asks about at most."""
-        return most_features(self.trees)
 
     @cached_property
     def _tests(self) -> tuple[Lookup, ...]:

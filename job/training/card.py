@@ -16,7 +16,7 @@ from job.text_table import align
 from job.training.calibration import assess
 from job.training.candidates import PLAIN
 from job.training.page import render_card
-from job.training.pictures import ENGLISH, draw_pictures
+from job.training.pictures import draw_pictures
 from job.training.ranking import rank_customers
 from job.training.selection import POWER, compare, corrected_interval, describe_samples, roc_auc_interval
 from job.training.wording import describe_direction, describe_settings
@@ -270,7 +270,7 @@ def write_card(card: Card, trained_at: str) -> dict[str, str]:
         trained_at: the moment, ISO 8601.
     """
     plain = card.plain()
-    pictures = draw_pictures(plain, ENGLISH)
+    pictures = draw_pictures(plain, is_russian=False)
     return {
         "card.json": to_text(plain),
         CARD: _markdown(card, plain, trained_at),

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from job.report.formats import fixed
 from job.report.page import MODELS, html_environment
 from job.training.leaks import LEAK_AUC
-from job.training.pictures import RUSSIAN, draw_pictures
+from job.training.pictures import draw_pictures
 from job.training.wording import describe_direction, describe_settings
 from schemas.features import title_of, word_title
 from schemas.scored import PROFIT_MONTHS
@@ -28,7 +28,7 @@ def render_card(card: Mapping[str, Any], trained_at: str) -> str:
         card: as `card.json` has it.
         trained_at: the moment, ISO 8601.
     """
-    pictures = draw_pictures(card, RUSSIAN)
+    pictures = draw_pictures(card, is_russian=True)
     css = files("job.report").joinpath("page.css").read_text(encoding="utf-8")
     return (
         html_environment("job.training")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from job.report.charts import reliability, shares_against_shares
 from job.report.formats import fixed
@@ -10,93 +10,70 @@ from job.report.svg import BLUE, GREY, MUTED, SMALL, WIDTH, Frame, Picture, shar
 from schemas.features import title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 ROW: Final = 30
 
 
-class Words(NamedTuple):
-    """What is written on the pictures: how features and numbers (with so many decimals) are, and the axes' titles."""
-
-    title: Callable[[str], str]
-    decimal: Callable[[float, int], str]
-    predicted: str
-    observed: str
-    false_alarms: str
-    reached: str
-    precision: str
-    base_rate: str
-    loss: str
-    contribution: str
-
-
-ENGLISH: Final = Words(
-    title=lambda name: name,
-    decimal=lambda value, decimals: fixed(value, decimals).replace(",", "."),
-    predicted="Predicted probability",
-    observed="Share that declined",
-    false_alarms="Of those who stayed, taken for decliners",
-    reached="Of those who declined, found",
-    precision="Declined among those addressed",
-    base_rate="among all",
-    loss="Loss of ROC-AUC when shuffled",
-    contribution="Mean absolute contribution to the log-odds (SHAP)",
-)
-RUSSIAN: Final = Words(
-    title=title_of,
-    decimal=fixed,
-    predicted="Предсказанный риск",
-    observed="Доля снизивших активность",
-    false_alarms="Из сохранивших активность приняты за снизивших",
-    reached="Из снизивших активность найдены",
-    precision="Снизили активность среди отобранных",
-    base_rate="среди всех",
-    loss="Потеря ROC-AUC при перемешивании",
-    contribution="Средний вклад в логарифм шансов (SHAP)",
-)
+TEXTS: Final = {
+    "predicted": ("Predicted probability", "Предсказанный риск"),
+    "observed": ("Share that declined", "Доля снизивших активность"),
+    "false_alarms": ("Of those who stayed, taken for decliners", "Из сохранивших активность приняты за снизивших"),
+    "reached": ("Of those who declined, found", "Из снизивших активность найдены"),
+    "precision": ("Declined among those addressed", "Снизили активность среди отобранных"),
+    "base_rate": ("among all", "среди всех"),
+    "loss": ("Loss of ROC-AUC when shuffled", "Потеря ROC-AUC при перемешивании"),
+    "contribution": (
+        "Mean absolute contribution to the log-odds (SHAP)",
+        "Средний вклад в логарифм шансов (SHAP)",
+    ),
+}
+"""What is written on the pictures, in English and in Russian."""
 
 
-def draw_pictures(card: Mapping[str, Any], words: Words) -> dict[str, str]:
+def draw_pictures(card: Mapping[str, Any], *, is_russian: bool) -> dict[str, str]:
     """Return the card's pictures as SVG elements: `reliability`, `roc`, `precision_recall`, `loss`, `contribution`.
 
     Args:
         card: as `card.json` has it.
-        words: the language.
+        is_russian: the language; else English.
     """
-    importance = card["importance"]
+    texts = {name: text[is_russian] for name, text in TEXTS.items()}
     pictures = {
-        "reliability": (reliability(card, words.observed, words.predicted), words.observed),
-        "roc": (_roc(card, words), "ROC"),
-        "precision_recall": (_precision_recall(card, words), words.precision),
-        "loss": (_intervals(importance, "loss", words), words.loss),
-        "contribution": (_intervals(importance, "contribution", words), words.contribution),
+        "reliability": (reliability(card, texts["observed"], texts["predicted"]), texts["observed"]),
+        "roc": (_roc(card, texts), "ROC"),
+        "precision_recall": (_precision_recall(card, texts), texts["precision"]),
+        **{
+            measure: (_intervals(card["importance"], measure, texts[measure], is_russian=is_russian), texts[measure])
+            for measure in ("loss", "contribution")
+        },
     }
     return {name: picture.svg(description) for name, (picture, description) in pictures.items()}
 
 
-def _roc(card: Mapping[str, Any], words: Words) -> Picture:
+def _roc(card: Mapping[str, Any], texts: Mapping[str, str]) -> Picture:
     """Return which share of the decliners is found at the price of which share of the others."""
     declined, stayed = card["declined"], card["customers"] - card["declined"]
-    picture, frame = shares_against_shares(words.false_alarms, words.reached)
+    picture, frame = shares_against_shares(texts["false_alarms"], texts["reached"])
     picture.line([(frame.x(0), frame.y(0)), (frame.x(1), frame.y(1))], GREY, dashes="4 3")
     cuts = card["ranking"]["cuts"]
     picture.line([(frame.x((cut - hits) / stayed), frame.y(hits / declined)) for cut, hits in cuts], BLUE, width=2)
     return picture
 
 
-def _precision_recall(card: Mapping[str, Any], words: Words) -> Picture:
+def _precision_recall(card: Mapping[str, Any], texts: Mapping[str, str]) -> Picture:
     """Return which share of those addressed declines, the more of the decliners are found."""
     declined = card["declined"]
-    picture, frame = shares_against_shares(words.reached, words.precision)
+    picture, frame = shares_against_shares(texts["reached"], texts["precision"])
     rate = declined / card["customers"]
     picture.line([(frame.x(0), frame.y(rate)), (frame.x(1), frame.y(rate))], GREY, dashes="4 3")
-    picture.text(frame.left + 4, frame.y(rate) + 10, f"{words.base_rate} {share(rate)}", color=MUTED, size=SMALL)
+    picture.text(frame.left + 4, frame.y(rate) + 10, f"{texts['base_rate']} {share(rate)}", color=MUTED, size=SMALL)
     cuts = [(cut, hits) for cut, hits in card["ranking"]["cuts"] if cut]
     picture.line([(frame.x(hits / declined), frame.y(hits / cut)) for cut, hits in cuts], BLUE, width=2)
     return picture
 
 
-def _intervals(importance: Sequence[Mapping[str, Any]], measure: str, words: Words) -> Picture:
+def _intervals(importance: Sequence[Mapping[str, Any]], measure: str, title: str, *, is_russian: bool) -> Picture:
     """Return a measure of each feature as a bar with the ends of its interval, the largest first."""
     rows = sorted(importance, key=lambda row: (-row[measure]["mean"], row["feature"]))
     low = min(0.0, *(row[measure]["low"] for row in rows))
@@ -107,12 +84,13 @@ def _intervals(importance: Sequence[Mapping[str, Any]], measure: str, words: Wor
     )
     for index, row in enumerate(rows):
         value, top = row[measure], ROW * index
-        picture.text(4, top + 9, words.title(row["feature"]), size=SMALL)
+        picture.text(4, top + 9, title_of(row["feature"]) if is_russian else row["feature"], size=SMALL)
         start, end = sorted((frame.x(0), frame.x(value["mean"])))
         picture.line([(frame.x(0), top + 15), (frame.x(0), top + 28)], GREY)
         picture.bar(start, top + 17, end - start, 9, BLUE)
         picture.line([(frame.x(value["low"]), top + 21.5), (frame.x(value["high"]), top + 21.5)], MUTED, width=1.5)
-        picture.text(WIDTH, top + 21.5, words.decimal(value["mean"], 3), anchor="end", color=MUTED, size=SMALL)
-    title = words.loss if measure == "loss" else words.contribution
+        number = fixed(value["mean"], 3)
+        text = number if is_russian else number.replace(",", ".")
+        picture.text(WIDTH, top + 21.5, text, anchor="end", color=MUTED, size=SMALL)
     picture.text(4, frame.bottom + 14, title, color=MUTED, size=SMALL)
     return picture

@@ -13,7 +13,7 @@ The penalties are L2, applied by scaling the columns of a block before scikit-le
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,9 +92,11 @@ class _Standard:
     scale: Matrix
 
     @classmethod
-    def learn(cls, columns: Matrix) -> _Standard:
+    def learn(cls, columns: Matrix) -> tuple[_Standard, Matrix]:
+        """Return it, and the columns so."""
         scale = columns.std(axis=0)
-        return cls(columns.mean(axis=0), np.where(scale > 1e-9, scale, 1.0))  # noqa: PLR2004 - rounding
+        standard = cls(columns.mean(axis=0), np.where(scale > 1e-9, scale, 1.0))  # noqa: PLR2004 - rounding
+        return standard, standard.apply(columns)
 
     def apply(self, columns: Matrix) -> Matrix:
         return (columns - self.mean) / self.scale
@@ -106,8 +108,7 @@ class SplineBasis:
 
     knots: tuple[Matrix, ...]
     words: tuple[tuple[str, str], ...]
-    word_means: Matrix
-    word_scales: Matrix
+    indicators: _Standard
     hats: _Standard
     categories: _Standard
     values: _Standard
@@ -121,32 +122,20 @@ class SplineBasis:
         quantiles = np.linspace(settings.tail, 1 - settings.tail, settings.knots)
         knots = tuple(_distinct_knots(column, quantiles) for column in columns.T)
         words = tuple((feature.name, word) for feature in CATEGORICAL_FEATURES for word in _modelled(feature.values))
-        indicators = _indicators(features, words)
-        word_standard = _Standard.learn(indicators)
-        ones = word_standard.apply(indicators)
-        hat_columns = _hats(columns, knots)
-        hats = _Standard.learn(hat_columns)
-        by_category = _by_category(ones, hats.apply(hat_columns), words)
-        values = _Standard.learn(_clipped(columns, knots))
-        pairs = _pairs(values.apply(_clipped(columns, knots)))
+        indicators, ones = _Standard.learn(_indicators(features, words))
+        hats, hat_columns = _Standard.learn(_hats(columns, knots))
+        categories, by_category = _Standard.learn(_by_category(ones, hat_columns, words))
+        values, clipped = _Standard.learn(_clipped(columns, knots))
+        products, pairs = _Standard.learn(_pairs(clipped))
         sizes = (hat_columns.shape[1] + len(words), by_category.shape[1], pairs.shape[1])
         penalties = (settings.single_penalty, settings.category_penalty, settings.product_penalty)
-        return cls(
-            knots=knots,
-            words=words,
-            word_means=word_standard.mean,
-            word_scales=word_standard.scale,
-            hats=hats,
-            categories=_Standard.learn(by_category),
-            values=values,
-            products=_Standard.learn(pairs),
-            weights=1 / np.sqrt(np.repeat(penalties, sizes)),
-        )
+        weights = 1 / np.sqrt(np.repeat(penalties, sizes))
+        return cls(knots, words, indicators, hats, categories, values, products, weights)
 
     def matrix(self, features: pl.DataFrame) -> Matrix:
         """Return the regression's columns: hats, words, hats by category, products; each scaled by its penalty."""
         columns = _numbers(features)
-        ones = (_indicators(features, self.words) - self.word_means) / self.word_scales
+        ones = self.indicators.apply(_indicators(features, self.words))
         hats = self.hats.apply(_hats(columns, self.knots))
         by_category = self.categories.apply(_by_category(ones, hats, self.words))
         products = self.products.apply(_pairs(self.values.apply(_clipped(columns, self.knots))))
@@ -160,41 +149,42 @@ class SplineBasis:
             intercept: of the regression.
             features: the training rows, for the means of the terms.
         """
-        singles, categories, products = self._split(coefficients * self.weights)
-        hat_count = len(self.hats.mean)
-        columns = _numbers(features)
-        factors = self._factors(columns)
+        hat_count, word_count = len(self.hats.mean), len(self.words)
+        sizes = np.cumsum([hat_count, word_count, len(self.categories.mean)])
+        hats, ones, categories, products = np.split(coefficients * self.weights, sizes)
+        hats, ones, categories, products = (
+            weights / standard.scale
+            for weights, standard in (
+                (hats, self.hats),
+                (ones, self.indicators),
+                (categories, self.categories),
+                (products, self.products),
+            )
+        )
+        factors = self._factors(_numbers(features))
         words = [
             Factor(name, "equals", float(mean), word=word)
-            for (name, word), mean in zip(self.words, self.word_means, strict=True)
+            for (name, word), mean in zip(self.words, self.indicators.mean, strict=True)
         ]
-        terms: list[Term] = []
-        for of_column, weights in zip(factors, self._bends(singles[:hat_count] / self.hats.scale), strict=True):
-            terms += [Term((factor,), 0.0, float(weight)) for factor, weight in zip(of_column, weights, strict=True)]
-        terms += [
-            Term((word,), 0.0, float(weight))
-            for word, weight in zip(words, singles[hat_count:] / self.word_scales, strict=True)
+        weighted: list[tuple[tuple[Factor, ...], float]] = [
+            ((factor,), weight) for factor, weight in zip(chain(*factors), self._bends(hats), strict=True)
         ]
-        places = [index for index, (name, _) in enumerate(self.words) if name == "favourite_category"]
-        by_word = (categories / self.categories.scale).reshape(len(places), hat_count)
-        for index, row in zip(places, by_word, strict=True):
-            bends = self._bends(row / self.hats.scale / self.word_scales[index])
-            for of_column, weights in zip(factors, bends, strict=True):
-                terms += [
-                    Term((words[index], factor), 0.0, float(weight))
-                    for factor, weight in zip(of_column, weights, strict=True)
-                ]
-        for (left, right), weight in zip(
-            combinations(range(len(factors)), 2), products / self.products.scale, strict=True
-        ):
+        weighted += [((word,), weight) for word, weight in zip(words, ones, strict=True)]
+        places = _categories(self.words)
+        for index, row in zip(places, categories.reshape(len(places), hat_count), strict=True):
+            bends = self._bends(row / self.hats.scale / self.indicators.scale[index])
+            weighted += [
+                ((words[index], factor), weight) for factor, weight in zip(chain(*factors), bends, strict=True)
+            ]
+        for (left, right), weight in zip(combinations(range(len(factors)), 2), products, strict=True):
             scale = self.values.scale[left] * self.values.scale[right]
-            terms.append(Term((factors[left][0], factors[right][0]), 0.0, float(weight / scale)))
+            weighted.append(((factors[left][0], factors[right][0]), weight / scale))
         # The regression's columns have mean 0 and so do single factors; a product's mean goes from the columns' means
         # to the terms' centers.
-        constant = intercept - float(np.sum(categories / self.categories.scale * self.categories.mean))
-        constant -= float(np.sum(products / self.products.scale * self.products.mean))
-        model = LinearModel(tuple(terms), constant, self._caps(), Calibration())
-        return model.with_centers(features)
+        constant = intercept - float(np.sum(categories * self.categories.mean))
+        constant -= float(np.sum(products * self.products.mean))
+        terms = tuple(Term(of_term, 0.0, float(weight)) for of_term, weight in weighted)
+        return LinearModel(terms, constant, self._caps(), Calibration()).with_centers(features)
 
     def _caps(self) -> dict[str, tuple[float, float]]:
         return {
@@ -216,23 +206,17 @@ class SplineBasis:
             for feature, knots, values in zip(NUMERIC_FEATURES, self.knots, clipped.T, strict=True)
         ]
 
-    def _bends(self, weights: Matrix) -> list[Matrix]:
+    def _bends(self, weights: Matrix) -> Matrix:
         """Return, for each feature, the slope after its first knot and the change of slope at each inner one.
 
         A sum of hats is linear between knots and has the hats' weights as its values at them.
         """
-        bends = []
-        start = 0
-        for knots in self.knots:
-            at_knots = weights[start : start + len(knots)]
-            start += len(knots)
-            slopes = np.diff(at_knots) / np.diff(knots)
-            bends.append(np.concatenate([slopes[:1], np.diff(slopes)]))
-        return bends
-
-    def _split(self, coefficients: Matrix) -> list[Matrix]:
-        first = len(self.hats.mean) + len(self.words)
-        return np.split(coefficients, [first, first + len(self.categories.mean)])
+        ends = np.cumsum([len(knots) for knots in self.knots])[:-1]
+        slopes = [
+            np.diff(at_knots) / np.diff(knots)
+            for at_knots, knots in zip(np.split(weights, ends), self.knots, strict=True)
+        ]
+        return np.concatenate([np.diff(of_feature, prepend=0.0) for of_feature in slopes])
 
 
 def _numbers(features: pl.DataFrame) -> Matrix:
@@ -275,8 +259,13 @@ def _clipped(columns: Matrix, knots: tuple[Matrix, ...]) -> Matrix:
     )
 
 
+def _categories(words: tuple[tuple[str, str], ...]) -> list[int]:
+    """Return which of the words are categories."""
+    return [index for index, (name, _) in enumerate(words) if name == "favourite_category"]
+
+
 def _by_category(ones: Matrix, hats: Matrix, words: tuple[tuple[str, str], ...]) -> Matrix:
-    categories = ones[:, [index for index, (name, _) in enumerate(words) if name == "favourite_category"]]
+    categories = ones[:, _categories(words)]
     return (categories[:, :, None] * hats[:, None, :]).reshape(len(ones), -1)
 
 

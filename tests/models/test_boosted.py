@@ -45,7 +45,7 @@ def test_matrix_has_numbers_then_words_in_order(labelled: Labelled) -> None:
 
 
 def test_predictions_equal_lightgbm_s_own(labelled: Labelled, model: BoostedModel) -> None:
-    again = BoostedModel.from_text(model.to_json(), model.to_text())
+    again = BoostedModel.load(model.to_json(), model.texts().__getitem__)
     own = model.booster.predict(matrix(labelled.features, learn_caps(labelled.features)), raw_score=True)
     assert again.margins(labelled.features).to_numpy() == pytest.approx(own, abs=1e-9)
     expected = 1 / (1 + np.exp(-(0.9 * own + 0.1)))
@@ -102,11 +102,11 @@ def test_no_rows_give_no_margins(labelled: Labelled, model: BoostedModel) -> Non
 
 def test_other_columns_are_refused(model: BoostedModel) -> None:
     with pytest.raises(ArtifactError, match=r"^model\.json: the boosted model was trained on other columns: \['a'\]$"):
-        BoostedModel.from_text({**model.to_json(), "columns": ["a"]}, model.to_text())
+        BoostedModel.load({**model.to_json(), "columns": ["a"]}, model.texts().__getitem__)
 
 
 def test_text_is_lightgbm_s(model: BoostedModel) -> None:
-    assert lightgbm.Booster(model_str=model.to_text()).num_trees() == 20
+    assert lightgbm.Booster(model_str=model.texts()["model.txt"]).num_trees() == 20
 
 
 def test_unknown_words_are_no_known_word(labelled: Labelled) -> None:
