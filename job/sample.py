@@ -189,21 +189,13 @@ _EXTRA_ROWS: Final = (Fault.DUPLICATE, Fault.CONTRADICTION, Fault.ORPHAN)
 
 
 class FaultShare(NamedTuple):
-    """How many customers have a fault in a table, and what it is.
-
-    Args:
-        table: the table's name.
-        fault: the fault.
-        share: customers with it, of all.
-        column: the ASCII name of the column that it changes.
-        change: value -> what stands there instead.
-    """
+    """How many customers have a fault in a table, and what it is."""
 
     table: str
     fault: Fault
-    share: float
-    column: str
-    change: Callable[[pl.Expr], pl.Expr]
+    share: float  # customers with it, of all
+    column: str  # the ASCII name of the column that it changes
+    change: Callable[[pl.Expr], pl.Expr]  # value -> what stands there instead
 
 
 def _empty(_: pl.Expr) -> pl.Expr:
@@ -386,15 +378,10 @@ def _check_customers(customers: int) -> None:
 
 
 class Draws(NamedTuple):
-    """Independent random draws for each row, by name.
-
-    Args:
-        seed: any whole number.
-        row: the row's number (UInt64).
-    """
+    """Independent random draws for each row, by name."""
 
     seed: int
-    row: pl.Expr
+    row: pl.Expr  # the row's number (UInt64)
 
     def bits(self, name: str) -> pl.Expr:
         """Return 64 random bits (UInt64)."""

@@ -60,34 +60,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, of one group or of several strata by their weights.
-
-    Args:
-        mean: the mean.
-        variance: of the mean: the sum of the parts' variances, weights included.
-        scatter: the sum of the parts' squared variances, each over its customers less 1: how well that is known.
-    """
+    """A mean, of one group or of several strata by their weights."""
 
     mean: float
-    variance: float
-    scatter: float
+    variance: float  # of the mean: the sum of the parts' variances, weights included
+    scatter: float  # the sum of the parts' squared variances, each over its customers less 1: how well that is known
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """Customers whose treated and control group were drawn by one lot: a campaign's, a segment's or an offer's.
-
-    Args:
-        treated: their number.
-        control: theirs.
-        rate: mean probability p of a decline without the offer, of both groups.
-        variance: mean of p (1 - p): what is left of a decline's variance once its probability is known, which the
-            adjusted estimator takes off.
-    """
+    """Customers whose treated and control group were drawn by one lot: a campaign's, a segment's or an offer's."""
 
     treated: int
     control: int
-    rate: float
+    rate: float  # mean probability p of a decline without the offer, of both groups
+    # mean of p (1 - p): what is left of a decline's variance once its probability is known, which the adjusted
+    # estimator takes off
     variance: float
 
     @property

@@ -72,69 +72,41 @@ READABLE: Final = {
 
 
 class Meaning(NamedTuple):
-    """What a feature means to people.
+    """What a feature means to people."""
 
-    Args:
-        title: in Russian, short enough for a chart.
-        phrase: how its value is put as a reason, in Russian.
-        unit: what it is counted in; empty for words.
-        theme: what a reason with it is about; None is never a reason: nobody can act on it.
-    """
-
-    title: str
-    phrase: Phrase | WordPhrase
-    unit: str
-    theme: Theme | None
+    title: str  # in Russian, short enough for a chart
+    phrase: Phrase | WordPhrase  # how its value is put as a reason, in Russian
+    unit: str  # what it is counted in; empty for words
+    theme: Theme | None  # what a reason with it is about; None is never a reason: nobody can act on it
 
 
 class Column(NamedTuple):
-    """One column of a table.
+    """One column of a table."""
 
-    Args:
-        delivered: its heading.
-        name: what it is called inside, in ASCII.
-        kind: what its values are.
-        words: its vocabulary, of a column of words.
-        rules: what must be true of each value, of a column of numbers: a lowest and a highest value.
-        feature: what it means to people, if it is a feature of models.
-    """
-
-    delivered: str
-    name: str
-    kind: Kind
-    words: Words | None = None
+    delivered: str  # its heading
+    name: str  # what it is called inside, in ASCII
+    kind: Kind  # what its values are
+    words: Words | None = None  # its vocabulary, of a column of words
+    # what must be true of each value, of a column of numbers: a lowest and a highest value
     rules: tuple[Rule, ...] = ()
-    feature: Meaning | None = None
+    feature: Meaning | None = None  # what it means to people, if it is a feature of models
 
 
 class Derived(NamedTuple):
-    """A feature that is computed of the columns of a joined customer, or is one of them in one of the months.
+    """A feature that is computed of the columns of a joined customer, or is one of them in one of the months."""
 
-    Args:
-        name: in ASCII.
-        formula: over `job.features.join_tables`; finite for every customer who is scored.
-        feature: what it means to people.
-    """
-
-    name: str
-    formula: pl.Expr
+    name: str  # in ASCII
+    formula: pl.Expr  # over `job.features.join_tables`; finite for every customer who is scored
     feature: Meaning
 
 
 class Table(NamedTuple):
-    """One of the four tables of a drop.
+    """One of the four tables of a drop."""
 
-    Args:
-        name: the file's name without its ending.
-        headings: the columns, in the order delivered.
-        key: the ASCII names of the columns that identify a row.
-        label: the ASCII name of the label column, which only a labelled drop has.
-    """
-
-    name: str
-    headings: tuple[Column, ...]
-    key: tuple[str, ...]
-    label: str | None = None
+    name: str  # the file's name without its ending
+    headings: tuple[Column, ...]  # the columns, in the order delivered
+    key: tuple[str, ...]  # the ASCII names of the columns that identify a row
+    label: str | None = None  # the ASCII name of the label column, which only a labelled drop has
 
     def heading(self, name: str) -> Column:
         """Return the column called `name` inside. Raises KeyError if there is none."""

@@ -6,30 +6,19 @@ Polars and is loaded only then (`schemas.pandera_schemas`, made from the same re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 class Rule(NamedTuple):
-    """What must be true of each value of a column that is not null.
+    """What must be true of each value of a column that is not null."""
 
-    Args:
-        fact: what it is called: what `rejected.csv` and messages say.
-        low: the lowest value, if there is one.
-        high: the highest value, if there is one.
-        words: the only values, if the column holds words.
-        broken: what people read of a value that breaks it, in Russian; nothing where only the job itself could.
-    """
-
-    fact: str
+    fact: str  # what it is called: what `rejected.csv` and messages say
     low: float | None = None
     high: float | None = None
-    words: tuple[str, ...] | None = None
-    broken: str = ""
+    words: tuple[str, ...] | None = None  # the only values, if the column holds words
+    broken: str = ""  # what people read of a value that breaks it, in Russian; nothing where only the job itself could
 
     def holds(self, column: pl.Expr) -> pl.Expr:
         """Return where the rule holds (Boolean, null where the value is). Without bounds and words: is finite."""
@@ -46,21 +35,13 @@ FINITE = Rule("is finite")
 
 
 class Field(NamedTuple):
-    """A column of a frame.
-
-    Args:
-        name: of the column.
-        dtype: of the column.
-        rules: what must be true of each of its values.
-        may_be_null: a value may be missing.
-        rises: each value is above the one of the row before.
-    """
+    """A column of a frame."""
 
     name: str
     dtype: pl.DataType
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...] = ()  # what must be true of each of its values
     may_be_null: bool = False
-    rises: bool = False
+    rises: bool = False  # each value is above the one of the row before
 
     def is_kept(self) -> pl.Expr:
         """Return whether each value keeps the rules about single values (Boolean, never null)."""
@@ -75,17 +56,11 @@ class Field(NamedTuple):
 
 
 class Contract(NamedTuple):
-    """What a frame must be: these columns in this order, and nothing else.
-
-    Args:
-        name: of the frame.
-        fields: its columns.
-        unique: the columns that together tell its rows apart; none where nothing does.
-    """
+    """What a frame must be: these columns in this order, and nothing else."""
 
     name: str
     fields: tuple[Field, ...]
-    unique: tuple[str, ...] = ()
+    unique: tuple[str, ...] = ()  # the columns that together tell its rows apart; none where nothing does
 
     @property
     def dtypes(self) -> pl.Schema:
@@ -94,10 +69,20 @@ class Contract(NamedTuple):
 
     def is_kept(self, frame: pl.DataFrame) -> bool:
         """Return whether a frame keeps the contract: the fast rule."""
-        if frame.schema != self.dtypes or not bool(frame.select(pl.all_horizontal(self._sound())).item()):
+        sound = pl.all_horizontal(field.is_sound() for field in self.fields)
+        if frame.schema != self.dtypes or not bool(frame.select(sound).item()):
             return False
         return not (self.unique and frame.select(pl.struct(self.unique).is_duplicated().any()).item())
 
-    def _sound(self) -> Iterator[pl.Expr]:
-        for field in self.fields:
-            yield field.is_sound()
+
+def check(frame: pl.DataFrame, contract: Contract) -> None:
+    """Raise pandera.errors.SchemaErrors, which names every fault, if a frame does not keep its contract.
+
+    Raises AssertionError if Pandera finds nothing where the fast rule does: both are made from the same records.
+    """
+    if contract.is_kept(frame):
+        return
+    from schemas.pandera_schemas import pandera_schema  # noqa: PLC0415 - slow to load
+
+    pandera_schema(contract).validate(frame, lazy=True)
+    raise AssertionError(f"{contract.name}: the fast rule refuses what Pandera takes: {frame}")

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from schemas.checks import check
 from schemas.columns import DERIVED, MARKET_FILE, Meaning
-from schemas.contract import FINITE, Contract, Field
+from schemas.contract import FINITE, Contract, Field, check
 from schemas.vocabulary import UNKNOWN, Words
 
 if TYPE_CHECKING:
@@ -20,31 +19,19 @@ if TYPE_CHECKING:
 
 
 class NumericFeature(NamedTuple):
-    """One numeric column of the feature frame (Float64).
-
-    Args:
-        name: the column.
-        meaning: to people.
-        formula: over the columns of a joined customer.
-    """
+    """One numeric column of the feature frame (Float64)."""
 
     name: str
-    meaning: Meaning
-    formula: pl.Expr
+    meaning: Meaning  # to people
+    formula: pl.Expr  # over the columns of a joined customer
 
 
 class CategoricalFeature(NamedTuple):
-    """One word column of the feature frame (Enum of the words and `UNKNOWN`).
-
-    Args:
-        name: the column.
-        meaning: to people.
-        vocabulary: as delivered -> in ASCII.
-    """
+    """One word column of the feature frame (Enum of the words and `UNKNOWN`)."""
 
     name: str
-    meaning: Meaning
-    vocabulary: Words
+    meaning: Meaning  # to people
+    vocabulary: Words  # as delivered -> in ASCII
 
     @property
     def values(self) -> tuple[str, ...]:

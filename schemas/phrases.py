@@ -38,23 +38,15 @@ class Theme(StrEnum):
 
 
 class Phrase(NamedTuple):
-    """How a feature's value is put as a reason.
+    """How a feature's value is put as a reason."""
 
-    Args:
-        number: how the value and the median are written.
-        below: said of a value clearly below the median; `{value}` stands with its noun, `{median}` without.
-        above: said of a value clearly above it.
-        nouns: what is counted: 1 страница, 2 страницы, 5 страниц; none where the number stands alone.
-        rise: of a change: said instead of `below` of a value that is no fall.
-        fall: of a change: said instead of `above` of a value that is no rise.
-    """
-
-    number: Number
-    below: str
-    above: str
+    number: Number  # how the value and the median are written
+    below: str  # said of a value clearly below the median; `{value}` stands with its noun, `{median}` without
+    above: str  # said of a value clearly above it
+    # what is counted: 1 страница, 2 страницы, 5 страниц; none where the number stands alone
     nouns: tuple[str, str, str] | None = None
-    rise: str = ""
-    fall: str = ""
+    rise: str = ""  # of a change: said instead of `below` of a value that is no fall
+    fall: str = ""  # of a change: said instead of `above` of a value that is no rise
 
     @property
     def templates(self) -> tuple[str, ...]:
@@ -69,13 +61,9 @@ class Phrase(NamedTuple):
 
 
 class WordPhrase(NamedTuple):
-    """How a feature that is a word is put as a reason.
+    """How a feature that is a word is put as a reason."""
 
-    Args:
-        other: said of a word that is not the most frequent one; `{share}` of the customers have it.
-    """
-
-    other: str
+    other: str  # said of a word that is not the most frequent one; `{share}` of the customers have it
 
 
 ONSITE: Final = "onsite"

@@ -6,8 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from schemas.checks import check
-from schemas.contract import FINITE, Contract, Field, Rule
+from schemas.contract import FINITE, Contract, Field, Rule, check
 
 PROBABILITY_DECIMALS: Final = 6  # rounded before anything is decided, so that whoever reads the file can decide again
 MONEY_DECIMALS: Final = 4

@@ -12,16 +12,11 @@ import polars as pl
 
 
 class Words(NamedTuple):
-    """The closed vocabulary of a column.
+    """The closed vocabulary of a column."""
 
-    Args:
-        values: right spelling -> ASCII name, in the order used by models and reports.
-        misspellings: known wrong spelling -> right spelling.
-        unknown_is_scored: a value outside the vocabulary becomes `UNKNOWN` and is scored; else its row is rejected.
-    """
-
-    values: dict[str, str]
-    misspellings: dict[str, str]
+    values: dict[str, str]  # right spelling -> ASCII name, in the order used by models and reports
+    misspellings: dict[str, str]  # known wrong spelling -> right spelling
+    # a value outside the vocabulary becomes `UNKNOWN` and is scored; else its row is rejected
     unknown_is_scored: bool = False
 
     @property

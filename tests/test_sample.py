@@ -27,8 +27,8 @@ from job.sample import FAULTS, FIRST_ID, Fault, make_tables, plan_faults, soil, 
 from job.scoring.drift import WARN, count_drift, judge_drift, tell_findings
 from job.scoring.score import prepare, score_customers
 from job.settings import Arrival, Limits
-from schemas.checks import check
 from schemas.columns import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Table
+from schemas.contract import check
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -38,42 +38,27 @@ SEEN: Final = "seen.json"
 
 
 class Thresholds(NamedTuple):
-    """What counts as high, learned in training.
+    """What counts as high, learned in training."""
 
-    Args:
-        risk: decline probability from which risk is high.
-        profit: monthly profit from which profit is high.
-        promo_share: share of promotional purchases from which it is high.
-    """
-
-    risk: float
-    profit: float
-    promo_share: float
+    risk: float  # decline probability from which risk is high
+    profit: float  # monthly profit from which profit is high
+    promo_share: float  # share of promotional purchases from which it is high
 
 
 class Artifact(NamedTuple):
-    """A verified artifact.
-
-    Args:
-        folder: where it was read from.
-        digest: the identity of the model: SHA-256 of its manifest, which names all its files. The cards for
-            people, which tell when training took place, are left out, so that the same training gives the same digest.
-        manifest: the manifest's content.
-        model: the selected model.
-        thresholds: what counts as high.
-        seen: the customers that the model has seen; see `job.models.seen`.
-        fold_models: the models of the folds, in their order: each has not seen the customers of its fold.
-        levels: month -> the level of its revenue in training; see `job.levels`.
-    """
+    """A verified artifact."""
 
     folder: Path
+    # the identity of the model: SHA-256 of its manifest, which names all its files. The cards for people, which tell
+    # when training took place, are left out, so that the same training gives the same digest.
     digest: str
     manifest: dict[str, Any]
     model: Model
     thresholds: Thresholds
-    seen: dict[str, Any]
+    seen: dict[str, Any]  # the customers that the model has seen; see `job.models.seen`
+    # the models of the folds, in their order: each has not seen the customers of its fold
     fold_models: tuple[Model, ...]
-    levels: dict[str, float]
+    levels: dict[str, float]  # month -> the level of its revenue in training; see `job.levels`
 
 
 def default_folder() -> Path:

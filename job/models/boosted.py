@@ -49,17 +49,11 @@ def matrix(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> N
 
 @dataclass(frozen=True)
 class BoostedModel:
-    """A fitted LightGBM model.
-
-    Args:
-        booster: LightGBM's model.
-        caps: as for the linear model; both kinds see the same values.
-        calibration: from LightGBM's raw scores to probabilities.
-    """
+    """A fitted LightGBM model."""
 
     booster: lightgbm.Booster
-    caps: Mapping[str, tuple[float, float]]
-    calibration: Calibration
+    caps: Mapping[str, tuple[float, float]]  # as for the linear model; both kinds see the same values
+    calibration: Calibration  # from LightGBM's raw scores to probabilities
 
     kind = "boosted"
     explained = FEATURE_NAMES

@@ -30,15 +30,10 @@ EXPLAINED_ROWS: Final = 8192  # explained together: fewer cost more each, as eac
 
 
 class Lookup(NamedTuple):
-    """What the tests of one feature, or of several with few thresholds, say in all trees.
+    """What the tests of one feature, or of several with few thresholds, say in all trees."""
 
-    Args:
-        features: which; the last one's places follow each other.
-        table: (places, trees): the bits that are left where so many of the tests of each feature fail.
-    """
-
-    features: tuple[int, ...]
-    table: NDArray[Bits]
+    features: tuple[int, ...]  # which; the last one's places follow each other
+    table: NDArray[Bits]  # (places, trees): the bits that are left where so many of the tests of each feature fail
 
 
 @dataclass(frozen=True)
@@ -47,18 +42,13 @@ class Forest:
 
     A tree's leaves are the bits of a number, the leftmost leaf the lowest. A test that fails rules out the leaves on
     its left; of those that no test rules out, the leftmost is the row's.
-
-    Args:
-        thresholds: per feature those of all its tests, rising. A test holds for values up to and with its threshold.
-        lookups: for all features that are asked about, the leaves that are left.
-        leaves: (trees, leaves): what each leaf adds.
-        trees: as LightGBM tells them.
     """
 
+    # per feature those of all its tests, rising. A test holds for values up to and with its threshold.
     thresholds: tuple[NDArray[np.float64], ...]
-    lookups: tuple[Lookup, ...]
-    leaves: NDArray[np.float64]
-    trees: tuple[Node, ...]
+    lookups: tuple[Lookup, ...]  # for all features that are asked about, the leaves that are left
+    leaves: NDArray[np.float64]  # (trees, leaves): what each leaf adds
+    trees: tuple[Node, ...]  # as LightGBM tells them
 
     @classmethod
     def of(cls, booster: lightgbm.Booster) -> Forest | None:

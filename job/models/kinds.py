@@ -53,19 +53,12 @@ class Model(Protocol):
 
 
 class Kind(NamedTuple):
-    """A kind of model.
+    """A kind of model."""
 
-    Args:
-        module: where its class is; loaded when a model of this kind is.
-        class_name: of the class, whose `load(plain, read)` takes `model.json` and a function that reads another file.
-        title: for people, in Russian.
-        most_explained: customers of a run who are given reasons; None explains all at high risk.
-    """
-
-    module: str
-    class_name: str
-    title: str
-    most_explained: int | None = None
+    module: str  # where its class is; loaded when a model of this kind is
+    class_name: str  # of the class, whose `load(plain, read)` takes `model.json` and a function that reads another file
+    title: str  # for people, in Russian
+    most_explained: int | None = None  # customers of a run who are given reasons; None explains all at high risk
 
     def load(self, plain: Mapping[str, Any], read: Callable[[str], str]) -> Model:
         """Return the model of an artifact whose checksums have been verified.

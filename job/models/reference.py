@@ -25,20 +25,13 @@ COUNTS_SCHEMA: Final = pl.Schema({"feature": pl.String, "bin": pl.Int32, "rows":
 
 
 class NumberBins(NamedTuple):
-    """The bins of a number, and how many training customers are in each.
-
-    Args:
-        name: the feature.
-        edges: rising; bin `k` holds the values above `edges[k - 1]` up to and with `edges[k]`, the outer bins what is
-            beyond.
-        counts: training customers per bin, one more than edges.
-        missing: training customers without a value.
-    """
+    """The bins of a number, and how many training customers are in each."""
 
     name: str
+    # rising; bin `k` holds the values above `edges[k - 1]` up to and with `edges[k]`, the outer bins what is beyond
     edges: tuple[float, ...]
-    counts: tuple[int, ...]
-    missing: int
+    counts: tuple[int, ...]  # training customers per bin, one more than edges
+    missing: int  # training customers without a value
 
     def counters(self, *, are_finite: bool) -> list[pl.Expr]:
         """Return what `read` needs of a frame: how many values there are, and how many above each edge.
@@ -57,19 +50,12 @@ class NumberBins(NamedTuple):
 
 
 class WordBins(NamedTuple):
-    """The words of a category: bin `k` is `words[k]`.
-
-    Args:
-        name: the feature.
-        words: that the model knows.
-        counts: training customers per word.
-        missing: training customers with another word.
-    """
+    """The words of a category: bin `k` is `words[k]`."""
 
     name: str
-    words: tuple[str, ...]
-    counts: tuple[int, ...]
-    missing: int
+    words: tuple[str, ...]  # that the model knows
+    counts: tuple[int, ...]  # training customers per word
+    missing: int  # training customers with another word
 
     def counters(self, *, are_finite: bool) -> list[pl.Expr]:  # noqa: ARG002 - as of numbers
         """Return what `read` needs of a frame: how many rows have each word."""
@@ -84,26 +70,17 @@ Bins = NumberBins | WordBins
 
 
 class Reference(NamedTuple):
-    """The training customers, counted.
-
-    Args:
-        customers: how many.
-        delivered: how many the training drop had; the others could not be used.
-        twins: by what factor near twins among the customers widen the chance scatter of a share (Kish's design effect,
-            "Survey Sampling", 1965): the sum of the squared sizes of the groups over the customers; 1 without twins.
-        features: the bins of each feature.
-        score: the bins of the score, edges in steps.
-        roc_auc: what the estimate without labels gives for the out-of-fold scores of the training customers.
-        roc_auc_error: how far that was from the ROC-AUC with labels, as a root mean square over resamples.
-    """
+    """The training customers, counted."""
 
     customers: int
-    delivered: int
+    delivered: int  # how many the training drop had; the others could not be used
+    # by what factor near twins among the customers widen the chance scatter of a share (Kish's design effect, "Survey
+    # Sampling", 1965): the sum of the squared sizes of the groups over the customers; 1 without twins
     twins: float
-    features: tuple[Bins, ...]
-    score: NumberBins
-    roc_auc: float
-    roc_auc_error: float
+    features: tuple[Bins, ...]  # the bins of each feature
+    score: NumberBins  # the bins of the score, edges in steps
+    roc_auc: float  # what the estimate without labels gives for the out-of-fold scores of the training customers
+    roc_auc_error: float  # how far that was from the ROC-AUC with labels, as a root mean square over resamples
 
 
 def count_bins(frame: pl.DataFrame, bins: Sequence[Bins]) -> pl.DataFrame:

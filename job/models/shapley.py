@@ -25,21 +25,15 @@ PART_ANSWERS: Final = 10  # yes or no, of a part: larger tables would not stay i
 
 
 class Part(NamedTuple):
-    """Some leaves of a tree: all below one of its nodes.
+    """Some leaves of a tree: all below one of its nodes."""
 
-    Args:
-        first: the place of its first test among those of the tree, whose bits it takes in turn.
-        tests: how many it has.
-        way: for each feature that is asked about on the way to it: the bits of these tests, and of those that hold.
-        features: that are asked about on the way or in it.
-        table: (features, ways to answer): what its leaves add together. An answer is a bit: first those of its own
-            tests, then one per feature on the way, set if that leads to the part.
-    """
-
-    first: int
-    tests: int
+    first: int  # the place of its first test among those of the tree, whose bits it takes in turn
+    tests: int  # how many it has
+    # for each feature that is asked about on the way to it: the bits of these tests, and of those that hold
     way: tuple[tuple[int, int], ...]
-    features: tuple[int, ...]
+    features: tuple[int, ...]  # that are asked about on the way or in it
+    # (features, ways to answer): what its leaves add together. An answer is a bit: first those of its own tests, then
+    # one per feature on the way, set if that leads to the part.
     table: NDArray[np.float64]
 
     def add_to(self, added: Sequence[NDArray[np.float64]], held: NDArray[Bits]) -> None:
@@ -63,17 +57,12 @@ class Part(NamedTuple):
 
 
 class _Leaf(NamedTuple):
-    """A leaf of a part.
+    """A leaf of a part."""
 
-    Args:
-        value: what it adds.
-        covers: by feature that is asked about on its way, the share of training rows that these tests let pass.
-        leads: by feature the answers that it asks for, and those of them that must be yes.
-    """
-
-    value: float
+    value: float  # what it adds
+    # by feature that is asked about on its way, the share of training rows that these tests let pass
     covers: dict[int, float]
-    leads: dict[int, tuple[int, int]]
+    leads: dict[int, tuple[int, int]]  # by feature the answers that it asks for, and those of them that must be yes
 
 
 class _Cut(NamedTuple):

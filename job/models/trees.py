@@ -43,19 +43,12 @@ def leaves_of(node: Node) -> Iterator[float]:
 
 
 class Split(NamedTuple):
-    """A test of a tree.
+    """A test of a tree."""
 
-    Args:
-        node: what LightGBM tells of it.
-        first: the place of the first leaf below it.
-        left: the leaves on its left.
-        tests: the tests from it on, with itself.
-    """
-
-    node: Node
-    first: int
-    left: int
-    tests: int
+    node: Node  # what LightGBM tells of it
+    first: int  # the place of the first leaf below it
+    left: int  # the leaves on its left
+    tests: int  # the tests from it on, with itself
 
 
 def splits_of(tree: Node) -> list[Split]:

@@ -26,21 +26,13 @@ RESAMPLES: Final = 1000
 
 @dataclass(frozen=True)
 class CalibrationQuality:
-    """How good probabilities are.
-
-    Args:
-        brier: mean squared error.
-        expected_error: expected calibration error over ten bins of equal size.
-        expected_error_low: lower end of its 95 % bootstrap interval.
-        expected_error_high: upper end.
-        bins: per bin the mean probability, the observed share and the rows.
-    """
+    """How good probabilities are."""
 
     brier: float
-    expected_error: float
-    expected_error_low: float
-    expected_error_high: float
-    bins: tuple[tuple[float, float, int], ...]
+    expected_error: float  # expected calibration error over ten bins of equal size
+    expected_error_low: float  # lower end of its 95 % bootstrap interval
+    expected_error_high: float  # upper end
+    bins: tuple[tuple[float, float, int], ...]  # per bin the mean probability, the observed share and the rows
 
 
 def choose_calibration(margins: Sequence[NDArray[np.float64]], labels: Sequence[NDArray[np.int8]]) -> Calibration:

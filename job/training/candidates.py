@@ -42,35 +42,23 @@ CAP_TAIL: Final = 0.005  # share of the rows beyond each cap, for the models wit
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted candidate.
+    """A fitted candidate."""
 
-    Args:
-        margins: feature frame -> log-odds (or any score that rises with the risk), one per row.
-        model: what can be deployed, uncalibrated; None for a reference.
-    """
-
-    margins: Margins
-    model: Model | None
+    margins: Margins  # feature frame -> log-odds (or any score that rises with the risk), one per row
+    model: Model | None  # what can be deployed, uncalibrated; None for a reference
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A kind of model.
+    """A kind of model."""
 
-    Args:
-        name: in tables and artifacts.
-        title: for people.
-        space: setting -> the values that are tried.
-        first: settings that are tried first.
-        fit: (features, labels, settings, seed) -> fitted.
-        most_rows: training rows of a split that are used at most; beyond, a sample is drawn. None uses all.
-    """
-
-    name: str
+    name: str  # in tables and artifacts
     title: str
-    space: Mapping[str, BaseDistribution]
-    first: Settings
+    space: Mapping[str, BaseDistribution]  # setting -> the values that are tried
+    first: Settings  # settings that are tried first
+    # (features, labels, settings, seed) -> fitted
     fit: Callable[[pl.DataFrame, NDArray[np.int8], Settings, int], Fitted]
+    # training rows of a split that are used at most; beyond, a sample is drawn. None uses all.
     most_rows: int | None = None
 
 

@@ -67,38 +67,23 @@ SMALLEST_LABEL: Final = 20
 
 @dataclass(frozen=True)
 class Labelled:
-    """A labelled drop, ready for training; rows ordered by `id`.
-
-    Args:
-        customers: joined customers.
-        features: their feature frame.
-        labels: 1 for a customer who declined.
-        groups: of near twins.
-        intake: what became of the drop.
-        levels: month -> the level of its revenue.
-    """
+    """A labelled drop, ready for training; rows ordered by `id`."""
 
     customers: pl.DataFrame
     features: pl.DataFrame
-    labels: NDArray[np.int8]
-    groups: NDArray[np.int64]
-    intake: Intake
-    levels: Mapping[str, float]
+    labels: NDArray[np.int8]  # 1 for a customer who declined
+    groups: NDArray[np.int64]  # of near twins
+    intake: Intake  # what became of the drop
+    levels: Mapping[str, float]  # month -> the level of its revenue
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training came to.
+    """What training came to."""
 
-    Args:
-        table: the comparison of the candidates, for a person.
-        gate: the selected candidate against the artifact that had to be beaten, if there was one.
-        is_written: whether the selected candidate was written.
-    """
-
-    table: str
-    gate: Comparison | None
-    is_written: bool
+    table: str  # the comparison of the candidates, for a person
+    gate: Comparison | None  # the selected candidate against the artifact that had to be beaten, if there was one
+    is_written: bool  # whether the selected candidate was written
 
 
 def read_labelled(drop: Path, *, limits: Limits, arrival: Arrival) -> Labelled:
@@ -281,17 +266,12 @@ def deployable(fitted: Fitted, candidate: Candidate) -> Model:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What is deployed.
+    """What is deployed."""
 
-    Args:
-        model: tuned, fitted and calibrated on all customers.
-        settings: which were tuned.
-        probability: of each row of the labelled drop, out of fold, with the deployed calibration: what the model's
-            scores look like of customers that it has not seen. The models of the folds have their own calibrations.
-    """
-
-    model: Model
-    settings: dict[str, Any]
+    model: Model  # tuned, fitted and calibrated on all customers
+    settings: dict[str, Any]  # which were tuned
+    # of each row of the labelled drop, out of fold, with the deployed calibration: what the model's scores look like of
+    # customers that it has not seen. The models of the folds have their own calibrations.
     probability: NDArray[np.float64]
 
 

@@ -53,21 +53,13 @@ CONFIDENCE: Final = 0.95
 
 @dataclass(frozen=True)
 class Protocol:
-    """How thoroughly candidates are compared.
+    """How thoroughly candidates are compared."""
 
-    Args:
-        folds: of each outer k-fold.
-        repeats: of the outer k-fold, with different seeds.
-        inner_folds: of the tuning.
-        trials: of the tuning, for every candidate and split.
-        seed: of everything random.
-    """
-
-    folds: int = 5
-    repeats: int = 10
-    inner_folds: int = 3
-    trials: int = 10
-    seed: int = 0
+    folds: int = 5  # of each outer k-fold
+    repeats: int = 10  # of the outer k-fold, with different seeds
+    inner_folds: int = 3  # of the tuning
+    trials: int = 10  # of the tuning, for every candidate and split
+    seed: int = 0  # of everything random
 
     @property
     def test_share(self) -> float:
@@ -81,25 +73,15 @@ class Protocol:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What a candidate did on one outer split.
+    """What a candidate did on one outer split."""
 
-    Args:
-        test: positions of the test rows.
-        auc: ROC-AUC on them.
-        probability: calibrated probability of each, learned without them.
-        settings: chosen on the training rows.
-        fit_seconds: to fit once with these settings.
-        score_seconds: to score the test rows.
-        calibration: learned on the training rows.
-    """
-
-    test: NDArray[np.intp]
-    auc: float
-    probability: Numbers
-    settings: Settings
-    fit_seconds: float
-    score_seconds: float
-    calibration: Calibration
+    test: NDArray[np.intp]  # positions of the test rows
+    auc: float  # ROC-AUC on them
+    probability: Numbers  # calibrated probability of each, learned without them
+    settings: Settings  # chosen on the training rows
+    fit_seconds: float  # to fit once with these settings
+    score_seconds: float  # to score the test rows
+    calibration: Calibration  # learned on the training rows
 
 
 @dataclass(frozen=True)
@@ -126,25 +108,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The paired difference of two candidates.
+    """The paired difference of two candidates."""
 
-    Args:
-        gain: mean difference, e.g. in ROC-AUC.
-        low: lower end of its interval.
-        high: upper end.
-        t: the test's statistic.
-        p: two-sided p-value.
-        error: the standard error of the gain.
-        splits: how many it was measured on.
-    """
-
-    gain: float
-    low: float
-    high: float
+    gain: float  # mean difference, e.g. in ROC-AUC
+    low: float  # lower end of its interval
+    high: float  # upper end
     t: float
-    p: float
-    error: float
-    splits: int
+    p: float  # two-sided p-value
+    error: float  # the standard error of the gain
+    splits: int  # how many it was measured on
 
     @property
     def is_better(self) -> bool:

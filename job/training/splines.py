@@ -33,36 +33,22 @@ MAX_ITERATIONS = 100
 
 @dataclass(frozen=True)
 class SplineSettings:
-    """How flexible the model is.
+    """How flexible the model is."""
 
-    Args:
-        knots: per feature, the outer two included.
-        tail: share of the rows beyond each outer knot.
-        single_penalty: on each feature by itself.
-        category_penalty: on features by category.
-        product_penalty: on products.
-    """
-
-    knots: int = 3
-    tail: float = 0.03
-    single_penalty: float = 10.0
-    category_penalty: float = 60.0
-    product_penalty: float = 100.0
+    knots: int = 3  # per feature, the outer two included
+    tail: float = 0.03  # share of the rows beyond each outer knot
+    single_penalty: float = 10.0  # on each feature by itself
+    category_penalty: float = 60.0  # on features by category
+    product_penalty: float = 100.0  # on products
 
 
 @dataclass(frozen=True)
 class SplineFit:
-    """A fitted basis: what scikit-learn saw, and the same model as readable terms.
+    """A fitted basis: what scikit-learn saw, and the same model as readable terms."""
 
-    Args:
-        basis: turns features into the matrix that scikit-learn saw.
-        regression: scikit-learn's model.
-        model: the same, uncalibrated, as it is deployed.
-    """
-
-    basis: SplineBasis
+    basis: SplineBasis  # turns features into the matrix that scikit-learn saw
     regression: LogisticRegression
-    model: LinearModel
+    model: LinearModel  # the same, uncalibrated, as it is deployed
 
     def margins(self, features: pl.DataFrame) -> NDArray[np.float64]:
         """Return scikit-learn's decision function of each row, in log-odds."""

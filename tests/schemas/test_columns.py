@@ -10,7 +10,6 @@ import pytest
 
 from job.russian import MINUS
 from schemas import columns
-from schemas.checks import check
 from schemas.columns import (
     MARKET_FILE,
     MARKET_MONEY,
@@ -23,6 +22,7 @@ from schemas.columns import (
     check_column,
     dtype_of,
 )
+from schemas.contract import check
 from schemas.features import FEATURE_NAMES, MEANINGS, title_of, word_title
 from schemas.pandera_schemas import pandera_schema
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandera.errors import SchemaErrors
 
-from schemas.checks import check
 from schemas.columns import TABLES
-from schemas.contract import FINITE, Contract, Field, Rule
+from schemas.contract import FINITE, Contract, Field, Rule, check
 from schemas.features import FEATURES
 from schemas.pandera_schemas import pandera_schema
 from schemas.scored import SCORED, SCORED_COLUMNS, check_scored
