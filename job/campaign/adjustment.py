@@ -33,10 +33,9 @@ def adjust(customers: pl.DataFrame, measures: Sequence[str], covariates: Sequenc
     """Return the customers with each measure's adjusted values (Float64; null where the measure is).
 
     Args:
-        customers: treated and control: `segment`, `campaign_group`, the measures (Float64, may be null) and the
-            covariates (Float64; a null counts as the mean).
-        measures: columns.
-        covariates: columns.
+        customers: treated and control: `segment`, `campaign_group`, measures and covariates.
+        measures: columns (Float64, may be null).
+        covariates: columns (Float64; a null counts as the mean).
     """
     centred = customers.with_columns((pl.col(name) - pl.col(name).mean()).fill_null(0.0) for name in covariates)
     slopes = {measure: _slopes(centred, measure, covariates) for measure in measures}
@@ -56,7 +55,7 @@ def compare_strata(
     Args:
         first: `stratum` and `value` (Float64; nulls are left out).
         second: the same.
-        value: the column.
+        value: a column.
         stratum: the column within which both were drawn by one lot.
 
     Returns:

@@ -79,19 +79,14 @@ CAP_LEVEL: Final = 0.995
 
 
 class Known(NamedTuple):
-    """What is known of a campaign beside the run and the outcome.
+    """What is known of a campaign beside the run and the outcome."""
 
-    Args:
-        contacted: ids that really were sent to (Int64); None if nobody said.
-        exposure: of the control group, to other runs.
-        revenue_before: `id` and `revenue_before` (Float64), of the drop that the run scored; None if it is gone.
-        new_customers: in the outcome, but not scored by the run.
-    """
-
-    contacted: pl.Series | None = None
-    exposure: Exposure = Exposure(0)
-    revenue_before: pl.DataFrame | None = None
-    new_customers: int = 0
+    contacted: pl.Series | None = None  # ids that really were sent to (Int64); None if nobody said
+    exposure: Exposure = Exposure(0)  # of the control group, to other runs
+    revenue_before: pl.DataFrame | None = (
+        None  # `id`, `revenue_before` (Float64), of the run's drop; None if it is gone
+    )
+    new_customers: int = 0  # in the outcome, but not scored by the run
 
 
 NOTHING_MORE: Final = Known()

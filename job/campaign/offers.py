@@ -37,37 +37,22 @@ _NET: Final = "net"
 
 
 class PlannedOffer(NamedTuple):
-    """An offer in a segment, as the run planned it.
-
-    Args:
-        segment: the segment's code.
-        code: the offer's.
-        cost: of one contact.
-        effect: share of the declines that it was taken to prevent.
-        discount: share of the profit that is given away.
-    """
+    """An offer in a segment, as the run planned it."""
 
     segment: str
     code: str
-    cost: float
-    effect: float
-    discount: float
+    cost: float  # of one contact
+    effect: float  # share of the declines that it was taken to prevent
+    discount: float  # share of the profit that is given away
 
 
 class Plan(NamedTuple):
-    """What a run says of its offers.
-
-    Args:
-        offers: all of them.
-        profit_lost: share of the profit that is lost with a decline.
-        has_budget: whether a budget decided whom the offers reach.
-        titles: offer -> what people call it.
-    """
+    """What a run says of its offers."""
 
     offers: tuple[PlannedOffer, ...]
-    profit_lost: float
-    has_budget: bool
-    titles: dict[str, str]
+    profit_lost: float  # share of the profit that is lost with a decline
+    has_budget: bool  # which then decided whom the offers reach
+    titles: dict[str, str]  # offer -> what people call it
 
 
 def read_plan(manifest: Manifest) -> Plan:
@@ -111,12 +96,7 @@ def find_strata(compared: pl.DataFrame, plan: Plan) -> pl.DataFrame:
 
 
 def compare_offers(compared: pl.DataFrame, plan: Plan) -> tuple[tuple[OfferResult, ...], tuple[OfferPair, ...]]:
-    """Compare each offer with the control group, and each two offers.
-
-    Args:
-        compared: treated and control customers, adjusted and in strata.
-        plan: what the run says of its offers.
-    """
+    """Compare each offer with the control group, and each two offers. Args: compared: adjusted and in strata."""
     compared = compared.with_columns(
         (pl.col(adjusted_name(PROFIT)) * PROFIT_MONTHS - pl.col(_COST)).alias(_NET),
     )
@@ -134,11 +114,11 @@ def compare_offers(compared: pl.DataFrame, plan: Plan) -> tuple[tuple[OfferResul
 
 
 def make_worth(profit: Difference | None, customers: int, cost: float) -> Worth:
-    """Return what treated customers brought in, less their cost.
+    """Return what treated customers brought in.
 
     Args:
-        profit: adjusted difference of the monthly profit's change; None if there is none.
-        customers: treated customers with a known profit.
+        profit: adjusted difference of the monthly profit's change.
+        customers: treated, with a known profit.
         cost: of all treated customers of the run.
     """
     scale = customers * PROFIT_MONTHS

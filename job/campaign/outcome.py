@@ -34,29 +34,21 @@ UNCHANGED_LEVELS: Final = (0.9, 1.1)
 
 
 class Effects(NamedTuple):
-    """By which share treatment lowers the probability of a decline, -1 to 1.
+    """By which share treatment lowers the probability of a decline, -1 to 1."""
 
-    Args:
-        others: of the offers that are not named.
-        named: offer -> its effect.
-    """
-
-    others: float = 0.0
+    others: float = 0.0  # of the offers that are not named
     named: Mapping[str, float] = {}
 
 
 class Course(NamedTuple):
     """How much later a simulated drop is, and what has become of revenue.
 
-    Args:
-        months: since the run, 1 or more.
-        levels: of the newest month's revenue, of the month before and of that before: 1 as a sample has it.
-        labelled: with the label, and revenue, minutes and profits moved by it; without, customers stay what they were
-            but for chance and season, so that a year of drops ends as it began.
+    With the label, it moves revenue, minutes and profits; without, customers stay what they were but for chance and
+    season, so that a year of drops ends as it began.
     """
 
-    months: int = MONTHS
-    levels: Sequence[float] = (1.0, 1.0, 1.0)
+    months: int = MONTHS  # since the run, 1 or more
+    levels: Sequence[float] = (1.0, 1.0, 1.0)  # of revenue, the newest month first: 1 as a sample has it
     labelled: bool = True
 
 
@@ -129,8 +121,8 @@ def simulate_outcome(
     In three months a customer declines with the run's `decline_probability` p, a treated one with that times 1 - the
     offer's effect; in n months with 1 - (1 - p)^(n / 3), so that whoever has declined after one month has after three.
     `VANISHED_SHARE` of the customers are gone after three months. Profit is multiplied by one of `DECLINED_LEVELS` or
-    `UNCHANGED_LEVELS`, revenue and minutes by its n / 3-th power in the n-th month; see `Course.labelled`. Consent and
-    profit are the run's; all else is what a sample draws for this id under this seed, because a run does not tell it.
+    `UNCHANGED_LEVELS`, revenue and minutes by its n / 3-th power in the n-th month. Consent and profit are the run's;
+    all else is what a sample draws for this id under this seed, because a run does not tell it.
 
     The same run, effects and seeds give the same customers (see `job.sample`); a customer's fate depends on its id, the
     seed and its own probability alone, so that two effects can be compared customer by customer.
@@ -139,7 +131,7 @@ def simulate_outcome(
         scored: one row per customer of a run, ordered by `id`.
         effects: of the offers.
         course: how much later it is.
-        seed: any whole number: what the customers are like.
+        seed: what the customers are like.
         fate_seed: what becomes of them; by default `seed`.
     """
     draws = Draws(seed if fate_seed is None else fate_seed, pl.col("id").cast(pl.UInt64))

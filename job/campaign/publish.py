@@ -43,21 +43,12 @@ PAGE: Final = "lift.html"
 
 @dataclass(frozen=True)
 class Published:
-    """What a comparison came to.
-
-    Args:
-        folder: where it is.
-        run_id: the run's name.
-        lift: the comparison.
-        described: what `lift.json` holds.
-        is_new: False if the same was there before and nothing was done.
-    """
+    """What a comparison came to."""
 
     folder: Path
     run_id: str
     lift: Lift
-    described: dict[str, Any]
-    is_new: bool
+    described: dict[str, Any]  # what `lift.json` holds
 
 
 def run_lift(
@@ -111,14 +102,14 @@ def run_lift(
     )
     described = describe_lift(lift, run_id=run.run_id, intake=intake)
     progress("write")
-    is_new = _publish(
+    _publish(
         folder,
         {
             PAGE: render_page(lift, run_id=run.run_id, titles=segment_titles(run.manifest), plan=plan),
             JSON: json.dumps(described, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
         },
     )
-    return Published(folder, run.run_id, lift, described, is_new)
+    return Published(folder, run.run_id, lift, described)
 
 
 def describe_lift(lift: Lift, *, run_id: str, intake: Intake) -> dict[str, Any]:
@@ -142,8 +133,8 @@ def describe_lift(lift: Lift, *, run_id: str, intake: Intake) -> dict[str, Any]:
         "methods": methods,
         **asdict(lift),
     }
-    facts: dict[str, Any] = rounded(plain)
-    return facts
+    described: dict[str, Any] = rounded(plain)
+    return described
 
 
 def _read_revenue(run: PublishedRun, limits: Limits) -> pl.DataFrame | None:
@@ -169,8 +160,8 @@ def _check_is_of_run(run: PublishedRun, intake: Intake) -> None:
         raise DropError([Problem(MARKET_FILE.name, expected, "none of them", column="id")])
 
 
-def _publish(folder: Path, texts: dict[str, str]) -> bool:
-    """Write the files in this order; return whether anything is new."""
+def _publish(folder: Path, texts: dict[str, str]) -> None:
+    """Write the files in this order, unless they are there."""
     contents = {name: text.encode() for name, text in texts.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -178,9 +169,8 @@ def _publish(folder: Path, texts: dict[str, str]) -> bool:
         if others:
             raise OutputError([Problem(str(folder), "a new folder or an earlier comparison", ", ".join(others))])
         if all(is_file_beneath(folder, name) and read_beneath(folder, name) == contents[name] for name in contents):
-            return False
+            return
         for name, content in contents.items():
             replace_file(folder / name, content)
     except OSError as error:
         raise OutputError([Problem(str(folder), "a folder that can be written", reason_of(error))]) from error
-    return True

@@ -33,17 +33,11 @@ _COLUMNS: Final[dict[str, type[pl.DataType]]] = {
 
 @dataclass(frozen=True)
 class PublishedRun:
-    """A run that is whole and unaltered.
+    """A run that is whole and unaltered."""
 
-    Args:
-        folder: where it is, links followed.
-        manifest: its manifest.
-        scored: one row per scored customer, ordered by `id`; of its columns those that a campaign is measured by.
-    """
-
-    folder: Path
+    folder: Path  # links followed
     manifest: Manifest
-    scored: pl.DataFrame
+    scored: pl.DataFrame  # one row per customer, ordered by `id`; those columns that a campaign is measured by
 
     @property
     def run_id(self) -> str:
@@ -57,10 +51,7 @@ class PublishedRun:
 
 
 def load_run(folder: Path) -> PublishedRun:
-    """Read a published run.
-
-    Args:
-        folder: `OUT/runs/ID`, or a link to it such as `OUT/latest`.
+    """Read a published run: `OUT/runs/ID`, or a link to it such as `OUT/latest`.
 
     Raises:
         SettingsError: this is no published run.
@@ -71,9 +62,8 @@ def load_run(folder: Path) -> PublishedRun:
         raise SettingsError([Problem(str(folder), "a published run (OUT/runs/ID)", found)])
     folder = folder.resolve()
     manifest = _read_manifest(folder)
-    described = manifest["outputs"]
     parts = parts_of(manifest) or [SCORED]
-    scored = [_parse(_read_verified(folder, name, described.get(name))) for name in parts]
+    scored = [_parse(_read_verified(folder, name, manifest["outputs"].get(name))) for name in parts]
     return PublishedRun(folder, manifest, pl.concat(scored))
 
 
@@ -83,22 +73,25 @@ def segment_titles(manifest: Manifest) -> dict[str, str]:
     return {row["segment"]: row["title"] for row in rows}
 
 
+def _fault(name: str, expected: str, found: str) -> ArtifactError:
+    return ArtifactError([Problem(name, expected, found)])
+
+
 def _read(folder: Path, name: str, limit: int = SMALL_BYTES) -> bytes:
     try:
         return read_beneath(folder, name, limit=limit)
     except OSError as error:
-        raise ArtifactError([Problem(name, "a file of the run", error.strerror or str(error))]) from error
+        raise _fault(name, "a file of the run", error.strerror or str(error)) from error
 
 
 def _read_verified(folder: Path, name: str, described: Output | None) -> bytes:
-    """Return the content of `scored.parquet`, or of a part of it."""
     if described is None:
-        raise ArtifactError([Problem(MANIFEST, f"the SHA-256 of {name} under outputs", "none")])
+        raise _fault(MANIFEST, f"the SHA-256 of {name} under outputs", "none")
     content = _read(folder, name, described["bytes"])
     digest = hashlib.sha256(content).hexdigest()
     if digest != described["sha256"]:
         expected = f"the run as published (SHA-256 {described['sha256'][:16]}…)"
-        raise ArtifactError([Problem(name, expected, f"an altered file ({digest[:16]}…)")])
+        raise _fault(name, expected, f"an altered file ({digest[:16]}…)")
     return content
 
 
@@ -106,24 +99,22 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         return parse_manifest(_read(folder, MANIFEST))
     except ValueError as error:
-        raise ArtifactError([Problem(MANIFEST, "the manifest of a run of this version", str(error))]) from error
+        raise _fault(MANIFEST, "the manifest of a run of this version", str(error)) from error
 
 
 def _parse(content: bytes) -> pl.DataFrame:
     try:
         scored = pl.read_parquet(io.BytesIO(content))
     except pl.exceptions.PolarsError as error:
-        raise ArtifactError([Problem(SCORED, "a Parquet table", str(error))]) from error
+        raise _fault(SCORED, "a Parquet table", str(error)) from error
     missing = sorted(set(_COLUMNS) - set(scored.columns))
     if missing:
         expected = "a run of a version that draws a control group"
-        raise ArtifactError([Problem(SCORED, expected, f"no column {', '.join(missing)}")])
+        raise _fault(SCORED, expected, f"no column {', '.join(missing)}")
     other = [f"{name} ({scored.schema[name]})" for name, dtype in _COLUMNS.items() if scored.schema[name] != dtype]
     if other:
-        raise ArtifactError([Problem(SCORED, "the columns of this version", ", ".join(other))])
+        raise _fault(SCORED, "the columns of this version", ", ".join(other))
     groups = sorted(set(scored["campaign_group"].drop_nulls()) - set(CAMPAIGN_GROUPS))
     if groups or scored.select(pl.any_horizontal(pl.col(*_COLUMNS).is_null()).any()).item():
-        raise ArtifactError(
-            [Problem(SCORED, f"groups {', '.join(CAMPAIGN_GROUPS)}, nothing null", ", ".join(groups) or "nulls")]
-        )
+        raise _fault(SCORED, f"groups {', '.join(CAMPAIGN_GROUPS)}, nothing null", ", ".join(groups) or "nulls")
     return scored.select(*_COLUMNS).sort("id")

@@ -6,17 +6,17 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from job.rounding import rounded
-from job.scoring.effects import pool_lifts, read_lifts
+from job.scoring.effects import OfferEffect, pool_lifts, read_lifts
 from job.scoring.past import read_runs
-from job.statistics import normal_score, pool_effects
+from job.statistics import pool_effects
 from schemas.manifest import mean_risk
 from schemas.results import RESULT_FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from job.scoring.effects import Lift, OfferEffect
+    from job.scoring.effects import Lift
     from schemas.manifest import Manifest
     from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun, Interval
 
@@ -31,12 +31,11 @@ def describe_history(output: Path) -> HistoryFile:
     runs, unread = read_runs(output)
     lifts, unmeasured = read_lifts(output)
     manifests = {folder.name: manifest for folder, manifest in runs}
-    assumed, texts = _offers_of(list(manifests.values()))
+    assumed, texts = _offers_of(manifests.values())
     measured = {lift.run_id: lift for lift in lifts}
-    campaigns = [
-        _describe_campaign(lift, manifests.get(lift.run_id))
-        for lift in sorted(lifts, key=lambda lift: (_finished(manifests.get(lift.run_id)), lift.run_id), reverse=True)
-    ]
+    finished = {name: manifest["finished"] for name, manifest in manifests.items()}
+    lifts.sort(key=lambda lift: (finished.get(lift.run_id, ""), lift.run_id), reverse=True)
+    campaigns = [_describe_campaign(lift, manifests.get(lift.run_id)) for lift in lifts]
     plain: HistoryFile = rounded(
         {
             "format": RESULT_FORMAT,
@@ -50,7 +49,7 @@ def describe_history(output: Path) -> HistoryFile:
     return plain
 
 
-def _offers_of(manifests: Sequence[Manifest]) -> tuple[dict[str, float], dict[str, str]]:
+def _offers_of(manifests: Iterable[Manifest]) -> tuple[dict[str, float], dict[str, str]]:
     """Return offer -> assumed effect and text, of the newest run that has it. Args: manifests: the newest first."""
     assumed: dict[str, float] = {}
     texts: dict[str, str] = {}
@@ -67,44 +66,41 @@ def _describe_offers(
     pooled: Mapping[str, OfferEffect], assumed: Mapping[str, float], texts: Mapping[str, str]
 ) -> list[HistoryOffer]:
     """Return each offer's effect, the largest first; of those that no campaign measured, what is assumed."""
-    offers: list[HistoryOffer] = []
-    for offer, effect in assumed.items():
-        result = pooled.get(offer)
-        estimate = pool_effects([], assumed=effect) if result is None else result.pooled
-        offers.append(
-            {
-                "offer": offer,
-                "text": texts[offer],
-                "effect": estimate.effect,
-                "low": estimate.low,
-                "high": estimate.high,
-                "assumed": effect,
-                "weight_of_assumption": estimate.weight_of_assumption,
-                "campaigns": 0 if result is None else result.campaigns,
-                "treated": 0 if result is None else result.treated,
-                "control": 0 if result is None else result.control,
-            }
-        )
+    offers: list[HistoryOffer] = [
+        {
+            "offer": offer,
+            "text": texts[offer],
+            "effect": result.pooled.effect,
+            "low": result.pooled.low,
+            "high": result.pooled.high,
+            "assumed": effect,
+            "weight_of_assumption": result.pooled.weight_of_assumption,
+            "campaigns": result.campaigns,
+            "treated": result.treated,
+            "control": result.control,
+        }
+        for offer, effect in assumed.items()
+        for result in [pooled.get(offer) or OfferEffect(pool_effects([], assumed=effect), effect, 0, 0, 0)]
+    ]
     return sorted(offers, key=lambda row: (-row["effect"], row["offer"]))
 
 
 def _describe_campaign(lift: Lift, manifest: Manifest | None) -> HistoryCampaign:
     """Return what a campaign was expected to bring, and what came. Args: manifest: None if the run is gone."""
     overall: Any = lift.facts.get("overall")
-    effect = _part(overall, "effects", DECLINE)
-    worth = _part(overall, "worth")
     groups = _part(overall, "groups")
     planned = None if manifest is None else manifest["campaign"]
+    treated, control = (int(_number(_part(groups, name).get("in_run")) or 0) for name in ("treatment", "control"))
     return {
         "run_id": lift.run_id,
         "finished": None if manifest is None else manifest["finished"],
         "name": None if planned is None else planned["name"],
-        "treated": int(_number(_part(groups, "treatment").get("in_run")) or 0),
-        "control": int(_number(_part(groups, "control").get("in_run")) or 0),
-        "fall": _interval(effect, "difference", "low", "high", sign=-1),
-        "p_value": _number(effect.get("p_value")),
+        "treated": treated,
+        "control": control,
+        "fall": _interval(_part(overall, "effects", DECLINE), "difference", "low", "high", sign=-1),
+        "p_value": _number(_part(overall, "effects", DECLINE).get("p_value")),
         "expected_value": None if planned is None else planned["expected_value"],
-        "net": _interval(worth, "net", "net_low", "net_high"),
+        "net": _interval(_part(overall, "worth"), "net", "net_low", "net_high"),
     }
 
 
@@ -145,13 +141,12 @@ def _sum_up(campaigns: Sequence[HistoryCampaign]) -> dict[str, Any]:
         for campaign in campaigns
         if campaign["expected_value"] is not None and campaign["net"] is not None
     ]
-    score = normal_score(0.95)
-    error = math.hypot(*((net["high"] - net["low"]) / 2 / score for _, net in both))
+    reach = math.hypot(*((net["high"] - net["low"]) / 2 for _, net in both))
     came = math.fsum(net["mean"] for _, net in both)
     return {
         "campaigns": len(both),
         "expected_value": math.fsum(expected for expected, _ in both),
-        "net": {"mean": came, "low": came - score * error, "high": came + score * error} if both else None,
+        "net": {"mean": came, "low": came - reach, "high": came + reach} if both else None,
     }
 
 
@@ -172,7 +167,3 @@ def _interval(plain: dict[str, Any], mean: str, low: str, high: str, *, sign: in
         return None
     first, second, third = (sign * float(end or 0.0) for end in ends)
     return {"mean": first, "low": second, "high": third}
-
-
-def _finished(manifest: Manifest | None) -> str:
-    return "" if manifest is None else manifest["finished"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from job.models.reference import SCORE
-from job.report.formats import compact, count, fixed, number, percent
+from job.report.formats import compact, count, fixed, percent
 from schemas.features import MEANINGS, title_of, word_title
 from schemas.phrases import Phrase
 from schemas.vocabulary import CURRENT_MONTH, MONTH_BEFORE_PREVIOUS, PREVIOUS_MONTH
@@ -34,19 +34,12 @@ def describe_drift(drift: Drift | None) -> dict[str, Any] | None:
     """
     if drift is None:
         return None
-    settings = drift["settings"]
     rows = [*drift["features"], drift["score"]]
     small = [row for row in drift["features"] if row["severity"] == "none" and row["psi"] > row["chance"]]
-    auc = drift["roc_auc"]
     return {
-        "severity": drift["severity"],
         "findings": [(row["severity"] == "stop", _say(row)) for row in drift["findings"]],
         "small": count(len(small), *SIGNS) if small else None,
-        "warn": number(settings["warn"], decimals=3),
-        "stop": number(settings["stop"], decimals=3),
         "checks": count(drift["checks"], *CHECKS),
-        "alarm": percent(drift["alarm_rate"], decimals=2),
-        "customers": drift["customers"]["training"],
         "rows": [
             (
                 _title(row["feature"]),
@@ -62,13 +55,6 @@ def describe_drift(drift: Drift | None) -> dict[str, Any] | None:
             for row in drift["features"]
             for word, here, before in zip(row.get("words", []), row["shares"], row["reference_shares"], strict=False)
         ],
-        "auc": auc
-        and {
-            "here": fixed(auc["estimate"], 3),
-            "interval": f"{fixed(auc['low'], 3)}–{fixed(auc['high'], 3)}",
-            "estimated": fixed(auc["training_estimate"], 3),
-            "measured": fixed(auc["training"]["mean"], 3) if auc["training"] else None,
-        },
     }
 
 

@@ -106,7 +106,8 @@ def build_page(manifest: Manifest) -> str:
     facts = manifest["facts"]
     segments = _segments(manifest)
     runs = [*manifest["earlier"], describe_run(manifest)]
-    charts = draw_charts(facts, {row["code"]: row["title"] for row in segments}, drift=manifest["drift"], runs=runs)
+    charts = draw_charts(facts, {row["segment"]: row["title"] for row in segments}, drift=manifest["drift"], runs=runs)
+    measured = manifest["settings"]["history"]["effects"]
     return (
         html_environment("job.report")
         .get_template("page.html")
@@ -117,10 +118,13 @@ def build_page(manifest: Manifest) -> str:
             css=Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
             segments=segments,
             earlier=_taken_earlier(manifest),
-            has_control=any(row["control"] for row in segments),
-            has_left_out=any(row["left_out"] for row in segments),
-            model=_model(manifest),
-            worth=_worth(manifest),
+            has_left_out=any(contact_parts(row)[2] for row in segments),
+            are_measured={
+                offer["offer"] in measured
+                for row in manifest["segments"]
+                for offer in row["offers"]
+                if offer["treatment"]
+            },
             warnings=translate_warnings(manifest["warnings"]),
             has_workbook=manifest["settings"]["format"] == "xlsx" and facts["contacts"]["treatment"] <= MOST_ROWS,
             capped=[
@@ -135,23 +139,17 @@ def build_page(manifest: Manifest) -> str:
             drivers=_drivers(facts),
             drift=describe_drift(manifest["drift"]),
             levels=describe_levels(manifest["levels"]),
-            quality=_quality(manifest),
-            card=_card(facts),
             correlations=_strongest(facts["correlations"]),
-            inflation=[
-                (title_of(row["feature"]), row["factor"] and significant(row["factor"])) for row in facts["inflation"]
-            ],
             inflated=[
                 title_of(row["feature"])
                 for row in facts["inflation"]
                 if row["factor"] is None or row["factor"] > HIGH_INFLATION
             ],
-            distributions=[name for name in charts if name.startswith("distributions_")],
-            numbers=[
-                (title_of(row["feature"]), *(compact(value) for value in row["medians"] if value is not None))
-                for row in facts["distributions"]["numbers"]
-            ],
-            runs=[name for name in charts if name.startswith("runs_")],
+            models=MODELS,
+            exclusions=EXCLUSIONS,
+            repair_headings=REPAIRS,
+            title_of=title_of,
+            word_title=word_title,
             shown_features=SHOWN_FEATURES,
             months=PROFIT_MONTHS,
         )
@@ -174,6 +172,7 @@ def html_environment(package: str) -> jinja2.Environment:
         fixed=fixed,
         percent=percent,
         compact=compact,
+        significant=significant,
         day=day,
         customers=lambda value: count(value, *CLIENTS),
         of_customers=lambda value: count(value, *OF_CLIENTS),
@@ -185,26 +184,15 @@ def html_environment(package: str) -> jinja2.Environment:
 
 def _segments(manifest: Manifest) -> list[dict[str, Any]]:
     """Return the segments' rows as facts count them, with the titles and offers that the manifest tells of them."""
-    told = {row["segment"]: row for row in manifest["segments"]}
-    rows = []
-    for place, row in enumerate(manifest["facts"]["segments"], start=1):
-        segment = told[row["segment"]]
-        contacted, control, left_out, silent = contact_parts(row)
-        rows.append(
-            {
-                **row,
-                "place": place,
-                "code": row["segment"],
-                "title": segment["title"],
-                "offer_text": "; ".join(offer["offer_text"] for offer in segment["offers"]),
-                "is_high": row["mean_risk"] >= manifest["facts"]["thresholds"]["risk"],
-                "contacted": contacted,
-                "control": control,
-                "left_out": left_out,
-                "silent": silent,
-            }
-        )
-    return rows
+    segments = {row["segment"]: row for row in manifest["segments"]}
+    return [
+        {
+            **row,
+            "title": segments[row["segment"]]["title"],
+            "offer_text": "; ".join(offer["offer_text"] for offer in segments[row["segment"]]["offers"]),
+        }
+        for row in manifest["facts"]["segments"]
+    ]
 
 
 def _taken_earlier(manifest: Manifest) -> list[dict[str, Any]]:
@@ -229,67 +217,6 @@ def _taken_earlier(manifest: Manifest) -> list[dict[str, Any]]:
     return rows
 
 
-def _model(manifest: Manifest) -> dict[str, str]:
-    model = manifest["model"]
-    auc = model.get("roc_auc")
-    return {
-        "title": MODELS.get(model["kind"], model["title"]),
-        "digest": model["digest"][:12],
-        "version": "" if model["version"] is None else f"версия {model['version']} из хранилища моделей, ",
-        "auc": fixed(auc["mean"], 3) if auc else "",
-        "interval": f"{fixed(auc['low'], 3)}–{fixed(auc['high'], 3)}" if auc else "",
-    }
-
-
-def _worth(manifest: Manifest) -> dict[str, Any]:
-    """Return whom the campaign contacts, what that is expected to bring, and what it will be able to show."""
-    contacts, campaign = manifest["facts"]["contacts"], manifest["campaign"]
-    history = manifest["settings"]["history"]
-    budget, shown = campaign["budget"], campaign["power"]["overall"]
-    offers = [
-        {
-            "title": segment["title"],
-            "text": offer["offer_text"],
-            "contacts": offer["treatment"],
-            "cost": compact(offer["cost"]),
-            "effect": percent(offer["effect"], decimals=1),
-            "is_measured": offer["offer"] in history["effects"],
-            "break_even": None if offer["break_even"] is None else percent(offer["break_even"], decimals=1),
-            "value": compact(offer["expected_value"]),
-        }
-        for segment in manifest["segments"]
-        for offer in segment["offers"]
-        if offer["treatment"]
-    ]
-    small = [row["title"] for row in manifest["segments"] if row["segment"] in campaign["power"]["too_small"]]
-    return {
-        "contacts": contacts["treatment"],
-        "control": contacts["control"],
-        "allowed": contacts["allowed"],
-        "declines": round(contacts["treatment_declines"]),
-        "at_stake": compact(contacts["treatment_profit_at_risk"]),
-        "spent": compact(campaign["spent"]),
-        "value": compact(campaign["expected_value"]),
-        "profit_lost": percent(campaign["profit_lost"]),
-        "offers": offers,
-        "has_measured": any(offer["is_measured"] for offer in offers),
-        "has_assumed": not all(offer["is_measured"] for offer in offers),
-        "not_worth": campaign["not_worth"],
-        "held_elsewhere": campaign["held_elsewhere"],
-        "beyond_budget": campaign["beyond_budget"],
-        "next_unit": None if campaign["next_unit"] is None else compact(campaign["next_unit"]),
-        "fall": None if shown["fall"] is None else number(shown["fall"] * 100, decimals=1),
-        "rate": percent(shown["rate"]),
-        "effect": None if shown["effect"] is None else percent(shown["effect"]),
-        "control_share": None if shown["control_share"] is None else percent(shown["control_share"], decimals=1),
-        "too_small": ", ".join(f"«{title}»" for title in small),
-        "are_all_small": len(small) == len(campaign["power"]["segments"]),
-        "has_groups": contacts["has_groups"],
-        "budget": None if budget is None else compact(budget),
-        "name": campaign["name"],
-    }
-
-
 def _drivers(facts: ReportData) -> dict[str, Any]:
     """Return the leading features in words, and the words with the highest and the lowest rate of declines."""
     drivers = facts["drivers"]
@@ -304,61 +231,6 @@ def _drivers(facts: ReportData) -> dict[str, Any]:
         if len(own) > 1
     ]
     return {"first": first, "words": words, "base_rate": percent(facts["distributions"]["base_rate"] or 0.0)}
-
-
-def _quality(manifest: Manifest) -> dict[str, Any]:
-    """Return what became of the drop's rows."""
-    return {
-        "rows": [
-            (file, *(number(rows[key]) for key in ("rows_in", "as_delivered", "repaired", "rejected", "dropped")))
-            for file, rows in manifest["rows"].items()
-        ],
-        "repairs": [
-            [number(value) if isinstance(value, int) else str(value) for value in row.values()]
-            for row in manifest["repairs"]
-        ],
-        "repair_headings": [REPAIRS.get(name, name) for name in next(iter(manifest["repairs"]), {})],
-        "excluded": [
-            (EXCLUSIONS.get(reason, reason), number(customers))
-            for reason, customers in manifest["customers"]["excluded_by_reason"].items()
-        ],
-    }
-
-
-def _card(facts: ReportData) -> dict[str, Any] | None:
-    """Return the model card in display values."""
-    card = facts["card"]
-    if card is None or "candidates" not in card:
-        return None
-    protocol = card.get("protocol", {})
-    return {
-        "customers": card["customers"],
-        "declined": percent(card["declined"] / card["customers"]),
-        "folds": protocol.get("folds"),
-        "repeats": protocol.get("repeats"),
-        "is_quick": bool(protocol.get("quick")),
-        "brier": fixed(card["calibration"]["brier"], 3),
-        "error": fixed(card["calibration"]["expected_error"], 3),
-        "candidates": [
-            (
-                MODELS.get(row["name"], row["title"]),
-                fixed(row["roc_auc"], 3),
-                f"{fixed(row['low'], 3)}–{fixed(row['high'], 3)}",
-                fixed(row["brier"], 3),
-            )
-            for row in card["candidates"]
-        ],
-        "groups": [
-            (
-                word_title(row["word"]),
-                number(row["customers"]),
-                fixed(row["roc_auc"], 3),
-                percent(row["declined"]),
-                percent(row["mean_probability"]),
-            )
-            for row in card.get("groups", [])
-        ],
-    }
 
 
 def _strongest(correlations: Mapping[str, Any]) -> list[str]:
