@@ -36,7 +36,6 @@ from schemas.results import RESULT_FORMAT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from job.executor import Executor
     from job.storage.run import Place
 
 SETTINGS: dict[str, Any] = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
@@ -368,7 +367,7 @@ def score(
     Example:
       retention score --input /data/drop --output /data/out
     """  # noqa: D301 - Click reads the character
-    from job.executor import LocalExecutor, WatchedExecutor  # noqa: PLC0415 - each command imports only what it needs
+    from job.executor import Executor, WatchedExecutor  # noqa: PLC0415 - each command imports only what it needs
     from job.report import missing_libraries  # noqa: PLC0415
     from job.scoring.compare import summarise_comparison  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
@@ -385,7 +384,7 @@ def score(
         raise SettingsError("--engine spark and --spark-remote go together")
     with ExitStack() as stack:
         champion = stack.enter_context(chosen_artifact(artifacts))
-        engine: Executor = LocalExecutor()
+        engine = Executor()
         if spark_remote is not None:
             from job.spark.executor import SparkExecutor  # noqa: PLC0415 - an extra
             from job.spark.session import Cluster  # noqa: PLC0415

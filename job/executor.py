@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sized
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from job.errors import DropError
 from job.prefetch import mapped
@@ -12,14 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from job.errors import Problem
+
 S = TypeVar("S")
 T = TypeVar("T")
 
 
-class Executor(Protocol):
-    """Maps a function over items, in order; it knows nothing else of a run."""
+class Executor:
+    """Maps a function over items, in order; it knows nothing else of a run.
 
-    is_remote: bool
+    This one has threads of this process: it pays, as the work is Polars', which releases the interpreter.
+    """
+
+    is_remote = False
     """Whether functions run in other processes: then what they make goes to files of the shared spill folder."""
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
@@ -29,25 +34,13 @@ class Executor(Protocol):
             function: of a module, or a partial of one; picklable, and may be called twice for an item.
             items: plain records.
         """
+        return mapped(function, items)
 
     def check_paths(self, paths: Sequence[Path]) -> None:
         """Raise SettingsError if a path is not seen wherever the functions run."""
 
 
-class LocalExecutor:
-    """Threads of this process: it pays, as the work is Polars', which releases the interpreter."""
-
-    is_remote = False
-
-    def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-        """See `Executor`."""
-        return mapped(function, items)
-
-    def check_paths(self, paths: Sequence[Path]) -> None:
-        """See `Executor`."""
-
-
-class WatchedExecutor:
+class WatchedExecutor(Executor):
     """An executor whose steps are told as they are done.
 
     Args:
@@ -81,3 +74,15 @@ def attempt(function: Callable[[S], T], item: S) -> T | DropError:
         return function(item)
     except DropError as error:
         return DropError(error.defects)
+
+
+def attempt_all(function: Callable[[S], T], items: Iterable[S]) -> tuple[list[T], list[str | Problem]]:
+    """Return what a function gives of the items that it does not refuse, and what is wrong with all the others."""
+    results: list[T] = []
+    defects: list[str | Problem] = []
+    for item in items:
+        try:
+            results.append(function(item))
+        except DropError as error:
+            defects.extend(error.defects)
+    return results, defects

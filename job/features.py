@@ -69,16 +69,9 @@ def exclusion_reason() -> pl.Expr:
 
 
 def split_customers(tables: Mapping[str, pl.DataFrame]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the customers of a whole drop that can be scored, joined, and those that cannot, with the reason.
+    """Return the customers of a whole drop that can be scored, joined, and `id` and `reason` of the others.
 
-    Args:
-        tables: as for `join_tables`.
-
-    Returns:
-        The joined customers, and `id` and `reason` of the others; both ordered by `id`.
-
-    Raises:
-        DropError: no customer can be scored.
+    Both are ordered by `id`. Args: tables: as for `join_tables`. Raises DropError if no customer can be scored.
     """
     kept, excluded = split_range(tables)
     check_some_scored(kept.height, count_reasons(excluded))
@@ -93,12 +86,7 @@ def split_range(tables: Mapping[str, pl.DataFrame]) -> tuple[pl.DataFrame, pl.Da
 
 
 def check_some_scored(scored: int, reasons: Mapping[str, int]) -> None:
-    """Raise DropError if no customer of a drop can be scored.
-
-    Args:
-        scored: how many can.
-        reasons: reason -> customers that cannot.
-    """
+    """Raise DropError if no customer of a drop can be scored. Args: reasons: reason -> customers that cannot."""
     if not scored:
         listed = ", ".join(f"{count:,} x «{reason}»" for reason, count in order_reasons(reasons).items())
         raise DropError(f"no customer of {MARKET_FILE.name} can be scored: {listed}")
@@ -117,8 +105,7 @@ def order_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
 def make_features(customers: pl.DataFrame) -> pl.DataFrame:
     """Return the feature frame of joined customers (`FEATURES`), one row each, in their order.
 
-    Raises:
-        pandera.errors.SchemaErrors: a feature is missing or not finite: a defect of the job.
+    Raises pandera's SchemaErrors where a feature is missing or not finite: a defect of the job.
     """
     features = customers.select(feature_columns())
     check_features(features)

@@ -48,26 +48,19 @@ class LevelCounts(NamedTuple):
         medians: dict[str, float] = {}
         for period in PERIODS_OF_REVENUE:
             month = self.counts.filter(pl.col("period") == period).sort("revenue")
-            rows = int(month["rows"].sum())
+            rows = month["rows"].sum()
             if rows < fewest:
                 return None
-            below = month["rows"].cum_sum() * 2 < rows
-            medians[period] = month["revenue"][int(below.sum())]
+            medians[period] = month["revenue"][int((month["rows"].cum_sum() * 2 < rows).sum())]
         return medians
 
 
 class Levels(NamedTuple):
-    """The levels that a drop is scored at.
-
-    Args:
-        here: month -> its level.
-        training: month -> that of the training customers.
-        source: `drop`, `training` (the drop is too small to know its own, or the user said so) or `option`.
-    """
+    """The levels that a drop is scored at, of each month."""
 
     here: Mapping[str, float]
-    training: Mapping[str, float]
-    source: str = "drop"
+    training: Mapping[str, float]  # of the training customers
+    source: str = "drop"  # or `training` (the drop is too small to know its own, or the user said so), or `option`
 
     @property
     def factors(self) -> dict[str, float]:
@@ -125,19 +118,16 @@ def find_levels(counts: LevelCounts, training: Mapping[str, float], option: str 
         training: month -> the level of the training customers.
         option: `--month-level`, of `parse_levels`; None finds them in the drop.
     """
-    if option == TRAINING:
-        return Levels(training, training, TRAINING)
-    if option is not None:
+    if option is not None and option != TRAINING:
         return Levels(parse_levels(option), training, "option")
-    medians = counts.medians()
+    medians = counts.medians() if option is None else None
     return Levels(training, training, TRAINING) if medians is None else Levels(medians, training)
 
 
 def parse_levels(text: str) -> dict[str, float]:
-    """Return month -> its level, of three numbers with commas between them.
+    """Return month -> its level, of three numbers with commas between them; nothing of `training`.
 
-    Raises:
-        SettingsError: it is neither that nor `training`.
+    Raises SettingsError if it is neither.
     """
     if text == TRAINING:
         return {}

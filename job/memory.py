@@ -13,7 +13,6 @@ RUN_BYTES: Final = 32 * MIB
 ROWS_OF_CUSTOMER: Final = 7  # one of market_file and money, three months of revenue, two of minutes
 BASE: Final = 272 * MIB  # of the process with its libraries, and what a Parquet row group takes, whatever the drop
 
-
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 KEPT_BLOCK: Final = 32 * MIB  # the largest that glibc keeps
 KEPT_HEAP: Final = 64 * MIB  # at the heap's end
@@ -25,8 +24,7 @@ UNLIMITED: Final = 1 << 60  # what version 1 of control groups says where nothin
 def choose_limit(mib: int | None) -> int:
     """Return how many bytes the process may take.
 
-    Args:
-        mib: what was asked for; None is most of what the control group allows, or the default where it allows all.
+    Args: mib: what was asked for; None is most of what the control group allows, or the default where it allows all.
     """
     if mib is not None:
         return mib * MIB
@@ -41,19 +39,16 @@ def group_limit(root: Path = Path("/sys/fs/cgroup"), member: Path = Path("/proc/
         root: where control groups are mounted.
         member: the groups of a process, one line each: number, controllers, path.
     """
-    limits = []
+    limits: list[int] = []
     for line in _text_of(member).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers not in ("", "memory"):
             continue
         top, file = (root, "memory.max") if not controllers else (root / "memory", "memory.limit_in_bytes")
         group = top / path.lstrip("/")
-        for folder in (group, *group.parents):
-            text = _text_of(folder / file).strip()
-            if text.isdigit() and int(text) < UNLIMITED:
-                limits.append(int(text))
-            if folder == top:
-                break
+        folders = [folder for folder in (group, *group.parents) if folder.is_relative_to(top)]
+        texts = (_text_of(folder / file).strip() for folder in folders)
+        limits += [int(text) for text in texts if text.isdigit() and int(text) < UNLIMITED]
     return min(limits, default=None)
 
 
@@ -65,25 +60,15 @@ def _text_of(path: Path) -> str:
 
 
 class MemoryPlan(NamedTuple):
-    """How much is held at a time. The defaults are those of `plan_memory(DEFAULT_LIMIT)`.
+    """How much is held at a time. The defaults are those of `plan_memory(DEFAULT_LIMIT)`."""
 
-    Args:
-        block_bytes: read from a text file at a time.
-        batch_rows: read from a Parquet file at a time.
-        range_rows: of the four tables together, joined and scored at a time.
-        piece_bytes: of a text file that are read by one worker.
-        piece_rows: of a Parquet file, the same.
-        kept_bytes: may wait in memory before rows go to disk.
-        run_bytes: of one table that go there together.
-    """
-
-    block_bytes: int = 8 * MIB
-    batch_rows: int = 100_000
-    range_rows: int = 700_000
-    piece_bytes: int = 32 * MIB
-    piece_rows: int = 400_000
-    kept_bytes: int = 64 * MIB
-    run_bytes: int = RUN_BYTES
+    block_bytes: int = 8 * MIB  # read from a text file at a time
+    batch_rows: int = 100_000  # read from a Parquet file at a time
+    range_rows: int = 700_000  # of the four tables together, joined and scored at a time
+    piece_bytes: int = 32 * MIB  # of a text file that are read by one worker
+    piece_rows: int = 400_000  # of a Parquet file, the same
+    kept_bytes: int = 64 * MIB  # may wait in memory before rows go to disk
+    run_bytes: int = RUN_BYTES  # of one table that go there together
 
     @property
     def customers(self) -> int:
@@ -106,13 +91,4 @@ def keep_freed_memory() -> None:
 def plan_memory(limit: int) -> MemoryPlan:
     """Return what to hold at a time so that the whole process stays below `limit` bytes."""
     share = max(0.1, min(4.0, (limit - BASE) / (DEFAULT_LIMIT - BASE)))
-    full = MemoryPlan()
-    return MemoryPlan(
-        block_bytes=int(full.block_bytes * share),
-        batch_rows=int(full.batch_rows * share),
-        range_rows=int(full.range_rows * share),
-        piece_bytes=int(full.piece_bytes * share),
-        piece_rows=int(full.piece_rows * share),
-        kept_bytes=int(full.kept_bytes * share),
-        run_bytes=int(full.run_bytes * share),
-    )
+    return MemoryPlan(*(int(size * share) for size in MemoryPlan()))

@@ -1,9 +1,7 @@
-"""Let somebody else get or work on the next item while this one is worked on; the order stays."""
+"""Let somebody else get or work on the next items while this one is worked on; the order stays."""
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -19,10 +17,7 @@ WORKERS: Final = 3  # two leave two cores a fifth of the time idle, more hold mo
 
 
 class _End:
-    """The last item: what the iterator raised, if it did not just end."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+    """What comes after the last item."""
 
 
 def prefetched(items: Iterator[T], ahead: int = 2) -> Generator[T]:
@@ -30,32 +25,18 @@ def prefetched(items: Iterator[T], ahead: int = 2) -> Generator[T]:
 
     It pays where getting an item needs no Python: reading, unpacking and hashing release the interpreter.
     """
-    waiting: queue.Queue[T | _End] = queue.Queue(ahead)
-    stopped = threading.Event()
 
-    def fetch() -> None:
-        end = _End(None)
-        try:
-            for item in items:
-                if not _put(waiting, item, stopped):
-                    return
-        except BaseException as error:  # noqa: BLE001 - raised again where the items are used
-            end = _End(error)
-        _put(waiting, end, stopped)
+    def get() -> T | _End:
+        return next(items, _End())
 
-    thread = threading.Thread(target=fetch, name="prefetch", daemon=True)
-    thread.start()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
+    under_way = deque(pool.submit(get) for _ in range(ahead))
     try:
-        while not isinstance(item := waiting.get(), _End):
+        while not isinstance(item := under_way.popleft().result(), _End):
+            under_way.append(pool.submit(get))
             yield item
-        if item.error is not None:
-            try:
-                raise item.error
-            finally:
-                item.error = None  # else it keeps this frame, which keeps it, and with it all that was read
     finally:
-        stopped.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)
 
 
 def mapped(function: Callable[[S], T], items: Iterable[S], workers: int = WORKERS) -> Generator[T]:
@@ -83,13 +64,3 @@ def mapped(function: Callable[[S], T], items: Iterable[S], workers: int = WORKER
         pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
-
-
-def _put(waiting: queue.Queue[T | _End], item: T | _End, stopped: threading.Event) -> bool:
-    while not stopped.is_set():
-        try:
-            waiting.put(item, timeout=0.05)
-        except queue.Full:
-            continue
-        return True
-    return False

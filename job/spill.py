@@ -2,7 +2,7 @@
 
 A drop may be larger than memory. What was read of it is kept here as long as it is little, and else in files of a
 spill folder, as sorted runs; whoever reads a range of keys gets the rows of all runs, merged. Nothing else in the job
-knows whether rows are in memory or on disk, or in what order they were delivered.
+knows where rows are, or in what order they were delivered.
 """
 
 from __future__ import annotations
@@ -52,10 +52,8 @@ class SpillSpace:
 
     def take_memory(self, size: int) -> bool:
         """Return whether so many bytes may be kept in memory; they then count as used."""
-        if self.folder is None:
-            return True
         with self._lock:
-            if size > self._free:
+            if self.folder is not None and size > self._free:
                 return False
             self._free -= size
         return True
@@ -108,35 +106,23 @@ class _Pieces(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Rows in the order of their key, in memory or in a file.
+    """Rows in the order of their key, in memory or in a file."""
 
-    Args:
-        rows: the rows; None if they are in a file.
-        pieces: the file.
-        height: how many rows.
-        bytes: what they take in memory.
-        keys: of every KEY_STEP-th row.
-        first: the lowest key.
-        last: the highest one.
-        shift: what is added to the column `row`, also where it is the key: rows are numbered within what they were
-            read from, until it is known what comes before that.
-    """
-
-    rows: pl.DataFrame | None
-    pieces: _Pieces | None
+    rows: pl.DataFrame | _Pieces
     height: int
-    bytes: int
-    keys: list[Any]
+    bytes: int  # what they take in memory
+    keys: list[Any]  # of every KEY_STEP-th row
     first: Any
     last: Any
-    shift: int = 0
+    shift: int = 0  # of `row`: rows are numbered within what they were read from, until it is known what is before
 
     def shifted(self, key: str, shift: int) -> _Run:
-        """Return the same rows with a `row` that is higher by so much."""
-        if key == NUMBER:
-            keys = [number + shift for number in self.keys]
-            return self._replace(keys=keys, first=self.first + shift, last=self.last + shift, shift=self.shift + shift)
-        return self._replace(shift=self.shift + shift)
+        """Return the same rows with a `row`, also where it is the key, that is higher by so much."""
+        run = self._replace(shift=self.shift + shift)
+        if key != NUMBER:
+            return run
+        keys = [number + shift for number in self.keys]
+        return run._replace(keys=keys, first=self.first + shift, last=self.last + shift)
 
     def read(self, key: str, low: Bound, high: Bound) -> pl.DataFrame | None:
         """Return the rows with a `key` from `low`, below `high`; None if there are none."""
@@ -146,11 +132,7 @@ class _Run(NamedTuple):
         stop = self.height if high is None else min(self.height, bisect_left(self.keys, high) * KEY_STEP)
         if stop <= start:
             return None
-        if self.rows is not None:
-            rows = self.rows.slice(start, stop - start)
-        else:
-            assert self.pieces is not None  # noqa: S101 - rows are in memory or in a file
-            rows = self.pieces.read(start, stop)
+        rows = self.rows.read(start, stop) if isinstance(self.rows, _Pieces) else self.rows.slice(start, stop - start)
         if self.shift:
             rows = rows.with_columns((pl.col(NUMBER) + self.shift).cast(rows.schema[NUMBER]))
         # The ends are within a step of those of the range.
@@ -174,16 +156,11 @@ class SortedRuns:
     ) -> None:
         self._space = space
         self.schema = schema
-        self._key = key
+        self.key = key
         self._stored = pl.Schema({**schema, **(stored or {})})
         self._runs: list[_Run] = []
         self._pending: list[pl.DataFrame] = []
         self._pending_bytes = 0
-
-    @property
-    def key(self) -> str:
-        """The column by which rows are read."""
-        return self._key
 
     @property
     def height(self) -> int:
@@ -191,10 +168,9 @@ class SortedRuns:
         return sum(run.height for run in self._runs) + sum(rows.height for rows in self._pending)
 
     def append(self, rows: pl.DataFrame) -> None:
-        """Add rows, in any order. Raises OutputError if they cannot be written.
+        """Add rows (the columns of the schema; other dtypes are cast), in any order.
 
-        Args:
-            rows: the columns of the schema; other dtypes are cast.
+        Raises OutputError if they cannot be written.
         """
         if rows.is_empty():
             return
@@ -210,29 +186,26 @@ class SortedRuns:
             return
         rows = pl.concat(self._pending)
         self._pending, self._pending_bytes = [], 0
-        if not rows[self._key].is_sorted():
-            rows = rows.sort(self._key, maintain_order=True)
-        keys = rows[self._key]
+        if not rows[self.key].is_sorted():
+            rows = rows.sort(self.key, maintain_order=True)
+        keys = rows[self.key]
         size = int(rows.estimated_size())
-        facts = (rows.height, size, keys.gather_every(KEY_STEP).to_list(), keys[0], keys[-1])
-        if self._space.take_memory(size):
-            self._runs.append(_Run(rows, None, *facts))
-        else:
-            self._runs.append(_Run(None, self._space.write(rows), *facts))
+        waiting = rows if self._space.take_memory(size) else self._space.write(rows)
+        self._runs.append(_Run(waiting, rows.height, size, keys.gather_every(KEY_STEP).to_list(), keys[0], keys[-1]))
 
     def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the rows with a key from `low`, below `high`, by key; equal keys in the order they were added."""
         self._put_away()
-        parts = [part for run in self._runs if (part := run.read(self._key, low, high)) is not None]
+        parts = [part for run in self._runs if (part := run.read(self.key, low, high)) is not None]
         if not parts:
             return self.schema.to_frame()
         rows = pl.concat(parts, rechunk=True).cast(self.schema)
-        return rows if rows[self._key].is_sorted() else rows.sort(self._key, maintain_order=True)
+        return rows if rows[self.key].is_sorted() else rows.sort(self.key, maintain_order=True)
 
     def keys(self) -> pl.Series:
         """Return some of the keys (every 256th of each run), in no order."""
         self._put_away()
-        return pl.Series(self._key, chain.from_iterable(run.keys for run in self._runs), dtype=self.schema[self._key])
+        return pl.Series(self.key, chain.from_iterable(run.keys for run in self._runs), dtype=self.schema[self.key])
 
     def least_repeated(self) -> tuple[Bound, int]:
         """Return the key of which the most rows are seen, and how many there are at least. No row is read for that."""
@@ -253,25 +226,23 @@ class SortedRuns:
         return self
 
     def extend(self, other: SortedRuns, *, shift: int = 0) -> None:
-        """Take over the rows of another, whose files are then removed with these.
+        """Take over the rows of another of the same schema and key, whose files are then removed with these.
 
-        Args:
-            other: of the same schema and key.
-            shift: what is added to the column `row` of its rows.
+        Args: shift: what is added to the column `row` of its rows.
         """
-        self._runs.extend(run.shifted(self._key, shift) if shift else run for run in other.ended()._runs)  # noqa: SLF001 - of the same class
+        self._runs.extend(run.shifted(self.key, shift) if shift else run for run in other.ended()._runs)  # noqa: SLF001 - of the same class
 
     def in_memory(self) -> SortedRuns:
         """Return the same rows in memory, for when the spill folder is gone."""
-        copy = SortedRuns(SpillSpace(), self.schema, self._key)
+        copy = SortedRuns(SpillSpace(), self.schema, self.key)
         copy.append(self.read())
         return copy
 
     def clear(self) -> None:
         """Forget all rows, and free what they took."""
         for run in self._runs:
-            if run.pieces is not None:
-                run.pieces.path.unlink(missing_ok=True)
+            if isinstance(run.rows, _Pieces):
+                run.rows.path.unlink(missing_ok=True)
             else:
                 self._space.free_memory(run.bytes)
         self._runs.clear()
@@ -279,13 +250,9 @@ class SortedRuns:
 
 
 def compacted(frame: pl.DataFrame, schema: pl.Schema | None = None) -> pl.DataFrame:
-    """Return the same rows, whose texts hold nothing else in memory.
+    """Return the same rows, whose texts hold nothing else in memory; as a schema says, if one is given.
 
     Rows taken from a frame share its texts, all of them: without this, few rows that are kept keep many.
-
-    Args:
-        frame: the rows.
-        schema: the columns to keep, and their dtypes; None for all as they are.
     """
     dtypes = frame.schema
     wanted = dtypes if schema is None else schema

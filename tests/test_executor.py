@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from job.errors import DropError, Problem, SettingsError
-from job.executor import LocalExecutor, WatchedExecutor, attempt
+from job.executor import Executor, WatchedExecutor, attempt
 
 
 def test_steps_are_told_as_they_are_done() -> None:
     told: list[tuple[int, int | None]] = []
-    watched = WatchedExecutor(LocalExecutor(), lambda *steps: told.append(steps))
+    watched = WatchedExecutor(Executor(), lambda *steps: told.append(steps))
     results = watched.map(abs, [-1, 2, -3])
     assert next(results) == 1
     assert told == [(1, 3)]
@@ -20,7 +20,7 @@ def test_steps_are_told_as_they_are_done() -> None:
 
 
 def test_it_is_otherwise_the_executor_that_is_watched(tmp_path: Path) -> None:
-    class Remote(LocalExecutor):
+    class Remote(Executor):
         is_remote = True
 
         def check_paths(self, paths: object) -> None:

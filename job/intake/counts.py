@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterable, Iterator
 
 K = TypeVar("K", bound="Hashable")
+V = TypeVar("V", bound=Any)
 Rule = tuple[str | None, str]
 """A heading, None for the whole row, and the rule that it broke."""
 
@@ -27,60 +29,31 @@ class Violations(NamedTuple):
 
 
 class RowCounts(NamedTuple):
-    """What became of rows that were judged by themselves.
+    """What became of rows that were judged by themselves."""
 
-    Args:
-        rows: data rows.
-        lines: number of the last line.
-        blank_lines: lines with nothing in them.
-        quoted: whether a field was.
-        line_ends: names of the line ends that were seen, e.g. `CRLF`.
-        is_ended: whether the last line has a line end.
-        rejected: rows that broke a rule.
-        unread: those of them whose `id` could not be read.
-        last_accepted: number of the last accepted row, 0 without one.
-        last_rejected: number of the last rejected one.
-        violations: rule -> how often it was broken, in the order of the first rows.
-        repairs: (heading, as delivered, right spelling) -> rows.
-        unknown_words: heading -> rows whose word is not in the vocabulary and that are scored all the same.
-        line_breaks: in fields, which make the number of a record another than that of its line.
-        spaces_restored: no-break spaces that text had lost when it was read in a wrong encoding.
-    """
-
-    rows: int = 0
-    lines: int = 0
-    blank_lines: int = 0
-    quoted: bool = False
-    line_ends: frozenset[str] = frozenset()
-    is_ended: bool = True
-    rejected: int = 0
-    unread: int = 0
-    last_accepted: int = 0
+    rows: int = 0  # of data
+    lines: int = 0  # number of the last one
+    blank_lines: int = 0  # with nothing in them
+    quoted: bool = False  # a field was
+    line_ends: frozenset[str] = frozenset()  # names of those that were seen, e.g. `CRLF`
+    is_ended: bool = True  # the last line has a line end
+    rejected: int = 0  # rows that broke a rule
+    unread: int = 0  # those of them whose `id` could not be read
+    last_accepted: int = 0  # number of the last accepted row, 0 without one
     last_rejected: int = 0
-    violations: Mapping[Rule, Violations] = {}
-    repairs: Mapping[tuple[str, str, str], int] = {}
-    unknown_words: Mapping[str, int] = {}
-    line_breaks: int = 0
-    spaces_restored: int = 0
+    violations: Mapping[Rule, Violations] = {}  # rule -> how often it was broken, in the order of the first rows
+    repairs: Mapping[tuple[str, str, str], int] = {}  # (heading, as delivered, right spelling) -> rows
+    unknown_words: Mapping[str, int] = {}  # heading -> rows that are scored with a word that no vocabulary has
+    line_breaks: int = 0  # in fields, which make the number of a record another than that of its line
+    spaces_restored: int = 0  # no-break spaces that text had lost when it was read in a wrong encoding
 
     def __add__(self, other: RowCounts) -> RowCounts:  # type: ignore[override] # not a tuple's
         """Return the counts of both; `other` is of rows behind these."""
-        return RowCounts(
-            rows=self.rows + other.rows,
+        return RowCounts(*add_fields(self, other))._replace(
             lines=max(self.lines, other.lines),
-            blank_lines=self.blank_lines + other.blank_lines,
-            quoted=self.quoted or other.quoted,
-            line_ends=self.line_ends | other.line_ends,
             is_ended=other.is_ended,
-            rejected=self.rejected + other.rejected,
-            unread=self.unread + other.unread,
             last_accepted=max(self.last_accepted, other.last_accepted),
             last_rejected=max(self.last_rejected, other.last_rejected),
-            violations=add_violations(self.violations, other.violations),
-            repairs=add_counts(self.repairs, other.repairs),
-            unknown_words=add_counts(self.unknown_words, other.unknown_words),
-            line_breaks=self.line_breaks + other.line_breaks,
-            spaces_restored=self.spaces_restored + other.spaces_restored,
         )
 
     def shifted(self, rows: int) -> RowCounts:
@@ -94,18 +67,20 @@ class RowCounts(NamedTuple):
         )
 
 
-def add_counts(some: Mapping[K, int], more: Mapping[K, int]) -> Mapping[K, int]:
-    """Return the sum of two counts."""
-    if not more:
-        return some
-    return {**some, **{key: some.get(key, 0) + count for key, count in more.items()}}
+def add_fields(some: Iterable[Any], more: Iterable[Any]) -> Iterator[Any]:
+    """Yield the sum of each field of two records: of counts by key, of sets and facts, of what has a `+`."""
+    for left, right in zip(some, more, strict=True):
+        if isinstance(left, Mapping):
+            yield add_counts(left, right)
+        else:
+            yield left | right if isinstance(left, bool | frozenset) else left + right
 
 
-def add_violations(some: Mapping[Rule, Violations], more: Mapping[Rule, Violations]) -> Mapping[Rule, Violations]:
-    """Return how often each rule was broken in both."""
+def add_counts(some: Mapping[K, V], more: Mapping[K, V]) -> Mapping[K, V]:
+    """Return the sum of two counts by key."""
     if not more:
         return some
-    return {**some, **{rule: some[rule] + broken if rule in some else broken for rule, broken in more.items()}}
+    return {**some, **{key: some[key] + count if key in some else count for key, count in more.items()}}
 
 
 def count_violations(rejections: pl.DataFrame) -> Mapping[Rule, Violations]:

@@ -61,9 +61,14 @@ class PieceRead(NamedTuple):
     levels: LevelCounts
     breaks_records: bool
 
+    @property
+    def runs(self) -> tuple[SortedRuns, SortedRuns, SortedRuns]:
+        """All of its rows."""
+        return self.accepted, self.keys, self.rejected
+
     def clear(self) -> None:
         """Forget the rows."""
-        for runs in (self.accepted, self.keys, self.rejected):
+        for runs in self.runs:
             runs.clear()
 
 

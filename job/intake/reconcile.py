@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import polars as pl
 
 from job.errors import DropError, Problem, shorten
-from job.executor import LocalExecutor, attempt
+from job.executor import Executor, attempt, attempt_all
 from job.intake.characters import name_odd_character
-from job.intake.counts import RowCounts, Rule, Violations, add_counts, add_violations, count_violations
+from job.intake.counts import RowCounts, Rule, Violations, add_counts, add_fields, count_violations
 from job.intake.drop import all_files
 from job.intake.lines import name_line_ends
 from job.intake.parquet import ParquetProbe
@@ -30,7 +30,6 @@ from schemas.columns import GIVEN, MARKET_FILE, TABLES, Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from job.executor import Executor
     from job.intake.drop import TableFile
     from job.intake.plan import Piece
     from job.settings import Limits
@@ -66,16 +65,7 @@ class Account(NamedTuple):
 
 
 class FileRead(NamedTuple):
-    """A file whose rows were judged by themselves.
-
-    Args:
-        plan: how it is written; without pieces.
-        counts: of its rows.
-        accepted: see `PieceRead`; of all pieces.
-        keys: the same.
-        rejected: the same.
-        levels: the same.
-    """
+    """A file whose rows were judged by themselves; else as `PieceRead`, of all pieces. Args: plan: without pieces."""
 
     plan: FilePlan
     counts: RowCounts
@@ -122,18 +112,11 @@ class FileRead(NamedTuple):
 
 
 class TableRead(NamedTuple):
-    """A table whose rows were judged by themselves, of one file or of many; rows are numbered through all of them.
+    """A table whose rows were judged by themselves, of one file or of many; rows are numbered through all of them."""
 
-    Args:
-        file: the table's file, or the folder of its files.
-        files: what was read of each.
-        offsets: the number before the first row of each.
-        counts: of all rows.
-    """
-
-    file: TableFile
+    file: TableFile  # or the folder of its files
     files: tuple[FileRead, ...]
-    offsets: tuple[int, ...]
+    offsets: tuple[int, ...]  # the number before the first row of each
     counts: RowCounts
 
     @property
@@ -144,14 +127,13 @@ class TableRead(NamedTuple):
     @property
     def open_end(self) -> int | None:
         """The last of the rows that end a file without a line end; see `FileRead.open_end`."""
-        ends = [file.open_end + offset for file, offset in self._numbered() if file.open_end is not None]
-        return ends[-1] if ends else None
+        ends = (file.open_end and file.open_end + offset for file, offset in self._numbered())
+        return max(filter(None, ends), default=None)
 
     def accepted(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the accepted rows of a range of ids, by `id`; columns that not all files have are left out."""
-        columns = list(self.files[0].accepted.schema)
-        for file in self.files[1:]:
-            columns = [name for name in columns if name in file.accepted.schema]
+        first, *others = (file.accepted.schema for file in self.files)
+        columns = [name for name in first if all(name in schema for schema in others)]
         return self._joined([file.accepted.read(low, high).select(columns) for file in self.files])
 
     def keys(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
@@ -172,12 +154,6 @@ class TableRead(NamedTuple):
         line = line_of_record(file.plan, row_in_file) if file.counts.line_breaks else None
         return Problem(file.plan.file.name, expected, found, row=row_in_file, column=column, line=line)
 
-    def clear(self) -> None:
-        """Forget the accepted rows and the keys of others, once they are not needed any more."""
-        for file in self.files:
-            file.accepted.clear()
-            file.keys.clear()
-
     def _numbered(self) -> Iterator[tuple[FileRead, int]]:
         return zip(self.files, self.offsets, strict=True)
 
@@ -192,63 +168,54 @@ class TableRead(NamedTuple):
 
 
 class DropRead(NamedTuple):
-    """A drop whose rows were judged by themselves. Args: tables: of each table's name."""
+    """A drop whose rows were judged by themselves."""
 
     tables: dict[str, TableRead]
 
     @property
+    def parts(self) -> list[FileRead]:
+        """The files of all tables."""
+        return [file for table in self.tables.values() for file in table.files]
+
+    @property
     def files(self) -> list[dict[str, object]]:
-        """What the manifest says of each file."""
-        return [file.describe() for table in self.tables.values() for file in table.files]
+        """What the manifest says of each."""
+        return [file.describe() for file in self.parts]
 
     @property
     def levels(self) -> LevelCounts:
         """How often each revenue occurs in each month."""
-        files = (file for table in self.tables.values() for file in table.files)
-        return sum((file.levels for file in files), LevelCounts())
+        return sum((file.levels for file in self.parts), LevelCounts())
 
     def bounds(self, rows: int) -> list[tuple[Bound, Bound]]:
         """Return ranges of ids, each with about so many rows of the four tables; see `cut_ranges`.
 
-        Raises:
-            DropError: one customer has so many rows that they are no range.
+        Raises DropError if one customer has so many rows that they are no range.
         """
-        files = [file for table in self.tables.values() for file in table.files]
-        problems = [problem for file in files if (problem := _too_many_of_one(file)) is not None]
+        problems = [problem for file in self.parts if (problem := _too_many_of_one(file)) is not None]
         if problems:
             raise DropError(problems)
-        return cut_ranges([runs for file in files for runs in (file.accepted, file.keys)], rows)
+        return cut_ranges([runs for file in self.parts for runs in (file.accepted, file.keys)], rows)
 
     def clear(self) -> None:
         """Forget the rows, but not the rejections."""
-        for table in self.tables.values():
-            table.clear()
+        for file in self.parts:
+            file.accepted.clear()
+            file.keys.clear()
 
 
 class Intake(NamedTuple):
-    """A drop that was accepted.
+    """A drop that was accepted."""
 
-    Args:
-        rejections: file -> one row per rejected row and broken rule (`REJECTED_SCHEMA`), by row.
-        repairs: one row per file, column and repaired spelling (`REPAIRS_SCHEMA`).
-        accounts: file (or the folder of a table's files) -> what became of its rows.
-        files: what the manifest says of each file.
-        customers_in: distinct customers in `market_file`; a rejected row whose id cannot be read counts as one.
-        customers_rejected: those of them without an accepted row there.
-        warnings: one line each, for a person.
-        levels: how often each revenue occurs in each month.
-        tables: table -> its accepted rows in ASCII, by `row`, the number in its file; empty where nobody holds them.
-    """
-
-    rejections: dict[str, SortedRuns]
-    repairs: pl.DataFrame
-    accounts: dict[str, Account]
-    files: list[dict[str, object]]
-    customers_in: int
-    customers_rejected: int
-    warnings: tuple[str, ...]
-    levels: LevelCounts
-    tables: Mapping[str, pl.DataFrame] = {}
+    rejections: dict[str, SortedRuns]  # file -> one row per rejected row and broken rule (`REJECTED_SCHEMA`), by row
+    repairs: pl.DataFrame  # one row per file, column and repaired spelling (`REPAIRS_SCHEMA`)
+    accounts: dict[str, Account]  # of each file, or the folder of a table's files
+    files: list[dict[str, object]]  # what the manifest says of each
+    customers_in: int  # distinct ones in `market_file`; a rejected row whose id cannot be read counts as one
+    customers_rejected: int  # those of them without an accepted row there
+    warnings: tuple[str, ...]  # one line each, for a person
+    levels: LevelCounts  # how often each revenue occurs in each month
+    tables: Mapping[str, pl.DataFrame] = {}  # accepted rows by `row`, the number in the file, if anybody holds them
 
     @property
     def rejected(self) -> pl.DataFrame:
@@ -257,80 +224,41 @@ class Intake(NamedTuple):
 
 
 class TableCounts(NamedTuple):
-    """What is counted of a table over ranges of ids.
+    """What is counted of a table over ranges of ids."""
 
-    Args:
-        as_delivered: rows that are used as delivered.
-        repaired: rows that are used with a repaired word.
-        dropped: copies of used rows.
-        rejected: rows that were accepted by themselves, and rejected for what other rows say.
-        contradicting: those of them that contradict another row.
-        violations: rule -> how often it was broken; without strangers.
-        ids: distinct ids, after duplicates were decided.
-        shared: of the customers of `market_file`, those that are among them.
-        months: month -> those of them that have it.
-        lacking: customers of the drop that the file has no row of.
-        known_ends: 1 if the row that ends the file without a line end has an id: it is not of one of them.
-    """
-
-    as_delivered: int = 0
-    repaired: int = 0
-    dropped: int = 0
-    rejected: int = 0
-    contradicting: int = 0
-    violations: Mapping[Rule, Violations] = {}
-    ids: int = 0
-    shared: int = 0
-    months: Mapping[str, int] = {}
-    lacking: int = 0
-    known_ends: int = 0
+    as_delivered: int = 0  # rows that are used
+    repaired: int = 0  # rows that are used with a repaired word
+    dropped: int = 0  # copies of used rows
+    rejected: int = 0  # rows that were accepted by themselves, and rejected for what other rows say
+    contradicting: int = 0  # those of them that contradict another row
+    violations: Mapping[Rule, Violations] = {}  # without those of strangers
+    ids: int = 0  # distinct ones, after duplicates were decided
+    shared: int = 0  # customers of `market_file` among them
+    months: Mapping[str, int] = {}  # month -> those of them that have it
+    lacking: int = 0  # customers of the drop that the file has no row of
+    known_ends: int = 0  # 1 if the row that ends the file without a line end has an id: it is not of one of them
 
     def __add__(self, other: TableCounts) -> TableCounts:  # type: ignore[override] # not a tuple's
-        return TableCounts(
-            self.as_delivered + other.as_delivered,
-            self.repaired + other.repaired,
-            self.dropped + other.dropped,
-            self.rejected + other.rejected,
-            self.contradicting + other.contradicting,
-            add_violations(self.violations, other.violations),
-            self.ids + other.ids,
-            self.shared + other.shared,
-            add_counts(self.months, other.months),
-            self.lacking + other.lacking,
-            self.known_ends + other.known_ends,
-        )
+        return TableCounts(*add_fields(self, other))
 
 
 class DropCounts(NamedTuple):
-    """What is counted over ranges of ids, of all tables.
-
-    Args:
-        tables: table -> what is counted of it.
-        known: distinct customers in `market_file`, of readable rows.
-        accepted: those of them with an accepted row there.
-    """
+    """What is counted over ranges of ids, of all tables."""
 
     tables: Mapping[str, TableCounts] = dict.fromkeys(TABLES, TableCounts())
-    known: int = 0
-    accepted: int = 0
+    known: int = 0  # distinct customers in `market_file`, of readable rows
+    accepted: int = 0  # those of them with an accepted row there
 
     def __add__(self, other: DropCounts) -> DropCounts:  # type: ignore[override] # not a tuple's
-        tables = {name: counts + other.tables[name] for name, counts in self.tables.items()}
-        return DropCounts(tables, self.known + other.known, self.accepted + other.accepted)
+        return DropCounts(*add_fields(self, other))
 
 
 class Reconciled(NamedTuple):
-    """A range of ids whose rows were compared.
+    """A range of ids whose rows were compared."""
 
-    Args:
-        tables: table -> its accepted rows (`row`, then its columns) by `id`; keys are unique.
-        counts: of the range.
-        rejected: table -> rejections for what other rows say (`REJECTED_SCHEMA`), numbered through all files.
-    """
-
-    tables: dict[str, pl.DataFrame]
+    tables: dict[str, pl.DataFrame]  # accepted rows (`row`, then the columns) by `id`; keys are unique
     counts: DropCounts
-    rejected: dict[str, pl.DataFrame]
+    rejected: dict[str, pl.DataFrame]  # for what other rows say (`REJECTED_SCHEMA`), numbered through all files
 
 
 def read_drop(
@@ -355,13 +283,11 @@ def read_drop(
         DropIncompleteError: a file changed while it was read.
         OutputError: the spill space cannot be written.
     """
-    executor, memory = executor or LocalExecutor(), memory or MemoryPlan()
-    space = SpillSpace() if space is None else space
+    executor, memory, space = executor or Executor(), memory or MemoryPlan(), space or SpillSpace()
     with ParquetProbe() as probe:
-        own_probe = None if executor.is_remote else probe
-        plan = partial(plan_file, labelled=labelled, memory=memory, probe=own_probe)
+        plan = partial(plan_file, labelled=labelled, memory=memory, probe=None if executor.is_remote else probe)
         planned = list(executor.map(partial(attempt, plan), all_files(files)))
-    plans = {file.file.name: file for file in planned if isinstance(file, FilePlan)}
+    plans = {plan.file.name: plan for plan in planned if isinstance(plan, FilePlan)}
     read_all = partial(executor.map, partial(attempt, partial(read_piece, space=space, memory=memory)))
     outcomes = _read_pieces(plans.values(), read_all)
     if cut_within := [plan.whole() for plan in plans.values() if _is_cut_within_a_record(outcomes[plan.file.name])]:
@@ -371,18 +297,13 @@ def read_drop(
         outcomes |= _read_pieces(cut_within, read_all)
     refused = zip(all_files(files), planned, strict=True)
     outcomes |= {file.name: [error] for file, error in refused if isinstance(error, DropError)}
-    tables: dict[str, TableRead] = {}
-    problems: list[str | Problem] = []
-    for name in [name for name in TABLES if name in files]:
-        try:
-            tables[name] = _join_table(files[name], plans, outcomes, space)
-        except DropError as error:
-            problems.extend(error.defects)
+    join_table = partial(_join_table, plans=plans, outcomes=outcomes, space=space)
+    tables, problems = attempt_all(join_table, [files[name] for name in TABLES if name in files])
     for file in files.values():
         file.check_unchanged()  # also while the others were read: all four must be of one delivery
     if problems:
         raise DropError(problems)
-    return DropRead(tables)
+    return DropRead({table.file.table.name: table for table in tables})
 
 
 def _read_pieces(
@@ -416,13 +337,11 @@ def _join_table(
     space: SpillSpace,
 ) -> TableRead:
     """Return what was read of a table. Raises DropError: of all of its files; or none has a row."""
-    files: list[FileRead] = []
-    problems: list[str | Problem] = []
-    for part in file.files:
-        try:
-            files.append(_join_file(plans.get(part.name), outcomes[part.name], space))
-        except DropError as error:
-            problems.extend(error.defects)
+
+    def join(part: TableFile) -> FileRead:
+        return _join_file(plans.get(part.name), outcomes[part.name], space)
+
+    files, problems = attempt_all(join, file.files)
     if not problems and not any(part.counts.rows for part in files):
         problems.append(Problem(file.name, "rows below the headings", "headings only"))
     if problems:
@@ -444,16 +363,13 @@ def _join_file(plan: FilePlan | None, outcomes: Sequence[PieceRead | DropError],
         pieces.append(outcome)
         counts += outcome.counts.shifted(counts.lines)
     assert plan is not None and pieces  # noqa: PT018, S101 - else there was an error
-    first = pieces[0]
-    accepted, keys, rejected = (
-        SortedRuns(space, runs.schema, runs.key) for runs in (first.accepted, first.keys, first.rejected)
-    )
+    joined = [SortedRuns(space, runs.schema, runs.key) for runs in pieces[0].runs]
     lines = 0
     for piece in pieces:
-        accepted.extend(piece.accepted, shift=lines)
-        keys.extend(piece.keys, shift=lines)
-        rejected.extend(piece.rejected, shift=lines)
+        for all_runs, runs in zip(joined, piece.runs, strict=True):
+            all_runs.extend(runs, shift=lines)
         lines += piece.counts.lines
+    accepted, keys, rejected = joined
     levels = sum((piece.levels for piece in pieces), LevelCounts())
     return FileRead(plan._replace(pieces=()), counts, accepted, keys, rejected, levels)
 
@@ -508,15 +424,9 @@ def refuses_rows(drop: DropRead, limits: Limits) -> bool:
 
 
 def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
-    """Return what became of all rows of a drop.
+    """Return what became of all rows of a drop, of counts and with the rejections of all ranges.
 
-    Args:
-        drop: the drop, with the rejections of all ranges.
-        counts: of all ranges.
-        limits: how much may be wrong.
-
-    Raises:
-        DropError: too much of the drop is wrong, or its tables do not belong together; every problem is named.
+    Raises DropError if too much of it is wrong, or its tables do not belong together; every problem is named.
     """
     market_file = drop.tables[MARKET_FILE.name]
     problems: list[str | Problem] = []
@@ -534,7 +444,7 @@ def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
     for name, account in accounts.items():
         account.check(name)
     customers_in = counts.known + market_file.counts.unread
-    files = [file for table in drop.tables.values() for file in table.files]
+    files = drop.parts
     repairs, more_repairs = _most_frequent(pl.concat([REPAIRS_SCHEMA.to_frame(), *(file.repairs for file in files)]))
     return Intake(
         rejections={file.plan.file.name: file.rejected for file in files},
@@ -576,39 +486,32 @@ def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
         drop: the drop.
         bounds: of `DropRead.bounds`.
     """
-    low, high = bounds
-    accepted = {name: table.accepted(low, high) for name, table in drop.tables.items()}
-    keys = {name: table.keys(low, high) for name, table in drop.tables.items()}
+    accepted = {name: table.accepted(*bounds) for name, table in drop.tables.items()}
+    keys = {name: table.keys(*bounds) for name, table in drop.tables.items()}
     known = _distinct(accepted[MARKET_FILE.name], keys[MARKET_FILE.name])
-    counts: dict[str, TableCounts] = {}
-    rejected: dict[str, list[pl.DataFrame]] = {}
+    decided = {name: _decide_copies(table, accepted[name], keys[name]) for name, table in drop.tables.items()}
+    customers = decided[MARKET_FILE.name].rows["id"]
+    has_lost = known.len() != customers.len()
+    lacking = _count_lacking(drop, accepted, keys, known)
     tables: dict[str, pl.DataFrame] = {}
+    counts: dict[str, TableCounts] = {}
+    rejected: dict[str, pl.DataFrame] = {}
     for name, table in drop.tables.items():
-        tables[name], counts[name], rejections = _decide_copies(table, accepted[name], keys[name])
-        rejected[name] = [rejections]
-    if any(table.open_end is not None for table in drop.tables.values()):
-        lacking = _count_lacking(drop, accepted, keys, known)
-        for name, table in drop.tables.items():
-            if table.open_end is not None:
-                ends = [int((rows[name]["row"] == table.open_end).sum()) for rows in (accepted, keys)]
-                counts[name] += TableCounts(lacking=lacking[name], known_ends=sum(ends))
-    customers = tables[MARKET_FILE.name]["id"]
-    lost = known.filter(~known.is_in(customers.implode())) if known.len() != customers.len() else known.clear()
-    for name, table in drop.tables.items():
+        rows, counted, rejections = decided[name]
+        counted += lacking.get(name, TableCounts())
         if name != MARKET_FILE.name:
-            shared = _count_shared(table.file.table, tables[name], known)
-            counts[name] += shared
-            if shared.shared < shared.ids or lost.len():
-                tables[name], strangers = _reject_strangers(table, tables[name], customers)
-                counts[name] += TableCounts(rejected=strangers.height)
-                rejected[name].append(strangers)
-        repaired = int(tables[name]["repaired"].sum())
-        counts[name] += TableCounts(repaired=repaired, as_delivered=tables[name].height - repaired)
-    return Reconciled(
-        {name: rows.drop("repaired") for name, rows in tables.items()},
-        DropCounts(counts, known.len(), customers.len()),
-        {name: joined for name, rows in rejected.items() if (joined := pl.concat(rows)).height},
-    )
+            shared = _count_shared(table.file.table, rows, known)
+            counted += shared
+            if has_lost or shared.shared < shared.ids:
+                rows, strangers = _reject_strangers(table, rows, customers)
+                counted += TableCounts(rejected=strangers.height)
+                rejections = pl.concat([rejections, strangers])
+        repaired = int(rows["repaired"].sum())
+        counts[name] = counted + TableCounts(repaired=repaired, as_delivered=rows.height - repaired)
+        tables[name] = rows.drop("repaired")
+        if rejections.height:
+            rejected[name] = rejections
+    return Reconciled(tables, DropCounts(counts, known.len(), customers.len()), rejected)
 
 
 def _too_many_of_one(file: FileRead) -> Problem | None:
@@ -623,21 +526,19 @@ def _too_many_of_one(file: FileRead) -> Problem | None:
 
 def _count_lacking(
     drop: DropRead, accepted: Mapping[str, pl.DataFrame], keys: Mapping[str, pl.DataFrame], known: pl.Series
-) -> dict[str, int]:
-    """Return the customers of a range that each file without a line end at its end has no row of."""
-    ids = {name: _distinct(accepted[name], keys[name]) for name in TABLES}
-    lacking: dict[str, int] = {}
+) -> dict[str, TableCounts]:
+    """Return of each table without a line end at its end how many customers of a range it has no row of."""
+    counts: dict[str, TableCounts] = {}
     for name, table in drop.tables.items():
-        if table.open_end is None:
-            continue
-        if name == MARKET_FILE.name:
-            everybody = pl.concat(list(ids.values())).unique()
-            lacking[name] = int((~everybody.is_in(known.implode())).sum())
-        else:
-            lacking[name] = int((~known.is_in(ids[name].implode())).sum())
+        if table.open_end is not None:
+            ids = {each: _distinct(accepted[each], keys[each]) for each in TABLES}
+            everybody = pl.concat(list(ids.values())).unique() if name == MARKET_FILE.name else known
+            lacking = int((~everybody.is_in(ids[name].implode())).sum())
             if "period" in table.file.table.key:
-                lacking[name] += _lacks_a_month(table, accepted[name])
-    return lacking
+                lacking += _lacks_a_month(table, accepted[name])
+            ends = sum(int((rows[name]["row"] == table.open_end).sum()) for rows in (accepted, keys))
+            counts[name] = TableCounts(lacking=lacking, known_ends=ends)
+    return counts
 
 
 def _cut_files(drop: DropRead, counts: DropCounts) -> Iterator[Problem]:
@@ -654,64 +555,58 @@ def _distinct(accepted: pl.DataFrame, keys: pl.DataFrame) -> pl.Series:
     ids = accepted["id"]
     if keys.height:
         ids = pl.concat([ids, keys["id"]]).sort()
-    return ids.filter(_is_first(ids))
+    return ids.filter((ids != ids.shift()).fill_null(value=True))
 
 
-def _is_first(ids: pl.Series) -> pl.Series:
-    """Return where sorted ids differ from the one before."""
-    return (ids != ids.shift()).fill_null(value=True)
+class _Decided(NamedTuple):
+    """Rows of a table without copies and contradictions, what was counted of them, and the rejections."""
+
+    rows: pl.DataFrame
+    counts: TableCounts
+    rejected: pl.DataFrame
 
 
-def _decide_copies(
-    read: TableRead, accepted: pl.DataFrame, keys: pl.DataFrame
-) -> tuple[pl.DataFrame, TableCounts, pl.DataFrame]:
+def _decide_copies(read: TableRead, accepted: pl.DataFrame, keys: pl.DataFrame) -> _Decided:
     """Keep the first of identical rows; reject all rows that share a key but say different things.
 
-    A row that was rejected says something else than an accepted one: it gets this reason beside its other ones.
-
-    Args:
-        read: the table.
-        accepted: its rows.
-        keys: of its rows that were rejected by themselves.
-
-    Returns:
-        The rows that are kept, what is counted, and the rejections.
+    A row that was rejected by itself (one of `keys`) says something else than an accepted one: it gets this reason
+    beside its other ones.
     """
     table = read.file.table
     suspects = pl.concat([keys["id"], _repeated(table, accepted)]).unique()
     if suspects.is_empty():
-        return accepted, TableCounts(), REJECTED_SCHEMA.to_frame()
+        return _Decided(accepted, TableCounts(), REJECTED_SCHEMA.to_frame())
     places = _places(accepted["id"], suspects)
-    alike = accepted[places].with_columns(places.alias("_place")).sort("id", "row")  # few: all else is about them
-    keys = keys.drop_nulls().join(alike.select(table.key).unique(), on=table.key, how="semi")
-    judged = [heading.name for heading in table.expected(labelled=read.labelled)]
-    first = alike.unique(judged, keep="first", maintain_order=True)
-    several = first.filter(pl.struct(table.key).is_duplicated()).select(table.key).unique()
-    contradicting = pl.concat([several, keys.select(table.key)]).unique()
-    consistent = alike.join(contradicting, on=table.key, how="anti", maintain_order="left")
-    kept = first.join(contradicting, on=table.key, how="anti", maintain_order="left")
-    rejected = REJECTED_SCHEMA.to_frame()
-    if contradicting.height:
-        rows = pl.concat([alike.select(keys.columns), keys])
-        rejected = reject_rows(
-            read.file.name,
-            rows.join(contradicting, on=table.key, how="semi").sort("row"),
-            column=" + ".join(table.heading(name).delivered for name in table.key),
-            rule=UNIQUE_RULE,
-            value=pl.concat_str([_as_delivered(table, name) for name in table.key], separator=" + "),
-        )
+    alike = accepted[places].lazy().with_columns(places.alias("_place"))  # few: all else is about them
+    judged = [heading.name for heading in table.expected(labelled=read.labelled)]  # null in `keys` but for the key
+    decided = (
+        pl.concat([alike, keys.lazy().drop_nulls()], how="diagonal")
+        .sort("row")
+        .with_columns(_is_first=pl.struct(judged).is_first_distinct())
+        .with_columns(_contradicts=pl.col("_is_first").sum().over(table.key) > 1)
+        .collect(engine="in-memory")
+    )
+    contradicting = decided.filter("_contradicts")
+    rejected = reject_rows(
+        read.file.name,
+        contradicting,
+        column=" + ".join(table.heading(name).delivered for name in table.key),
+        rule=UNIQUE_RULE,
+        value=pl.concat_str([_as_delivered(table, name) for name in table.key], separator=" + "),
+    )
+    gone = decided.filter(pl.col("_place").is_not_null() & (pl.col("_contradicts") | ~pl.col("_is_first")))["_place"]
+    several = contradicting["_place"].count()
     counts = TableCounts(
-        rejected=alike.height - consistent.height,
-        contradicting=alike.height - consistent.height,
-        dropped=consistent.height - kept.height,
+        rejected=several,
+        contradicting=several,
+        dropped=gone.len() - several,
         violations=count_violations(rejected),
     )
-    gone = alike["_place"].filter(~alike["_place"].is_in(kept["_place"].implode()))
     if gone.is_empty():
-        return accepted, counts, rejected
+        return _Decided(accepted, counts, rejected)
     stays = pl.repeat(value=True, n=accepted.height, dtype=pl.Boolean, eager=True)
     stays[gone] = False
-    return accepted.filter(stays), counts, rejected
+    return _Decided(accepted.filter(stays), counts, rejected)
 
 
 def _places(ids: pl.Series, wanted: pl.Series) -> pl.Series:
@@ -738,17 +633,13 @@ def _months(table: Table) -> Mapping[str, str]:
 
 
 def _count_shared(table: Table, rows: pl.DataFrame, known: pl.Series) -> TableCounts:
-    """Count the ids of a table, and the customers of `market_file` among them.
-
-    Args:
-        table: of the rows.
-        rows: without repeated keys, ordered by `id`.
-        known: the ids of `market_file`.
-    """
-    is_first = _is_first(rows["id"])
-    is_shared = rows["id"].is_in(known.implode())
-    months = {month: int(((rows["period"] == name) & is_shared).sum()) for month, name in _months(table).items()}
-    return TableCounts(ids=int(is_first.sum()), shared=int((is_first & is_shared).sum()), months=months)
+    """Count the ids of a table's rows, by `id` and without repeated keys, and the `known` ones among them."""
+    ids, months = pl.col("id"), _months(table)
+    marked = rows.lazy().with_columns(first=ids.ne_missing(ids.shift()), shared=ids.is_in(known.implode()))
+    by_month = (((pl.col("period") == name) & pl.col("shared")).sum().alias(name) for name in months.values())
+    both = (pl.col("first") & pl.col("shared")).sum()
+    sums = marked.select(pl.col("first").sum(), both.alias("both"), *by_month).collect(engine="in-memory").row(0)
+    return TableCounts(ids=sums[0], shared=sums[1], months=dict(zip(months, sums[2:], strict=True)))
 
 
 def _as_delivered(table: Table, name: str) -> pl.Expr:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from job import __version__
 from job.errors import shorten
-from job.executor import LocalExecutor
+from job.executor import Executor
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import read_drop
 from job.levels import find_levels, parse_levels
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from job.executor import Executor
     from job.models.artifact import Artifact
     from job.scoring.past import Bring, Past
     from job.scoring.ranges import FinishedCounts, Setup
@@ -138,7 +137,7 @@ def run_scoring(
     """
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
-    executor = LocalExecutor() if executor is None else executor
+    executor = Executor() if executor is None else executor
     check_settings(settings)
     with watch.stage("model"):
         setup = load_setup(artifacts or default_folder(), settings.segments_file, settings.campaign)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from job import __version__
 from job.errors import JobError, Problem, SettingsError
+from job.executor import Executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,12 +19,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-class SparkExecutor:
-    """See `job.executor.Executor`. Executors see the drop and the spill folder under the same paths as the driver.
-
-    Args:
-        cluster: the endpoint.
-    """
+class SparkExecutor(Executor):
+    """See `job.executor.Executor`. Executors see the drop and the spill folder under the same paths as the driver."""
 
     is_remote = True
 
@@ -31,10 +29,10 @@ class SparkExecutor:
 
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """See `Executor`. Raises EngineError where the endpoint gives up, and what the function raises."""
-        for outcome in self._cluster.spread(_Caught(function), list(items)):
+        for outcome in self._cluster.spread(partial(caught, function), list(items)):
             if isinstance(outcome, JobError):
                 raise outcome
-            yield outcome.value
+            yield outcome[0]
 
     def check_paths(self, paths: Sequence[Path]) -> None:
         """Raise SettingsError if executors have another version of the job, or do not see a path."""
@@ -53,19 +51,9 @@ def find_unseen(paths: Sequence[Path]) -> tuple[str, list[str]]:
     return __version__, [str(path) for path in paths if not path.exists()]
 
 
-class _Value(Generic[T]):
-    def __init__(self, value: T) -> None:
-        self.value = value
-
-
-class _Caught(Generic[S, T]):
-    """Calls a function; what it raises that a user can cause comes back to the driver as it is."""
-
-    def __init__(self, function: Callable[[S], T]) -> None:
-        self._function = function
-
-    def __call__(self, item: S) -> Any:  # noqa: ANN401 - a _Value or a JobError
-        try:
-            return _Value(self._function(item))
-        except JobError as error:
-            return error
+def caught(function: Callable[[S], T], item: S) -> tuple[T] | JobError:
+    """Return what a function gives, in a tuple, or what it raises that a user can cause, for the driver to raise."""
+    try:
+        return (function(item),)
+    except JobError as error:
+        return error

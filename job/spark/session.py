@@ -71,11 +71,11 @@ class Cluster:
             work: a function of a module, or a partial of one: executors import the module. May be done more than once.
             tasks: plain values.
 
-        Raises:
-            EngineError: the endpoint gave up.
+        Raises EngineError where the endpoint gives up.
         """
         if not tasks:
             return []
+        import pyarrow as pa  # noqa: PLC0415 - an extra
 
         def run(batches: Iterator[Any]) -> Iterator[Any]:
             import pickle  # noqa: PLC0415 - executors run this
@@ -89,21 +89,14 @@ class Cluster:
                         {"number": pa.array([number], pa.int64()), "told": pa.array([result], pa.binary())}
                     )
 
-        return self._collect(lambda: self._tasks(tasks).mapInArrow(run, SCHEMA), len(tasks))
-
-    def _tasks(self, tasks: Sequence[object]) -> Any:  # noqa: ANN401 - Spark's frame
-        import pyarrow as pa  # noqa: PLC0415 - an extra
-
         numbers = pa.array(range(len(tasks)), pa.int64())
         table = pa.table({"number": numbers, "task": pa.array([pickle.dumps(task) for task in tasks], pa.binary())})
-        return self._spark.createDataFrame(table).repartition(len(tasks))
-
-    def _collect(self, make: Callable[[], Any], expected: int | None = None) -> list[Any]:
         with _quiet(), self._told_in_a_line():
-            table = make().toArrow()
-        results = dict(zip(table.column("number").to_pylist(), table.column("told").to_pylist(), strict=True))
-        if table.num_rows != len(results) or (expected is not None and len(results) != expected):
-            raise EngineError(f"{self._remote}: gave {table.num_rows} results of {expected or len(results)}")
+            frame = self._spark.createDataFrame(table).repartition(len(tasks))
+            gathered = frame.mapInArrow(run, SCHEMA).toArrow()
+        results = dict(zip(gathered.column("number").to_pylist(), gathered.column("told").to_pylist(), strict=True))
+        if not gathered.num_rows == len(results) == len(tasks):
+            raise EngineError(f"{self._remote}: gave {gathered.num_rows} results of {len(tasks)}")
         return [pickle.loads(results[number]) for number in sorted(results)]  # noqa: S301 - as trusted as this machine
 
     @contextlib.contextmanager

@@ -6,11 +6,11 @@ import os
 import re
 import signal
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from job.executor import attempt
+from job.spark.executor import caught
 from job.spark.session import Cluster
 
 
@@ -73,6 +73,5 @@ class FatalCluster:
 def step_of(work: Any) -> str:
     """Return the name of the function that does some work, whatever catches its errors."""
     while not hasattr(work, "__name__"):
-        called = work.args[0] if isinstance(work, partial) and work.func is attempt else getattr(work, "func", None)
-        work = called or work._function
+        work = work.args[0] if work.func in (attempt, caught) else work.func
     return str(work.__name__)
