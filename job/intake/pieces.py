@@ -18,7 +18,7 @@ from job.intake.careful import (
     split_fields,
 )
 from job.intake.counts import RowCounts
-from job.intake.lines import BLOCK_BYTES, breaks_records, byte_blocks, whole_lines
+from job.intake.lines import LINE_LIMIT, breaks_records, byte_blocks, whole_lines
 from job.intake.plain import LINE_END, judge_typed, parse_batch, parse_block
 from job.intake.plan import text_lines
 from job.intake.validate import REJECTED_SCHEMA, load_pandera
@@ -118,9 +118,13 @@ class _Reader:
         assert dialect is not None  # noqa: S101 - of a text file
         self._headings = 0 if piece.first else dialect.heading_row
         lines = text_lines(file.name, dialect, is_begun=piece.first > 0)
-        raw = byte_blocks(file) if piece.stop is None else _bytes_of(file, piece.first, piece.stop)
-        with closing(prefetched(iter(raw))) as blocks:
-            for block in whole_lines(blocks, first_bytes=memory.block_bytes, block_bytes=memory.block_bytes):
+        size = memory.block_bytes
+        if piece.stop is None:
+            raw = whole_lines(byte_blocks(file), first_bytes=size, block_bytes=size)
+        else:
+            raw = _read_blocks(file, piece.first, piece.stop, size)
+        with closing(prefetched(raw, 1)) as blocks:
+            for block in blocks:
                 if self._held:  # some row is doubtful, and it is not the last block
                     load_pandera()
                 self.breaks_records = self.breaks_records or breaks_records(block)
@@ -234,9 +238,15 @@ def line_of_record(plan: FilePlan, row: int) -> int | None:
     return line if line != row else None
 
 
-def _bytes_of(file: TableFile, first: int, stop: int) -> Iterator[bytes]:
+def _read_blocks(file: TableFile, first: int, stop: int, block_bytes: int) -> Iterator[bytes]:
+    """Yield some bytes of a file, as they lie there, in blocks that end with a line feed where one is near."""
     with file.open() as stream:
-        stream.seek(first)
-        while first < stop and (block := stream.read(min(BLOCK_BYTES, stop - first))):
+        while first < stop:
+            end = min(first + block_bytes, stop)
+            stream.seek(end - 1)
+            end += len(stream.readline(LINE_LIMIT)) - 1
+            stream.seek(first)
+            if not (block := stream.read(min(end, stop) - first)):
+                return
             first += len(block)
             yield block
