@@ -34,10 +34,12 @@ from job.statistics import wilson_interval
 from schemas.features import MEANINGS, title_of, word_title
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from schemas.manifest import Drift, EarlierRun
     from schemas.report_data import ReportData
+
+    Ends = tuple[float, float]
 
 ROW: Final = 36
 CELL: Final = 24
@@ -48,6 +50,8 @@ GAP: Final = 2.0  # between circles
 ROUNDS: Final = 400  # of moving circles apart
 DARK: Final = 0.55  # from which shade on a text is white
 TILE: Final = (240, 120)
+SHOWN_SEGMENTS: Final = 4
+_SERIES: Final = (BLUE, RED, "#009E73", "#CC79A7")
 
 
 def draw_charts(
@@ -89,21 +93,29 @@ def draw_charts(
     return {name: picture.svg(description) for name, (picture, description) in charts.items()}
 
 
-def titled_bars(rows: Sequence[Mapping[str, Any]], *, limit: float | None = None) -> Picture:
+def titled_bars(rows: Sequence[tuple[str, float, str, str]], *, limit: float | None = None) -> Picture:
     """Return bars with their titles above them, so that long Russian titles need no margin.
 
     Args:
-        rows: `title`, `value`, `color` and `text` (shown after the bar), in order.
+        rows: title, value, what is shown after the bar, and its colour.
         limit: the axis' end; by default room for the text is left after the longest bar.
     """
     picture = Picture(WIDTH, ROW * max(1, len(rows)))
-    top = limit or max([row["value"] for row in rows], default=1.0) * 1.3 or 1.0
-    for index, row in enumerate(rows):
-        length = max(row["value"], 0.0) / top * WIDTH
-        picture.text(0, ROW * index + 9, row["title"])
-        picture.bar(0, ROW * index + 18, length, BAR, row["color"], radius=2)
-        picture.text(length + 5, ROW * index + 24.5, row["text"], color=MUTED)
+    top = limit or max([value for _, value, _, _ in rows], default=1.0) * 1.3 or 1.0
+    for index, (title, value, text, color) in enumerate(rows):
+        length = max(value, 0.0) / top * WIDTH
+        picture.text(0, ROW * index + 9, title)
+        picture.bar(0, ROW * index + 18, length, BAR, color, radius=2)
+        picture.text(length + 5, ROW * index + 24.5, text, color=MUTED)
     return picture
+
+
+def plot(height: float, across: Ends, upwards: Ends, *, left: float = 44, top: float = 26) -> tuple[Picture, Frame]:
+    """Return a picture with a frame, room for an axis and its title below. Args: across, upwards: ends of the axes."""
+    picture = Picture(WIDTH, height)
+    right = WIDTH - min(left, 20)
+    frame = Frame(picture, left=left, top=top, right=right, bottom=height - 40, across=across, upwards=upwards)
+    return picture, frame
 
 
 def numbered(facts: ReportData, titles: Mapping[str, str]) -> list[str]:
@@ -123,15 +135,14 @@ def segment_bubbles(facts: ReportData) -> Picture:
     Circles that would cover each other are moved apart; a line leads to where they belong.
     """
     rows = facts["segments"]
-    picture = Picture(WIDTH, 300)
     lowest = min(0.0, *(row["profit_at_risk"] for row in rows), 0.0)
     top = max(0.0, *(row["profit_at_risk"] for row in rows), 0.0) * 1.15 or 1.0
-    frame = Frame(picture, left=48, top=26, right=WIDTH - 20, bottom=260, across=(0.0, 1.0), upwards=(lowest, top))
+    picture, frame = plot(300, (0.0, 1.0), (lowest, top), left=48)
     frame.y_axis(ticks(lowest, top), "Прибыль под риском за 3 месяца")
     frame.x_axis(SHARES, "Средний риск", written=share)
-    plot = (frame.right - frame.left) * (frame.bottom - frame.top)
+    area = (frame.right - frame.left) * (frame.bottom - frame.top)
     total = sum(row["customers"] for row in rows) or 1
-    sizes = [math.sqrt(ALL_CIRCLES * plot * row["customers"] / total / math.pi) for row in rows]
+    sizes = [math.sqrt(ALL_CIRCLES * area * row["customers"] / total / math.pi) for row in rows]
     where = [(frame.x(row["mean_risk"]), frame.y(row["profit_at_risk"])) for row in rows]
     moved = move_apart(where, [max(size, 7.0) for size in sizes], frame)
     for (x, y), (new_x, new_y) in zip(where, moved, strict=True):
@@ -177,12 +188,7 @@ def segment_bars(facts: ReportData, titles: Mapping[str, str]) -> Picture:
     """Return profit at risk by segment, numbered as the circles and the table are."""
     return titled_bars(
         [
-            {
-                "title": title,
-                "value": row["profit_at_risk"],
-                "text": compact(row["profit_at_risk"]),
-                "color": risk_color(row["mean_risk"], facts),
-            }
+            (title, row["profit_at_risk"], compact(row["profit_at_risk"]), risk_color(row["mean_risk"], facts))
             for title, row in zip(numbered(facts, titles), facts["segments"], strict=True)
         ]
     )
@@ -216,8 +222,7 @@ def risk_histogram(facts: ReportData) -> Picture:
     """Return how many customers have which risk, those at or above the threshold in red."""
     counts, threshold = facts["risk"]["histogram"], facts["thresholds"]["risk"]
     top = max([*counts, 1]) * 1.18
-    picture = Picture(WIDTH, 235)
-    frame = Frame(picture, left=44, top=24, right=WIDTH - 20, bottom=195, across=(0.0, 1.0), upwards=(0.0, top))
+    picture, frame = plot(235, (0.0, 1.0), (0.0, top), top=24)
     frame.y_axis(ticks(0, top), "Клиентов", written=number)
     width = (frame.right - frame.left) / RISK_BINS
     for index, customers in enumerate(counts):
@@ -237,8 +242,7 @@ def decile_bars(facts: ReportData) -> Picture:
     rows = facts["deciles"]
     total = facts["risk"]["profit_at_risk"] or 1.0
     top = max([row["profit_at_risk"] / total for row in rows], default=1.0) * 1.15 or 1.0
-    picture = Picture(WIDTH, 235)
-    frame = Frame(picture, left=4, top=10, right=WIDTH - 4, bottom=195, across=(0.5, 10.5), upwards=(0.0, top))
+    picture, frame = plot(235, (0.5, 10.5), (0.0, top), left=4, top=10)
     width = (frame.right - frame.left) / 10
     for row in rows:
         part = row["profit_at_risk"] / total
@@ -246,19 +250,15 @@ def decile_bars(facts: ReportData) -> Picture:
         x = frame.x(row["risk_decile"])
         picture.bar(x - width / 2 + 2, y, width - 4, frame.bottom - y, risk_color(row["mean_risk"], facts), radius=2)
         picture.text(x, y - 8, percent(part), anchor="middle", color=MUTED, size=SMALL)
-    frame.x_axis(
-        [row["risk_decile"] for row in rows], "Десятые доли клиентов, от самого высокого риска", written=number
-    )
+    deciles = [row["risk_decile"] for row in rows]
+    frame.x_axis(deciles, "Десятые доли клиентов, от самого высокого риска", written=number)
     return picture
 
 
 def risk_and_profit(facts: ReportData) -> Picture:
     """Return the customers by risk (across) and monthly profit (upwards) as shades, with the thresholds as lines."""
     edges, counts = facts["risk_and_profit"]["profit_edges"], facts["risk_and_profit"]["customers"]
-    picture = Picture(WIDTH, 250)
-    frame = Frame(
-        picture, left=44, top=26, right=WIDTH - 20, bottom=210, across=(0.0, 1.0), upwards=(edges[0], edges[-1])
-    )
+    picture, frame = plot(250, (0.0, 1.0), (edges[0], edges[-1]))
     frame.y_axis(ticks(edges[0], edges[-1]), "Прибыль за месяц на клиента")
     most = math.sqrt(max(max(row) for row in counts) or 1)
     width = (frame.right - frame.left) / len(counts)
@@ -267,9 +267,8 @@ def risk_and_profit(facts: ReportData) -> Picture:
         for up, customers in enumerate(column):
             if customers:
                 x, y = frame.left + across * width, frame.bottom - (up + 1) * height
-                picture.bar(
-                    x + 0.5, y + 0.5, width - 1, height - 1, shade(0.12 + 0.88 * math.sqrt(customers) / most, BLUE)
-                )
+                color = shade(0.12 + 0.88 * math.sqrt(customers) / most, BLUE)
+                picture.bar(x + 0.5, y + 0.5, width - 1, height - 1, color)
     frame.x_axis(SHARES, "Риск снижения активности", written=share)
     risk, profit = facts["thresholds"]["risk"], facts["thresholds"]["profit"]
     picture.line([(frame.x(risk), frame.top), (frame.x(risk), frame.bottom)], INK, dashes="4 3")
@@ -286,10 +285,7 @@ def decliners(facts: ReportData) -> Picture:
         rows.insert(0, ("Снизили активность при обучении", card["declined"] / card["customers"], GREY))
     if labels:
         rows.append(("Снизили активность здесь, по меткам", labels["declined"] / labels["customers"], RED))
-    return titled_bars(
-        [{"title": title, "value": value, "text": percent(value), "color": color} for title, value, color in rows],
-        limit=1.15,
-    )
+    return titled_bars([(title, value, percent(value), color) for title, value, color in rows], limit=1.15)
 
 
 def shapley_summary(facts: ReportData) -> Picture:
@@ -302,16 +298,10 @@ def shapley_summary(facts: ReportData) -> Picture:
     names = list(drivers["overall"])[:SHOWN_FEATURES]
     edges = drivers["spread"]["edges"]
     height = 34
-    picture = Picture(WIDTH, height * len(names) + 52)
-    frame = Frame(
-        picture,
-        left=4,
-        top=4,
-        right=WIDTH - 4,
-        bottom=height * len(names) + 8,
-        across=(edges[0], edges[-1]),
-        upwards=(0.0, 1.0),
-    )
+    bottom = height * len(names) + 8
+    picture = Picture(WIDTH, bottom + 44)
+    across = (edges[0], edges[-1])
+    frame = Frame(picture, left=4, top=4, right=WIDTH - 4, bottom=bottom, across=across, upwards=(0.0, 1.0))
     picture.line([(frame.x(0), frame.top), (frame.x(0), frame.bottom)], GREY)
     width = (frame.right - frame.left) / (len(edges) - 1)
     for row, name in enumerate(names):
@@ -365,12 +355,12 @@ def drift_bars(drift: Drift) -> Picture:
     top = 1.25 * max(drift["settings"]["warn"], *(max(row["psi"], row["chance"]) for row in rows))
     picture = titled_bars(
         [
-            {
-                "title": "Оценка риска" if row["feature"] == SCORE else title_of(row["feature"]),
-                "value": row["psi"],
-                "text": "",
-                "color": RED if row["severity"] != "none" else BLUE,
-            }
+            (
+                "Оценка риска" if row["feature"] == SCORE else title_of(row["feature"]),
+                row["psi"],
+                "",
+                BLUE if row["severity"] == "none" else RED,
+            )
             for row in rows
         ],
         limit=top,
@@ -390,31 +380,23 @@ def run_lines(runs: Sequence[EarlierRun], titles: Mapping[str, str]) -> dict[str
         runs: at least two, the oldest first; the last one is this.
         titles: segment code -> Russian title.
     """
-    charts = {
-        "risk": (_lines([("", [run["mean_risk"] for run in runs])], runs, share), "Средний риск от прогона к прогону"),
-        "level": (
-            _lines([("", [run["revenue_level"] for run in runs])], runs, compact),
-            "Выручка половины клиентов за текущий месяц от прогона к прогону",
-        ),
-        "drift": (
-            _lines([("", [run["score_psi"] for run in runs])], runs, lambda value: number(value, decimals=3)),
-            "Отличие оценки риска от обучающей, PSI, от прогона к прогону",
-        ),
-    }
     largest = sorted(runs[-1]["segments"].items(), key=lambda item: (-item[1], item[0]))[:SHOWN_SEGMENTS]
-    series = [(titles.get(code, code), [run["segments"].get(code) for run in runs]) for code, _ in largest]
-    charts["segments"] = (_lines(series, runs, share), "Доли клиентов в сегментах от прогона к прогону")
-    return charts
-
-
-SHOWN_SEGMENTS: Final = 4
-_SERIES: Final = (BLUE, RED, "#009E73", "#CC79A7")
+    segments = [(titles.get(code, code), [run["segments"].get(code) for run in runs]) for code, _ in largest]
+    level = "Выручка половины клиентов за текущий месяц от прогона к прогону"
+    drift = "Отличие оценки риска от обучающей, PSI, от прогона к прогону"
+    psi = [("", [run["score_psi"] for run in runs])]
+    return {
+        "risk": (_lines([("", [run["mean_risk"] for run in runs])], runs, share), "Средний риск от прогона к прогону"),
+        "level": (_lines([("", [run["revenue_level"] for run in runs])], runs, compact), level),
+        "drift": (_lines(psi, runs, lambda value: number(value, decimals=3)), drift),
+        "segments": (_lines(segments, runs, share), "Доли клиентов в сегментах от прогона к прогону"),
+    }
 
 
 def _lines(
     series: Sequence[tuple[str, Sequence[float | None]]],
     runs: Sequence[EarlierRun],
-    written: Any,  # noqa: ANN401 - float -> str
+    written: Callable[[float], str],
 ) -> Picture:
     """Return lines over the runs, from 0; each is named under the plot, if it has a name."""
     names = [title for title, _ in series if title]
@@ -460,8 +442,7 @@ def correlation_map(facts: ReportData) -> Picture:
 
 def shares_against_shares(across: str, upwards: str) -> tuple[Picture, Frame]:
     """Return a picture with two axes of shares, of these titles."""
-    picture = Picture(WIDTH, 290)
-    frame = Frame(picture, left=48, top=26, right=WIDTH - 20, bottom=250, across=(0.0, 1.0), upwards=(0.0, 1.0))
+    picture, frame = plot(290, (0.0, 1.0), (0.0, 1.0), left=48)
     frame.y_axis(SHARES, upwards, written=share)
     frame.x_axis(SHARES, across, written=share)
     return picture, frame
@@ -496,9 +477,8 @@ def tile(row: Mapping[str, Any]) -> Picture:
     for line, text in enumerate(wrapped(title_of(row["feature"]), width, NORMAL)[:2]):
         picture.text(0, 8 + 14 * line, text)
     top = max([part for shares in row["shares"] for part in shares], default=1.0) or 1.0
-    frame = Frame(
-        picture, left=6, top=34, right=width - 6, bottom=height - 20, across=(edges[0], edges[-1]), upwards=(0.0, top)
-    )
+    across = (edges[0], edges[-1])
+    frame = Frame(picture, left=6, top=34, right=width - 6, bottom=height - 20, across=across, upwards=(0.0, top))
     for shares, color in zip(row["shares"], (RED, BLUE), strict=True):
         steps = [
             (frame.x(edge), frame.y(part))
@@ -518,12 +498,12 @@ def word_bars(distributions: Mapping[str, Any]) -> Picture:
     """Return the share of the first group (declined, or high risk) among the customers of each word."""
     return titled_bars(
         [
-            {
-                "title": f"{title_of(row['feature'])}: {word_title(row['word'])}",
-                "value": row["first_share"],
-                "text": percent(row["first_share"]),
-                "color": RED,
-            }
+            (
+                f"{title_of(row['feature'])}: {word_title(row['word'])}",
+                row["first_share"],
+                percent(row["first_share"]),
+                RED,
+            )
             for row in distributions["words"]
             if row["first_share"] is not None
         ]
