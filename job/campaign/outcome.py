@@ -68,23 +68,19 @@ def write_outcome(
     table_format: str = "csv",
     shuffled: bool = False,
 ) -> dict[str, int]:
-    """Write a drop of a run's customers, months later, as dirty as real ones.
+    """Write a drop of a run's customers, months later, as dirty as real ones; return the rows written, by table.
 
     Args:
         folder: where to; new or empty.
         run: a published run.
-        seed: any whole number; that of the sample that the run scored keeps what its customers are like.
-        effects: `E`, or `OFFER=E` as often as there are offers; by which share an offer lowers the probability of a
-            decline, -1 to 1. 0 of an offer that none speaks of.
+        seed: that of the sample that the run scored keeps what its customers are like.
+        effects: `E`, or `OFFER=E` as often as there are offers; see `Effects`.
         months: since the run, 1 or more.
         season: what the newest month's revenue is multiplied by; the months before keep the levels that the run found.
         labelled: with the label.
         clean: without misspellings and bad rows.
         table_format: one of `job.sample.TABLE_FORMATS`.
         shuffled: every table's rows in a random order.
-
-    Returns:
-        Rows written, by table.
 
     Raises:
         SettingsError: `run` is no published run, nobody in it is left, or settings are out of range; all at once.

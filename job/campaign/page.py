@@ -24,7 +24,7 @@ from job.campaign.results import (
     UNPROVEN,
     UNSURE,
 )
-from job.report.formats import NO_BREAK_SPACE
+from job.report.formats import NO_BREAK_SPACE, POINTS
 from job.report.html import bullets, document, section, soft, table
 from job.statistics import LEVEL
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from job.campaign.results import Case, Comparison, Delivery, Effect, Lift, Note, OfferPair, OfferResult
 
 UNKNOWN: Final = "—"
-POINTS: Final = "\u00a0п.\u00a0п."
 _PERCENT: Final = "\u00a0%"
 GROUPS: Final = {TREATMENT: "Получили предложение", CONTROL: "Контрольная группа", NOT_IN_CAMPAIGN: "Вне кампании"}
 TITLES: Final = {

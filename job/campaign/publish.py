@@ -60,11 +60,13 @@ def run_lift(
 ) -> Published:
     """Compare what became of a run's treated customers with its control group, and publish that.
 
+    The files appear in `settings.output`, by default `OUT/lift/ID`, `lift.json` last; an earlier comparison there is
+    replaced.
+
     Args:
         run_folder: the published run (`OUT/runs/ID`, or a link to it).
         drop: the labelled drop of three months later.
-        settings: what the user chose. The files appear in `output`, by default `OUT/lift/ID`, `lift.json` last; an
-            earlier comparison there is replaced.
+        settings: what the user chose.
         progress: called with the name of each stage as it begins.
 
     Raises:

@@ -154,31 +154,34 @@ def _offer(result: OfferResult) -> tuple[str, ...]:
         result.offer,
         f"{result.treated:,}",
         f"{result.control:,}",
-        _percent(result.effect),
-        _interval(_percent(result.low), _percent(result.high)),
-        _percent(result.break_even),
+        _shown(result.effect, ".1%"),
+        _interval(_shown(result.low, ".1%"), _shown(result.high, ".1%")),
+        _shown(result.break_even, ".1%"),
         _amount(result.worth.net),
         decision,
     )
 
 
 def _pair(pair: OfferPair) -> str:
-    net = f"net {_change(pair.net_difference)} a customer"
+    net = f"net {_shown(pair.net_difference, '+,.2f')} a customer"
     ends = _interval(_points(pair.low), _points(pair.high))
     p_value = _p_value(pair.p_value_corrected)
     return f"{pair.first} against {pair.second}: {_points(pair.difference)} ({ends}), p {p_value}, {net}"
 
 
 def _cells(effect: Effect, measure: str) -> tuple[str, ...]:
-    show, show_difference = (_percent, _points) if measure == DECLINE else (_number, _change)
+    is_rate = measure == DECLINE
+
+    def change(value: float | None) -> str:
+        return _points(value) if is_rate else _shown(value, "+,.2f")
+
     return (
-        show(effect.treatment),
-        show(effect.control),
-        show_difference(None if effect.raw is None else effect.raw.difference),
-        show_difference(effect.difference),
-        _interval(show_difference(effect.low), show_difference(effect.high)),
+        *(_shown(mean, ".1%" if is_rate else ",.2f") for mean in (effect.treatment, effect.control)),
+        change(None if effect.raw is None else effect.raw.difference),
+        change(effect.difference),
+        _interval(change(effect.low), change(effect.high)),
         _p_value(effect.p_value_corrected),
-        show_difference(effect.detectable).lstrip("+"),
+        change(effect.detectable).lstrip("+"),
     )
 
 
@@ -194,8 +197,8 @@ def _sensitivity(cases: tuple[Case, ...]) -> list[str]:
     rows = [
         (
             CASES[case.case],
-            _percent(case.treatment),
-            _percent(case.control),
+            _shown(case.treatment, ".1%"),
+            _shown(case.control, ".1%"),
             _points(case.difference),
             _interval(_points(case.low), _points(case.high)),
             _p_value(case.p_value),
@@ -208,38 +211,27 @@ def _sensitivity(cases: tuple[Case, ...]) -> list[str]:
 
 
 def _quality(quality: Quality) -> tuple[str, ...]:
-    def show(value: float | None) -> str:
-        return UNKNOWN if value is None else f"{value:.3f}"
-
     return (
         f"{quality.customers:,}",
-        _percent(quality.predicted),
-        _percent(quality.observed),
-        show(quality.roc_auc),
-        _interval(show(quality.roc_auc_low), show(quality.roc_auc_high)),
-        show(quality.brier),
-        show(quality.calibration_error),
+        _shown(quality.predicted, ".1%"),
+        _shown(quality.observed, ".1%"),
+        _shown(quality.roc_auc, ".3f"),
+        _interval(_shown(quality.roc_auc_low, ".3f"), _shown(quality.roc_auc_high, ".3f")),
+        _shown(quality.brier, ".3f"),
+        _shown(quality.calibration_error, ".3f"),
     )
 
 
-def _percent(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.1%}"
+def _shown(value: float | None, form: str) -> str:
+    return UNKNOWN if value is None else format(value, form)
+
+
+def _amount(value: float | None) -> str:
+    return _shown(value, ",.0f")
 
 
 def _points(value: float | None) -> str:
     return UNKNOWN if value is None else f"{100 * value:+.1f} pp"
-
-
-def _number(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.2f}"
-
-
-def _change(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:+,.2f}"
-
-
-def _amount(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.0f}"
 
 
 def _interval(low: str, high: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from job.files import replace_file
-from job.report.formats import NO_BREAK_SPACE, compact, fixed, number, percent
+from job.report.formats import POINTS, compact, fixed, number, percent
 from job.report.html import bullets, document, section, soft, table
 from job.report.warnings import translate_warnings
 from job.scoring.publish import as_output_error
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun
+    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun, Interval
 
 PAGE: Final = "history.html"
 JSON: Final = "history.json"
@@ -121,24 +121,18 @@ def _scrolled(content: str) -> str:
     return f'<div class="scroll">{content}</div>'
 
 
-def _fall(campaign: HistoryCampaign) -> str:
-    fall = campaign["fall"]
-    if fall is None:
+def _ends(interval: Interval | None, show: Callable[[float], str], unit: str = "") -> str:
+    if interval is None:
         return UNKNOWN
-    mean, low, high = (number(fall[end] * 100, decimals=1) for end in _ENDS)
-    return f"{mean}{NO_BREAK_SPACE}п.{NO_BREAK_SPACE}п. ({low} … {high})"
+    return f"{show(interval['mean'])}{unit} ({show(interval['low'])} … {show(interval['high'])})"
 
 
-def _net(campaign: HistoryCampaign) -> str:
-    net = campaign["net"]
-    if net is None:
-        return UNKNOWN
-    mean, low, high = (compact(net[end]) for end in _ENDS)
-    return f"{mean} ({low} … {high})"
+def _points(share: float) -> str:
+    return number(share * 100, decimals=1)
 
 
 def _high_risk(run: HistoryRun) -> str:
-    return _share(run["high_risk"] / run["scored"] if run["high_risk"] is not None and run["scored"] else None)
+    return UNKNOWN if run["high_risk"] is None or not run["scored"] else _share(run["high_risk"] / run["scored"])
 
 
 def _level(run: HistoryRun) -> str:
@@ -146,23 +140,22 @@ def _level(run: HistoryRun) -> str:
     return UNKNOWN if level is None else percent(level - 1, signed=True)
 
 
-def _share(value: float | None) -> str:
-    return UNKNOWN if value is None else percent(value, decimals=1)
+def _known(value: float | None, show: Callable[[float], str]) -> str:
+    return UNKNOWN if value is None else show(value)
 
 
-def _auc(value: float | None) -> str:
-    return UNKNOWN if value is None else fixed(value, 3)
+def _share(value: float) -> str:
+    return percent(value, decimals=1)
 
 
-def _amount(value: float | None) -> str:
-    return UNKNOWN if value is None else compact(value)
+def _auc(value: float) -> str:
+    return fixed(value, 3)
 
 
 def _day(moment: str | None) -> str:
     return UNKNOWN if moment is None else f"{datetime.fromisoformat(moment):%d.%m.%Y}"
 
 
-_ENDS: Final[tuple[Literal["mean", "low", "high"], ...]] = ("mean", "low", "high")
 _OFFER_COLUMNS: Final[dict[str, Callable[[HistoryOffer], str]]] = {
     "Предложение": lambda offer: escape(offer["text"]),
     "Эффект": lambda offer: _share(offer["effect"]),
@@ -178,20 +171,20 @@ _CAMPAIGN_COLUMNS: Final[dict[str, Callable[[HistoryCampaign], str]]] = {
     "Когда": lambda campaign: _day(campaign["finished"]),
     "Получили": lambda campaign: number(campaign["treated"]),
     "В контроле": lambda campaign: number(campaign["control"]),
-    "Уходов стало меньше на": _fall,
-    "Ожидали сверх затрат": lambda campaign: _amount(campaign["expected_value"]),
-    "Получили сверх затрат": _net,
+    "Уходов стало меньше на": lambda campaign: _ends(campaign["fall"], _points, POINTS),
+    "Ожидали сверх затрат": lambda campaign: _known(campaign["expected_value"], compact),
+    "Получили сверх затрат": lambda campaign: _ends(campaign["net"], compact),
 }
 _RUN_COLUMNS: Final[dict[str, Callable[[HistoryRun], str]]] = {
     "Кампания": lambda run: escape(run["campaign"]),
     "Когда": lambda run: _day(run["finished"]),
     "Клиентов": lambda run: number(run["customers"]),
     "Высокий риск": _high_risk,
-    "Средний риск": lambda run: _share(run["mean_risk"]),
+    "Средний риск": lambda run: _known(run["mean_risk"], _share),
     "Выручка месяца к обучению": _level,
     "Сдвиг клиентов": lambda run: SEVERITIES.get(run["drift"] or "", UNKNOWN),
-    "ROC-AUC: обещан": lambda run: _auc(run["roc_auc_foretold"]),
-    "ROC-AUC: оказался": lambda run: _auc(run["roc_auc_found"]),
+    "ROC-AUC: обещан": lambda run: _known(run["roc_auc_foretold"], _auc),
+    "ROC-AUC: оказался": lambda run: _known(run["roc_auc_found"], _auc),
     "Контактов": lambda run: number(run["contacts"]),
     "Стоимость": lambda run: compact(run["cost"]),
     "В контроле": lambda run: number(run["control"]),

@@ -8,9 +8,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Final
 
-LIBRARIES: Final = {"jinja2": "jinja2"}
+LIBRARIES: Final = ("jinja2",)
 
 
 def missing_libraries() -> list[str]:
     """Return the distributions that drawing a page needs and that are not installed."""
-    return [name for module, name in LIBRARIES.items() if find_spec(module) is None]
+    return [name for name in LIBRARIES if find_spec(name) is None]

@@ -40,7 +40,7 @@ def chi_square(table: Table) -> float:
 
 
 def phi_k(table: Table) -> float:
-    """Return phi_k (0: independent, 1: one follows from the other) of a contingency table.
+    """Return phi_k (0: independent, or one row or column; 1: one follows from the other) of a contingency table.
 
     The correlation of a bivariate normal distribution, cut into as many bins, that has the same chi-square; chi-square
     up to its expected noise (the degrees of freedom) counts as none. Baak, Koopman, Snoek and Klous, "A new correlation
@@ -50,9 +50,6 @@ def phi_k(table: Table) -> float:
 
     Args:
         table: counts, rows x columns, at least one customer. Empty rows and columns are left out.
-
-    Returns:
-        0 if only one row or column is left.
     """
     filled = [row for row in table if any(row)]
     filled = [list(column) for column in zip(*filled, strict=True) if any(column)]
@@ -146,7 +143,7 @@ def variance_inflation(correlations: Sequence[Sequence[float]]) -> list[float | 
         correlations: Pearson's, symmetric, ones on the diagonal.
 
     Returns:
-        1 or more; None for columns that follow exactly from others (and then for all, as no inverse exists).
+        1 or more; None for all where a column follows exactly from others, as no inverse exists.
     """
     size = len(correlations)
     work = [

@@ -9,6 +9,7 @@ from typing import Final
 from job import russian
 
 NO_BREAK_SPACE: Final = "\u00a0"
+POINTS: Final = "\u00a0п.\u00a0п."
 MONTHS: Final = (
     "января",
     "февраля",

@@ -34,12 +34,7 @@ CHARACTER: Final = 0.56  # of the size of a font: the mean width of a character
 
 
 class Picture:
-    """A picture that is drawn shape by shape.
-
-    Args:
-        width: of its own units, in which text is `SMALL` or `NORMAL`.
-        height: the same.
-    """
+    """A picture that is drawn shape by shape, in units of its own, in which text is `SMALL` or `NORMAL`."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
@@ -95,14 +90,7 @@ class Picture:
 
 
 class Frame:
-    """A plot with axes in a picture: values across and upwards become places.
-
-    Args:
-        picture: where it is drawn.
-        left, top, right, bottom: of the plot, in the picture.
-        across: the lowest and the highest value across.
-        upwards: the same upwards.
-    """
+    """A plot with axes in a picture: from the lowest to the highest value across and upwards."""
 
     def __init__(
         self,
