@@ -29,7 +29,6 @@ class Factor(NamedTuple):
     """A simple function of one feature, less its mean in training.
 
     Args:
-        feature: the feature's name.
         basis: `value`: the feature itself; `above`: max(0, feature - knot); `equals`: 1 where it is `word`, else 0.
         center: the mean of the basis in training.
         knot: for `above`, in the feature's unit.

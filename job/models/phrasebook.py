@@ -56,8 +56,7 @@ class Phrasebook:
     def phrases(self, asked: pl.DataFrame) -> pl.Series:
         """Return what is said of each value (String), in the rows' order; null where `place` is.
 
-        Args:
-            asked: `place` of a feature (UInt8 or null) and `value` (Float64), rounded to its decimals, with one zero.
+        Args: asked: `place` of a feature (UInt8 or null) and `value` (Float64), rounded to its decimals, with one zero.
         """
         asked = asked.with_columns(self._slot().alias("slot"))
         known = self._known

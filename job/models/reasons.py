@@ -86,10 +86,7 @@ Usual = Mapping[str, UsualNumber | UsualWord]
 class Explainer:
     """Finds the reasons of customers, and puts them into words.
 
-    Args:
-        model: the model that scored the customers.
-        usual: of each feature.
-        levels: of the drop: revenue is told as it was delivered, and compared with this drop's; None: of training.
+    Args: levels: of the drop: revenue is told as it was delivered, and compared with this drop's; None: of training.
     """
 
     model: Model
@@ -153,9 +150,7 @@ class Explainer:
 
         Null where there are fewer than three; see the module's docstring.
 
-        Args:
-            features: the feature frame (`FEATURES`), revenue at the level of training.
-            chosen: the rows to explain (Boolean), all others have no reasons; None explains all.
+        Args: chosen: the rows to explain (Boolean), all others have no reasons; None explains all.
         """
         if not self.themes:
             return features.select(pl.repeat(None, pl.len(), dtype=pl.String).alias(reason) for reason in REASONS)
@@ -171,9 +166,6 @@ class Explainer:
         """Return the features that are named as the reasons of each row, `rank_1` to `rank_3`.
 
         UInt8: their places among those that may be named; null where there are fewer.
-
-        Args:
-            features: the feature frame.
         """
         contributions = self.model.contributions(features)
         risk = self.usual_risk.probabilities(features, contributions)
@@ -253,8 +245,7 @@ def rank_reasons(sums: pl.DataFrame) -> pl.DataFrame:
 
     UInt8, null where there are fewer. Of equal values the first column wins.
 
-    Args:
-        sums: one Float64 column per theme.
+    Args: sums: one Float64 column per theme.
     """
     left = sums.lazy()
     for step in _ranking_steps(tuple(sums.columns)):
@@ -294,10 +285,7 @@ def _shown(value: pl.Expr, decimals: pl.Expr) -> pl.Expr:
 def say(feature: str, value: float | str, usual: UsualNumber | UsualWord) -> str:
     """Return what is said of a feature's value: «всего 2 страницы за визит, у половины клиентов 8 и больше».
 
-    Args:
-        feature: one of `FEATURE_NAMES`.
-        value: the customer's, which is not usual.
-        usual: of the training customers.
+    Args: feature: one of `FEATURE_NAMES`; value: the customer's, which is not usual; usual: of the training customers.
     """
     if isinstance(usual, UsualWord):
         word = str(value)
@@ -342,11 +330,9 @@ def _patterns(feature: str) -> tuple[re.Pattern[str], ...]:
 def usual_values(manifest: Mapping[str, Any]) -> dict[str, UsualNumber | UsualWord]:
     """Return what is usual for each feature.
 
-    Args:
-        manifest: of the artifact; its `reference` is what `job.training.reference` wrote.
+    Args: manifest: of the artifact; its `reference` is what `job.training.reference` wrote.
 
-    Raises:
-        ArtifactError: the manifest does not say.
+    Raises ArtifactError: the manifest does not say.
     """
     usual: dict[str, UsualNumber | UsualWord] = {}
     try:

@@ -58,9 +58,7 @@ class UsualRisk:
 
         One Float64 column per theme, in the rows' order.
 
-        Args:
-            features: the feature frame.
-            contributions: of the model, of the same rows.
+        Args: contributions: of the model, of the same rows.
         """
         if isinstance(self.model, LinearModel):
             factors, falls = self._linear

@@ -19,10 +19,11 @@ from job.report.association import phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
 from job.spill import compacted
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
+from schemas.scored import CONTROL, TREATMENT
 from schemas.vocabulary import DECLINED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from job.models.artifact import Artifact, Thresholds
     from schemas.report_data import ReportData
@@ -40,6 +41,10 @@ SPREAD_TAIL: Final = 0.005  # of the contributions on each side, in the outer bi
 PROFIT_BINS: Final = 20
 RISK: Final = "decline_probability"
 
+_OF_CARD: Final = (
+    *("customers", "declined", "protocol", "candidates", "decision"),
+    *("roc_auc", "roc_auc_out_of_fold_delong", "calibration", "groups"),
+)  # what the page repeats of the model card
 _FLAGS: Final = [bytes(ord("1" if own == code else "0") for own in range(256)) for code in range(CODES)]
 
 
@@ -47,7 +52,7 @@ class FactsSums(NamedTuple):
     """What is counted of scored customers for the page: sums over all, and those that are compared column with column.
 
     Args:
-        sums: name -> frame with the columns by which its rows add up, and sums of the others.
+        sums: name -> frame with the columns of `_KEYS` by which its rows add up, and sums of the others.
         sample: the customers of the lowest hashes, features and scores.
     """
 
@@ -55,17 +60,11 @@ class FactsSums(NamedTuple):
     sample: pl.DataFrame
 
     def __add__(self, other: FactsSums) -> FactsSums:  # type: ignore[override] # not a tuple's
-        """Return the sums of both."""
         sums = {name: _add(name, frame, other.sums[name]) for name, frame in self.sums.items()}
         return FactsSums(sums, pl.concat([self.sample, other.sample]))
 
 
-_KEYS: Final = {
-    "histogram": ["place"],
-    "deciles": ["risk_decile"],
-    "segments": ["segment"],
-    "matches": ["condition", "segment"],
-}
+_KEYS: Final = {"deciles": ["risk_decile"], "segments": ["segment"], "matches": ["condition", "segment"]}
 
 
 def _add(name: str, one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
@@ -86,7 +85,7 @@ def count_facts(
 
     Args:
         features: the feature frame.
-        customers: the same customers joined, rows as in `features`; `consent` and `activity` where they are known.
+        customers: the same customers joined, rows as in `features`; `activity` where it is known.
         scored: the same customers scored, rows as in `features`.
         thresholds: what counts as high.
         matches: `condition`, `segment` and `customers`: for how many of a segment each segment's condition holds.
@@ -94,8 +93,8 @@ def count_facts(
     """
     if not features.height == customers.height == scored.height:
         raise AssertionError(f"{features.height} features, {customers.height} customers, {scored.height} scored")
-    known = [name for name in ("consent", "activity") if name in customers.columns]
-    table = pl.concat([features, scored.drop(REASONS), customers.select(known)], how="horizontal")
+    labels = customers.select(name for name in ("activity",) if name in customers.columns)
+    table = pl.concat([features, scored.drop(REASONS), labels], how="horizontal")
     is_high = pl.col(RISK) >= thresholds.risk
     risk = table.select(
         pl.len().cast(pl.Int64).alias("customers"),
@@ -110,11 +109,18 @@ def count_facts(
     at_least = [table.height, *table.select(count.alias(str(edge)) for edge, count in enumerate(above)).row(0), 0]
     histogram = [count - higher for count, higher in pairwise(at_least)]
     sums = [pl.len().cast(pl.Int64).alias("customers"), pl.col(RISK).sum(), pl.col("profit_at_risk").sum()]
-    contacts = _contact_counts(table)
+    treated, control = (pl.col("campaign_group") == group for group in (TREATMENT, CONTROL))
+    contacts = [
+        pl.col("contact_allowed").sum().cast(pl.Int64).alias("allowed"),
+        treated.sum().cast(pl.Int64).alias("treatment"),
+        control.sum().cast(pl.Int64).alias("control"),
+        pl.col("profit_at_risk").filter(treated).sum().alias("treatment_profit_at_risk"),
+        pl.col(RISK).filter(treated).sum().alias("treatment_declines"),
+    ]
     return FactsSums(
         {
             "risk": risk,
-            "histogram": pl.DataFrame({"place": range(RISK_BINS), "len": histogram}),
+            "histogram": pl.DataFrame([histogram], schema=[str(place) for place in range(RISK_BINS)], orient="row"),
             "deciles": table.group_by("risk_decile").agg(sums).sort("risk_decile"),
             "segments": compacted(
                 table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts).sort("segment")
@@ -129,10 +135,8 @@ def count_facts(
 def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMPLE) -> ReportData:
     """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values.
 
-    Args:
-        counted: of all customers of a run.
-        artifact: the model that scored.
-        sample: how many customers at most are compared column with column: those whose ids have the lowest hashes.
+    Args: counted: of all customers of a run; sample: how many customers at most are compared column with column: those
+    whose ids have the lowest hashes.
     """
     part = counted.sample
     if part.height > sample:
@@ -141,6 +145,9 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
     totals = counted.sums["risk"].row(0, named=True)
     customers = totals["customers"]
     thresholds = artifact.thresholds
+    contacts = counted.sums["contacts"].columns
+    mean_risk = (pl.col(RISK) / pl.col("customers")).alias("mean_risk")
+    mean_profit = (pl.col("monthly_profit") / pl.col("customers")).alias("mean_profit")
     facts = {
         "customers": customers,
         "sample": {"customers": part.height, "seed": SEED} if part.height < customers else None,
@@ -148,21 +155,18 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
         "risk": {
             "mean": totals[RISK] / customers,
             "median": part[RISK].median(),
-            "high": totals["high"],
-            "high_profit_at_risk": totals["high_profit_at_risk"],
-            "profit_at_risk": totals["profit_at_risk"],
-            "monthly_profit": totals["monthly_profit"],
-            "in_training": totals["in_training"],
-            "histogram": _histogram(counted.sums["histogram"]),
+            **{name: total for name, total in totals.items() if name not in ("customers", RISK)},
+            "histogram": list(counted.sums["histogram"].row(0)),
         },
-        "deciles": _deciles(counted.sums["deciles"]),
+        "deciles": counted.sums["deciles"].select("risk_decile", "customers", mean_risk, "profit_at_risk").to_dicts(),
         "risk_and_profit": _risk_and_profit(part),
-        "segments": _segments(counted.sums["segments"]),
+        "segments": counted.sums["segments"]
+        .select("segment", "customers", mean_risk, mean_profit, "profit_at_risk", *contacts)
+        # Sums that differ in their last bits only are equal.
+        .sort(pl.col("profit_at_risk").round_sig_figs(DIGITS), "segment", descending=[True, False])
+        .to_dicts(),
         "matches": _matches(counted.sums["matches"]),
-        "contacts": {
-            "has_groups": "campaign_group" in part.columns,
-            **counted.sums["contacts"].row(0, named=True),
-        },
+        "contacts": {"has_groups": True, **counted.sums["contacts"].row(0, named=True)},
         "drivers": _drivers(part, artifact),
         "capped": _capped(part, artifact),
         "correlations": correlate(part),
@@ -188,71 +192,19 @@ def sample_bins(ids: pl.Series) -> pl.Series:
 def last_sampled_bin(counts: pl.DataFrame) -> int:
     """Return the last bin whose customers are sampled, so that they are `SAMPLE` or a few more.
 
-    Args:
-        counts: `bin` and `rows`, of all customers.
+    Args: counts: `bin` and `rows`, of all customers.
     """
     total = counts.group_by("bin").agg(pl.col("rows").sum()).sort("bin")
     enough = total.filter(pl.col("rows").cum_sum() >= SAMPLE)
     return int(enough["bin"][0]) if enough.height else HASH_BINS
 
 
-def _histogram(counts: pl.DataFrame) -> list[int]:
-    rows = dict(counts.group_by("place").agg(pl.col("len").sum()).iter_rows())
-    return [rows.get(bin_number, 0) for bin_number in range(RISK_BINS)]
-
-
-def _deciles(sums: pl.DataFrame) -> list[dict[str, Any]]:
-    deciles = sums.group_by("risk_decile").agg(pl.all().sum()).sort("risk_decile")
-    mean = (pl.col(RISK) / pl.col("customers")).alias("mean_risk")
-    return deciles.select("risk_decile", "customers", mean, "profit_at_risk").to_dicts()
-
-
-def _segments(sums: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return one row per segment, the largest profit at risk first."""
-    counts = ("allowed", "treatment", "control", "treatment_profit_at_risk", "treatment_declines")
-    return (
-        sums.group_by("segment")
-        .agg(pl.all().sum())
-        .select(
-            "segment",
-            "customers",
-            (pl.col(RISK) / pl.col("customers")).alias("mean_risk"),
-            (pl.col("monthly_profit") / pl.col("customers")).alias("mean_profit"),
-            "profit_at_risk",
-            *counts,
-        )
-        # Sums that differ in their last bits only are equal.
-        .sort(pl.col("profit_at_risk").round_sig_figs(DIGITS), "segment", descending=[True, False])
-        .to_dicts()
-    )
-
-
 def _matches(sums: pl.DataFrame) -> dict[str, dict[str, int]]:
     """Return segment -> segments that take those for whom its condition holds, and how many each takes."""
     matches: dict[str, dict[str, int]] = {}
-    counts = sums.group_by("condition", "segment").agg(pl.col("customers").sum()).sort("condition", "segment")
-    for condition, segment, customers in counts.iter_rows():
+    for condition, segment, customers in sums.iter_rows():
         matches.setdefault(condition, {})[segment] = customers
     return matches
-
-
-def _contact_counts(table: pl.DataFrame) -> list[pl.Expr]:
-    """Return how many may be contacted, are to be, are held back, and the profit at risk of the contacted.
-
-    Without campaign groups everyone who may be contacted counts as contacted.
-    """
-    allowed = pl.col("contact_allowed")
-    if "campaign_group" in table.columns:
-        treated, control = pl.col("campaign_group") == "treatment", pl.col("campaign_group") == "control"
-    else:
-        treated, control = allowed, pl.lit(value=False) & allowed
-    return [
-        allowed.sum().cast(pl.Int64).alias("allowed"),
-        treated.sum().cast(pl.Int64).alias("treatment"),
-        control.sum().cast(pl.Int64).alias("control"),
-        pl.col("profit_at_risk").filter(treated).sum().alias("treatment_profit_at_risk"),
-        pl.col(RISK).filter(treated).sum().alias("treatment_declines"),
-    ]
 
 
 def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
@@ -264,9 +216,7 @@ def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
     contributions = artifact.model.contributions(part.select(FEATURE_NAMES))
     names = contributions.columns
     overall = contributions.select(pl.all().abs().mean()).row(0, named=True)
-    by_segment = (
-        contributions.with_columns(part["segment"]).group_by("segment").agg(pl.col(names).mean()).sort("segment")
-    )
+    by_segment = contributions.group_by(part["segment"]).agg(pl.col(names).mean()).sort("segment")
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in names]
     moves = rank_correlations(part.select(numbers), contributions.select(numbers))
     return {
@@ -290,10 +240,8 @@ def _spread(part: pl.DataFrame, contributions: pl.DataFrame, numbers: Sequence[s
     features = {}
     for name in contributions.columns:
         rank = pl.lit((part[name].rank() - 0.5) / part.height if name in numbers else None, pl.Float64)
-        bin_number = ((pl.col(name) - low) / width).floor().clip(0, SPREAD_BINS - 1).cast(pl.Int64).alias("place")
-        counts = (
-            contributions.select(bin_number, rank.alias("rank")).group_by("place").agg(pl.len(), pl.col("rank").mean())
-        )
+        placed = contributions.select(_place(name, low, width, SPREAD_BINS).alias("place"), rank.alias("rank"))
+        counts = placed.group_by("place").agg(pl.len(), pl.col("rank").mean())
         counted = {bin_number: (count / part.height, rank) for bin_number, count, rank in counts.iter_rows()}
         bins = [counted.get(bin_number, (0.0, None)) for bin_number in range(SPREAD_BINS)]
         features[name] = {"shares": [share for share, _ in bins], "ranks": [rank for _, rank in bins]}
@@ -308,12 +256,17 @@ def _risk_and_profit(part: pl.DataFrame) -> dict[str, Any]:
     low, high = (part["monthly_profit"].quantile(tail, "linear") or 0.0 for tail in (0.01, 0.99))
     width = (high - low) / PROFIT_BINS or 1.0
     across = (pl.col(RISK) * RISK_BINS).floor().clip(0, RISK_BINS - 1).cast(pl.Int64).alias("across")
-    up = ((pl.col("monthly_profit") - low) / width).floor().clip(0, PROFIT_BINS - 1).cast(pl.Int64).alias("up")
+    up = _place("monthly_profit", low, width, PROFIT_BINS).alias("up")
     counted = {(row[0], row[1]): row[2] for row in part.group_by(across, up).agg(pl.len()).iter_rows()}
     return {
         "profit_edges": [low + width * edge for edge in range(PROFIT_BINS + 1)],
         "customers": [[counted.get((across, up), 0) for up in range(PROFIT_BINS)] for across in range(RISK_BINS)],
     }
+
+
+def _place(name: str, low: float, width: float, bins: int) -> pl.Expr:
+    """Return in which bin of equal width from `low` each value is (Int64); the outer ones take what is beyond."""
+    return ((pl.col(name) - low) / width).floor().clip(0, bins - 1).cast(pl.Int64)
 
 
 def _capped(part: pl.DataFrame, artifact: Artifact) -> list[dict[str, Any]]:
@@ -359,18 +312,24 @@ def correlate(part: pl.DataFrame) -> dict[str, Any]:
         for name in names
     )
     masks = [_masks(column) for column in codes]
-    values = [[1.0] * len(names) for _ in names]
-    for row, column in combinations(range(len(names)), 2):
-        table = [[(left & right).bit_count() for right in masks[column]] for left in masks[row]]
-        values[row][column] = values[column][row] = round(phi_k(table), 4)
-    return {"names": names, "phi_k": values}
+    tables = (
+        [[(first & second).bit_count() for second in right] for first in left] for left, right in combinations(masks, 2)
+    )
+    return {"names": names, "phi_k": _symmetric(len(names), (round(phi_k(table), 4) for table in tables))}
+
+
+def _symmetric(size: int, pairs: Iterable[float]) -> list[list[float]]:
+    """Return the matrix of what each two have in common, 1 with themselves."""
+    matrix = [[1.0] * size for _ in range(size)]
+    for (row, column), value in zip(combinations(range(size), 2), pairs, strict=True):
+        matrix[row][column] = matrix[column][row] = value
+    return matrix
 
 
 def _masks(codes: pl.Series) -> list[int]:
     """Return for each code that occurs the customers that have it, a bit each: two masks are counted together at once.
 
-    Args:
-        codes: from 0, below `CODES`.
+    Args: codes: from 0, below `CODES`.
     """
     text = bytes(codes.to_list())
     return [mask for flags in _FLAGS if (mask := int(text.translate(flags), 2))]
@@ -392,16 +351,9 @@ def inflate(part: pl.DataFrame) -> list[dict[str, Any]]:
         for feature in NUMERIC_FEATURES
     )
     names = [name for name in part.columns if part[name].n_unique() > 1]
-    values = [[1.0] * len(names) for _ in names]
-    pairs = list(combinations(range(len(names)), 2))
-    correlations = (
-        part.select(pl.corr(names[row], names[column]).alias(f"{row} {column}") for row, column in pairs).row(0)
-        if pairs
-        else ()
-    )
-    for (row, column), value in zip(pairs, correlations, strict=True):
-        values[row][column] = values[column][row] = value
-    factors = dict(zip(names, variance_inflation(values), strict=True))
+    pairs = [pl.corr(one, other).alias(f"{one} {other}") for one, other in combinations(names, 2)]
+    correlations = _symmetric(len(names), part.select(pairs).row(0) if pairs else ())
+    factors = dict(zip(names, variance_inflation(correlations), strict=True))
     ordered = sorted(factors, key=lambda name: (-(factors[name] or math.inf), name))
     return [{"feature": name, "factor": factors[name]} for name in ordered]
 
@@ -442,22 +394,12 @@ def _number_shares(groups: Sequence[pl.DataFrame], known: pl.DataFrame) -> list[
     """Return the bins of each number, the share of each group in them, and the medians."""
     names = [feature.name for feature in NUMERIC_FEATURES]
     value = pl.col(names)
-    lowest, highest, distinct, whole = (
-        known.select(scale).row(0)
-        for scale in (
-            value.quantile(0.01, "linear"),
-            value.quantile(0.99, "linear"),
-            value.n_unique(),
-            _is_whole(value),
-        )
-    )
-    scales = {name: _scale(*scale) for name, *scale in zip(names, lowest, highest, distinct, whole, strict=True)}
+    is_whole = (value == value.round()).all()
+    lowest, highest = value.quantile(0.01, "linear"), value.quantile(0.99, "linear")
+    measured = (known.select(scale).row(0) for scale in (lowest, highest, value.n_unique(), is_whole))
+    scales = {name: _scale(*scale) for name, *scale in zip(names, *measured, strict=True)}
     placed = [
-        group.select(
-            ((pl.col(name) - low) / width).floor().clip(0, bins - 1).cast(pl.Int64)
-            for name, (low, width, bins) in scales.items()
-        )
-        for group in groups
+        group.select(_place(name, low, width, bins) for name, (low, width, bins) in scales.items()) for group in groups
     ]
     medians = [group.select(value.median()).row(0, named=True) for group in groups]
     numbers = []
@@ -475,10 +417,6 @@ def _number_shares(groups: Sequence[pl.DataFrame], known: pl.DataFrame) -> list[
             }
         )
     return numbers
-
-
-def _is_whole(value: pl.Expr) -> pl.Expr:
-    return (value == value.round()).all()
 
 
 def _scale(lowest: float | None, highest: float | None, distinct: int, whole: bool) -> tuple[float, float, int]:  # noqa: FBT001 - of a column
@@ -517,18 +455,7 @@ def _card(artifact: Artifact) -> dict[str, Any] | None:
         card = json.loads((artifact.folder / "card.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    repeated = (
-        "customers",
-        "declined",
-        "protocol",
-        "candidates",
-        "decision",
-        "roc_auc",
-        "roc_auc_out_of_fold_delong",
-        "calibration",
-        "groups",
-    )
-    return {key: card[key] for key in repeated if key in card}
+    return {key: card[key] for key in _OF_CARD if key in card}
 
 
 def _mean(flags: pl.Series) -> float | None:

@@ -27,9 +27,7 @@ def draw_lots(ids: pl.Series, name: str) -> pl.Series:
     A keyed hash of the id alone: SplitMix64 twice, with a key before each, both from SHA-256 of the name.
     It is no secret; it is fast (no Python per customer) and does not change with Polars, as its own hash may.
 
-    Args:
-        ids: Int64.
-        name: of the lot.
+    Args: ids: Int64.
     """
     digest = hashlib.sha256(name.encode()).digest()
     first, second = (int.from_bytes(digest[start : start + 8], "little") for start in (0, 8))
@@ -94,11 +92,7 @@ def order_candidates(
     Those of the highest expected value per cost come first; what costs nothing comes before. Held-back customers cost
     nothing and are passed on the way. Equal ratios go by `id`.
 
-    Args:
-        customers: as for `plan_contacts`.
-        segmentation: where the segments' offers stand.
-        campaign: its names, control share and budget.
-        held: as for `plan_contacts`.
+    Args: customers: as for `plan_contacts`; held: as for `plan_contacts`.
     """
     cost = pl.when("_control").then(0).otherwise("cost_parts").cast(pl.Int64).alias("cost_parts")
     planned = _with_offers(customers, segmentation, campaign, held)

@@ -30,11 +30,8 @@ def describe_changes(manifest: Manifest, previous: Manifest | None, limit: float
 
     Contacts are compared only where both campaigns are planned alike.
 
-    Args:
-        manifest: of the run.
-        previous: of the run before; None if there is none.
-        limit: the largest change, as a share of what was before, that no person must look at. Shares must besides
-            differ by more than chance does: three standard errors.
+    Args: previous: of the run before; None if there is none; limit: the largest change, as a share of what was before,
+    that no person must look at. Shares must besides differ by more than chance does: three standard errors.
     """
     if previous is None:
         return []
@@ -63,9 +60,7 @@ def describe_changes(manifest: Manifest, previous: Manifest | None, limit: float
 def tell_changes(changes: Sequence[Change], before: str) -> list[str]:
     """Return a line for each change beyond the limit.
 
-    Args:
-        changes: of `describe_changes`.
-        before: the name of the run before.
+    Args: changes: of `describe_changes`; before: the name of the run before.
     """
     return [
         f"{TITLES[change['measure']]}: {_shown(change['measure'], change['now'])}, "

@@ -38,6 +38,7 @@ FACTORS: Final = {
     "sent": "not held back as the control group",
 }
 _COUNTS: Final = ("customers", "contact_allowed", TREATMENT, CONTROL)
+_FATES: Final = ("rows_in", "repaired", "rejected", "excluded")
 _ALMOST_NOTHING: Final = 1e-12  # in place of 0, of which there is no logarithm
 
 
@@ -58,14 +59,10 @@ def compare_runs(before: Manifest, now: Manifest) -> dict[str, Any]:
     `contacts`: before, now. `factors`: what explains the change of contacts, the largest part first. `segments`: the
     largest change of contacts first. `files`: those that differ. `settings`, `model`: each entry that differs.
     """
-    segments = _by_name(before["segments"], now["segments"])
     files = {
         name: {
             "is_same": _digest(before, name) == _digest(now, name),
-            **{
-                fate: [dict(each["rows"].get(name) or {}).get(fate) for each in (before, now)]
-                for fate in ("rows_in", "repaired", "rejected", "excluded")
-            },
+            **{fate: [dict(each["rows"].get(name) or {}).get(fate) for each in (before, now)] for fate in _FATES},
         }
         for name in dict.fromkeys([*before["rows"], *now["rows"]])
     }
@@ -76,11 +73,8 @@ def compare_runs(before: Manifest, now: Manifest) -> dict[str, Any]:
         "factors": sorted(_factors(before, now), key=lambda factor: -abs(factor["contacts"])),
         "segments": sorted(
             (
-                {
-                    "segment": name,
-                    **{key: [0 if row is None else row[key] for row in pair] for key in _COUNTS},
-                }
-                for name, pair in segments.items()
+                {"segment": name, **{key: [sum(row[key] for row in rows) for rows in pair] for key in _COUNTS}}
+                for name, pair in _by_name(before, now).items()
             ),
             key=lambda row: -abs(row[TREATMENT][1] - row[TREATMENT][0]),
         ),
@@ -108,27 +102,14 @@ def summarise_comparison(comparison: Mapping[str, Any]) -> str:
     lines += ["", "Segments, the largest change of contacts first"]
     lines += align(
         ("segment", "customers", "", "consent", "", "contacts", "", "control", ""),
-        [
-            (
-                row["segment"],
-                *(f"{count:,}" for key in ("customers", "contact_allowed", TREATMENT, CONTROL) for count in row[key]),
-            )
-            for row in comparison["segments"]
-        ],
+        [(row["segment"], *(f"{count:,}" for key in _COUNTS for count in row[key])) for row in comparison["segments"]],
     )
     if comparison["files"]:
         lines += ["", "Files that differ"]
         lines += align(
             ("file", "rows", "", "repaired", "", "rejected", "", "excluded", ""),
             [
-                (
-                    name,
-                    *(
-                        "-" if count is None else f"{count:,}"
-                        for fate in ("rows_in", "repaired", "rejected", "excluded")
-                        for count in file[fate]
-                    ),
-                )
+                (name, *("-" if count is None else f"{count:,}" for fate in _FATES for count in file[fate]))
                 for name, file in comparison["files"].items()
             ],
         )
@@ -141,48 +122,32 @@ def summarise_comparison(comparison: Mapping[str, Any]) -> str:
 
 def _factors(before: Manifest, now: Manifest) -> list[dict[str, Any]]:
     parts = dict.fromkeys(FACTORS, 0.0)
-    for pair in _by_name(before["segments"], now["segments"]).values():
-        old, new = (_chain(each, row) for each, row in zip((before, now), pair, strict=True))
+    for pair in _by_name(before, now).values():
+        chains = (_chain(each, rows) for each, rows in zip((before, now), pair, strict=True))
+        old, new = ({factor: value or _ALMOST_NOTHING for factor, value in chain.items()} for chain in chains)
         weight = _logarithmic_mean(math.prod(old.values()), math.prod(new.values()))
         for factor in FACTORS:
             parts[factor] += weight * math.log(new[factor] / old[factor])
-    totals = [_totals(each) for each in (before, now)]
+    # Which segment has no total.
+    first, last = ({**_chain(each, each["segments"]), "segments": None} for each in (before, now))
     return [
-        {
-            "factor": factor,
-            "contacts": rounded(part),
-            "before": rounded(totals[0].get(factor)),
-            "now": rounded(totals[1].get(factor)),
-        }
+        {"factor": factor, "contacts": rounded(part), "before": rounded(first[factor]), "now": rounded(last[factor])}
         for factor, part in parts.items()
     ]
 
 
-def _chain(manifest: Manifest, row: SegmentRow | None) -> dict[str, float]:
-    """Return the factors whose product is the contacts of a segment."""
+def _chain(manifest: Manifest, rows: Sequence[SegmentRow]) -> dict[str, float]:
+    """Return the factors whose product is the contacts of segments."""
     customers = manifest["customers"]
-    size = 0 if row is None else row["customers"]
     accepted = customers["in"] - customers["rejected"]
     chain = (
-        customers["in"],
+        float(customers["in"]),
         accepted / max(customers["in"], 1),
         customers["scored"] / max(accepted, 1),
-        size / max(customers["scored"], 1),
-        *_shares([] if row is None else [row]),
+        sum(row["customers"] for row in rows) / max(customers["scored"], 1),
+        *_shares(rows),
     )
-    return {factor: max(value, _ALMOST_NOTHING) for factor, value in zip(FACTORS, chain, strict=True)}
-
-
-def _totals(manifest: Manifest) -> dict[str, float]:
-    """Return the factors over all segments; which segment has no total."""
-    rows, customers = manifest["segments"], manifest["customers"]
-    accepted = customers["in"] - customers["rejected"]
-    return {
-        "customers": float(customers["in"]),
-        "accepted": accepted / max(customers["in"], 1),
-        "kept": customers["scored"] / max(accepted, 1),
-        **dict(zip(list(FACTORS)[-len(LEFT_OUT) - 1 :], _shares(rows), strict=True)),
-    }
+    return dict(zip(FACTORS, chain, strict=True))
 
 
 def _shares(rows: Sequence[SegmentRow]) -> list[float]:
@@ -201,9 +166,11 @@ def _logarithmic_mean(one: float, other: float) -> float:
     return (other - one) / math.log(other / one)
 
 
-def _by_name(before: list[SegmentRow], now: list[SegmentRow]) -> dict[str, tuple[SegmentRow | None, SegmentRow | None]]:
-    old, new = ({row["segment"]: row for row in rows} for rows in (before, now))
-    return {name: (old.get(name), new.get(name)) for name in dict.fromkeys([*old, *new])}
+def _by_name(before: Manifest, now: Manifest) -> dict[str, tuple[list[SegmentRow], list[SegmentRow]]]:
+    """Return segment -> its row before and its row now, none where it was not."""
+    names = dict.fromkeys(row["segment"] for each in (before, now) for row in each["segments"])
+    old, new = ({row["segment"]: [row] for row in each["segments"]} for each in (before, now))
+    return {name: (old.get(name, []), new.get(name, [])) for name in names}
 
 
 def _digest(manifest: Manifest, file: str) -> list[str]:

@@ -69,10 +69,7 @@ _SHARES: Final = (
 class ConditionError(ValueError):
     """A condition is refused.
 
-    Args:
-        found: what is wrong.
-        kind: of the mistake, a key of `job.scoring.mistakes.KINDS`.
-        values: of its words.
+    Args: found: what is wrong; kind: of the mistake, a key of `job.scoring.mistakes.KINDS`; values: of its words.
     """
 
     def __init__(self, found: str, kind: str, **values: object) -> None:
@@ -85,8 +82,7 @@ class ConditionError(ValueError):
 def parse_condition(text: str) -> pl.Expr:
     """Return a condition as an expression (Boolean) over `CONDITION_COLUMNS`, words as String columns.
 
-    Raises:
-        ConditionError: it is not one, or not an allowed one.
+    Raises ConditionError: it is not one, or not an allowed one.
     """
     if len(text) > LONGEST:
         raise ConditionError(f"{len(text):,} characters", "condition_length", most=LONGEST)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -39,6 +40,7 @@ from job.models.reference import (
 from job.rounding import rounded
 from job.settings import DriftLimits
 from job.spill import compacted
+from job.statistics import first_true
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,10 +66,8 @@ def check_limits(warn: float, stop: float) -> None:
 def count_drift(features: pl.DataFrame, probability: pl.Series, reference: Reference) -> pl.DataFrame:
     """Return how many customers are in each bin: whole numbers that add up over the parts of a drop.
 
-    Args:
-        features: the feature frame of scored customers, any part of the drop.
-        probability: their decline probability as published, in the same order.
-        reference: the training customers.
+    Args: features: the feature frame of scored customers, any part of the drop; probability: their decline probability
+    as published, in the same order.
 
     Returns:
         `feature`, `bin`, `rows`, ordered by the first two; bin -1 is no value or an unknown word. The score is the
@@ -117,29 +117,28 @@ def judge_drift(
     steps = counted.get(SCORE, {})
     here = sum(steps.values())
     words = [feature for feature in reference.features if isinstance(feature, WordBins)]
-    judge = _Judge(
-        here,
-        reference,
-        warn=warn,
-        stop=stop,
-        checks=2 * len(reference.features) + sum(len(feature.words) for feature in words) + 2,
-    )
+    checks = 2 * len(reference.features) + sum(len(feature.words) for feature in words) + 2
+    judge = _Judge(here, reference, warn=warn, stop=stop, checks=checks)
     features = [judge.compare(feature, counted.get(feature.name, {})) for feature in reference.features]
     score = judge.compare(reference.score, _by_edges(steps, reference.score))
     missing = [
-        judge.compare_missing(feature.name, counted.get(feature.name, {}).get(MISSING, 0), feature.missing)
+        {
+            "feature": feature.name,
+            **judge.compare_parts(
+                counted.get(feature.name, {}).get(MISSING, 0), here, feature.missing, reference.customers
+            ),
+        }
         for feature in reference.features
     ]
     not_scored = judge.compare_parts(
-        (delivered - here, here), (reference.delivered - reference.customers, reference.customers)
+        delivered - here, delivered, reference.delivered - reference.customers, reference.delivered
     )
-    changed = [row for feature in words for row in judge.compare_words(feature, counted.get(feature.name, {}))]
     findings = [
         *({"kind": "distribution", **_told(row)} for row in features),
         {"kind": "score", **_told(score)},
         *({"kind": "missing", **row} for row in missing),
         {"kind": NOT_SCORED, **not_scored},
-        *changed,
+        *(row for feature in words for row in judge.compare_words(feature, counted.get(feature.name, {}))),
     ]
     findings = [row for row in findings if row["severity"] != SEVERITIES[0]]
     findings.sort(key=lambda row: (-SEVERITIES.index(row["severity"]), -row.get("psi", 0.0)))  # else as they were
@@ -169,10 +168,9 @@ def tell_findings(drift: Drift) -> list[str]:
 
 def summarise_drift(drift: Drift) -> str:
     """Return one line: how many findings of how many checks, and the estimate of the ROC-AUC."""
-    worst = {name: sum(row["severity"] == name for row in drift["findings"]) for name in reversed(SEVERITIES[1:])}
-    said = (
-        ", ".join(f"{count} to {name}" for name, count in worst.items() if count) or "nothing beyond chance and limits"
-    )
+    worst = Counter(row["severity"] for row in drift["findings"])
+    counts = ", ".join(f"{worst[name]} to {name}" for name in ("stop", "warn") if worst[name])
+    said = counts or "nothing beyond chance and limits"
     auc = drift["roc_auc"]
     if auc is None:
         return said
@@ -221,14 +219,9 @@ class _Judge(NamedTuple):
         edges = [edge / STEPS for edge in bins.edges] if bins.name == SCORE else list(bins.edges)
         return {**row, "edges": edges, "higher": superiority(here, bins.counts)}
 
-    def compare_missing(self, name: str, missing: int, reference_missing: int) -> dict[str, Any]:
-        """Compare the customers without a value with those who have one."""
-        training = self.reference.customers
-        parts = (missing, self.here - missing), (reference_missing, training - reference_missing)
-        return {"feature": name, **self.compare_parts(*parts)}
-
-    def compare_parts(self, here: tuple[int, int], reference: tuple[int, int]) -> dict[str, Any]:
-        """Compare the share of the first part; only more than in training is a finding."""
+    def compare_parts(self, part: int, total: int, reference_part: int, reference_total: int) -> dict[str, Any]:
+        """Compare the share of a part; only more than in training is a finding."""
+        here, reference = (part, total - part), (reference_part, reference_total - reference_part)
         share, reference_share = _shares(here)[0], _shares(reference)[0]
         psi, chance = stability_index(here, reference), self.chance(here, reference)
         severity = self.severity(psi, chance) if share > reference_share else SEVERITIES[0]
@@ -246,10 +239,8 @@ class _Judge(NamedTuple):
             if bool(here) == bool(before):
                 continue
             kind, empty, other = ("word_gone", self.here, training) if before else ("word_new", training, self.here)
-            size = self.reference.twins
-            if _log_chance_of_none((here or before) / size, other / size, empty / size) < math.log(
-                FALSE_ALARM / self.checks
-            ):
+            rows_of_word, size, none = (count / self.reference.twins for count in (here or before, other, empty))
+            if _log_chance_of_none(rows_of_word, size, none) < math.log(FALSE_ALARM / self.checks):
                 shares = {"share": here / self.here, "reference_share": before / training}
                 rows.append({"kind": kind, "feature": bins.name, "word": word, **shares, "severity": SEVERITIES[1]})
         return rows
@@ -262,11 +253,8 @@ def stability_index(counts: Sequence[int], reference: Sequence[int]) -> float:
     """
     if not sum(counts) or not sum(reference):
         return 0.0
-    total, reference_total = sum(counts) + HALF * len(counts), sum(reference) + HALF * len(reference)
-    pairs = [
-        ((here + HALF) / total, (other + HALF) / reference_total) for here, other in zip(counts, reference, strict=True)
-    ]
-    return math.fsum((here - other) * math.log(here / other) for here, other in pairs)
+    here, training = (_shares([count + HALF for count in table]) for table in (counts, reference))
+    return math.fsum((share - other) * math.log(share / other) for share, other in zip(here, training, strict=True))
 
 
 def superiority(counts: Sequence[int], reference: Sequence[int]) -> float | None:
@@ -288,17 +276,12 @@ def superiority(counts: Sequence[int], reference: Sequence[int]) -> float | None
 def chi_square_limit(tail: float, freedom: int) -> float:
     """Return the value that a chi-square variable passes with the probability `tail`.
 
-    Args:
-        tail: between 0 and 1.
-        freedom: degrees of freedom, at least 1.
+    Args: tail: between 0 and 1; freedom: degrees of freedom, at least 1.
     """
-    low, high = 0.0, freedom + 10.0
+    high = freedom + 10.0
     while chi_square_tail(high, freedom) > tail:
         high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if chi_square_tail(middle, freedom) > tail else (low, middle)
-    return high
+    return first_true(lambda value: chi_square_tail(value, freedom) <= tail, 0.0, high)
 
 
 def chi_square_tail(value: float, freedom: int) -> float:
@@ -327,20 +310,15 @@ def _log_chance_of_none(rows: float, size: float, other: float) -> float:
 
     Fisher's exact test of a word that is in one sample only; sizes need not be whole.
     """
-    return (
-        math.lgamma(size + 1)
-        - math.lgamma(size - rows + 1)
-        - math.lgamma(size + other + 1)
-        + math.lgamma(size + other - rows + 1)
-    )
+    chosen = math.lgamma(size + 1) - math.lgamma(size - rows + 1)
+    return chosen - math.lgamma(size + other + 1) + math.lgamma(size + other - rows + 1)
 
 
 def _by_edges(steps: Mapping[int, int], bins: NumberBins) -> dict[int, int]:
     """Return the rows per bin of the score's steps."""
-    placed: dict[int, int] = {}
+    placed: Counter[int] = Counter()
     for step, rows in steps.items():
-        bin_number = bisect_left(bins.edges, step)
-        placed[bin_number] = placed.get(bin_number, 0) + rows
+        placed[bisect_left(bins.edges, step)] += rows
     return placed
 
 
@@ -371,22 +349,19 @@ def _tell(row: Finding, drift: Drift) -> str:
         return f"{row['feature']}: nobody has {row['word']}, {row['reference_share']:.1%} of the training customers had"
     if row["kind"] == "word_new":
         return f"{row['feature']}: {row['share']:.1%} have {row['word']}, none of the training customers had"
-    limit = drift["settings"]["stop" if row["severity"] == SEVERITIES[2] else "warn"]
+    limit = drift["settings"]["stop" if row["severity"] == "stop" else "warn"]
     measure = f"PSI {row['psi']:.3f} against training, expected below {limit:g} (by chance up to {row['chance']:.3f})"
     if row["kind"] == "missing":
         shares = f"{row['share']:.1%} have no known value, {row['reference_share']:.1%} in training"
         return f"{row['feature']}: {shares}; {measure}"
     if row["kind"] == NOT_SCORED:
-        return (
-            f"{row['share']:.1%} of the customers cannot be scored, {row['reference_share']:.1%} in training; {measure}"
-        )
-    way = ""
+        shares = f"{row['share']:.1%} of the customers cannot be scored, {row['reference_share']:.1%} in training"
+        return f"{shares}; {measure}"
     higher = row.get("higher")
-    if higher is not None:
-        way = ", higher" if higher > HALF else ", lower"
+    way = "" if higher is None else ", higher" if higher > HALF else ", lower"
     return f"{row['feature']}: {measure}{way}"
 
 
-def _shares(counts: Sequence[int]) -> list[float]:
+def _shares(counts: Sequence[float]) -> list[float]:
     total = max(1, sum(counts))
     return [count / total for count in counts]

@@ -42,10 +42,7 @@ class LiftFile(TypedDict):
 class Lift(NamedTuple):
     """A measured campaign.
 
-    Args:
-        run_id: whose campaign it was.
-        offers: what it says of each.
-        facts: all of `lift.json`.
+    Args: run_id: whose campaign it was; offers: what it says of each; facts: all of `lift.json`.
     """
 
     run_id: str
@@ -57,7 +54,6 @@ class OfferEffect(NamedTuple):
     """An offer over all campaigns.
 
     Args:
-        pooled: its effect.
         assumed: what the segments file assumes.
         campaigns: that measured it.
         treated: customers, in all of them.
@@ -90,9 +86,7 @@ def read_lifts(output: Path) -> tuple[list[Lift], list[str]]:
 def pool_lifts(lifts: Sequence[Lift], assumed: Mapping[str, float]) -> dict[str, OfferEffect]:
     """Return offer -> its effect over all campaigns that measured it; those that none measured are left out.
 
-    Args:
-        lifts: of `read_lifts`.
-        assumed: offer -> the effect that the segments file assumes.
+    Args: assumed: offer -> the effect that the segments file assumes.
     """
     pooled = {}
     for offer, effect in assumed.items():

@@ -37,9 +37,7 @@ def read_published_inputs(output: Path) -> dict[Digests, str]:
 def refuse_published(known: Mapping[Digests, str], files: Mapping[str, TableFile]) -> Problem | None:
     """Return what is wrong with a complete drop if it was published before, else None.
 
-    Args:
-        known: of `read_published_inputs`; nothing is hashed if it is empty.
-        files: table -> its file.
+    Args: known: of `read_published_inputs`; nothing is hashed if it is empty; files: table -> its file.
     """
     if not known:
         return None
@@ -50,12 +48,7 @@ def refuse_published(known: Mapping[Digests, str], files: Mapping[str, TableFile
 def read_again(manifest: Manifest, limits: Limits) -> Intake:
     """Read the drop that a run scored once more, from where it lay.
 
-    Args:
-        manifest: of the run.
-        limits: how much of it may be wrong.
-
-    Raises:
-        SettingsError: it is gone, cannot be read, or is another.
+    Raises SettingsError: it is gone, cannot be read, or is another.
     """
     drop = Path(manifest["drop"])
     try:

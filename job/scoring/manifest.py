@@ -42,9 +42,7 @@ STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its
 def describe_model(artifact: Artifact, version: int | None = None) -> ModelUsed:
     """Return what a run says of the model that it used.
 
-    Args:
-        artifact: the model.
-        version: its number in the store that it came from, if it came from one.
+    Args: version: its number in the store that it came from, if it came from one.
     """
     facts = artifact.manifest
     used: ModelUsed = {
@@ -64,10 +62,7 @@ def describe_model(artifact: Artifact, version: int | None = None) -> ModelUsed:
 def count_customers(intake: Intake, *, scored: int, excluded: Mapping[str, int]) -> Customers:
     """Return the customers by fate. Raises AssertionError if they do not add up: a defect of the job.
 
-    Args:
-        intake: the drop.
-        scored: the customers that were.
-        excluded: reason -> customers that were not.
+    Args: scored: the customers that were; excluded: reason -> customers that were not.
     """
     counts: Customers = {
         "in": intake.customers_in,
@@ -86,12 +81,9 @@ def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str
 
     In = as_delivered + repaired + rejected + dropped, and as_delivered + repaired = scored + excluded.
 
-    Args:
-        intake: the drop.
-        fates: table -> its rows of scored and of excluded customers.
+    Args: fates: table -> its rows of scored and of excluded customers.
 
-    Raises:
-        AssertionError: they do not add up: a defect of the job.
+    Raises AssertionError: they do not add up: a defect of the job.
     """
     rows: dict[str, RowFates] = {}
     for (file, account), table in zip(intake.accounts.items(), TABLES, strict=True):
@@ -116,9 +108,7 @@ def count_segments(scored: pl.DataFrame, fate: pl.Series) -> pl.DataFrame:
     Columns: `segment`, `offer`, `fate`, `customers`, `contact_allowed` (customers), and the sums of `risk`, `variance`
     (of a decline: p x (1 - p)), `profit`, `profit_at_risk` and `expected_value`.
 
-    Args:
-        scored: the output frame, or a part of it.
-        fate: of `plan_contacts`, in the same order.
+    Args: scored: the output frame, or a part of it; fate: of `plan_contacts`, in the same order.
     """
     risk = pl.col("decline_probability")
     counts = (
@@ -150,10 +140,7 @@ def describe_segments(
     A row has the segment's code, title, condition and offers, its customers by fate, their share of the run and of the
     previous run, mean risk, profit at risk, consents, what the contacts cost and are expected to bring.
 
-    Args:
-        counts: of `count_segments`.
-        segmentation: the segments.
-        previous: segment -> share of the previous run's customers.
+    Args: counts: of `count_segments`; previous: segment -> share of the previous run's customers.
     """
     rows: list[SegmentRow] = []
     total = max(int(counts["customers"].sum()), 1)
@@ -230,12 +217,8 @@ def describe_campaign(
 ) -> CampaignOutcome:
     """Return what a run says of its campaign: names, control share, budget, and what it came to.
 
-    Args:
-        segments: of `describe_segments`.
-        segmentation: for its assumption of the profit that is lost.
-        campaign: its names, control share and budget.
-        power: of `describe_power`.
-        beyond_budget: expected value per cost of the first customer whom the budget does not reach.
+    Args: segments: of `describe_segments`; segmentation: for its assumption of the profit that is lost; power: of
+    `describe_power`; beyond_budget: expected value per cost of the first customer whom the budget does not reach.
     """
     return {
         **describe_plan(campaign),
@@ -299,9 +282,7 @@ def previous_shares(previous: Manifest | None, segments_digest: str) -> tuple[di
 
     Nothing if there is none, or if its segments were others: then nothing can be compared.
 
-    Args:
-        previous: manifest of the run before.
-        segments_digest: SHA-256 of this run's segments file.
+    Args: previous: manifest of the run before; segments_digest: SHA-256 of this run's segments file.
     """
     if previous is None or previous["settings"]["segments"] != segments_digest:
         return {}, 0

@@ -19,10 +19,7 @@ Path = tuple[str | int, ...]
 class Words(NamedTuple):
     """How a kind of mistake is told; values stand in braces.
 
-    Args:
-        english: what was expected.
-        russian: the same.
-        example: a line that is right.
+    Args: english: what was expected; russian: the same; example: a line that is right.
     """
 
     english: str
@@ -165,7 +162,6 @@ class Mistake(NamedTuple):
 
     Args:
         kind: one of `KINDS`.
-        file: its name.
         found: what was there, None where the file tells nothing of it.
         where: in the file, in English; empty where the line says all.
         line: of the file, from 1; None where none is to blame.

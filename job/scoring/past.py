@@ -84,11 +84,8 @@ def is_in_outcome(manifest: Manifest, other: Manifest) -> bool:
 def choose_holding(runs: Runs, campaign: Campaign, *, identity: str, now: datetime) -> Runs:
     """Return the runs whose control groups this campaign would write to: under another key, or with a larger share.
 
-    Args:
-        runs: of the output.
-        campaign: that is planned.
-        identity: of the run that plans it, which is not its own past.
-        now: control groups of runs that ended `OUTCOME_DAYS` earlier are free.
+    Args: campaign: that is planned; identity: of the run that plans it, which is not its own past; now: control groups
+    of runs that ended `OUTCOME_DAYS` earlier are free.
     """
     since = now - timedelta(days=OUTCOME_DAYS)
     return [

@@ -74,7 +74,6 @@ class Outcome(NamedTuple):
 
     Args:
         folder: the published run.
-        manifest: its manifest.
         is_new: False if the same run had been published before and nothing was done.
         look: why a person must look at it, one line each; nothing if a person did.
         replaced: the run that `latest` named instead of a run that had been published before; None if it named it.
@@ -132,8 +131,7 @@ def run_scoring(
         is_as_published: whether every file of a run that is there is the one of its manifest; a run is then not made
             again.
 
-    Raises:
-        JobError: anything a user or the environment can cause; see `job.errors`. Nothing is published then.
+    Raises JobError: anything a user or the environment can cause; see `job.errors`. Nothing is published then.
     """
     started = datetime.now(UTC)
     watch = Stopwatch(progress)
@@ -260,10 +258,7 @@ def _describe_segments(
 def describe_settings(settings: ScoreSettings, segmentation: Segmentation, past: Past | None) -> Settings:
     """Return what changes what comes out, as the manifest shows it and as it names the run.
 
-    Args:
-        settings: what the user chose.
-        segmentation: the segments.
-        past: what the run takes from the runs before it; None leaves that out.
+    Args: past: what the run takes from the runs before it; None leaves that out.
     """
     past = nothing_past(settings.effects)._replace(release_control=settings.release_control) if past is None else past
     return {
@@ -319,10 +314,7 @@ def _names_itself(folder: Path, name: str, artifact: Artifact) -> bool:
 def name_run(files: Sequence[Mapping[str, object]], artifact: Artifact, settings: Mapping[str, Any]) -> str:
     """Return the name of the run: the same for the same drop, model, settings and version of the job.
 
-    Args:
-        files: what the manifest says of the inputs.
-        artifact: the model.
-        settings: all that changes what comes out.
+    Args: files: what the manifest says of the inputs; settings: all that changes what comes out.
     """
     digests: dict[str, list[object]] = {}
     for file in files:

@@ -30,12 +30,7 @@ def preview_segments(run: Path, segmentation: Segmentation) -> tuple[list[Segmen
 
     Conditions ask for features, which are no part of a run: they are made again of the drop that it scored.
 
-    Args:
-        run: the folder of a published run.
-        segmentation: of the file.
-
-    Raises:
-        SettingsError: this is no published run, or the drop that it scored is gone or another.
+    Raises SettingsError: this is no published run, or the drop that it scored is gone or another.
     """
     folder = run.resolve()
     try:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import logging
 import os
 import re
@@ -37,6 +36,7 @@ from job.scoring.published import (
     published_runs,
     tell_strangers,
 )
+from job.scoring.tables import hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,9 +57,7 @@ logger = logging.getLogger(__name__)
 def locked_output(output: Path) -> Iterator[None]:
     """Hold the output while a run is made; make its folders; remove what dead runs left.
 
-    Raises:
-        OutputBusyError: another run holds it.
-        OutputError: it cannot be written.
+    Raises OutputBusyError: another run holds it; OutputError: it cannot be written.
     """
     with as_output_error(output):
         if not is_plain_folder(output / RUNS):
@@ -67,12 +65,8 @@ def locked_output(output: Path) -> Iterator[None]:
             (output / RUNS).mkdir(parents=True, exist_ok=True)
         descriptor = _open_lock(output / LOCK)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputBusyError(f"{output}: another run holds the output") from error
-        except OSError as error:
-            raise _no_locks(output / LOCK, error) from error
+        if not _lock(descriptor, output / LOCK):
+            raise OutputBusyError(f"{output}: another run holds the output")
         with as_output_error(output):
             for prefix in (STAGED_PREFIX, REMOVED_PREFIX):
                 for stale in (output / RUNS).glob(f"{prefix}*"):
@@ -99,9 +93,16 @@ def _open_lock(lock: Path) -> int:
         ) from error
 
 
-def _no_locks(lock: Path, error: OSError) -> OutputError:
-    """Return the error of a file system without locks, where two runs could not be told from one."""
-    return OutputError(f"{lock}: cannot be locked: {reason_of(error)}; a file system with locks (flock) is needed here")
+def _lock(descriptor: int, lock: Path) -> bool:
+    """Lock an open file; return whether no other process holds it. Raises OutputError where two could not be told."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        needed = "a file system with locks (flock) is needed here"
+        raise OutputError(f"{lock}: cannot be locked: {reason_of(error)}; {needed}") from error
+    return True
 
 
 def _put_aside(path: Path) -> None:
@@ -116,8 +117,12 @@ def _remove_or_tell(path: Path) -> None:
     try:
         remove_tree(path)
     except OSError as error:
-        where = path.with_name(shorten(path.name))
-        logger.warning("%s: passed over, for it cannot be removed: %s", where, reason_of(error))
+        _tell_passed_over(path, "it cannot be removed", error)
+
+
+def _tell_passed_over(path: Path, why: str, error: OSError) -> None:
+    where = path.with_name(shorten(path.name))
+    logger.warning("%s: passed over, for %s: %s", where, why, reason_of(error))
 
 
 @contextlib.contextmanager
@@ -126,11 +131,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
     Should the process die, the folder is removed by whoever watches it, or by the next to call this.
 
-    Args:
-        parent: where it is made; several outputs may share it.
-
-    Raises:
-        OutputError: it cannot be written to.
+    Args: parent: where it is made; several outputs may share it. Raises OutputError: it cannot be written to.
     """
     with as_output_error(parent), contextlib.ExitStack() as stack:
         parent.mkdir(parents=True, exist_ok=True)
@@ -152,16 +153,14 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 def remove_stale_scratch(parent: Path) -> None:
     """Remove the scratch folders of dead processes; those in use, of other users, and none of this job are left alone.
 
-    Raises:
-        OSError: the folder cannot be listed.
+    Raises OSError: the folder cannot be listed.
     """
     for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
         if is_plain_folder(folder) and folder.lstat().st_uid == os.geteuid():
             try:
                 descriptor = _take(folder)
             except OSError as error:
-                where = folder.with_name(shorten(folder.name))
-                logger.warning("%s: passed over, for it is not of this job's making: %s", where, reason_of(error))
+                _tell_passed_over(folder, "it is not of this job's making", error)
                 continue
             if descriptor is not None:
                 _remove_or_tell(folder)
@@ -180,18 +179,14 @@ def _take(folder: Path) -> int | None:
         return None
     finally:
         os.close(within)
+    is_held = False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except OSError as error:
-        os.close(descriptor)
-        raise _no_locks(folder / LOCK, error) from error
-    if os.fstat(descriptor).st_nlink == 0:  # it was removed after it was opened
-        os.close(descriptor)
-        return None
-    return descriptor
+        # Without a link it was removed after it was opened.
+        is_held = _lock(descriptor, folder / LOCK) and os.fstat(descriptor).st_nlink > 0
+    finally:
+        if not is_held:
+            os.close(descriptor)
+    return descriptor if is_held else None
 
 
 def name_anew(output: Path, run_id: str) -> str:
@@ -208,8 +203,7 @@ def keep_newest(output: Path, keep: int | None, *, run_id: str) -> None:
 
     The output must be locked. A run disappears at once, by a rename, and only then is deleted.
 
-    Raises:
-        OutputError: a run cannot be removed.
+    Raises OutputError: a run cannot be removed.
     """
     with as_output_error(output):
         kept = {run_id, latest_run(output)}
@@ -227,8 +221,7 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
 
     The output must be locked. `_SUCCESS` is added here, last.
 
-    Raises:
-        OutputError: something could not be written; nothing is published.
+    Raises OutputError: something could not be written; nothing is published.
     """
     runs = output / RUNS
     staged = runs / f"{STAGED_PREFIX}{run_id}-{os.urandom(4).hex()}"
@@ -236,7 +229,8 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
         staged.mkdir()
         try:
             yield staged
-            _flush_files(staged)
+            for path in staged.rglob("*"):
+                flush(path)
             (staged / SUCCESS).write_text(f"{next_number(output)}\n", encoding="ascii")
             flush(staged / SUCCESS)
             flush(staged)
@@ -278,8 +272,7 @@ def show_again(output: Path, run_id: str) -> tuple[str, str | None]:
     """
     with as_output_error(output):
         shown = latest_run(output)
-        if shown is not None and not is_whole(output / RUNS / shown):
-            shown = None
+        shown = shown if shown is not None and is_whole(output / RUNS / shown) else None
         if shown is not None and re.fullmatch(rf"{re.escape(run_id)}(-[0-9]+)?", shown):
             return shown, None
         point_latest(output, run_id)
@@ -289,19 +282,15 @@ def show_again(output: Path, run_id: str) -> tuple[str, str | None]:
 def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> dict[str, Output]:
     """Return name -> size in bytes and SHA-256 of every file in a folder; of one in a folder of it, `folder/name`.
 
-    Args:
-        folder: of the files.
-        known: name -> SHA-256 of the files that were hashed as they were written.
+    Args: folder: of the files; known: name -> SHA-256 of the files that were hashed as they were written.
     """
-    described: dict[str, Output] = {}
-    for name in sorted(names_beneath(folder)):
-        path = folder / name
-        digest = (known or {}).get(name)
-        if digest is None:
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        described[name] = {"bytes": path.stat().st_size, "sha256": digest}
-    return described
+    return {
+        name: {
+            "bytes": (folder / name).stat().st_size,
+            "sha256": (known or {}).get(name) or hash_file(folder / name),
+        }
+        for name in sorted(names_beneath(folder))
+    }
 
 
 @contextlib.contextmanager
@@ -313,8 +302,7 @@ def as_output_error(output: Path, *, staged: Path | None = None, run: Path | Non
         staged: a hidden folder; messages name `run`, which it will become, in its place.
         run: see `staged`.
 
-    Raises:
-        OutputError: in place of an OSError, or of an error of Polars that tells of one.
+    Raises OutputError: in place of an OSError, or of an error of Polars that tells of one.
     """
 
     def shown(text: str) -> str:
@@ -330,8 +318,3 @@ def as_output_error(output: Path, *, staged: Path | None = None, run: Path | Non
             raise
         where = getattr(error, "filename", None) or (match and match["path"]) or output
         raise OutputError(shown(f"{where}: cannot be written: {reason_of(error)}")) from error
-
-
-def _flush_files(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        flush(path)

@@ -40,8 +40,7 @@ logger = logging.getLogger(__name__)
 def published_runs(output: Path) -> list[Path]:
     """Return the folders of the whole runs, the newest first: as their manifests say, as far as sizes tell.
 
-    Raises:
-        OSError: they cannot be listed.
+    Raises OSError: they cannot be listed.
     """
     numbers = {run: number for run in _folders(output) if (number := _number_of(run)) is not None}
     runs = sorted(numbers, key=lambda run: (numbers[run], run.name))
@@ -100,9 +99,8 @@ def is_intact(run: Path) -> bool:
 def read_manifest(run: Path) -> Manifest:
     """Return the manifest of a run.
 
-    Raises:
-        OSError: there is none, or it is no plain file of a size that manifests have.
-        ValueError: it is none of a run of this name; the message says what was found.
+    Raises OSError: there is none, or it is no plain file of a size that manifests have; ValueError: it is none of a
+    run of this name; the message says what was found.
     """
     manifest = parse_manifest(read_beneath(run, MANIFEST))
     if manifest["run_id"] != run.name:
@@ -118,15 +116,8 @@ def parts_of(manifest: Manifest) -> list[str]:
 def read_scored(run: Path, manifest: Manifest, columns: Sequence[str]) -> pl.DataFrame:
     """Return columns of a run's scored customers, by `id`.
 
-    Args:
-        run: its folder.
-        manifest: its manifest.
-        columns: of the output frame.
-
-    Raises:
-        OSError: a file cannot be read.
-        ValueError: it is not the one of the manifest, or there is none.
-        PolarsError: it is no such table.
+    Raises OSError: a file cannot be read; ValueError: it is not the one of the manifest, or there is none;
+    PolarsError: it is no such table.
     """
     parts = []
     for name in parts_of(manifest):
@@ -143,9 +134,7 @@ def read_scored(run: Path, manifest: Manifest, columns: Sequence[str]) -> pl.Dat
 def verify_run(run: Path, *, with_digests: bool) -> tuple[int, list[Problem]]:
     """Return how many files a run's manifest lists, and what is wrong with them.
 
-    Args:
-        run: the folder of the run.
-        with_digests: read each file, and look for others; else only sizes are compared.
+    Args: with_digests: read each file, and look for others; else only sizes are compared.
     """
     name = f"{RUNS}/{shorten(run.name)}"
     if RUN_NAME.fullmatch(run.name) is None or not is_plain_folder(run):

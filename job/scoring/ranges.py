@@ -55,10 +55,7 @@ class Setup(NamedTuple):
     """What customers are scored with.
 
     Args:
-        artifact: the model.
         explainer: says why.
-        segmentation: the segments and their offers.
-        campaign: its names, control share and budget.
         held: ids (Int64, rising) whom control groups of earlier runs hold back.
         reference: the training customers; None where the artifact does not say.
         levels: of each month's revenue.
@@ -84,14 +81,8 @@ class Setup(NamedTuple):
 def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) -> Setup:
     """Return what customers are scored with.
 
-    Args:
-        artifacts: the folder of the model artifact.
-        segments_file: segments and offers; None is the shipped file.
-        campaign: its names, control share and budget.
-
-    Raises:
-        ArtifactError: the artifact is missing, altered or of another version.
-        SettingsError: the segments file is wrong.
+    Raises ArtifactError: the artifact is missing, altered or of another version; SettingsError: the segments file is
+    wrong.
     """
     segmentation = load_segmentation(segments_file)
     artifact = load_artifact(artifacts)
@@ -146,7 +137,6 @@ class ScoredRange(NamedTuple):
         order: their `RISK_ORDER`; by `id`.
         excluded: the others (`EXCLUDED_SCHEMA`); by `id`.
         rejected: table -> rejections that only showed between rows; see `Reconciled.rejected`.
-        counts: of the range.
     """
 
     customers: SortedRuns
@@ -157,14 +147,7 @@ class ScoredRange(NamedTuple):
 
 
 def score_range(bounds: tuple[Bound, Bound], *, drop: DropRead, setup: Setup, space: SpillSpace) -> ScoredRange:
-    """Reconcile and score a range of ids.
-
-    Args:
-        bounds: of the range.
-        drop: the drop.
-        setup: what with.
-        space: where the customers wait.
-    """
+    """Reconcile and score a range of ids."""
     reconciled = reconcile_range(drop, bounds)
     prepared = prepare(reconciled.tables)
     customers, excluded = prepared.customers, prepared.excluded
@@ -258,7 +241,6 @@ class FinishedRange(NamedTuple):
         parquet: a file of it; None if `scored` has it.
         text: the same as CSV without headings: itself, or a file of it.
         contacts: those in treatment, by `order`; see `contacts_runs`.
-        counts: of all.
     """
 
     scored: pl.DataFrame | None
@@ -272,7 +254,6 @@ class Finish(NamedTuple):
     """How customers are completed, once it is known where the run is cut.
 
     Args:
-        setup: what with.
         cutoffs: where the run is cut.
         last_explained: the last customer at high risk who is explained, None if all are.
         hash_bin: the last bin of the hash whose customers are sampled for the page.

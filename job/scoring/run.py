@@ -64,7 +64,6 @@ class ScoredDrop(NamedTuple):
         customers: of each range, those that are scored; see `ScoredRange`.
         orders: of each range, their order by risk.
         excluded: the others (`EXCLUDED_SCHEMA`), by `id`.
-        counts: of all ranges.
     """
 
     intake: Intake
@@ -79,17 +78,10 @@ def score_drop(
 ) -> ScoredDrop:
     """Reconcile and score a drop that was read.
 
-    Args:
-        drop: of `read_drop`.
-        setup: what with.
-        limits: how much of the drop may be wrong.
-        executor: who scores the ranges.
-        space: where the customers wait.
-        memory: how many rows a range has.
+    Args: drop: of `read_drop`.
 
-    Raises:
-        DropError: the drop is bad, or no customer of it can be scored. What its rows are by themselves is known before
-            anything is scored; then the ranges are only reconciled, so that every problem is named.
+    Raises DropError: the drop is bad, or no customer of it can be scored. What its rows are by themselves is known
+    before anything is scored; then the ranges are only reconciled, so that every problem is named.
     """
     if refuses_rows(drop, limits):
         counts = sum((part.counts for part in reconcile_all(drop, rows=memory.range_rows)), DropCounts())
@@ -129,11 +121,7 @@ def cut_ranks(
 ) -> Finish:
     """Find where the run is cut; return how its customers are completed.
 
-    Args:
-        scored: the customers, at least one of them scored.
-        setup: what with.
-        executor: who looks the customers up that lie where the run is cut.
-        space: where contacts will wait.
+    Args: scored: the customers, at least one of them scored.
     """
 
     def fetch(order: Order | None, runs: Sequence[SortedRuns]) -> Callable[[Sequence[int]], pl.DataFrame]:
@@ -170,7 +158,6 @@ class Written(NamedTuple):
     """What was written.
 
     Args:
-        counts: of all customers.
         contacts: the customers in treatment; see `contacts_runs`.
         hashes: file -> SHA-256, of those that were hashed as they were written.
     """
@@ -183,14 +170,7 @@ class Written(NamedTuple):
 def finish_ranges(folder: Path, scored: ScoredDrop, finish: Finish, *, executor: Executor) -> Written:
     """Complete all customers and write `scored.csv` and `scored.parquet`.
 
-    Args:
-        folder: where to; it must exist.
-        scored: the customers.
-        finish: completes those of a range.
-        executor: who does it.
-
-    Raises:
-        OutputError: what is on disk is not what was written.
+    Args: scored: the customers. Raises OutputError: what is on disk is not what was written.
     """
     contacts = contacts_runs(finish.space, finish.setup.segmentation)
     parts: list[FinishedCounts] = []
@@ -246,12 +226,8 @@ def write_lists(
 ) -> dict[str, str]:
     """Write `campaign.csv`, `excluded.csv` and `rejected.csv`; return the SHA-256 of each.
 
-    Args:
-        folder: where to; it must exist.
-        contacts: see `Written.contacts`.
-        scored: for those who are not, and for the rejections.
-        segmentation: the segments and their offers.
-        rows: how many are written together.
+    Args: contacts: see `Written.contacts`; scored: for those who are not, and for the rejections; rows: how many are
+    written together.
     """
     hashes = {}
 

@@ -21,8 +21,7 @@ def list_runs(output: Path) -> list[dict[str, Any]]:
     `drift` is the worst finding (`none`, `warn` or `stop`), None for a run without a comparison. What is no run as
     published is passed over, and told in the log.
 
-    Raises:
-        SettingsError: there is no such folder, or it cannot be listed.
+    Raises SettingsError: there is no such folder, or it cannot be listed.
     """
     if not output.is_dir():
         raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])

@@ -56,8 +56,7 @@ def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:
 
     Columns: `id`, `decline_probability`, `in_training`, `monthly_profit`, `profit_at_risk`, `contact_allowed`.
 
-    Args:
-        customers: joined, with the columns of `score_customers`.
+    Args: customers: joined, with the columns of `score_customers`.
     """
     profit_at_risk = pl.col("decline_probability") * pl.col("monthly_profit") * PROFIT_MONTHS
     return customers.select(

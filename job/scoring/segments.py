@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_FILE: Final = Path(__file__).with_name("segments.toml")
 COST_PARTS: Final = 10_000  # costs and budgets are counted in whole parts of the shop's unit, so that sums are exact
-DEFAULT_EFFECT: Final = (
-    0.1  # where a file says nothing of an offer: an assumption, as every effect that nobody measured
-)
+DEFAULT_EFFECT: Final = 0.1  # where a file says nothing of an offer: assumed, as whatever nobody measured
 DEFAULT_PROFIT_LOST: Final = 0.5
 SHARE_ERROR: Final = 1e-6  # thirds cannot be written exactly
 HIGHEST_COST: Final = 1_000_000
@@ -46,7 +44,6 @@ class Offer(NamedTuple):
 
     Args:
         code: its name in `scored`.
-        text: in Russian.
         channel: one of `CHANNELS`.
         cost: of one contact, in the unit of `monthly_profit`; 0 on the site.
         effect: share of the declines that it prevents, assumed or measured; 0 on the site, where nobody is contacted.
@@ -72,7 +69,6 @@ class Segment:
 
     Args:
         code: its name in `scored`.
-        title: in Russian.
         condition: as written.
         expression: the condition over `CONDITION_COLUMNS`.
         priority: a customer belongs to the segment with the lowest one of those whose condition holds.
@@ -112,22 +108,17 @@ class Segmentation(NamedTuple):
 
     def with_effects(self, effects: Mapping[str, float]) -> Segmentation:
         """Return the same with other effects of some offers. Args: effects: offer -> its effect."""
-        segments = tuple(
-            replace(
-                segment,
-                offers=tuple(offer._replace(effect=effects.get(offer.code, offer.effect)) for offer in segment.offers),
-            )
-            for segment in self.segments
-        )
-        return self._replace(segments=segments)
+
+        def changed(offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+            return tuple(offer._replace(effect=effects.get(offer.code, offer.effect)) for offer in offers)
+
+        return self._replace(segments=tuple(replace(each, offers=changed(each.offers)) for each in self.segments))
 
     def assign(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.Series:
         """Return where each customer's segment stands in `segments` (`segment_row`, UInt32; never null), in order.
 
-        Args:
-            customers: the feature frame with `decline_probability`, `risk_decile`, `monthly_profit`, `profit_at_risk`
-                and `contact_allowed`.
-            thresholds: what counts as high.
+        Args: customers: the feature frame with `decline_probability`, `risk_decile`, `monthly_profit`, `profit_at_risk`
+        and `contact_allowed`.
         """
         row = pl.coalesce(
             pl.when(segment.expression).then(pl.lit(number, pl.UInt32)) for number, segment in enumerate(self.segments)
@@ -139,9 +130,7 @@ class Segmentation(NamedTuple):
 
         Columns: `condition` (the segment whose condition it is), `segment`, `customers` (Int64, above 0).
 
-        Args:
-            customers: as for `assign`, with their `segment`.
-            thresholds: what counts as high.
+        Args: customers: as for `assign`, with their `segment`.
         """
         conditions = {segment.code: segment.expression for segment in self.segments}
         known = _with_levels(customers, thresholds).select(**conditions).with_columns(customers["segment"])
@@ -200,11 +189,9 @@ def _offers(segments: tuple[Segment, ...]) -> pl.DataFrame:
 def load_segmentation(path: Path | None = None) -> Segmentation:
     """Read and check a segments file; `segments.toml` beside this module says how it is written.
 
-    Args:
-        path: None is the shipped one.
+    Args: path: None is the shipped one.
 
-    Raises:
-        SegmentsError: it cannot be read, or something in it is wrong; every mistake is named.
+    Raises SegmentsError: it cannot be read, or something in it is wrong; every mistake is named.
     """
     path = path or DEFAULT_FILE
     raw, text = _read(path)
@@ -244,8 +231,7 @@ def _read(path: Path) -> tuple[bytes, str]:
 def _parse(file: str, text: str) -> tuple[dict[str, Any], list[Mistake]]:
     """Return what a file says, and the lines that are no TOML, each read as it was meant.
 
-    Raises:
-        SegmentsError: it is not clear what a line means; with those before it.
+    Raises SegmentsError: it is not clear what a line means; with those before it.
     """
     lines, mistakes = text.split("\n"), list[Mistake]()
     while True:
@@ -294,9 +280,10 @@ class _Reader:
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             self._add(_Where().key("segment"), "no_segment", _shown(rows))
             return ()
-        segments = [self._segment(number, row, general) for number, row in enumerate(rows, start=1)]
-        self._check_together(rows, [segment for segment in segments if segment is not None])
-        return tuple(sorted((one for one in segments if one is not None), key=lambda segment: segment.priority))
+        read = (self._segment(number, row, general) for number, row in enumerate(rows, start=1))
+        segments = [segment for segment in read if segment is not None]
+        self._check_together(rows, segments)
+        return tuple(sorted(segments, key=lambda segment: segment.priority))
 
     def hints(self, value: object) -> dict[str, str]:
         """Return theme -> hint, of the themes that have one."""
@@ -305,14 +292,13 @@ class _Reader:
             self._add(where, "hints", _shown(value))
             return {}
         self._keys(where, value, {theme.value for theme in Theme})
-        return {theme: self._text(where.key(theme), value[theme], LONGEST_TEXT) for theme in Theme if theme in value}
+        return {theme: self._text(where.key(theme), value[theme]) for theme in Theme if theme in value}
 
     def _segment(self, number: int, row: Mapping[str, Any], general: Offer | None) -> Segment | None:
         before = len(self.mistakes)
         code = row.get("code")
-        where = _Where().inside(
-            f"segment «{code}»" if isinstance(code, str) else f"segment {number}", "segment", number
-        )
+        name = f"segment «{code}»" if isinstance(code, str) else f"segment {number}"
+        where = _Where().inside(name, "segment", number)
         self._keys(where, row, {"code", "title", "condition", "priority", "offer", "onsite_offer"})
         code = self._code(where, code)
         title = self._text(where.key("title"), row.get("title"), LONGEST_TITLE)
@@ -356,16 +342,16 @@ class _Reader:
         """Check what only shows between segments. Args: rows: as written, those with mistakes, too."""
         numbers = {number: row["priority"] for number, row in enumerate(rows, 1) if _is_priority(row.get("priority"))}
         free = max(numbers.values(), default=0) + 1
-        for code, places in _repeated(row.get("code") for row in rows):
-            where = _Where(f"segment «{code}», code", ("segment", places[1], "code"))
-            self._add(where, "own_code", f"{len(places)} segments with it")
-        for title, places in _repeated(row.get("title") for row in rows):
-            where = _Where(f"title «{title}»", ("segment", places[1], "title"))
-            self._add(where, "own_title", f"{len(places)} segments with it")
-        for priority, places in _repeated(numbers.get(number) for number in range(1, len(rows) + 1)):
-            codes = [str(rows[number - 1].get("code", number)) for number in places]
-            where = _Where(f"priority {priority}", ("segment", places[1], "priority"))
-            self._add(where, "own_priority", f"{len(codes)} segments with it: {', '.join(codes)}", free=free)
+        priorities = [numbers.get(number) for number in range(1, len(rows) + 1)]
+        for key, kind, words, values in (
+            ("code", "own_code", "segment «{}», code", [row.get("code") for row in rows]),
+            ("title", "own_title", "title «{}»", [row.get("title") for row in rows]),
+            ("priority", "own_priority", "priority {}", priorities),
+        ):
+            for value, places in _repeated(values):
+                codes = ", ".join(str(rows[number - 1].get("code", number)) for number in places)
+                found = f"{len(places)} segments with it{f': {codes}' if key == 'priority' else ''}"
+                self._add(_Where(words.format(value), ("segment", places[1], key)), kind, found, free=free)
         offers: dict[str, Offer] = {}
         for offer in (offer for segment in segments for offer in (*segment.offers, segment.onsite_offer)):
             if offers.setdefault(offer.code, offer) != offer:
@@ -376,8 +362,8 @@ class _Reader:
         for number, priority in numbers.items():
             condition, code = rows[number - 1].get("condition"), rows[number - 1].get("code", number)
             path = ("segment", number, "condition")
-            is_last, is_all = number == last, isinstance(condition, str) and is_always_true(condition)
-            if is_last and not is_all and isinstance(condition, str):
+            is_all = isinstance(condition, str) and is_always_true(condition)
+            if number == last and not is_all and isinstance(condition, str):
                 self._add(_Where(f"segment «{code}», the last by priority", path), "last", condition)
             if is_all and priority < numbers[last]:
                 found = f'condition = "true" at priority {priority}'
@@ -399,7 +385,7 @@ class _Reader:
             return None
         self._keys(where, value, {"code", "text", "channel", "cost", "effect", "discount", "share"})
         code = self._code(where, value.get("code"))
-        text = self._text(where.key("text"), value.get("text"), LONGEST_TEXT)
+        text = self._text(where.key("text"), value.get("text"))
         channel = value.get("channel")
         if channel not in CHANNELS:
             self._add(where.key("channel"), "channel", _shown(channel), known=", ".join(CHANNELS))
@@ -419,23 +405,19 @@ class _Reader:
             self._add(where, "onsite_offer", _shown(value))
             return None
         self._keys(where, value, {"code", "text"})
-        return Offer(
-            self._code(where, value.get("code")), self._text(where.key("text"), value.get("text"), LONGEST_TEXT)
-        )
+        return Offer(self._code(where, value.get("code")), self._text(where.key("text"), value.get("text")))
 
     def share(self, where: _Where, value: object, *, above: float = -1) -> float:
         """Return a number from 0 to 1. Args: above: it must be larger."""
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1 and value > above:
+        if _is_number(value, 1) and value > above:
             return float(value)
         kind, least = ("positive_share", "above 0, at most 1") if above >= 0 else ("share", "from 0 to 1")
         self._add(where, kind, _shown(value), least=least, key=where.path[-1])
         return 0.0
 
     def _cost(self, where: _Where, value: object) -> float:
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= HIGHEST_COST:
-            cost = float(value)
-            if round(cost * COST_PARTS) / COST_PARTS == cost:
-                return cost
+        if _is_number(value, HIGHEST_COST) and round(float(value) * COST_PARTS) / COST_PARTS == float(value):
+            return float(value)
         self._add(where, "cost", _shown(value), most=HIGHEST_COST)
         return 0.0
 
@@ -445,7 +427,7 @@ class _Reader:
         self._add(where.key("code"), "code", _shown(value))
         return ""
 
-    def _text(self, where: _Where, value: object, longest: int) -> str:
+    def _text(self, where: _Where, value: object, longest: int = LONGEST_TEXT) -> str:
         if isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= longest:
             return value
         self._add(where, "text", _shown(value), most=longest, key=where.path[-1])
@@ -453,12 +435,16 @@ class _Reader:
 
     def _keys(self, where: _Where, value: Mapping[str, Any], known: set[str]) -> None:
         for key in sorted(value.keys() - known):
-            path = (*where.path, key)
-            self._add(_Where(where.words, path), "keys", key, known=", ".join(sorted(known)))
+            self._add(_Where(where.words, (*where.path, key)), "keys", key, known=", ".join(sorted(known)))
 
     def _add(self, where: _Where, kind: str, found: str | None, **values: object) -> None:
-        line = line_at(self.lines, where.path)
-        self.mistakes.append(Mistake(kind, self.file, found, where.words, line, values=values))
+        self.mistakes.append(
+            Mistake(kind, self.file, found, where.words, line_at(self.lines, where.path), values=values)
+        )
+
+
+def _is_number(value: object, highest: int) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= highest
 
 
 def _is_priority(value: object) -> TypeGuard[int]:

@@ -56,10 +56,7 @@ def add_bins(histograms: Iterable[pl.DataFrame]) -> pl.DataFrame:
 def find_places(bins: pl.DataFrame, ranks: Sequence[int], fetch: Fetch) -> tuple[Place, ...]:
     """Return the customers of some ranks (from 0, below the number of rows).
 
-    Args:
-        bins: of `add_bins`.
-        ranks: ascending.
-        fetch: gives all rows (`order`, `id`) of some bins, in any order.
+    Args: bins: of `add_bins`; ranks: ascending; fetch: gives all rows (`order`, `id`) of some bins, in any order.
     """
     holders = [bins.row(int(bins["rows_before"].search_sorted(rank, side="right")) - 1, named=True) for rank in ranks]
     wanted = sorted({holder["bin"] for holder in holders})

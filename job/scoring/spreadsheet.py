@@ -50,9 +50,7 @@ def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
 def russian_table(table: pl.DataFrame, headings: Mapping[str, str]) -> pl.DataFrame:
     """Return a table as a person reads it: nothing in it runs, and it has these headings.
 
-    Args:
-        table: columns as in `headings`.
-        headings: column -> heading, in the order written.
+    Args: table: columns as in `headings`; headings: column -> heading, in the order written.
     """
     return without_formulas(table.select(*headings)).rename(dict(headings))
 

@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 
 def summarise_run(manifest: Manifest, *, latest: str) -> str:
-    """Return the summary of a run.
-
-    Args:
-        manifest: the run's manifest.
-        latest: where the run's files can be found.
-    """
+    """Return the summary of a run. Args: latest: where the run's files can be found."""
     customers = manifest["customers"]
     lines = [
         f"Run {manifest['run_id']}, {manifest['finished']}",
@@ -94,9 +89,7 @@ def describe_campaign(campaign: CampaignOutcome) -> str:
 def describe_worth(campaign: CampaignOutcome, measured: Mapping[str, float]) -> str:
     """Return one line: what the contacts are expected to bring, who is not worth one, what more budget would bring.
 
-    Args:
-        campaign: what it came to.
-        measured: offer -> effect, of those that are not assumed.
+    Args: campaign: what it came to; measured: offer -> effect, of those that are not assumed.
     """
     how = f"effects of {len(measured):,} offers measured, the others assumed" if measured else "all effects are assumed"
     parts = [

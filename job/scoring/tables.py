@@ -28,7 +28,6 @@ class CsvTable:
     """A CSV file that is written part by part, and hashed as it goes.
 
     Args:
-        path: of the file.
         columns: an empty frame with the table's columns, for the headings.
         style: arguments of `polars.DataFrame.write_csv`; see `job.scoring.spreadsheet.RUSSIAN`.
     """
@@ -96,12 +95,7 @@ def _blocks(text: BinaryIO) -> Iterator[bytes | memoryview]:
 
 
 class ParquetTable:
-    """A Parquet file that is written part by part, while the next part is made.
-
-    Args:
-        path: of the file.
-        schema: of its rows.
-    """
+    """A Parquet file that is written part by part, while the next part is made."""
 
     def __init__(self, path: Path, schema: pl.Schema) -> None:
         self._path = path

@@ -52,52 +52,36 @@ EXACT_DIGITS: Final = 10**15  # Excel keeps 15 digits of a number: longer ids ar
 _FORBIDDEN_IN_TITLE: Final = str.maketrans(dict.fromkeys("[]:*?/\\'", " "))
 _SHEET_HEADINGS: Final = {name: heading for name, heading in CONTACT_HEADINGS.items() if name != "segment_title"}
 _WIDTHS: Final = {
-    "rank": 7,
-    "id": 12,
-    "decline_probability": 12,
-    "monthly_profit": 11,
-    "offer": 20,
-    "channel": 12,
-    "cost": 11,
-    "cost_per_contact": 11,
-    "customers": 11,
-    "treatment": 12,
-    "control": 15,
-    "mean_risk": 11,
-    "contacts_current_month": 12,
-    "file": 20,
-    "row": 10,
-    "column": 30,
-    "segment_title": 32,
-    "title": 32,
-    "offer_text": 34,
-    "reason_1": 32,
-    "reason_2": 32,
-    "reason_3": 32,
-    "hint": 32,
-    "note": 60,
-    "reason": 60,
-    "value": 40,
+    name: width
+    for width, names in {
+        7: "rank",
+        10: "row",
+        11: "monthly_profit cost cost_per_contact customers mean_risk",
+        12: "id decline_probability channel treatment contacts_current_month",
+        15: "control",
+        20: "offer file",
+        30: "column",
+        32: "segment_title title reason_1 reason_2 reason_3 hint",
+        34: "offer_text",
+        40: "value",
+        60: "note reason",
+    }.items()
+    for name in names.split()
 }
 _WIDTH: Final = 13
 _ID_MARGIN: Final = 2
 _LINE: Final = 15.0  # points, of a row with one line
 _CHARACTER: Final = 1.25  # of a width: words do not fill lines, and capitals and other fonts are wider
 _NUMBERS: Final = {
-    "id": "0",
-    "rank": "0",
-    "row": "0",
-    "decline_probability": "0.0 %",
-    "mean_risk": "0.0 %",
-    "monthly_profit": "#,##0.00",
-    "profit_at_risk": "#,##0.00",
-    "expected_value": "#,##0.00##",
-    "cost": "#,##0.00##",
-    "cost_per_contact": "#,##0.00##",
-    "customers": "#,##0",
-    "treatment": "#,##0",
-    "control": "#,##0",
-    "contacts_current_month": "0",
+    name: code
+    for code, names in {
+        "0": "id rank row contacts_current_month",
+        "0.0 %": "decline_probability mean_risk",
+        "#,##0": "customers treatment control",
+        "#,##0.00": "monthly_profit profit_at_risk",
+        "#,##0.00##": "expected_value cost cost_per_contact",
+    }.items()
+    for name in names.split()
 }
 """Column -> how its numbers are shown; Excel writes them as the reader's country does."""
 _SUMS: Final = ("customers", "profit_at_risk", "treatment", "control", "cost", "expected_value")
@@ -116,9 +100,7 @@ def rank_contacts(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 def list_contacts(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
     """Return what marketing should know of whom it contacts (`segment` and `CONTACT_HEADINGS`), in their order.
 
-    Args:
-        contacts: of `choose_contacts`, in the order of the campaign, with their `rank`.
-        segmentation: where titles and offers stand.
+    Args: contacts: of `choose_contacts`, in the order of the campaign, with their `rank`.
     """
     titles = {segment.code: segment.title for segment in segmentation.segments}
     offers = {offer.code: offer for segment in segmentation.segments for offer in segment.offers}
@@ -143,9 +125,7 @@ def choose_contacts(scored: pl.DataFrame, contacts_current_month: pl.Series) -> 
 
     The largest expected value comes first; of equal ones the lowest `id`, which is their order here.
 
-    Args:
-        scored: the output frame, or a part of it.
-        contacts_current_month: of the same customers, in the same order.
+    Args: scored: the output frame, or a part of it; contacts_current_month: of the same customers, in the same order.
     """
     treated = scored.with_columns(contacts_current_month).filter(pl.col("campaign_group") == TREATMENT)
     return treated.select((-pl.col("expected_value")).alias("order"), pl.all())
@@ -167,9 +147,7 @@ class Sheet(NamedTuple):
     """A sheet of customers who are not contacted, or of rows that are no customers.
 
     Args:
-        title: of the sheet.
         headings: column -> its heading.
-        rows: what it shows.
         file: which file of the run has the rows, too: where it is to be looked for if they are too many.
     """
 
@@ -182,9 +160,7 @@ class Sheet(NamedTuple):
 def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
     """Return the sheets of those who are not contacted: control group, offers on the site, not scored, rejected rows.
 
-    Args:
-        folder: of the run, with `scored.parquet`, `excluded.csv` and `rejected.csv`.
-        segmentation: where titles and offers stand.
+    Args: folder: of the run, with `scored.parquet`, `excluded.csv` and `rejected.csv`.
     """
     titles = {segment.code: segment.title for segment in segmentation.segments}
     offers = {
@@ -193,35 +169,29 @@ def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
         for offer in (*segment.offers, segment.onsite_offer)
         if not offer.is_message
     }
-    scored = pl.scan_parquet(folder / SCORED)
-    title = pl.col("segment").cast(pl.String).replace_strict(titles).alias("segment_title")
-    control = scored.filter(pl.col("campaign_group") == CONTROL).select(
-        "id", title, "decline_probability", pl.lit(DO_NOT_CONTACT).alias("note")
-    )
-    offer = pl.col("offer").cast(pl.String)
-    onsite = scored.filter((pl.col("campaign_group") == NOT_IN_CAMPAIGN) & offer.is_in(list(offers))).select(
-        "id", title, "decline_probability", offer.replace_strict(offers).alias("offer_text"), "offer"
-    )
     some = MOST_ROWS + 1  # one more says that there are too many
-    dtypes = {"id": pl.Int64, "reason": pl.String}
-    excluded = pl.read_csv(folder / "excluded.csv", schema_overrides=dtypes, n_rows=some)
+    group, offer = pl.col("campaign_group"), pl.col("offer").cast(pl.String)
+    scored = pl.scan_parquet(folder / SCORED).with_columns(
+        pl.col("segment").cast(pl.String).replace_strict(titles).alias("segment_title"),
+        pl.lit(DO_NOT_CONTACT).alias("note"),
+    )
+    control = scored.filter(group == CONTROL)
+    onsite = scored.filter((group == NOT_IN_CAMPAIGN) & offer.is_in(list(offers)))
+    onsite = onsite.with_columns(offer.replace_strict(offers).alias("offer_text"))
+    excluded = pl.read_csv(folder / "excluded.csv", schema_overrides={"id": pl.Int64, "reason": pl.String}, n_rows=some)
     rejected = pl.read_csv(folder / "rejected.csv", infer_schema=False, n_rows=some).cast({"row": pl.Int64})
     reasons = {rule: explain_rejection(rule) for rule in rejected["rule"].unique()}
+    exclusion = pl.col("reason").replace(EXCLUSIONS)
+    reason = pl.col("rule").replace_strict(reasons, return_dtype=pl.String).alias("reason")
+    tables = (
+        (CONTROL_SHEET, CONTROL_HEADINGS, control, "scored.csv"),
+        (ONSITE_SHEET, ONSITE_HEADINGS, onsite, "scored.csv"),
+        (EXCLUDED_SHEET, EXCLUDED_HEADINGS, excluded.lazy().with_columns(exclusion), "excluded.csv"),
+        (REJECTED_SHEET, REJECTED_HEADINGS, rejected.lazy().with_columns(reason), "rejected.csv"),
+    )
     return [
-        Sheet(CONTROL_SHEET, CONTROL_HEADINGS, control.head(some).collect(engine="in-memory"), "scored.csv"),
-        Sheet(ONSITE_SHEET, ONSITE_HEADINGS, onsite.head(some).collect(engine="in-memory"), "scored.csv"),
-        Sheet(
-            EXCLUDED_SHEET,
-            EXCLUDED_HEADINGS,
-            excluded.with_columns(pl.col("reason").replace(EXCLUSIONS)),
-            "excluded.csv",
-        ),
-        Sheet(
-            REJECTED_SHEET,
-            REJECTED_HEADINGS,
-            rejected.with_columns(pl.col("rule").replace_strict(reasons, return_dtype=pl.String).alias("reason")),
-            "rejected.csv",
-        ),
+        Sheet(title, headings, rows.select(*headings).head(some).collect(engine="in-memory"), file)
+        for title, headings, rows, file in tables
     ]
 
 
@@ -243,11 +213,8 @@ def write_workbook(
 
     Text is written as text and never runs. The same contacts give the same bytes. Sheets without a row are left out.
 
-    Args:
-        folder: of the run, with its other tables.
-        contacts: of `choose_contacts`, in the order of the campaign; at most `MOST_ROWS`.
-        segments: the segments as the manifest has them, in the order of the sheets.
-        segmentation: where titles and offers stand.
+    Args: folder: of the run, with its other tables; contacts: of `choose_contacts`, in the order of the campaign; at
+    most `MOST_ROWS`; segments: the segments as the manifest has them, in the order of the sheets.
     """
     import xlsxwriter  # noqa: PLC0415 - only this format needs it
 
