@@ -96,26 +96,24 @@ def _tell_call(ctx: click.Context, param: click.Parameter, value: Any) -> None: 
     call.files[str(param.name)] = value
 
 
-_of_call = functools.partial(click.option, is_eager=True, expose_value=False, callback=_tell_call)
+def _option(flag: str, text: str, metavar: str | None = None, *names: str, **attributes: Any) -> Callable[..., Any]:  # noqa: ANN401 - Click's
+    """Return Click's option, also shown with its default if it has one."""
+    return click.option(flag, *names, help=text, metavar=metavar, show_default="default" in attributes, **attributes)
+
+
+_of_call = functools.partial(_option, is_eager=True, expose_value=False, callback=_tell_call)
 _OF_ANSWERS = (
-    _of_call("--json", "as_json", is_flag=True, help="Print JSON for a machine."),
-    _of_call("--quiet", "-q", "is_quiet", is_flag=True, help="Print problems only."),
+    _of_call("--json", "Print JSON for a machine.", None, "as_json", is_flag=True),
+    _of_call("--quiet", "Print problems only.", None, "-q", "is_quiet", is_flag=True),
 )
 _OF_LOGS = (
     _of_call(
         "--log-format",
+        "Of the log on standard error; auto: text on a terminal, JSON elsewhere.",
         type=click.Choice(logs.FORMATS),
         default="auto",
-        show_default=True,
-        help="Of the log on standard error; auto: text on a terminal, JSON elsewhere.",
     ),
-    _of_call(
-        "--log-level",
-        type=click.Choice(list(logs.LEVELS)),
-        default="info",
-        show_default=True,
-        help="What is left out of the log.",
-    ),
+    _of_call("--log-level", "What is left out of the log.", type=click.Choice(list(logs.LEVELS)), default="info"),
 )
 
 
@@ -279,7 +277,7 @@ def _options_of(record: type[Any]) -> Iterator[Callable[..., Any]]:
             yield from _options_of(hint)
             continue
         default = inspect.signature(record).parameters[name].default
-        attributes: dict[str, Any] = {"default": default, "show_default": default is not None}
+        attributes: dict[str, Any] = {} if default is None else {"default": default}
         kinds = [part for part in _parts(hint) if not isinstance(part, Option | Bounds) and part is not NoneType]
         bounds = next((part for part in _parts(hint) if isinstance(part, Bounds)), Bounds())
         if kinds == [bool]:
@@ -291,7 +289,7 @@ def _options_of(record: type[Any]) -> Iterator[Callable[..., Any]]:
             attributes["type"] = FOLDER if kinds == [Path] else str
         else:
             attributes["type"] = click.Choice(kinds)
-        yield click.option(option.flag, _parameter(option), metavar=option.metavar, help=option.help, **attributes)
+        yield _option(*option, _parameter(option), **attributes)
 
 
 def _filled(record: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 - a record of this type
@@ -307,48 +305,36 @@ def _parameter(option: Option) -> str:
     return option.flag.removeprefix("--").replace("-", "_")
 
 
-_DROP = click.option(
-    "--input", "drop", type=PLACE, required=True, metavar="DROP", help="The folder, or s3://..., of the four tables."
-)
-_OUTPUT = click.option(
-    "--output", type=PLACE, required=True, metavar="OUT", help="Where runs are published; s3://..., too."
-)
+_DROP = _option("--input", "The folder, or s3://..., of the four tables.", "DROP", "drop", type=PLACE, required=True)
+_OUTPUT = _option("--output", "Where runs are published; s3://..., too.", "OUT", type=PLACE, required=True)
 
 
 @main.command(has_log=True)
 @_DROP
 @_OUTPUT
-@click.option(
+@_option(
     "--artifacts",
+    "A model artifact, or a store of models whose champion scores; s3://..., too.  [default: the shipped one]",
+    "DIR",
     type=PLACE,
-    metavar="DIR",
-    help="A model artifact, or a store of models whose champion scores; s3://..., too.  [default: the shipped one]",
 )
 @_with_settings(ScoreSettings)
-@click.option(
+@_option(
     "--engine",
+    "Who does the work: this process, or executors of --spark-remote.",
+    None,
     "engine_name",
     type=click.Choice(["local", "spark"]),
     default="local",
-    show_default=True,
-    help="Who does the work: this process, or executors of --spark-remote.",
 )
-@click.option(
+@_option(
     "--spark-remote",
-    metavar="URL",
-    help="A Spark Connect endpoint, sc://HOST:15002; its executors see DROP and OUT under the same paths.",
+    "A Spark Connect endpoint, sc://HOST:15002; its executors see DROP and OUT under the same paths.",
+    "URL",
 )
+@_of_call("--metrics", "Also tell Prometheus (node exporter's textfile), whatever the exit code.", "FILE", type=FOLDER)
 @_of_call(
-    "--metrics",
-    type=FOLDER,
-    metavar="FILE",
-    help="Also tell Prometheus (node exporter's textfile), whatever the exit code.",
-)
-@_of_call(
-    "--lineage",
-    type=FOLDER,
-    metavar="FILE",
-    help="Also tell what was read and written, as events of OpenLineage, one a line.",
+    "--lineage", "Also tell what was read and written, as events of OpenLineage, one a line.", "FILE", type=FOLDER
 )
 @click.pass_context
 def score(
@@ -397,10 +383,11 @@ def score(
     call.bar.clear()
     outcome = published.outcome
     call.manifest, call.is_repeat = outcome.manifest, not outcome.is_new
+    run_id = outcome.manifest["run_id"]
     result = {
         "exit_code": EXIT_LOOK if outcome.look else EXIT_PUBLISHED,
         "problems": [],
-        "run_id": outcome.manifest["run_id"],
+        "run_id": run_id,
         "run": published.place,
         "is_new": outcome.is_new,
         "look": list(outcome.look),
@@ -417,18 +404,15 @@ def score(
         text += f"; `latest` {again} {outcome.replaced}"
     _answer(call, text, result)
     if outcome.look:
-        for line in outcome.look:
-            click.echo(line, err=True)
-        click.echo(
-            f"A person must look; then: retention runs --output {output} --acknowledge {result['run_id']}", err=True
-        )
+        then = f"A person must look; then: retention runs --output {output} --acknowledge {run_id}"
+        click.echo("\n".join([*outcome.look, then]), err=True)
         ctx.exit(EXIT_LOOK)
 
 
 @main.command(has_log=True)
 @_DROP
 @_with_settings(DropSettings)
-@click.option("--labelled", is_flag=True, help="Check it for training: the label must be there.")
+@_option("--labelled", "Check it for training: the label must be there.", is_flag=True)
 @click.pass_obj
 def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled: bool) -> None:
     """Check a drop and print what was understood and every problem; write nothing.
@@ -458,12 +442,12 @@ def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled:
 
 @main.command(has_log=True)
 @_DROP
-@click.option("--artifacts", type=FOLDER, metavar="DIR", help="Where the selected model is written.")
-@click.option(
+@_option("--artifacts", "Where the selected model is written.", "DIR", type=FOLDER)
+@_option(
     "--store",
+    "Instead of --artifacts: add it as a new version, if it beats the champion; s3://..., too.",
+    "STORE",
     type=PLACE,
-    metavar="STORE",
-    help="Instead of --artifacts: add it as a new version, if it beats the champion; s3://..., too.",
 )
 @_with_settings(TrainSettings)
 @click.pass_obj
@@ -481,19 +465,15 @@ def train(
 
     if store is not None and settings.champion is not None:
         raise SettingsError("--champion and --store do not go together: a store has its champion")
-
-    bar = call.bar
     if artifacts is not None and store is None:
-        trained = train_to(artifacts, drop, settings, bar.show)
+        trained = train_to(artifacts, drop, settings, call.bar.show)
     elif store is not None and artifacts is None:
-        trained = train_into(store, drop, settings, bar.show)
+        trained = train_into(store, drop, settings, call.bar.show)
     else:
         raise SettingsError("one of --artifacts DIR and --store STORE is needed")
-    bar.clear()
-    lines = [trained.table]
-    if trained.verdict is not None:
-        lines.append(f"  Against {trained.against}: {trained.verdict}.")
-    lines.append(f"  {trained.told}")
+    call.bar.clear()
+    against = [] if trained.verdict is None else [f"  Against {trained.against}: {trained.verdict}."]
+    text = "\n".join([trained.table, *against, f"  {trained.told}"])
     result = {
         "exit_code": EXIT_PUBLISHED,
         "problems": [],
@@ -502,59 +482,53 @@ def train(
         "reason": None if trained.is_written else trained.told,
         "verdict": trained.verdict,
     }
-    _answer(call, "\n".join(lines), result)
+    _answer(call, text, result)
 
 
 @main.command()
 @click.argument("out_dir", type=FOLDER)
-@click.option("--customers", type=click.IntRange(1), metavar="N", help="How many customers.")
-@click.option("--seed", type=click.IntRange(0), required=True, metavar="S", help="The same seed gives the same bytes.")
-@click.option("--labelled", is_flag=True, help="With the label column, for training.")
-@click.option("--clean", is_flag=True, help="Without misspellings and bad rows.")
+@_option("--customers", "How many customers.", "N", type=click.IntRange(1))
+@_option("--seed", "The same seed gives the same bytes.", "S", type=click.IntRange(0), required=True)
+@_option("--labelled", "With the label column, for training.", is_flag=True)
+@_option("--clean", "Without misspellings and bad rows.", is_flag=True)
 @click.option("--format", "table_format", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
-@click.option("--shuffled", is_flag=True, help="Rows in a random order.")
-@click.option(
+@_option("--shuffled", "Rows in a random order.", is_flag=True)
+@_option(
     "--outcome-of",
+    "Instead of --customers: the customers of this run three months later, labelled, for `lift`.",
+    "RUN",
     type=FOLDER,
-    metavar="RUN",
-    help="Instead of --customers: the customers of this run three months later, labelled, for `lift`.",
 )
-@click.option(
+@_option(
     "--effect",
+    "With --outcome-of: contacts lower the probability of a decline by this share, those with an OFFER by its "
+    "own; several times.  [default: 0]",
+    "[OFFER=]E",
     "effects",
     multiple=True,
-    metavar="[OFFER=]E",
-    help="With --outcome-of: contacts lower the probability of a decline by this share, those with an OFFER by its "
-    "own; several times.  [default: 0]",
 )
-@click.option(
-    "--months", type=click.IntRange(1), metavar="N", help="With --outcome-of: how much later it is.  [default: 3]"
-)
-@click.option(
+@_option("--months", "With --outcome-of: how much later it is.  [default: 3]", "N", type=click.IntRange(1))
+@_option(
     "--season",
+    "With --outcome-of: the newest month's revenue, against a usual month's.  [default: 1]",
+    "FACTOR",
     type=float,
-    metavar="FACTOR",
-    help="With --outcome-of: the newest month's revenue, against a usual month's.  [default: 1]",
 )
-@click.option(
-    "--unlabelled", is_flag=True, help="With --outcome-of: without the label; with --months 1 the next month's drop."
-)
+@_option("--unlabelled", "With --outcome-of: without the label; with --months 1 the next month's drop.", is_flag=True)
 @click.pass_obj
 def sample(
     call: Invocation,
+    /,
     *,
     out_dir: Path,
     customers: int | None,
-    seed: int,
     labelled: bool,
-    clean: bool,
-    table_format: str,
-    shuffled: bool,
     outcome_of: Path | None,
     effects: tuple[str, ...],
     months: int | None,
     season: float | None,
     unlabelled: bool,
+    **shape: Any,  # noqa: ANN401 - what both kinds of drop have
 ) -> None:
     """Write a synthetic drop to OUT_DIR, as dirty as real ones.
 
@@ -577,19 +551,11 @@ def sample(
         problems.append("--labelled and --unlabelled do not go together")
     if problems:
         raise SettingsError(problems)
-    shape: dict[str, Any] = {"seed": seed, "clean": clean, "table_format": table_format, "shuffled": shuffled}
     if outcome_of is not None:
         from job.campaign.outcome import MONTHS, write_outcome  # noqa: PLC0415
 
-        rows = write_outcome(
-            out_dir,
-            run=outcome_of,
-            effects=effects,
-            months=MONTHS if months is None else months,
-            season=1.0 if season is None else season,
-            labelled=not unlabelled,
-            **shape,
-        )
+        when: dict[str, Any] = {"months": months or MONTHS, "season": 1.0 if season is None else season}
+        rows = write_outcome(out_dir, run=outcome_of, effects=effects, labelled=not unlabelled, **when, **shape)
     elif customers is not None:
         rows = write_drop(out_dir, customers=customers, labelled=labelled, progress=call.bar.show, **shape)
         call.bar.clear()
@@ -600,8 +566,8 @@ def sample(
 
 
 @main.command(has_log=True)
-@click.option("--outcome", type=PLACE, required=True, metavar="DROP", help="The labelled drop of three months later.")
-@click.option("--run", type=PLACE, required=True, metavar="RUN", help="The published run: OUT/runs/ID.")
+@_option("--outcome", "The labelled drop of three months later.", "DROP", type=PLACE, required=True)
+@_option("--run", "The published run: OUT/runs/ID.", "RUN", type=PLACE, required=True)
 @_with_settings(LiftSettings)
 @click.pass_obj
 def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings) -> None:
@@ -631,7 +597,7 @@ def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings
 
 @main.command()
 @click.argument("file", type=FOLDER)
-@click.option("--run", type=PLACE, metavar="DIR", help="Also show whom the file would take of this run: OUT/runs/ID.")
+@_option("--run", "Also show whom the file would take of this run: OUT/runs/ID.", "DIR", type=PLACE)
 @click.pass_obj
 def segments(call: Invocation, *, file: Path, run: Place | None) -> None:
     """Check a segments file; show, in Russian, its segments, or whom each would take of a run.
@@ -684,7 +650,7 @@ def history(call: Invocation, *, output: Place) -> None:
 
 
 @main.command(has_log=True)
-@click.option("--run", type=PLACE, required=True, metavar="DIR", help="A published run: OUT/runs/ID.")
+@_option("--run", "A published run: OUT/runs/ID.", "DIR", type=PLACE, required=True)
 @click.pass_obj
 def report(call: Invocation, *, run: Place) -> None:
     """Draw report.html of a published run again, from its manifest alone.
@@ -709,9 +675,9 @@ def report(call: Invocation, *, run: Place) -> None:
 
 @main.command()
 @_OUTPUT
-@click.option("--compare", nargs=2, metavar="ID ID", help="Say why the second run has other contacts than the first.")
-@click.option("--acknowledge", metavar="ID", help="Say that a person has looked at this run: no more exit code 8.")
-@click.option("--note", metavar="TEXT", help="With --acknowledge: what that person says of it.")
+@_option("--compare", "Say why the second run has other contacts than the first.", "ID ID", nargs=2)
+@_option("--acknowledge", "Say that a person has looked at this run: no more exit code 8.", "ID")
+@_option("--note", "With --acknowledge: what that person says of it.", "TEXT")
 @click.pass_obj
 def runs(
     call: Invocation, *, output: Place, compare: tuple[str, str] | None, acknowledge: str | None, note: str | None
@@ -742,10 +708,10 @@ def runs(
 
 
 @main.command()
-@click.option("--store", type=PLACE, required=True, metavar="STORE", help="The store of models; s3://..., too.")
-@click.option("--promote", type=click.IntRange(1), metavar="N", help="Make version N the champion.")
-@click.option("--rollback", is_flag=True, help="Make the champion before this one the champion again.")
-@click.option("--note", metavar="TEXT", help="With --promote or --rollback: why; kept in the log.")
+@_option("--store", "The store of models; s3://..., too.", "STORE", type=PLACE, required=True)
+@_option("--promote", "Make version N the champion.", "N", type=click.IntRange(1))
+@_option("--rollback", "Make the champion before this one the champion again.", is_flag=True)
+@_option("--note", "With --promote or --rollback: why; kept in the log.", "TEXT")
 @click.pass_obj
 def models(call: Invocation, *, store: Place, promote: int | None, rollback: bool, note: str | None) -> None:
     """List the versions of the model, the newest first; or say which is the champion.

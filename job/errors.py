@@ -1,5 +1,14 @@
 """Everything that may stop the job, each with its exit code.
 
+    JobError
+    ├── EngineError             1  the engine that was asked for cannot be reached, or gave up
+    ├── SettingsError           2  an option's value, or options that do not go together
+    ├── DropError               3  the drop is bad: carries every problem found
+    ├── ArtifactError           4  the model artifact is missing, altered or of an incompatible version
+    ├── OutputError             5  the output cannot be written
+    ├── DropIncompleteError     6  the drop is not complete yet
+    └── OutputBusyError         7  another run holds the output
+
 Anything else that escapes is a defect of the job (exit code 1). 0 and 8 are outcomes, not errors.
 """
 
@@ -69,6 +78,9 @@ class JobError(Exception):
 
     exit_code: ClassVar[int] = EXIT_DEFECT
 
+    def __init_subclass__(cls, exit_code: int | None = None) -> None:
+        cls.exit_code = cls.exit_code if exit_code is None else exit_code
+
     def __init__(self, problems: str | Iterable[str | Problem]) -> None:
         self.defects: tuple[str | Problem, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
@@ -83,46 +95,32 @@ class JobError(Exception):
         return tuple(str(defect) for defect in self.defects)
 
 
-class EngineError(JobError):
+class EngineError(JobError, exit_code=EXIT_DEFECT):
     """The engine that was asked for cannot be reached, or gave up, or there are no threads: a later try may succeed."""
 
-    exit_code = EXIT_DEFECT
 
-
-class SettingsError(JobError):
+class SettingsError(JobError, exit_code=2):
     """An option's value is wrong, or options do not go together."""
 
-    exit_code = 2
 
-
-class DropError(JobError):
+class DropError(JobError, exit_code=3):
     """The drop is bad; every problem is named."""
 
-    exit_code = 3
 
-
-class ArtifactError(JobError):
+class ArtifactError(JobError, exit_code=4):
     """The model artifact is missing, altered or made by an incompatible version."""
 
-    exit_code = 4
 
-
-class OutputError(JobError):
+class OutputError(JobError, exit_code=5):
     """The output cannot be written."""
 
-    exit_code = 5
 
-
-class DropIncompleteError(JobError):
+class DropIncompleteError(JobError, exit_code=6):
     """The drop is not complete yet: a later try may succeed."""
 
-    exit_code = 6
 
-
-class OutputBusyError(JobError):
+class OutputBusyError(JobError, exit_code=7):
     """Another run holds the output."""
-
-    exit_code = 7
 
 
 def reason_of(error: BaseException) -> str:

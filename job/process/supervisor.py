@@ -70,19 +70,14 @@ class _Stopper:
         _kill_group(self.child)
 
 
-@dataclass
-class _Leaver:
-    """Ends the process once all is said and done: to take an interpreter with its libraries apart takes 0.2 s."""
-
-    exit_code: int | None = None
-
-    def __call__(self) -> None:
-        if self.exit_code is None:  # the work raised: Python tells of it, and leaves
-            return
-        with contextlib.suppress(OSError):  # who reads has gone: Python tells of it
-            for stream in filter(None, (sys.stdout, sys.stderr)):
-                stream.flush()
-            os._exit(self.exit_code)
+def _leave(exit_codes: list[int]) -> None:
+    """End the process once all is said and done: to take an interpreter with its libraries apart takes 0.2 s."""
+    if not exit_codes:  # the work raised: Python tells of it, and leaves
+        return
+    with contextlib.suppress(OSError):  # who reads has gone: Python tells of it
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+        os._exit(exit_codes[0])
 
 
 _channel: Final = _Channel()
@@ -93,12 +88,10 @@ def lacks_threads() -> str | None:
     import threading  # noqa: PLC0415 - the parent does without
 
     leave = threading.Event()
-    threads = [
-        threading.Thread(target=leave.wait) for _ in range(_THREADS_OF_A_CORE * (os.cpu_count() or 1) + _SPARE_THREADS)
-    ]
     begun: list[threading.Thread] = []
     try:
-        for thread in threads:
+        for _ in range(_THREADS_OF_A_CORE * (os.cpu_count() or 1) + _SPARE_THREADS):
+            thread = threading.Thread(target=leave.wait)
             thread.start()
             begun.append(thread)
     except RuntimeError:
@@ -135,9 +128,7 @@ def supervise(work: Callable[[], int]) -> Ending:
     To be called before anything starts a thread. SIGTERM, SIGINT and SIGHUP end the child and all of its children at
     once (those that are ignored stay so); a second signal ends this process, too.
     """
-    signal.signal(
-        signal.SIGCHLD, signal.SIG_DFL
-    )  # ignored by who called, the system would tell nobody of a child's end
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by who called, nobody would be told of a child's end
     ours = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
     reader, writer = os.pipe()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by who called
@@ -154,10 +145,10 @@ def supervise(work: Callable[[], int]) -> Ending:
         os.setpgid(0, 0)
         _die_with(parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        leaver = _Leaver()
-        atexit.register(leaver)  # the first to be registered, and so the last to be called
-        leaver.exit_code = work()
-        sys.exit(leaver.exit_code)
+        exit_codes: list[int] = []
+        atexit.register(_leave, exit_codes)  # the first to be registered, and so the last to be called
+        exit_codes.append(work())
+        sys.exit(exit_codes[0])
     os.close(writer)
     with contextlib.suppress(PermissionError, ProcessLookupError):  # the child was faster
         os.setpgid(child, child)
@@ -172,14 +163,15 @@ def supervise(work: Callable[[], int]) -> Ending:
     else:
         ended, exit_code = signal.Signals(os.WTERMSIG(status)), None
         _kill_group(child)  # its children, such as the processes that train
-    for name in notes:
-        if name.startswith(_FOLDER):
-            _remove(name.removeprefix(_FOLDER))
+    for name in [name for name in notes if name.startswith(_FOLDER)]:
+        import shutil  # noqa: PLC0415 - rarely needed
+
+        shutil.rmtree(name.removeprefix(_FOLDER), ignore_errors=True)
+        del notes[name]
     is_stopped = bool(stopper.received) or ended in {signal.SIGTERM, signal.SIGHUP}  # but libraries raise SIGINT
     if stopper.received and ended is not None:
         ended = stopper.received[0]
-    kept = {name: value for name, value in notes.items() if not name.startswith(_FOLDER)}
-    return Ending(exit_code, ended, is_stopped=is_stopped, notes=kept)
+    return Ending(exit_code, ended, is_stopped=is_stopped, notes=notes)
 
 
 def _listen(reader: int) -> dict[str, str]:
@@ -212,9 +204,3 @@ def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it has died before
         os._exit(SIGNALLED + signal.SIGKILL)
-
-
-def _remove(folder: str) -> None:
-    import shutil  # noqa: PLC0415 - rarely needed
-
-    shutil.rmtree(folder, ignore_errors=True)

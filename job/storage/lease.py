@@ -54,16 +54,17 @@ class Lease:
 
     def acquire(self) -> None:
         """Take the output. Raises OutputBusyError if another run holds it, and StorageError."""
+        busy = OutputBusyError(f"{self._bucket.address}: another run holds the output")
         try:
-            self._write(anew=True)
+            self._write(None)
         except ChangedObjectError:
             held = self._bucket.read(LEASE)
             if held is not None and not self._may_take(*held):
-                raise self._busy() from None
+                raise busy from None
             try:
-                self._write(instead_of=held[1] if held else None, anew=held is None)
+                self._write(held[1] if held else None)
             except ChangedObjectError:
-                raise self._busy() from None
+                raise busy from None
 
     def renew(self) -> None:
         """Say that the run goes on. A store that does not answer may do so the next time."""
@@ -71,9 +72,10 @@ class Lease:
             if self._held is None:
                 return
             try:
-                self._write(instead_of=self._held)
-            except ChangedObjectError:
-                self._adopt()
+                self._write(self._held)
+            except ChangedObjectError:  # perhaps by a write of ours whose answer was lost; else the output is lost
+                held = self._bucket.read(LEASE)
+                self._held = held[1] if held and _holder(held[0]) == self.token else None
             except StorageError as error:
                 logger.warning("the output's lock could not be renewed: %s", error)
 
@@ -89,27 +91,17 @@ class Lease:
         with self._writing:
             held, self._held = self._held, None
             if held is not None:
-                try:
+                with _telling_of_release():
                     self._bucket.write(LEASE, _content(None), instead_of=held)
-                except (ChangedObjectError, StorageError) as error:
-                    logger.warning("the output's lock could not be released: %s", error)
 
-    def _write(self, *, instead_of: Entry | None = None, anew: bool = False) -> None:
+    def _write(self, instead_of: Entry | None) -> None:
         asked = self._clock()
-        self._held = self._bucket.write(LEASE, _content(self.token), instead_of=instead_of, anew=anew)
+        self._held = self._bucket.write(LEASE, _content(self.token), instead_of=instead_of, anew=instead_of is None)
         self._renewed = asked
-
-    def _adopt(self) -> None:
-        """Learn whether a write was ours, whose answer was lost; else the output is lost."""
-        held = self._bucket.read(LEASE)
-        self._held = held[1] if held and _holder(held[0]) == self.token else None
 
     def _may_take(self, content: bytes, entry: Entry) -> bool:
         holder = _holder(content)
         return holder in (None, self.token) or (self._now() - entry.modified).total_seconds() > LEASE_SECONDS
-
-    def _busy(self) -> OutputBusyError:
-        return OutputBusyError(f"{self._bucket.address}: another run holds the output")
 
 
 @contextmanager
@@ -138,11 +130,17 @@ def leased(bucket: Bucket) -> Iterator[Lease]:
 def release_for(note: str) -> None:
     """Release the lease that a process which was ended noted: otherwise the next run waits until it is old."""
     *address, token = json.loads(note)
-    try:
+    with _telling_of_release():
         bucket = Bucket(Address(*address), request_seconds=RELEASE_SECONDS, is_hasty=True)
         held = bucket.read(LEASE)
         if held is not None and _holder(held[0]) == token:
             bucket.write(LEASE, _content(None), instead_of=held[1])
+
+
+@contextmanager
+def _telling_of_release() -> Iterator[None]:
+    try:
+        yield
     except (ChangedObjectError, StorageError) as error:
         logger.warning("the output's lock could not be released: %s", error)
 
