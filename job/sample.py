@@ -1,25 +1,18 @@
 """Synthetic drops that look like the shop's real export, for demonstrations, tests and benchmarks.
 
-No row is copied: every value is drawn from a distribution measured on the labelled real export of 1,300 customers. The
-figures below are its counts and quantiles; those of the kinds of customers and the coefficients are of the 1,296 that
-are left without three that have months without revenue and one that has an absurd one.
-
-The columns hang together because customers are of four kinds, which are not delivered; within a kind only the revenues
-of the months depend on each other. One hidden engagement instead of kinds would give each column and most correlations
-too; but then too many scores are in the middle and too few customers keep their revenue, and the job sees drift.
-
-What is guaranteed:
+No row is copied: every value is drawn from a distribution measured on the labelled real export of 1,300 customers;
+those of the kinds of customers and the coefficients on the 1,296 that are left without three with a month without
+revenue and one with an absurd one. Columns hang together because customers are of four kinds, which are not
+delivered. (One hidden engagement would give most correlations, too; but then the job sees drift.) A sample has no
+near twins, no order by label, and within a kind only the months' revenues depend on each other: rank correlations
+differ from the export's by at most 0.13. What is guaranteed:
 
 - The same seed gives the same tables and, for one version of Polars and one format, the same bytes, whatever the number
-  of threads, the process or the day. A draw is SplitMix64 of the seed, the draw's name and the row's number, written
-  here in wrapping UInt64 arithmetic; Polars' own hash and random numbers, which may change between versions, are not
-  used. All but the label is integer and IEEE arithmetic and needs nothing of the platform; the label also needs `exp`,
-  whose last bit may differ between platforms.
+  of threads, the process or the day. A draw is SplitMix64 of seed, the draw's name and the row's number, in wrapping
+  UInt64 arithmetic; Polars' own hash and random numbers may change between versions. All but the label is integer and
+  IEEE arithmetic; the label also needs `exp`, whose last bit may differ between platforms.
 - A customer does not depend on how many there are: a smaller clean sample is the beginning of a larger one.
 - The label depends on the behaviour of the same customer alone: row order, `id` and `Прибыль` tell nothing of it.
-
-What the real export has and a sample has not: near twins, the order by label, and weak dependences within a kind: rank
-correlations differ by 0.13 at most, as that of categories viewed and unpaid items (-0.28 in the export).
 """
 
 from __future__ import annotations
@@ -247,9 +240,7 @@ def make_tables(*, customers: int, seed: int, labelled: bool) -> dict[str, pl.Da
 def draw_customers(ids: pl.Series, *, seed: int) -> pl.DataFrame:
     """Return all that `make_tables` draws, without the label: a row per customer, for `split_tables`.
 
-    Args:
-        ids: Int64, from 0; a sample's own ids give what `make_tables` has of them under the same seed.
-        seed: any whole number.
+    `ids`: Int64, from 0; a sample's own ids give what `make_tables` has of them under the same seed.
 
     Returns:
         The columns of the four tables by their ASCII name, with words as delivered; besides, `order_of_revenue` and
@@ -266,9 +257,7 @@ def plan_faults(*, customers: int, seed: int) -> pl.DataFrame:
     Each of `FAULTS` has its share of the customers, rounded; at least one customer from 1,000 customers on. No customer
     has two.
 
-    Args:
-        customers: as given to `make_tables`, with the same errors.
-        seed: as given to `soil`.
+    `customers`: as given to `make_tables`, with the same errors. `seed`: as given to `soil`.
 
     Returns:
         One row per fault: `id` (Int64), `table` and `fault` (String; the table's name and a value of `Fault`).
@@ -296,9 +285,7 @@ def soil(tables: Mapping[str, pl.DataFrame], *, seed: int) -> dict[str, pl.DataF
     «Косметика и аксесуары» everywhere), and the faults of `plan_faults`: those of a month are in the current one; a
     duplicate, a contradiction (one page more) and an orphan are extra rows at the end of their table.
 
-    Args:
-        tables: from `make_tables`; they stay as they are.
-        seed: any whole number; `write_drop` uses one seed for both.
+    `seed`: any whole number; `write_drop` uses one seed for both.
 
     Returns:
         The same columns and, but for the extra rows, the same rows in the same order. `Выручка` is String, because

@@ -125,10 +125,7 @@ class PooledEffect:
 def wilson_interval(events: int, total: int, *, score: float = CONFIDENCE_SCORE) -> Interval:
     """Return Wilson's score interval of a rate (JASA 22, 1927; Newcombe 1998a's method 3).
 
-    Args:
-        events: from 0 to `total`.
-        total: 1 or more.
-        score: the normal quantile of its confidence.
+    `score`: the normal quantile of its confidence.
     """
     square = score * score
     middle = events + square / 2
@@ -145,9 +142,7 @@ def rate_difference(events: tuple[int, int], totals: tuple[int, int]) -> Differe
     Source: Newcombe, Statistics in Medicine 17 (1998) 873-890, method 10 (square-and-add of two Wilson intervals, no
     continuity correction). The p-value is 1 minus the largest confidence at which that interval leaves 0 out.
 
-    Args:
-        events: of the two groups.
-        totals: of the two groups, each 1 or more.
+    `totals`: of the two groups, each 1 or more.
     """
 
     def reaches_zero(score: float) -> bool:
@@ -194,9 +189,7 @@ def student_score(score: float, freedom: float) -> float:
     Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5, within 0.002 of the 95 % quantile from 6
     degrees of freedom on.
 
-    Args:
-        score: the normal quantile.
-        freedom: degrees of freedom; fewer than `_FEWEST_FREEDOM` count as so many.
+    `freedom`: degrees of freedom; fewer than `_FEWEST_FREEDOM` count as so many.
     """
     freedom = max(freedom, _FEWEST_FREEDOM)
     square = score * score
@@ -231,10 +224,8 @@ def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL, power: flo
     standard error, at the variances that the treated have if the offer prevents that share of the declines. Strata
     weigh by their treated customers, as in the verdict of `lift`; one without two customers in each group is left out.
 
-    Args:
-        strata: one for a segment; several for a campaign, or for an offer of several segments.
-        level: of a two-sided test; divided by the number of tests where there are several.
-        power: the probability to find it.
+    `strata`: one for a segment; several for a campaign, or for an offer of several segments. `level`: of a two-sided
+    test; divided by the number of tests where there are several.
 
     Returns:
         None if not even an end of all declines would be found, or a group has fewer than `FEWEST` customers.
@@ -263,10 +254,7 @@ def smallest_control_share(strata: Sequence[Stratum], *, effect: float = A_FIFTH
 
     All strata get the same share, whatever share they have now. The formula is that of `smallest_fall`.
 
-    Args:
-        strata: a campaign's, or a segment's alone.
-        effect: share of the declines prevented, above 0 and up to 1.
-        level: of a two-sided test.
+    `strata`: a campaign's, or a segment's alone. `effect`: share of the declines prevented, above 0 and up to 1.
 
     Returns:
         A share of at most about one half; None if no share shows the effect.

@@ -1,10 +1,8 @@
 """The columns of a drop and of the feature frame, one record each: all that is known of a column stands in it.
 
-A new column of a table that becomes a feature is one record here, and so is a new derived feature: dtype, rule, unit,
-title and phrase follow from it everywhere. A part that is missing is an error as soon as this module is imported.
-
-Bounds are generous: what no shop has ever seen, or what cannot be true by meaning (a share is within 0..1; a month has
-at most 44,640 minutes). Whatever is beyond them is a slip of the export, and its row is rejected.
+A new column that becomes a feature, or a new derived feature, is one record here; a part that is missing is an error as
+soon as this module is imported. Bounds are generous: beyond them is what no shop has ever seen, or what cannot be true
+by meaning; that is a slip of the export, and its row is rejected.
 """
 
 from __future__ import annotations

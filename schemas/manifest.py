@@ -26,12 +26,17 @@ class Product(TypedDict):
     version: str
 
 
-class Measured(TypedDict):
-    """A measured share with its interval, and how it was measured."""
+class Interval(TypedDict):
+    """A measured share with its interval."""
 
     mean: float
     low: float
     high: float
+
+
+class Measured(Interval):
+    """The same, and how it was measured."""
+
     how: str
 
 
@@ -315,14 +320,6 @@ class Limits(TypedDict):
 
     warn: float
     stop: float
-
-
-class Interval(TypedDict):
-    """A measured share with its interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 class Estimated(TypedDict):

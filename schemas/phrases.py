@@ -77,11 +77,10 @@ CHANNELS: Final = {
 }
 """Channel -> its Russian name. All but `onsite` are messages and need the customer's consent."""
 
+_CUSTOMER: Final = {"id": "id", "segment_title": "Сегмент", "decline_probability": "Риск снижения"}
 CONTACT_HEADINGS: Final = {
     "rank": "№",
-    "id": "id",
-    "segment_title": "Сегмент",
-    "decline_probability": "Риск снижения",
+    **_CUSTOMER,
     "monthly_profit": "Прибыль за месяц",
     "profit_at_risk": "Прибыль под риском",
     "expected_value": "Ожидаемая ценность контакта",
@@ -117,19 +116,8 @@ CONTROL_SHEET: Final = "Контрольная группа"
 ONSITE_SHEET: Final = "Показать на сайте"
 EXCLUDED_SHEET: Final = "Не оценены"
 REJECTED_SHEET: Final = "Отклонены"
-CONTROL_HEADINGS: Final = {
-    "id": "id",
-    "segment_title": "Сегмент",
-    "decline_probability": "Риск снижения",
-    "note": "Что делать",
-}
-ONSITE_HEADINGS: Final = {
-    "id": "id",
-    "segment_title": "Сегмент",
-    "decline_probability": "Риск снижения",
-    "offer_text": "Показать на сайте",
-    "offer": "Код предложения",
-}
+CONTROL_HEADINGS: Final = {**_CUSTOMER, "note": "Что делать"}
+ONSITE_HEADINGS: Final = {**_CUSTOMER, "offer_text": "Показать на сайте", "offer": "Код предложения"}
 EXCLUDED_HEADINGS: Final = {"id": "id", "reason": "Почему не оценён"}
 REJECTED_HEADINGS: Final = {
     "file": "Файл",

@@ -34,10 +34,8 @@ def _refuse(constant: str) -> NoReturn:
 def find_fault(value: object, kind: Any, name: str = "") -> str | None:  # noqa: ANN401 - a type, or what stands for one
     """Return where a value is not of a type, as a phrase; None if it is. Entries that nobody asked for do not matter.
 
-    Args:
-        value: of plain dicts, lists, texts and numbers.
-        kind: a `TypedDict`, `dict[str, X]`, `list[X]`, `X | None`, `str`, `int`, `float`, `bool` or `Any`.
-        name: of the value, for the phrase.
+    `kind`: a `TypedDict`, `dict[str, X]`, `list[X]`, `X | None`, `str`, `int`, `float`, `bool` or `Any`. `name`: of the
+    value, for the phrase.
     """
     fault = _check_of(kind)(value)
     if fault is None:

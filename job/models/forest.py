@@ -75,8 +75,7 @@ class Forest:
     def margins(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sum of the leaves of each row, tree after tree, as LightGBM adds them: equal to the last bit.
 
-        Args:
-            matrix: finite numbers, (rows, features).
+        `matrix`: finite numbers, (rows, features).
         """
         margins = np.empty(len(matrix))
         trees, most = self.leaves.shape
@@ -96,8 +95,7 @@ class Forest:
     def contributions(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what each feature adds to each row's margin against the mean of training: exact TreeSHAP.
 
-        Args:
-            matrix: finite numbers, (rows, features).
+        `matrix`: finite numbers, (rows, features).
 
         Returns:
             (rows, features); with the mean, a row adds up to its margin. Equal to LightGBM's to some 1e-13.

@@ -36,8 +36,7 @@ class NumberBins(NamedTuple):
     def counters(self, *, are_finite: bool) -> list[pl.Expr]:
         """Return what `read` needs of a frame: how many values there are, and how many above each edge.
 
-        Args:
-            are_finite: all values are, or null.
+        `are_finite`: all values are, or null.
         """
         value = pl.col(self.name)
         if not are_finite:
@@ -129,8 +128,7 @@ def estimate_roc_auc(steps: Mapping[int, int]) -> tuple[float, float] | None:
     measured on these customers, once their labels are known (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988, in
     expectation over the labels): it does not know whether the scores are calibrated.
 
-    Args:
-        steps: score in steps -> customers with it.
+    `steps`: score in steps -> customers with it.
 
     Returns:
         None if there are no such pairs.
@@ -164,8 +162,7 @@ def estimate_roc_auc(steps: Mapping[int, int]) -> tuple[float, float] | None:
 def read_reference(manifest: Mapping[str, Any]) -> Reference | None:
     """Return the reference of an artifact, None if it was made by a version that did not count its customers.
 
-    Args:
-        manifest: of the artifact; its `reference` is what `job.training.reference` wrote.
+    `manifest`: of the artifact; its `reference` is what `job.training.reference` wrote.
 
     Raises:
         ArtifactError: what it says of the bins cannot be understood.

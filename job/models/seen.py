@@ -1,8 +1,7 @@
 """The customers that a model has seen, so that scoring gives them the probability of a model that had not.
 
-A model knows its training customers too well. Beside the deployed model, an artifact holds those of the folds of one
-repeat of the cross-validation, and under a salted hash of its id, the fold of each training customer: whatever else has
-changed of a customer since, the model of that fold had not seen it. The hash keeps ids out of the file; it is no
+An artifact holds the models of the folds of one repeat of the cross-validation and, under a salted hash of its id, the
+fold of each training customer, whatever else has changed of it since. The hash keeps ids out of the file; it is no
 protection against who holds the artifact, and can try all ids.
 """
 
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
 def describe_seen(ids: pl.Series, folds: Sequence[int], *, seed: int) -> dict[str, Any]:
     """Return the salt, and of each fold the hashes of its customers, in order.
 
-    Args:
-        ids: of the training customers.
-        folds: the fold of each, from 0: the one whose model has not seen it.
-        seed: of the training.
+    `folds`: the fold of each, from 0: the one whose model has not seen it.
     """
     salt = hashlib.sha256(f"seen customers {seed}".encode()).hexdigest()
     hashed = pl.DataFrame({"fold": folds, "hash": _hashes(ids, salt)}, schema={"fold": pl.Int64, "hash": pl.UInt64})
@@ -38,9 +34,7 @@ def describe_seen(ids: pl.Series, folds: Sequence[int], *, seed: int) -> dict[st
 def find_folds(ids: pl.Series, seen: Mapping[str, Any]) -> pl.Series:
     """Return the fold of each customer that was in training (Int8), null for the others.
 
-    Args:
-        ids: of the customers.
-        seen: of `describe_seen`.
+    `seen`: of `describe_seen`.
     """
     known = {number: fold for fold, numbers in enumerate(seen["folds"]) for number in numbers}
     hashes = _hashes(ids, seen["salt"])
@@ -57,10 +51,7 @@ def find_probability(artifact: Artifact, ids: pl.Series, features: pl.DataFrame)
 
     The probability is that of the deployed model, or of a model that had not seen the customer.
 
-    Args:
-        artifact: the model.
-        ids: of the customers.
-        features: their feature frame (`FEATURES`), revenue at the level of training.
+    `features`: their feature frame (`FEATURES`), revenue at the level of training.
     """
     folds = find_folds(ids, artifact.seen)
     probability = artifact.model.probabilities(features).alias("decline_probability")

@@ -39,9 +39,7 @@ class Part(NamedTuple):
     def add_to(self, added: Sequence[NDArray[np.float64]], held: NDArray[Bits]) -> None:
         """Add what the part adds to some rows.
 
-        Args:
-            added: a row per feature, changed in place.
-            held: the bits of the tree's tests that hold.
+        `added`: a row per feature, changed in place. `held`: the bits of the tree's tests that hold.
         """
         number = held.dtype.type
         answers = (held >> number(self.first)) & number((1 << self.tests) - 1)

@@ -1,6 +1,7 @@
-"""Probabilities that can be acted on: Platt's sigmoid or beta calibration, and how far they are from the truth.
+"""Probabilities that can be acted on, and how far they are from the truth.
 
-Isotonic regression is not used: with about a thousand rows its steps fit noise.
+Platt's sigmoid (Probabilistic Outputs for Support Vector Machines, 1999) or beta calibration (Kull, Silva Filho and
+Flach, AISTATS 2017); no isotonic regression: with about a thousand rows its steps fit noise.
 """
 
 from __future__ import annotations
@@ -40,9 +41,7 @@ def choose_calibration(margins: Sequence[NDArray[np.float64]], labels: Sequence[
 
     The one that foretells each fold better from the others, by log-loss; Platt's, which has one number less, of equals.
 
-    Args:
-        margins: out of fold, of the rows of each fold; at least two folds.
-        labels: of the same rows, 1 for a customer who declined.
+    `margins`: out of fold, of the rows of each fold; at least two folds.
     """
     losses = dict.fromkeys((False, True), 0.0)
     for fold in range(len(margins)):
@@ -61,10 +60,7 @@ def fit_calibration(margins: NDArray[np.float64], labels: NDArray[np.int8], *, i
 
     No slope is negative: margins that mislead get the slope 0, and everybody the share of the labels.
 
-    Args:
-        margins: out of fold.
-        labels: 1 for a customer who declined; both kinds occur.
-        is_bent: beta calibration (Kull and others 2017); else Platt's sigmoid (1999, without his smoothing of labels).
+    `is_bent`: beta calibration (Kull and others 2017); else Platt's sigmoid (1999, without his smoothing of labels).
     """
     # ln s and -ln(1 - s) of Kull's formula; their sum is the margin.
     low, high = -np.logaddexp(0, -margins), np.logaddexp(0, margins)
@@ -102,10 +98,7 @@ def log_loss(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> floa
 def assess(probability: NDArray[np.float64], labels: NDArray[np.int8], *, seed: int) -> CalibrationQuality:
     """Measure how good out-of-fold probabilities are.
 
-    Args:
-        probability: of each row, by a model that did not see it.
-        labels: 1 for a customer who declined.
-        seed: of the bootstrap.
+    `probability`: of each row, by a model that did not see it.
     """
     random = np.random.default_rng(seed)
     foretold, declined = pl.Series(probability), pl.Series(labels)

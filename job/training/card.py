@@ -35,8 +35,36 @@ if TYPE_CHECKING:
 
 
 NOTICEABLE: Final = 0.01  # ROC-AUC: what a better model is hoped to gain
-HEADINGS: Final = ("ROC-AUC", "95 % interval", "Brier", "log-loss", "fit, s", "score, s")
 SURPRISE: Final = 0.1  # who declined with less had looked like one who stays
+
+# Tables: heading -> what stands in a row.
+CANDIDATES: Final = {
+    "candidate": "{title}",
+    "ROC-AUC": "{roc_auc:.4f}",
+    "95 % interval": "{low:.4f} to {high:.4f}",
+    "Brier": "{brier:.4f}",
+    "log-loss": "{log_loss:.4f}",
+    "fit, s": "{fit_seconds:.3f}",
+    "score, s": "{score_seconds:.4f}",
+}
+IMPORTANCE: Final = {
+    "feature": "{feature}",
+    "loss of ROC-AUC": "{loss[mean]:+.4f}",
+    "95 % interval": "{loss[low]:+.4f} to {loss[high]:+.4f}",
+    "contribution": "{contribution[mean]:.3f}",
+    "in the folds": "{contribution[low]:.3f} to {contribution[high]:.3f}",
+    "direction": "{direction}",
+}
+GROUPS: Final = {
+    "group": "{word}",
+    "customers": "{customers:,}",
+    "ROC-AUC": "{area}",
+    "95 % interval": "{interval}",
+    "mean probability": "{mean_probability:.0%}",
+    "declined": "{declined:.0%}",
+    "Brier": "{brier:.3f}",
+    "flagged": "{flagged:.0%}",
+}
 
 
 @dataclass(frozen=True)
@@ -103,22 +131,6 @@ class Card:
             )
         return sorted(rows, key=lambda row: -row["roc_auc"])
 
-    def candidate_cells(self, decimals: int) -> list[tuple[str, ...]]:
-        """Return name, title and figures of each candidate as text. Args: decimals: of the interval."""
-        return [
-            (
-                row["name"],
-                row["title"],
-                f"{row['roc_auc']:.4f}",
-                f"{row['low']:.{decimals}f} to {row['high']:.{decimals}f}",
-                f"{row['brier']:.4f}",
-                f"{row['log_loss']:.4f}",
-                f"{row['fit_seconds']:.3f}",
-                f"{row['score_seconds']:.4f}",
-            )
-            for row in self.candidates
-        ]
-
     def groups(self) -> list[dict[str, Any]]:
         """Return how each category and service type fares: ROC-AUC, mean probability against truth, share flagged.
 
@@ -160,15 +172,13 @@ class Card:
 
     def table(self) -> str:
         """Return the comparison as text for a terminal."""
-        is_selected = self.selected.candidate.name
-        rows = [
-            (f"{'*' if name == is_selected else ' '} {title}", *figures)
-            for name, title, *figures in self.candidate_cells(3)
-        ]
+        columns = {**CANDIDATES, "candidate": "{mark} {title}", "95 % interval": "{low:.3f} to {high:.3f}"}
+        marked = [{**row, "mark": "*" if self.is_selected(row) else " "} for row in self.candidates]
+        headings = ("  candidate", *list(columns)[1:])
         return "\n".join(
             [
                 f"{self.customers:,} customers, {self.declined:,} declined; {self.protocol.describe()}",
-                *align(("  candidate", *HEADINGS), rows, indent="  "),
+                *align(headings, _cells(columns, marked), indent="  "),
                 "",
                 f"  {self.describe_decision()}",
                 f"  {self.describe_power()}",
@@ -182,6 +192,10 @@ class Card:
                 *(["  Quick comparison: too few splits to rely on."] if self.is_quick else []),
             ]
         )
+
+    def is_selected(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of the candidates is the one that is deployed."""
+        return bool(row["name"] == self.selected.candidate.name)
 
     def on_log_loss(self) -> Comparison:
         """Return the challenger's log-loss less the champion's: below 0 it foretells better."""
@@ -265,9 +279,7 @@ def write_card(card: Card, trained_at: str) -> dict[str, str]:
     `card.md` and `card.html` also tell when training took place, and the first how long fitting took, which differs
     between machines; `card.json` and all else are the same for the same data, seed and versions.
 
-    Args:
-        card: what it tells.
-        trained_at: the moment, ISO 8601.
+    `trained_at`: the moment, ISO 8601.
     """
     plain = card.plain()
     pictures = draw_pictures(plain, is_russian=False)
@@ -281,27 +293,16 @@ def write_card(card: Card, trained_at: str) -> dict[str, str]:
 
 def _markdown(card: Card, facts: Mapping[str, Any], trained_at: str) -> str:
     quick = "\n> Made with `--quick`: too few splits to rely on.\n" if card.is_quick else ""
-    is_selected = card.selected.candidate.name
     candidates = [
-        (f"{title} (selected)" if name == is_selected else title, *figures)
-        for name, title, *figures in card.candidate_cells(4)
+        {**row, "title": row["title"] + " (selected)"} if card.is_selected(row) else row for row in card.candidates
     ]
     groups = [
-        (
-            row["word"],
-            f"{row['customers']:,}",
-            *(
-                ("too few", "-")
-                if row["roc_auc"] is None
-                else (f"{row['roc_auc']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}")
-            ),
-            f"{row['mean_probability']:.0%}",
-            f"{row['declined']:.0%}",
-            f"{row['brier']:.3f}",
-            f"{row['flagged']:.0%}",
-        )
+        {**row, "area": "too few", "interval": "-"}
+        if row["roc_auc"] is None
+        else {**row, "area": f"{row['roc_auc']:.3f}", "interval": f"{row['low']:.3f} to {row['high']:.3f}"}
         for row in facts["groups"]
     ]
+    importance = [{**row, "direction": describe_direction(row, is_russian=False)} for row in card.importance]
     titles = {measured.candidate.name: measured.candidate.title for measured in card.measured}
     others = "\n".join(
         f"- {titles[name]}: {comparison.describe()}" for name, comparison in card.against_others().items()
@@ -311,17 +312,6 @@ def _markdown(card: Card, facts: Mapping[str, Any], trained_at: str) -> str:
     inputs = "\n".join(f"- `{file['file']}`, SHA-256 `{file['sha256']}`" for file in card.inputs)
     warnings = "\n".join(f"- {warning}." for warning in card.warnings)
     samples = describe_samples([measured.candidate for measured in card.measured], card.customers, card.protocol)
-    importance = [
-        (
-            row["feature"],
-            f"{row['loss']['mean']:+.4f}",
-            f"{row['loss']['low']:+.4f} to {row['loss']['high']:+.4f}",
-            f"{row['contribution']['mean']:.3f}",
-            f"{row['contribution']['low']:.3f} to {row['contribution']['high']:.3f}",
-            describe_direction(row, is_russian=False),
-        )
-        for row in card.importance
-    ]
     settings = "\n".join(f"- {line}" for line in describe_settings(card.settings, is_russian=False))
     top, area = facts["ranking"]["top_tenth"], facts["roc_auc_out_of_fold_delong"]
     return f"""# Model card: {card.selected.candidate.title}
@@ -354,7 +344,7 @@ overlap of the training sets (Nadeau and Bengio 2003).{samples}
 
 ## Candidates
 
-{_table(("candidate", *HEADINGS), candidates)}
+{_table(CANDIDATES, candidates)}
 
 **Decision.** {card.describe_decision()} {card.describe_power()} Beside the decision, on log-loss, where less is
 better: {card.on_log_loss().describe("log-loss")}.{against_plain}
@@ -396,13 +386,13 @@ the models of the folds; and the direction, by the rank correlation of values an
 
 ![Loss of ROC-AUC](loss.svg) ![Contribution](contribution.svg)
 
-{_table(("feature", "loss of ROC-AUC", "95 % interval", "contribution", "in the folds", "direction"), importance)}
+{_table(IMPORTANCE, importance)}
 
 ## Groups
 
 Out-of-fold. Flagged: at or above the risk threshold.
 
-{_table(("group", "customers", "ROC-AUC", "95 % interval", "mean probability", "declined", "Brier", "flagged"), groups)}
+{_table(GROUPS, groups)}
 
 ## Thresholds
 
@@ -426,6 +416,10 @@ is not the list of all who will decline.
 """
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
+def _cells(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    return [[cell.format_map(row) for cell in columns.values()] for row in rows]
+
+
+def _table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [list(columns), ["---"] * len(columns), *_cells(columns, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -35,14 +35,6 @@ def estimate_seconds(
     Each candidate is fitted once, as tuning does it: with the settings that it tries first, on the training rows of an
     inner split. Other settings take longer or less long. Processor time is what counts: other work on the machine makes
     the training take longer, and is no reason to expect hours of the next one.
-
-    Args:
-        candidates: what competes.
-        features: the feature frame.
-        labels: 1 for a customer who declined.
-        groups: of near twins.
-        protocol: how thoroughly.
-        workers: processes.
     """
     (outer, *_) = group_folds(labels, groups, folds=protocol.folds, seed=protocol.seed)
     fits = (protocol.trials + 1) * protocol.inner_folds + 1

@@ -1,6 +1,7 @@
 """Splits that keep near twins together.
 
 About 23 % of the customers have a near twin, often with the other label: a split that parts them measures memory.
+In all of training, `labels` are 1 for a customer who declined, and `groups` are those of near twins, both by row.
 """
 
 from __future__ import annotations
@@ -50,12 +51,7 @@ def group_folds(
 ) -> Iterator[Split]:
     """Yield the splits of one stratified group k-fold.
 
-    Args:
-        labels: 1 for a customer who declined, of all rows.
-        groups: of all rows; a group is never parted.
-        folds: how many splits.
-        seed: of the shuffle.
-        rows: only these positions; all of them if None.
+    `rows`: only these positions; all of them if None.
     """
     rows = np.arange(len(labels)) if rows is None else rows
     # StratifiedGroupKFold shuffles groups only where their label counts tie, so the rows are shuffled first.

@@ -1,8 +1,7 @@
-"""A guard against columns that give the label away.
+"""A guard against columns that give the label away: a model trained on one looks perfect and is useless next month.
 
-A column that almost predicts the label by itself was most likely filled with the label in view; a model trained on it
-looks perfect and is useless next month. `id` and the order of the rows do that in the shop's export, which is sorted by
-label: they are reported, and it is checked that they are no features.
+`id` and the order of the rows do that in the shop's export, which is sorted by label: they are reported, and it is
+checked that they are no features.
 """
 
 from __future__ import annotations
@@ -38,11 +37,7 @@ def guard_against_leaks(
 ) -> tuple[list[LeakFinding], list[str]]:
     """Check each column by itself against the label.
 
-    Args:
-        customers: joined customers with `id` and `row`.
-        features: their feature frame.
-        labels: 1 for a customer who declined.
-        limit: the ROC-AUC beyond which a column is a leak.
+    `customers`: joined customers with `id` and `row`. `limit`: the ROC-AUC beyond which a column is a leak.
 
     Returns:
         The finding of every column, the strongest first, and a warning for each of `id` and row order beyond the limit.

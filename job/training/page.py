@@ -24,9 +24,7 @@ _KEPT_OUT: Final = {"id": "Номер клиента (id)", "row": "Порядо
 def render_card(card: Mapping[str, Any], trained_at: str) -> str:
     """Return the card as HTML.
 
-    Args:
-        card: as `card.json` has it.
-        trained_at: the moment, ISO 8601.
+    `card`: as `card.json` has it. `trained_at`: the moment, ISO 8601.
     """
     pictures = draw_pictures(card, is_russian=True)
     css = files("job.report").joinpath("page.css").read_text(encoding="utf-8")

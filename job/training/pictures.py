@@ -34,9 +34,7 @@ TEXTS: Final = {
 def draw_pictures(card: Mapping[str, Any], *, is_russian: bool) -> dict[str, str]:
     """Return the card's pictures as SVG elements: `reliability`, `roc`, `precision_recall`, `loss`, `contribution`.
 
-    Args:
-        card: as `card.json` has it.
-        is_russian: the language; else English.
+    `card`: as `card.json` has it. `is_russian`: the language; else English.
     """
     texts = {name: text[is_russian] for name, text in TEXTS.items()}
     pictures = {

@@ -19,9 +19,7 @@ TOP: Final = 0.1
 def rank_customers(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> dict[str, Any]:
     """Return how many of the first customers by risk declined: every point of the ROC and precision-recall curves.
 
-    Args:
-        probability: of each row, by a model that did not see it.
-        labels: 1 for a customer who declined; both kinds occur.
+    `probability`: of each row, by a model that did not see it.
 
     Returns:
         `cuts`: about a hundred pairs, from (0, 0) to all: customers with the highest probability, and how many of them

@@ -60,24 +60,20 @@ def describe_reference(
         of 1/10,000), `roc_auc`, the estimate without labels, and `roc_auc_error`, see `estimate_error`.
     """
     features = features.rechunk()  # the last bits of a sum depend on chunks
-    numeric = {}
-    for feature in NUMERIC_FEATURES:
-        column = features[feature.name]
-        numeric[feature.name] = {
-            "mean": column.mean(),
-            "sd": column.std(),
-            "quantiles": [column.quantile(share, "linear") for share in QUANTILES],
-        }
-    words = {
+    numeric = {
         feature.name: {
-            word: features.filter(pl.col(feature.name) == word).height / features.height for word in feature.values
+            "mean": features[feature.name].mean(),
+            "sd": features[feature.name].std(),
+            "quantiles": [features[feature.name].quantile(share, "linear") for share in QUANTILES],
         }
-        for feature in CATEGORICAL_FEATURES
+        for feature in NUMERIC_FEATURES
     }
-    bins = {
-        **{feature.name: _count_number(features[feature.name]) for feature in NUMERIC_FEATURES},
-        **{feature.name: _count_words(features[feature.name], feature.values) for feature in CATEGORICAL_FEATURES},
-    }
+    bins = {feature.name: _count_number(features[feature.name]) for feature in NUMERIC_FEATURES}
+    words = {}
+    for feature in CATEGORICAL_FEATURES:
+        bins[feature.name] = _count_words(features[feature.name], feature.values)
+        shares = [count / features.height for count in bins[feature.name]["counts"]]
+        words[feature.name] = dict(zip(feature.values, shares, strict=True))
     both = np.sort(np.concatenate([probability, deployed]))[::2]
     steps = count_scores(pl.Series(SCORE, both)).select("bin", "rows")
     scores = steps["bin"].repeat_by(steps["rows"]).explode().cast(pl.Float64).alias(SCORE)
@@ -105,11 +101,7 @@ def estimate_error(
     The root mean square of the difference over resamples of the groups of near twins (bootstrap). So many customers
     cannot tell whether the scores are calibrated more exactly; no later run, however large, knows more.
 
-    Args:
-        probability: out of fold, calibrated, of each row.
-        labels: 1 for a customer who declined.
-        groups: of near twins.
-        seed: of the resamples.
+    `probability`: out of fold, calibrated, of each row.
     """
     random = np.random.default_rng(seed)
     places = np.unique(groups, return_inverse=True)[1]
@@ -136,8 +128,7 @@ def cut(values: pl.Series) -> list[float]:
     Each of few values has its own bin; of many, the edges are those nearest to the deciles. An edge lies half way
     between two values, so that the last bits of a ratio cannot move a customer to another bin.
 
-    Args:
-        values: Float64; null and what is no number is left out.
+    `values`: Float64; null and what is no number is left out.
     """
     counts = values.filter(values.is_finite()).value_counts(name="rows").sort(values.name)
     levels, rows = counts[values.name].to_list(), counts["rows"].to_list()

@@ -1,16 +1,11 @@
-"""The protocol that selects a model, in one place.
+"""The protocol that selects a model: nested, on repeated stratified group k-folds (`folds`).
 
-- Outer splits: stratified group k-fold, repeated with different seeds; near twins stay on one side (`folds`).
-- Nested: caps, knots, scaling, encoding, tuning and calibration are learned from the training rows of each split.
-- Tuning: Optuna's TPE sampler, seeded, the same number of trials for every candidate, on inner group folds.
-- Decision: the challenger replaces the champion only if its gain in ROC-AUC over the paired splits is significant by
-  the corrected resampled t-test; otherwise the simpler one stays.
-
-Sources: Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52 (2003): the correction.
-Bouckaert and Frank, Evaluating the Replicability of Significance Tests, PAKDD (2004): for repeated k-fold.
-Cawley and Talbot, On Over-fitting in Model Selection, JMLR 11 (2010): why the tuning is nested.
-Platt, Probabilistic Outputs for Support Vector Machines (1999): the sigmoid. Kull, Silva Filho and Flach, Beta
-calibration, AISTATS (2017): the other; the better of both within the training rows is taken.
+All that is learned (caps, knots, scaling, tuning with as many trials for every candidate, calibration) is learned
+from the training rows of each split (Cawley and Talbot, On Over-fitting in Model Selection, JMLR 11, 2010). The
+challenger replaces the champion only if its gain in ROC-AUC over the paired splits is significant by the corrected
+resampled t-test (Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52, 2003; for repeated
+k-fold: Bouckaert and Frank, Evaluating the Replicability of Significance Tests, PAKDD 2004); otherwise the simpler
+one stays.
 """
 
 from __future__ import annotations
@@ -149,9 +144,7 @@ def corrected_interval(values: Numbers, *, test_share: float) -> Comparison:
     The variance of the mean of J values is taken as (1 / J + n_test / n_train) times their variance, because the
     training sets overlap (Nadeau and Bengio 2003, section 4); J - 1 degrees of freedom.
 
-    Args:
-        values: one per split, e.g. differences in ROC-AUC.
-        test_share: n_test / n_train.
+    `values`: one per split, e.g. differences in ROC-AUC. `test_share`: n_test / n_train.
     """
     count = len(values)
     mean = float(values.mean())
@@ -183,14 +176,8 @@ def measure(
 ) -> list[Measured]:
     """Put every candidate through the protocol, all on the same splits.
 
-    Args:
-        candidates: what competes.
-        features: the feature frame.
-        labels: 1 for a customer who declined, in the rows' order.
-        groups: of near twins.
-        protocol: how thoroughly.
-        workers: processes; the results do not depend on their number.
-        progress: called after each step with what is done, how many steps are, and of how many.
+    `workers`: processes; the results do not depend on their number. `progress`: called after each step with what is
+    done, how many steps are, and of how many.
     """
     splits = repeated_group_folds(labels, groups, folds=protocol.folds, repeats=protocol.repeats, seed=protocol.seed)
     results: list[list[SplitResult]] = [[] for _ in candidates]
@@ -225,13 +212,7 @@ def compare_with_artifact(
 
     The artifact is not fitted again. Customers that it has seen, by their ids, are judged by its models that had not.
 
-    Args:
-        selected: the candidate under the protocol.
-        artifact: what is in use.
-        ids: of the customers.
-        features: their feature frame, revenue at the level of the artifact's training.
-        labels: 1 for a customer who declined.
-        test_share: n_test / n_train of the splits.
+    `features`: their feature frame, revenue at the level of the artifact's training.
     """
     probability = find_probability(artifact, ids, features)["decline_probability"].to_numpy()
     aucs = np.array([roc_auc_score(labels[split.test], probability[split.test]) for split in selected.splits])

@@ -1,13 +1,9 @@
 """The champion: logistic regression on a fixed, readable basis.
 
 Each numeric feature becomes piecewise linear between a few knots (quantiles of the training rows; beyond the outer ones
-a value counts as the knot, which is what caps outliers). The basis has three blocks, each with a penalty of its own:
-
-1. each feature by itself;
-2. each feature by favourite category (what is few pages for a buyer of appliances is not for one of children's goods);
-3. products of two features.
-
-The penalties are L2, applied by scaling the columns of a block before scikit-learn's logistic regression.
+a value counts as the knot, which is what caps outliers). There are three blocks: each feature by itself; by favourite
+category (few pages mean another thing for a buyer of appliances than for one of children's goods); products of two
+features. Each has an L2 penalty of its own, applied by scaling its columns before scikit-learn's logistic regression.
 """
 
 from __future__ import annotations
@@ -57,13 +53,7 @@ class SplineFit:
 
 
 def fit_splines(features: pl.DataFrame, labels: NDArray[np.int8], settings: SplineSettings) -> SplineFit:
-    """Fit the champion.
-
-    Args:
-        features: the feature frame of the training rows.
-        labels: 1 for a customer who declined, in the rows' order.
-        settings: how flexible the model is.
-    """
+    """Fit the champion."""
     basis = SplineBasis.learn(features, settings)
     regression = LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=MAX_ITERATIONS, tol=1e-6)
     regression.fit(basis.matrix(features), labels)
@@ -130,10 +120,7 @@ class SplineBasis:
     def to_model(self, coefficients: Matrix, intercept: float, features: pl.DataFrame) -> LinearModel:
         """Return the same model as terms: the hats of a feature are one slope and one bend at each inner knot.
 
-        Args:
-            coefficients: of the columns of `matrix`.
-            intercept: of the regression.
-            features: the training rows, for the means of the terms.
+        `coefficients`: of the columns of `matrix`. `features`: the training rows, for the means of the terms.
         """
         hat_count, word_count = len(self.hats.mean), len(self.words)
         sizes = np.cumsum([hat_count, word_count, len(self.categories.mean)])
