@@ -136,6 +136,7 @@ WORD_COUNTS: Final = {
     },
 }
 """Column -> word -> customers, by kind."""
+_WORDS: Final = {"service_type": SERVICE_TYPE, "favourite_category": CATEGORY}
 CURRENT_AND_PREVIOUS: Final = (0.894, 0.830, 0.912, 0.897)
 CURRENT_AND_BEFORE: Final = (0.259, 0.965, 0.057, 0.182)
 PREVIOUS_AND_BEFORE: Final = (0.296, 0.728, 0.430, 0.557)
@@ -413,7 +414,7 @@ def _choice(column: str, draw: pl.Expr) -> pl.Expr:
     return pl.lit(pl.Series(list(counts))).gather(pl.lit(pl.Series(limits)).search_sorted(draw)).alias(column)
 
 
-def _choice_by_kind(column: str, words: Words, draw: pl.Expr) -> pl.Expr:
+def _choice_by_kind(column: str, draw: pl.Expr) -> pl.Expr:
     """Return the word, as delivered, whose share of its kind's `WORD_COUNTS` a uniform draw falls into."""
     counts = WORD_COUNTS[column]
     edges = [
@@ -421,7 +422,7 @@ def _choice_by_kind(column: str, words: Words, draw: pl.Expr) -> pl.Expr:
         for kind, of_kind in enumerate(zip(*counts.values(), strict=True))
         for edge in accumulate(of_kind)
     ]
-    spellings = [_spelling(words, name) for name in counts] * len(COUNTS["kind"])
+    spellings = [_spelling(_WORDS[column], name) for name in counts] * len(COUNTS["kind"])
     index = pl.lit(pl.Series(edges[:-1])).search_sorted(pl.col("kind") + draw)
     return pl.lit(pl.Series(spellings)).gather(index).alias(column)
 
@@ -485,8 +486,7 @@ def _customers(rows: pl.DataFrame, *, seed: int, labelled: bool) -> pl.DataFrame
         "row",
         "id",
         *(_choice(name, draws.of(name)) for name in COUNTS if name != "kind"),
-        _choice_by_kind("service_type", SERVICE_TYPE, draws.uniform("service_type")),
-        _choice_by_kind("favourite_category", CATEGORY, draws.uniform("favourite_category")),
+        *(_choice_by_kind(name, draws.uniform(name)) for name in WORD_COUNTS),
         _quantile("registered_days", draws.of("registered_days"), 0).cast(pl.Int64),
         _quantile("contacts_6_months", draws.of("contacts_6_months"), 1),
         _quantile("promo_share", draws.of("promo_share"), 2),

@@ -90,12 +90,12 @@ class Column(NamedTuple):
     feature: Meaning | None = None  # what it means to people, if it is a feature of models
 
 
-class Derived(NamedTuple):
-    """A feature that is computed of the columns of a joined customer, or is one of them in one of the months."""
+class NumericFeature(NamedTuple):
+    """One numeric column of the feature frame (Float64)."""
 
-    name: str  # in ASCII
+    name: str
+    meaning: Meaning
     formula: pl.Expr  # over `job.features.join_tables`; finite for every customer who is scored
-    feature: Meaning
 
 
 class Table(NamedTuple):
@@ -347,21 +347,21 @@ TABLES: Final = {table.name: table for table in (MARKET_FILE, MARKET_MONEY, MARK
 _REVENUE: Final = {period: pl.col(f"revenue_{period}") for period in PERIODS_OF_REVENUE}
 
 
-def _of_revenue(period: str, title: str, what: str) -> Derived:
+def _of_revenue(period: str, title: str, what: str) -> NumericFeature:
     phrase = _level(f"выручка за {what}", Number.MONEY)
     meaning = Meaning(f"Выручка, {title}", phrase, "shop's currency", Theme.REVENUE)
-    return Derived(f"revenue_{period}", _REVENUE[period], meaning)
+    return NumericFeature(f"revenue_{period}", meaning, _REVENUE[period])
 
 
-def _of_change(name: str, earlier: str, title: str, against: str) -> Derived:
+def _of_change(name: str, earlier: str, title: str, against: str) -> NumericFeature:
     meaning = Meaning(f"Изменение выручки за {title}", _jump(against), "share", Theme.REVENUE)
-    return Derived(name, _REVENUE[CURRENT_MONTH] / _REVENUE[earlier] - 1, meaning)
+    return NumericFeature(name, meaning, _REVENUE[CURRENT_MONTH] / _REVENUE[earlier] - 1)
 
 
-def _of_minutes(period: str, title: str, what: str) -> Derived:
+def _of_minutes(period: str, title: str, what: str) -> NumericFeature:
     phrase = _counted(f"на сайте в {what}", _MINUTES)
     meaning = Meaning(f"Минут на сайте, {title}", phrase, "minutes", Theme.MINUTES)
-    return Derived(f"minutes_{period}", pl.col(f"minutes_{period}"), meaning)
+    return NumericFeature(f"minutes_{period}", meaning, pl.col(f"minutes_{period}"))
 
 
 DERIVED: Final = (
@@ -373,9 +373,9 @@ DERIVED: Final = (
     _of_minutes(CURRENT_MONTH, "текущий месяц", "текущем месяце"),
     _of_minutes(PREVIOUS_MONTH, "предыдущий месяц", "прошлом месяце"),
 )
-"""Changes of revenue are relative (this month / an earlier one - 1), because baskets differ in size; a scored customer
-has no month without revenue, so that no ratio divides by 0. Differences of two columns (minutes, contacts) are no
-features: they are linear in columns that are."""
+"""Features that are computed of a joined customer. Changes of revenue are relative (this month / an earlier one - 1),
+because baskets differ in size; a scored customer has no month without revenue, so that no ratio divides by 0.
+Differences of two columns (minutes, contacts) are no features: they are linear in columns that are."""
 
 
 def check_column(column: Column) -> None:
@@ -412,4 +412,4 @@ for _table in TABLES.values():
     for _column in _table.headings:
         check_column(_column)
 for _derived in DERIVED:
-    check_meaning(_derived.name, _derived.feature, is_word=False)
+    check_meaning(_derived.name, _derived.meaning, is_word=False)

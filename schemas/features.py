@@ -10,20 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from schemas.columns import DERIVED, MARKET_FILE, Meaning
+from schemas.columns import DERIVED, MARKET_FILE, Meaning, NumericFeature
 from schemas.contract import FINITE, Contract, Field, check
 from schemas.vocabulary import UNKNOWN, Words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-class NumericFeature(NamedTuple):
-    """One numeric column of the feature frame (Float64)."""
-
-    name: str
-    meaning: Meaning  # to people
-    formula: pl.Expr  # over the columns of a joined customer
 
 
 class CategoricalFeature(NamedTuple):
@@ -60,7 +52,7 @@ NUMERIC_FEATURES: Final[tuple[NumericFeature, ...]] = (
         for column in MARKET_FILE.headings
         if column.feature is not None and column.words is None
     ),
-    *(NumericFeature(derived.name, derived.feature, derived.formula) for derived in DERIVED),
+    *DERIVED,
 )
 CATEGORICAL_FEATURES: Final[tuple[CategoricalFeature, ...]] = tuple(
     CategoricalFeature(column.name, column.feature, column.words)

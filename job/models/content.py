@@ -57,8 +57,7 @@ def check_numbers(plain: object, name: str) -> None:
 def check_thresholds(thresholds: Mapping[str, float]) -> None:
     """Refuse thresholds that are no numbers, or no shares where shares are meant. Raises ValueError."""
     for name, value in thresholds.items():
-        low, high = (-math.inf, math.inf) if name == "profit" else (0, 1)
-        if not _is_number(value) or not low <= value <= high:
+        if not _is_number(value) or not (name == "profit" or 0 <= value <= 1):
             raise ValueError(f"threshold {name}: {str(value)[:40]!r}")
 
 

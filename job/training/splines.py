@@ -224,12 +224,8 @@ def _hats(columns: Matrix, knots: tuple[Matrix, ...]) -> Matrix:
 
 
 def _clipped(columns: Matrix, knots: tuple[Matrix, ...]) -> Matrix:
-    return np.column_stack(
-        [
-            np.clip(column, column_knots[0], column_knots[-1])
-            for column, column_knots in zip(columns.T, knots, strict=True)
-        ]
-    )
+    lows, highs = zip(*((of_column[0], of_column[-1]) for of_column in knots), strict=True)
+    return np.ascontiguousarray(np.clip(columns, lows, highs))
 
 
 def _categories(words: tuple[tuple[str, str], ...]) -> list[int]:
