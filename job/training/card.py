@@ -12,13 +12,14 @@ import polars as pl
 
 from job.accuracy import brier_score, delong
 from job.models.artifact import CARD, CARD_PAGE, to_text
+from job.statistics import POWER
 from job.text_table import align
 from job.training.calibration import assess
 from job.training.candidates import PLAIN
 from job.training.page import render_card
 from job.training.pictures import draw_pictures
 from job.training.ranking import rank_customers
-from job.training.selection import POWER, compare, corrected_interval, describe_samples, roc_auc_interval
+from job.training.selection import compare, corrected_interval, describe_samples, roc_auc_interval
 from job.training.wording import describe_direction, describe_settings
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from job.accuracy import brier_score
 from job.models.seen import find_probability
+from job.statistics import CONFIDENCE, LEVEL, POWER
 from job.training.calibration import choose_calibration, log_loss, probabilities
 from job.training.folds import group_folds, repeated_group_folds
 
@@ -40,10 +41,6 @@ if TYPE_CHECKING:
 
     Labels = NDArray[np.int8]
     Numbers = NDArray[np.float64]
-
-SIGNIFICANCE: Final = 0.05
-POWER: Final = 0.8
-CONFIDENCE: Final = 0.95
 
 
 @dataclass(frozen=True)
@@ -116,13 +113,13 @@ class Comparison:
     @property
     def is_better(self) -> bool:
         """Whether the gain is significant."""
-        return self.gain > 0 and self.p < SIGNIFICANCE
+        return self.gain > 0 and self.p < LEVEL
 
     def power(self, gain: float) -> float:
         """Return the probability that a true gain of this size is found significant (by the noncentral t)."""
         if self.error == 0:
             return float(gain > 0)
-        critical = stats.t.ppf(1 - SIGNIFICANCE / 2, self.splits - 1)
+        critical = stats.t.ppf(1 - LEVEL / 2, self.splits - 1)
         return float(stats.nct.sf(critical, self.splits - 1, gain / self.error))
 
     def smallest_visible(self) -> float:
@@ -134,7 +131,7 @@ class Comparison:
 
     def describe(self, measure: str = "ROC-AUC") -> str:
         """Return it as a phrase."""
-        verdict = "significant" if self.p < SIGNIFICANCE else "within the noise"
+        verdict = "significant" if self.p < LEVEL else "within the noise"
         return f"{self.gain:+.4f} {measure} ({self.low:+.4f} to {self.high:+.4f}, p = {self.p:.2g}): {verdict}"
 
 
