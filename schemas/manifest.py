@@ -95,8 +95,7 @@ class Settings(TypedDict):
 
 
 Customers = TypedDict(
-    "Customers",
-    {"in": int, "scored": int, "excluded": int, "rejected": int, "excluded_by_reason": dict[str, int]},
+    "Customers", {"in": int, "scored": int, "excluded": int, "rejected": int, "excluded_by_reason": dict[str, int]}
 )
 """Customers by fate: in = scored + excluded + rejected."""
 

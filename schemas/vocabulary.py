@@ -57,14 +57,9 @@ CATEGORY: Final = Words(
     unknown_is_scored=True,
 )
 MONTHS_OF_REVENUE: Final = Words(
-    {
-        "текущий_месяц": CURRENT_MONTH,
-        "предыдущий_месяц": PREVIOUS_MONTH,
-        "препредыдущий_месяц": MONTH_BEFORE_PREVIOUS,
-    },
+    {"текущий_месяц": CURRENT_MONTH, "предыдущий_месяц": PREVIOUS_MONTH, "препредыдущий_месяц": MONTH_BEFORE_PREVIOUS},
     {"предыдцщий_месяц": "предыдущий_месяц"},
 )
 MONTHS_OF_MINUTES: Final = Words(
-    {"текущий_месяц": CURRENT_MONTH, "предыдущий_месяц": PREVIOUS_MONTH},
-    {"предыдцщий_месяц": "предыдущий_месяц"},
+    {"текущий_месяц": CURRENT_MONTH, "предыдущий_месяц": PREVIOUS_MONTH}, {"предыдцщий_месяц": "предыдущий_месяц"}
 )

@@ -20,7 +20,8 @@ from job.models.linear import Calibration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from job.training.folds import Labels, Numbers
+
 
 RESAMPLES: Final = 1000
 
@@ -36,7 +37,7 @@ class CalibrationQuality:
     bins: tuple[tuple[float, float, int], ...]  # per bin the mean probability, the observed share and the rows
 
 
-def choose_calibration(margins: Sequence[NDArray[np.float64]], labels: Sequence[NDArray[np.int8]]) -> Calibration:
+def choose_calibration(margins: Sequence[Numbers], labels: Sequence[Labels]) -> Calibration:
     """Return Platt's sigmoid or beta calibration, fitted on all margins.
 
     The one that foretells each fold better from the others, by log-loss; Platt's, which has one number less, of equals.
@@ -55,7 +56,7 @@ def choose_calibration(margins: Sequence[NDArray[np.float64]], labels: Sequence[
     return fit_calibration(np.concatenate(margins), np.concatenate(labels), is_bent=is_bent)
 
 
-def fit_calibration(margins: NDArray[np.float64], labels: NDArray[np.int8], *, is_bent: bool) -> Calibration:
+def fit_calibration(margins: Numbers, labels: Labels, *, is_bent: bool) -> Calibration:
     """Return the calibration with the least log-loss on out-of-fold margins.
 
     No slope is negative: margins that mislead get the slope 0, and everybody the share of the labels.
@@ -69,7 +70,7 @@ def fit_calibration(margins: NDArray[np.float64], labels: NDArray[np.int8], *, i
     columns /= np.where(scale > 0, scale, 1.0)
     signs = 1.0 - 2.0 * labels
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(weights: Numbers) -> tuple[float, Numbers]:
         wrong = signs * (columns @ weights[1:] + weights[0])
         pull = signs * expit(wrong) / len(labels)
         return float(np.logaddexp(0, wrong).mean()), np.concatenate([[pull.sum()], columns.T @ pull])
@@ -82,20 +83,20 @@ def fit_calibration(margins: NDArray[np.float64], labels: NDArray[np.int8], *, i
     return Calibration(slopes[0], intercept, slopes[-1] - slopes[0])
 
 
-def probabilities(margins: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
+def probabilities(margins: Numbers, calibration: Calibration) -> Numbers:
     """Return the calibrated probability of each margin."""
     bend = calibration.bend * np.logaddexp(0, margins)
-    probability: NDArray[np.float64] = expit(margins * calibration.slope + bend + calibration.intercept)
+    probability: Numbers = expit(margins * calibration.slope + bend + calibration.intercept)
     return probability
 
 
-def log_loss(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
+def log_loss(probability: Numbers, labels: Labels) -> float:
     """Return the mean log-loss, in nats. Who is told 0 or 1 and is not so costs some 36."""
     given = np.clip(np.where(labels == 1, probability, 1 - probability), np.finfo(float).eps, None)
     return float(-np.log(given).mean())
 
 
-def assess(probability: NDArray[np.float64], labels: NDArray[np.int8], *, seed: int) -> CalibrationQuality:
+def assess(probability: Numbers, labels: Labels, *, seed: int) -> CalibrationQuality:
     """Measure how good out-of-fold probabilities are.
 
     `probability`: of each row, by a model that did not see it.

@@ -118,11 +118,7 @@ def _reference(make: Callable[[Settings, int], Any]) -> Callable[..., Fitted]:
     return fit
 
 
-_FOREST_SPACE: Final = {
-    "min_samples_leaf": Whole(1, 10),
-    "max_features": Real(0.1, 0.6),
-    "max_depth": Whole(6, 24),
-}
+_FOREST_SPACE: Final = {"min_samples_leaf": Whole(1, 10), "max_features": Real(0.1, 0.6), "max_depth": Whole(6, 24)}
 CHAMPION: Final = Candidate(
     "linear",
     "logistic regression with splines",

@@ -26,11 +26,10 @@ from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from job.models.artifact import Thresholds
     from job.models.linear import Calibration
     from job.training.calibration import CalibrationQuality
+    from job.training.folds import Labels, Numbers
     from job.training.leaks import LeakFinding
     from job.training.selection import Comparison, Measured, Protocol
 
@@ -79,8 +78,8 @@ class Card:
     measured: Sequence[Measured]
     selected: Measured
     decision: Comparison
-    probability: NDArray[np.float64]
-    labels: NDArray[np.int8]
+    probability: Numbers
+    labels: Labels
     features: pl.DataFrame
     importance: Sequence[Mapping[str, Any]]
     settings: Mapping[str, Any]

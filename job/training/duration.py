@@ -13,19 +13,18 @@ from job.training.selection import rows_to_fit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import polars as pl
-    from numpy.typing import NDArray
 
     from job.training.candidates import Candidate
+    from job.training.folds import Groups, Labels
     from job.training.selection import Protocol
 
 
 def estimate_seconds(
     candidates: Sequence[Candidate],
     features: pl.DataFrame,
-    labels: NDArray[np.int8],
-    groups: NDArray[np.int64],
+    labels: Labels,
+    groups: Groups,
     protocol: Protocol,
     *,
     workers: int,

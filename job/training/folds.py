@@ -1,7 +1,6 @@
 """Splits that keep near twins together.
 
 About 23 % of the customers have a near twin, often with the other label: a split that parts them measures memory.
-In all of training, `labels` are 1 for a customer who declined, and `groups` are those of near twins, both by row.
 """
 
 from __future__ import annotations
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    Labels = NDArray[np.int8]  # 1 for a customer who declined, by row
+    Groups = NDArray[np.int64]  # of near twins, by row
+    Numbers = NDArray[np.float64]
 
 TWIN_FEATURES: Final = (
     "registered_days",
@@ -37,7 +40,7 @@ class Split:
     seed: int
 
 
-def twin_groups(features: pl.DataFrame) -> NDArray[np.int64]:
+def twin_groups(features: pl.DataFrame) -> Groups:
     """Return the number of each row's group: equal for customers that are equal in `TWIN_FEATURES`.
 
     Groups are numbered by their values, words by the alphabet, so that the order of the rows does not matter.
@@ -47,7 +50,7 @@ def twin_groups(features: pl.DataFrame) -> NDArray[np.int64]:
 
 
 def group_folds(
-    labels: NDArray[np.int8], groups: NDArray[np.int64], *, folds: int, seed: int, rows: NDArray[np.intp] | None = None
+    labels: Labels, groups: Groups, *, folds: int, seed: int, rows: NDArray[np.intp] | None = None
 ) -> Iterator[Split]:
     """Yield the splits of one stratified group k-fold.
 
@@ -61,9 +64,7 @@ def group_folds(
         yield Split(np.sort(shuffled[train]), np.sort(shuffled[test]), seed=seed * folds + number)
 
 
-def repeated_group_folds(
-    labels: NDArray[np.int8], groups: NDArray[np.int64], *, folds: int, repeats: int, seed: int
-) -> list[Split]:
+def repeated_group_folds(labels: Labels, groups: Groups, *, folds: int, repeats: int, seed: int) -> list[Split]:
     """Return the splits of `repeats` group k-folds with different seeds, fold after fold, repeat after repeat."""
     return [
         split for repeat in range(repeats) for split in group_folds(labels, groups, folds=folds, seed=seed + repeat)

@@ -15,11 +15,9 @@ from schemas.features import NUMERIC_FEATURES, WORD_FEATURES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from job.models.kinds import Model
     from job.training.candidates import Fitted
-    from job.training.folds import Split
+    from job.training.folds import Labels, Split
 
 SHUFFLES: Final = 5
 
@@ -31,7 +29,7 @@ def measure_importance(
     model: Model,
     *,
     features: pl.DataFrame,
-    labels: NDArray[np.int8],
+    labels: Labels,
     seed: int,
 ) -> list[dict[str, Any]]:
     """Return what is leant on how much, and in which direction: a row per feature, the largest loss first.
@@ -75,7 +73,7 @@ def measure_importance(
 
 
 def _permutation_losses(
-    splits: Sequence[Split], fitted: Sequence[Fitted], features: pl.DataFrame, labels: NDArray[np.int8], *, seed: int
+    splits: Sequence[Split], fitted: Sequence[Fitted], features: pl.DataFrame, labels: Labels, *, seed: int
 ) -> dict[str, list[float]]:
     """Return feature -> of each split the mean loss of ROC-AUC on its test rows when the values are shuffled."""
     random = np.random.default_rng(seed)

@@ -17,8 +17,7 @@ from schemas.columns import MARKET_FILE
 from schemas.features import FEATURE_NAMES
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from job.training.folds import Labels
 
 LEAK_AUC: Final = 0.95  # the best single column of the real export has 0.80
 _KEPT_OUT: Final = {"id": "id", "row": "the order of the rows"}
@@ -33,7 +32,7 @@ class LeakFinding:
 
 
 def guard_against_leaks(
-    customers: pl.DataFrame, features: pl.DataFrame, labels: NDArray[np.int8], *, limit: float = LEAK_AUC
+    customers: pl.DataFrame, features: pl.DataFrame, labels: Labels, *, limit: float = LEAK_AUC
 ) -> tuple[list[LeakFinding], list[str]]:
     """Check each column by itself against the label.
 
@@ -72,7 +71,7 @@ def guard_against_leaks(
     ]
 
 
-def single_auc(column: pl.Series, labels: NDArray[np.int8]) -> float:
+def single_auc(column: pl.Series, labels: Labels) -> float:
     """Return how well a column predicts the label by itself, whichever way it points (0.5 to 1).
 
     Words are ranked by the share of their customers that declined; there are so few that this hardly flatters them.

@@ -23,10 +23,7 @@ TEXTS: Final = {
     "precision": ("Declined among those addressed", "Снизили активность среди отобранных"),
     "base_rate": ("among all", "среди всех"),
     "loss": ("Loss of ROC-AUC when shuffled", "Потеря ROC-AUC при перемешивании"),
-    "contribution": (
-        "Mean absolute contribution to the log-odds (SHAP)",
-        "Средний вклад в логарифм шансов (SHAP)",
-    ),
+    "contribution": ("Mean absolute contribution to the log-odds (SHAP)", "Средний вклад в логарифм шансов (SHAP)"),
 }
 """What is written on the pictures, in English and in Russian."""
 

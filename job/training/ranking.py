@@ -10,13 +10,13 @@ from sklearn.metrics import average_precision_score
 from job.statistics import wilson_interval
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from job.training.folds import Labels, Numbers
 
 CUTS: Final = 100
 TOP: Final = 0.1
 
 
-def rank_customers(probability: NDArray[np.float64], labels: NDArray[np.int8]) -> dict[str, Any]:
+def rank_customers(probability: Numbers, labels: Labels) -> dict[str, Any]:
     """Return how many of the first customers by risk declined: every point of the ROC and precision-recall curves.
 
     `probability`: of each row, by a model that did not see it.

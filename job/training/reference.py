@@ -8,21 +8,12 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
-from job.models.reference import (
-    MISSING,
-    SCORE,
-    NumberBins,
-    WordBins,
-    count_bins,
-    count_scores,
-    estimate_roc_auc,
-)
+from job.models.reference import MISSING, SCORE, NumberBins, WordBins, count_bins, count_scores, estimate_roc_auc
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from job.models.reference import Bins
+    from job.training.folds import Groups, Labels, Numbers
 
 QUANTILES: Final = tuple(tenth / 10 for tenth in range(11))
 BINS: Final = 10
@@ -33,10 +24,10 @@ SMALLEST_BIN: Final = 0.02  # of the customers; a smaller bin joins the smaller 
 
 def describe_reference(
     features: pl.DataFrame,
-    probability: NDArray[np.float64],
-    deployed: NDArray[np.float64],
-    labels: NDArray[np.int8],
-    groups: NDArray[np.int64],
+    probability: Numbers,
+    deployed: Numbers,
+    labels: Labels,
+    groups: Groups,
     *,
     delivered: int,
     seed: int,
@@ -93,9 +84,7 @@ def describe_reference(
     }
 
 
-def estimate_error(
-    probability: NDArray[np.float64], labels: NDArray[np.int8], groups: NDArray[np.int64], *, seed: int
-) -> float:
+def estimate_error(probability: Numbers, labels: Labels, groups: Groups, *, seed: int) -> float:
     """Return how far the ROC-AUC without labels is from the one with labels: what calibration does not know.
 
     The root mean square of the difference over resamples of the groups of near twins (bootstrap). So many customers
@@ -115,7 +104,7 @@ def estimate_error(
     return float(np.sqrt(np.mean(squares)))
 
 
-def _estimate(probability: NDArray[np.float64]) -> float:
+def _estimate(probability: Numbers) -> float:
     estimated = estimate_roc_auc(dict(count_scores(pl.Series(probability)).select("bin", "rows").iter_rows()))
     if estimated is None:
         raise AssertionError("every out-of-fold probability is 0, or every one is 1")

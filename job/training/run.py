@@ -46,12 +46,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from job.models.kinds import Model
     from job.settings import Arrival, Limits, TrainSettings
     from job.training.candidates import Candidate, Fitted
-    from job.training.folds import Split
+    from job.training.folds import Groups, Labels, Numbers, Split
     from job.training.selection import Measured
 
 logger = logging.getLogger(__name__)
@@ -71,8 +69,8 @@ class Labelled:
 
     customers: pl.DataFrame
     features: pl.DataFrame
-    labels: NDArray[np.int8]  # 1 for a customer who declined
-    groups: NDArray[np.int64]  # of near twins
+    labels: Labels  # 1 for a customer who declined
+    groups: Groups  # of near twins
     intake: Intake  # what became of the drop
     levels: Mapping[str, float]  # month -> the level of its revenue
 
@@ -226,7 +224,7 @@ class Folds:
     splits: tuple[Split, ...]
     fitted: tuple[Fitted, ...]
     models: tuple[Model, ...]
-    probability: NDArray[np.float64]
+    probability: Numbers
 
     def files(self, ids: pl.Series, seed: int) -> dict[str, str]:
         """Return the artifact's files: the models, and who was in which fold."""
@@ -272,7 +270,7 @@ class Deployed:
     settings: dict[str, Any]  # which were tuned
     # of each row of the labelled drop, out of fold, with the deployed calibration: what the model's scores look like of
     # customers that it has not seen. The models of the folds have their own calibrations.
-    probability: NDArray[np.float64]
+    probability: Numbers
 
 
 def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> Deployed:

@@ -37,10 +37,7 @@ if TYPE_CHECKING:
     from job.models.artifact import Artifact
     from job.models.linear import Calibration
     from job.training.candidates import Candidate, Settings
-    from job.training.folds import Split
-
-    Labels = NDArray[np.int8]
-    Numbers = NDArray[np.float64]
+    from job.training.folds import Groups, Labels, Numbers, Split
 
 
 @dataclass(frozen=True)
@@ -165,7 +162,7 @@ def measure(
     candidates: Sequence[Candidate],
     features: pl.DataFrame,
     labels: Labels,
-    groups: NDArray[np.int64],
+    groups: Groups,
     protocol: Protocol,
     *,
     workers: int = 1,
@@ -197,13 +194,7 @@ def compare(better: Measured, than: Measured, *, test_share: float) -> Compariso
 
 
 def compare_with_artifact(
-    selected: Measured,
-    artifact: Artifact,
-    ids: pl.Series,
-    features: pl.DataFrame,
-    labels: Labels,
-    *,
-    test_share: float,
+    selected: Measured, artifact: Artifact, ids: pl.Series, features: pl.DataFrame, labels: Labels, *, test_share: float
 ) -> Comparison:
     """Return the paired gain in ROC-AUC of a candidate over an artifact, on the candidate's test rows.
 
@@ -217,13 +208,7 @@ def compare_with_artifact(
 
 
 def tune(
-    candidate: Candidate,
-    features: pl.DataFrame,
-    labels: Labels,
-    splits: Sequence[Split],
-    *,
-    trials: int,
-    seed: int,
+    candidate: Candidate, features: pl.DataFrame, labels: Labels, splits: Sequence[Split], *, trials: int, seed: int
 ) -> Settings:
     """Return the settings with the best mean ROC-AUC on the given splits; the candidate's first guess is among them."""
     frames = [
@@ -275,13 +260,7 @@ def describe_samples(candidates: Sequence[Candidate], customers: int, protocol: 
 
 
 def _measure_split(
-    candidate: Candidate,
-    features: pl.DataFrame,
-    labels: Labels,
-    groups: NDArray[np.int64],
-    *,
-    protocol: Protocol,
-    split: Split,
+    candidate: Candidate, features: pl.DataFrame, labels: Labels, groups: Groups, *, protocol: Protocol, split: Split
 ) -> SplitResult:
     train = rows_to_fit(candidate, split)
     inner = list(group_folds(labels, groups, folds=protocol.inner_folds, seed=split.seed, rows=train))

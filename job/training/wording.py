@@ -25,10 +25,7 @@ SETTINGS: Final = {
         "penalty {} on each feature by itself (ridge, L2): the larger, the flatter",
         "штраф {} на признаки по отдельности (L2): чем больше, тем осторожнее модель",
     ),
-    "category_penalty": (
-        "penalty {} on features by favourite category",
-        "штраф {} на признаки внутри категорий",
-    ),
+    "category_penalty": ("penalty {} on features by favourite category", "штраф {} на признаки внутри категорий"),
     "product_penalty": ("penalty {} on products of two features", "штраф {} на произведения двух признаков"),
     "num_leaves": ("at most {} leaves a tree", "не больше {} листьев в дереве"),
     "min_data_in_leaf": ("at least {} customers a leaf", "не меньше {} клиентов в листе"),
@@ -42,11 +39,7 @@ SETTINGS: Final = {
     "rounds": ("{} trees", "деревьев: {}"),
 }
 _SHARES: Final = ("tail", "feature_fraction_bynode", "bagging_fraction")
-_MOVES: Final = {
-    "more": "more of it, more risk",
-    "less": "less of it, more risk",
-    None: "depends on the value",
-}
+_MOVES: Final = {"more": "more of it, more risk", "less": "less of it, more risk", None: "depends on the value"}
 _UNUSED: Final = ("not used", "не используется")
 
 
