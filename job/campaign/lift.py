@@ -24,18 +24,13 @@ from job.campaign.results import (
     CAPPED,
     DECLINE,
     FATES,
-    FEWER,
     FOUND,
     MEASURES,
     MINUTES,
-    MORE,
-    NOTHING,
     OF_SEGMENTS,
     PROFIT,
     REVENUE,
     REVENUE_BEFORE,
-    UNPROVEN,
-    UNSURE,
     UNUSABLE,
     VANISHED,
     Case,
@@ -68,6 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from job.campaign.offers import Plan
+    from job.campaign.results import Verdict
     from job.intake.reconcile import Intake
 
 UNLIKE_SCORE: Final = 3.0
@@ -273,17 +269,17 @@ def _strata(compared: pl.DataFrame) -> list[Stratum]:
     return [Stratum(*row) for row in strata.drop("segment").iter_rows()]
 
 
-def _judge(effect: Effect, vanishing: Vanishing | None, sensitivity: Sequence[Case]) -> str:
+def _judge(effect: Effect, vanishing: Vanishing | None, sensitivity: Sequence[Case]) -> Verdict:
     if effect.difference is None or effect.p_value is None:
-        return NOTHING
+        return "nothing_to_compare"
     if not effect.is_found:
-        return UNPROVEN
+        return "not_proven"
     against = "worst" if effect.difference < 0 else "best"
     [opposite] = [case for case in sensitivity if case.case == against]
     is_overturned = opposite.p_value is None or opposite.p_value >= LEVEL or opposite.difference * effect.difference < 0  # type: ignore[operator]
     if vanishing is not None and vanishing.is_unequal and is_overturned:
-        return UNSURE
-    return FEWER if effect.difference < 0 else MORE
+        return "not_sure"
+    return "fewer_declined" if effect.difference < 0 else "more_declined"
 
 
 def _vanishing(compared: pl.DataFrame) -> Vanishing | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import polars as pl
 
 from job.campaign.adjustment import adjusted_name, compare_strata
-from job.campaign.results import DECLINE, DROP, KEEP, PROFIT, OfferPair, OfferResult, Worth, correct
+from job.campaign.results import DECLINE, PROFIT, OfferPair, OfferResult, Worth, correct
 from job.scoring.campaign import expected_value, is_worth
 from job.statistics import (
     A_FIFTH,
@@ -216,7 +216,7 @@ def _decide(result: OfferResult, p_value: float | None) -> OfferResult:
     """Return the comparison with its decision. Args: p_value: of the break-even, corrected."""
     earning = _earning(result)
     if result.effect is not None and p_value is not None and p_value < LEVEL:
-        return replace(result, decision=KEEP if result.effect > earning else DROP)
+        return replace(result, decision="keep" if result.effect > earning else "drop")
     if result.standard_error is None:
         return result
     distance = result.assumed - earning if result.assumed > earning else A_FIFTH

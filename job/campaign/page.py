@@ -7,23 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from job import russian
 from job.campaign.lift import CAP_LEVEL
-from job.campaign.results import (
-    CAPPED,
-    DECLINE,
-    DROP,
-    EARLY,
-    FEWER,
-    KEEP,
-    MEASURES,
-    MINUTES,
-    MORE,
-    NOTHING,
-    PROFIT,
-    REVENUE,
-    REVENUE_BEFORE,
-    UNPROVEN,
-    UNSURE,
-)
+from job.campaign.results import CAPPED, DECLINE, MEASURES, MINUTES, PROFIT, REVENUE, REVENUE_BEFORE
 from job.report.formats import NO_BREAK_SPACE, POINTS
 from job.report.html import bullets, document, section, soft, table
 from job.statistics import LEVEL
@@ -34,7 +18,18 @@ if TYPE_CHECKING:
 
     from job.campaign.offers import Plan
     from job.campaign.quality import Quality
-    from job.campaign.results import Case, Comparison, Delivery, Effect, Lift, Note, OfferPair, OfferResult
+    from job.campaign.results import (
+        Case,
+        Comparison,
+        Decision,
+        Delivery,
+        Effect,
+        Lift,
+        Note,
+        OfferPair,
+        OfferResult,
+        Verdict,
+    )
 
 UNKNOWN: Final = "—"
 _PERCENT: Final = "\u00a0%"
@@ -57,16 +52,16 @@ COLUMNS: Final = {
     "monthly_profit": "прибыль",
     REVENUE_BEFORE: "выручка трёх месяцев до кампании",
 }
-HEADLINES: Final = {
-    NOTHING: "Сравнить не с чем: в одной из групп слишком мало клиентов с известным исходом.",
-    UNPROVEN: "Влияние кампании на активность не доказано: разница объяснима случайностью.",
-    UNSURE: "Не доказано: из двух групп исчезла разная доля клиентов, и в худшем случае разницы нет.",
-    FEWER: "Кампания удержала клиентов: снизивших активность меньше.",
-    MORE: "После кампании снизивших активность больше.",
+HEADLINES: Final[dict[Verdict, str]] = {
+    "nothing_to_compare": "Сравнить не с чем: в одной из групп слишком мало клиентов с известным исходом.",
+    "not_proven": "Влияние кампании на активность не доказано: разница объяснима случайностью.",
+    "not_sure": "Не доказано: из двух групп исчезла разная доля клиентов, и в худшем случае разницы нет.",
+    "fewer_declined": "Кампания удержала клиентов: снизивших активность меньше.",
+    "more_declined": "После кампании снизивших активность больше.",
 }
-COLOURS: Final = {FEWER: "good", MORE: "bad"}
+COLOURS: Final[dict[Verdict, str]] = {"fewer_declined": "good", "more_declined": "bad"}
 _PROFIT_DECIMALS: Final = 4
-DECISIONS: Final = {KEEP: "оставить", DROP: "отказаться", EARLY: "рано решать"}
+DECISIONS: Final[dict[Decision, str]] = {"keep": "оставить", "drop": "отказаться", "too_early": "рано решать"}
 NOTES: Final = {
     "nothing_to_compare": "Сравнить нельзя: в выгрузке нет ни одного клиента групп: {groups}.",
     "no_cost": "В манифесте прогона нет стоимости этих предложений, она принята за 0: {offers}.",
@@ -131,8 +126,8 @@ def _verdict(lift: Lift) -> str:
             f"(95\u00a0%-й интервал: {_changes(effect)}; {_p_value(effect.p_value)}). "
             f"Без поправки: {_percent(effect.treatment)} против {_percent(effect.control)}."
         )
-    worst = [case for case in lift.sensitivity if case.case == ("best" if lift.verdict == MORE else "worst")]
-    if lift.verdict in {FEWER, MORE, UNSURE} and worst:
+    worst = [case for case in lift.sensitivity if case.case == ("best" if lift.verdict == "more_declined" else "worst")]
+    if lift.verdict in {"fewer_declined", "more_declined", "not_sure"} and worst:
         [case] = worst
         lines.append(
             "Если исход исчезнувших клиентов худший для этого вывода, разница "
@@ -228,7 +223,7 @@ def _decide_sentence(result: OfferResult, title: str) -> str:
         return f"{start}: слишком мало клиентов, чтобы сравнить."
     shown = f"предотвратило {_percent(result.effect)} снижений ({_shares(result)})"
     earning = f"окупается от {_percent(result.break_even)}" if result.break_even is not None else "окупиться не может"
-    if result.decision != EARLY or result.more_customers is None:
+    if result.decision != "too_early" or result.more_customers is None:
         return f"{start}: {shown}, {earning}."
     return f"{start}: {shown}, {earning}; нужно ещё около {russian.number(result.more_customers)} клиентов."
 

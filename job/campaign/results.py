@@ -8,7 +8,7 @@ What too few customers do not allow is None.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from job.statistics import LEVEL, holm
 
@@ -32,17 +32,10 @@ MEASURES: Final = (DECLINE, REVENUE, CAPPED, MINUTES, PROFIT)
 OF_SEGMENTS: Final = (DECLINE, PROFIT)
 REVENUE_BEFORE: Final = "revenue_before"
 
-NOTHING: Final = "nothing_to_compare"
-UNPROVEN: Final = "not_proven"
-UNSURE: Final = "not_sure"  # proven among those found, but customers are gone unequally: the worst case proves nothing
-FEWER: Final = "fewer_declined"
-MORE: Final = "more_declined"
-VERDICTS: Final = (NOTHING, UNPROVEN, UNSURE, FEWER, MORE)
-
-KEEP: Final = "keep"  # the effect is proven to be above the break-even
-DROP: Final = "drop"  # below it
-EARLY: Final = "too_early"  # neither
-DECISIONS: Final = (KEEP, DROP, EARLY)
+Verdict = Literal["nothing_to_compare", "not_proven", "not_sure", "fewer_declined", "more_declined"]
+"""`not_sure`: proven among those found, but customers are gone unequally and the worst case would prove nothing."""
+Decision = Literal["keep", "drop", "too_early"]
+"""The effect is proven to be above the break-even, below it, or neither."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +120,7 @@ class OfferResult(Tested):
     standard_error: float | None = None  # of the effect
     assumed: float  # the effect that the run took it to have
     break_even: float | None  # the effect at which it earns what it costs; None if there is no profit to be lost
-    decision: str = EARLY  # one of `DECISIONS` (Holm)
+    decision: Decision = "too_early"  # corrected for the number of offers (Holm)
     # How many more it takes, at the same shares, to tell what was assumed from the break-even with a power of 80 %; as
     # many again at least. None where it is decided.
     more_customers: int | None = None
@@ -226,7 +219,7 @@ class Note:
 class Lift:
     """All that is known of a campaign."""
 
-    verdict: str  # one of `VERDICTS`
+    verdict: Verdict
     overall: Comparison
     segments: dict[str, Comparison]  # by code; of `OF_SEGMENTS`
     offers: tuple[OfferResult, ...]

@@ -5,22 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from job.campaign.lift import CAP_LEVEL
-from job.campaign.results import (
-    CAPPED,
-    DECLINE,
-    DROP,
-    EARLY,
-    FEWER,
-    KEEP,
-    MEASURES,
-    MINUTES,
-    MORE,
-    NOTHING,
-    PROFIT,
-    REVENUE,
-    UNPROVEN,
-    UNSURE,
-)
+from job.campaign.results import CAPPED, DECLINE, MEASURES, MINUTES, PROFIT, REVENUE
 from job.statistics import POWER
 from job.text_table import align
 from schemas.scored import CAMPAIGN_GROUPS
@@ -29,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.campaign.quality import Quality
-    from job.campaign.results import Case, Delivery, Effect, Lift, OfferPair, OfferResult, Worth
+    from job.campaign.results import Case, Delivery, Effect, Lift, OfferPair, OfferResult, Verdict, Worth
 
 UNKNOWN: Final = "-"
 TITLES: Final = {
@@ -40,14 +25,13 @@ TITLES: Final = {
     PROFIT: "change of monthly profit",
 }
 CASES: Final = {"all_declined": "all declined", "worst": "only the treated declined", "best": "only control declined"}
-VERDICTS: Final = {
-    NOTHING: "nothing to compare",
-    UNPROVEN: "no effect on the decline rate that chance does not explain",
-    UNSURE: "not proven: customers are gone unequally, and in the worst case nothing is left of the effect",
-    FEWER: "fewer customers declined",
-    MORE: "more customers declined",
+VERDICTS: Final[dict[Verdict, str]] = {
+    "nothing_to_compare": "nothing to compare",
+    "not_proven": "no effect on the decline rate that chance does not explain",
+    "not_sure": "not proven: customers are gone unequally, and in the worst case nothing is left of the effect",
+    "fewer_declined": "fewer customers declined",
+    "more_declined": "more customers declined",
 }
-DECISIONS: Final = {KEEP: "keep", DROP: "drop", EARLY: "too early"}
 NOTES: Final = {
     "nothing_to_compare": "no customer of these groups has an outcome, so there is nothing to compare: {groups}",
     "no_cost": "the run's manifest tells no cost of these offers, counted as 0: {offers}",
@@ -147,7 +131,7 @@ def _delivery(delivery: Delivery | None) -> list[str]:
 
 
 def _offer(result: OfferResult) -> tuple[str, ...]:
-    decision = DECISIONS[result.decision]
+    decision = result.decision.replace("_", " ")
     if result.more_customers is not None:
         decision += f", {result.more_customers:,} more customers"
     return (

@@ -12,20 +12,7 @@ from job.campaign.lift import Known, match_outcome, measure_lift
 from job.campaign.offers import Plan, PlannedOffer
 from job.campaign.outcome import Effects, simulate_outcome
 from job.campaign.quality import assess_model
-from job.campaign.results import (
-    DECLINE,
-    FEWER,
-    MEASURES,
-    MORE,
-    NOTHING,
-    OF_SEGMENTS,
-    PROFIT,
-    UNPROVEN,
-    UNSURE,
-    Exposure,
-    Group,
-    Note,
-)
+from job.campaign.results import DECLINE, MEASURES, OF_SEGMENTS, PROFIT, Exposure, Group, Note
 from job.intake.drop import find_files
 from job.intake.reconcile import accept_drop
 from job.sample import split_tables, write_pieces
@@ -136,12 +123,12 @@ def test_sensitivity_to_the_vanished() -> None:
 @pytest.mark.parametrize(
     ("treated", "control", "verdict"),
     [  # declined, unchanged, vanished
-        ((60, 340, 8), (40, 60, 2), FEWER),
-        ((160, 240, 8), (10, 90, 2), MORE),
-        ((120, 280, 8), (32, 68, 2), UNPROVEN),
-        ((60, 340, 100), (28, 72, 2), UNSURE),  # 20 % of the treated are gone, 2 % of the control group
-        ((20, 380, 20), (60, 40, 20), FEWER),  # unequal, but not even the worst case overturns it
-        ((4, 5, 0), (40, 60, 0), NOTHING),
+        ((60, 340, 8), (40, 60, 2), "fewer_declined"),
+        ((160, 240, 8), (10, 90, 2), "more_declined"),
+        ((120, 280, 8), (32, 68, 2), "not_proven"),
+        ((60, 340, 100), (28, 72, 2), "not_sure"),  # 20 % of the treated are gone, 2 % of the control group
+        ((20, 380, 20), (60, 40, 20), "fewer_declined"),  # unequal, but not even the worst case overturns it
+        ((4, 5, 0), (40, 60, 0), "nothing_to_compare"),
     ],
 )
 def test_verdict(treated: tuple[int, int, int], control: tuple[int, int, int], verdict: str) -> None:
@@ -215,7 +202,7 @@ def test_notes() -> None:
         Note("nothing_to_compare", {"groups": "control"}),
         Note("no_untreated", {}),
     ]
-    assert (alone.verdict, alone.sensitivity, alone.vanishing) == (NOTHING, (), None)
+    assert (alone.verdict, alone.sensitivity, alone.vanishing) == ("nothing_to_compare", (), None)
     assert alone.model["untreated"].customers == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from job.campaign.adjustment import adjust
 from job.campaign.offers import Plan, PlannedOffer, compare_offers, find_strata
-from job.campaign.results import DECLINE, DROP, EARLY, KEEP, PROFIT
+from job.campaign.results import DECLINE, PROFIT
 from job.statistics import Effect as Measured
 from job.statistics import holm, pool_effects
 
@@ -106,10 +106,10 @@ def test_the_better_offer_is_kept_and_the_dear_one_without_effect_dropped() -> N
     assert (bonus.offer, bonus.segments, bonus.decision, bonus.more_customers) == (
         "bonus",
         ("calm", "risk"),
-        KEEP,
+        "keep",
         None,
     )
-    assert (call.offer, call.segments, call.decision) == ("call", ("risk",), DROP)
+    assert (call.offer, call.segments, call.decision) == ("call", ("risk",), "drop")
     assert bonus.low is not None
     assert bonus.high is not None
     assert bonus.low < 0.4 < bonus.high
@@ -131,7 +131,7 @@ def test_the_better_offer_is_kept_and_the_dear_one_without_effect_dropped() -> N
 
 def test_of_few_customers_it_is_too_early_and_how_many_more_it_takes() -> None:
     results, pairs = compare_offers(prepared(draw(random.Random(2), 400, {"bonus": 0.3, "call": 0.3})), PLAN)  # noqa: S311
-    assert [result.decision for result in results] == [EARLY, EARLY]
+    assert [result.decision for result in results] == ["too_early", "too_early"]
     for result in results:
         assert result.more_customers is not None
         assert result.break_even is not None
@@ -147,7 +147,7 @@ def test_of_a_handful_nothing_is_said() -> None:
     results, pairs = compare_offers(prepared(draw(random.Random(3), 30, {"bonus": 0.3, "call": 0.3})), PLAN)  # noqa: S311
     assert pairs == ()
     assert {(result.effect, result.difference, result.p_value, result.decision) for result in results} == {
-        (None, None, None, EARLY)
+        (None, None, None, "too_early")
     }
 
 
