@@ -103,11 +103,8 @@ def remove_tree(path: Path) -> None:
     """
     try:
         root = os.open(path, _FOLDER)
-    except (FileNotFoundError, NotADirectoryError):
-        path.unlink(missing_ok=True)
-        return
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
             raise
         path.unlink(missing_ok=True)
         return

@@ -162,8 +162,7 @@ class ScoreSettings(NamedTuple):
         Option("--effects", "What offers prevent: as the lifts in OUT measured it, or as the segments file assumes."),
     ] = "measured"
     campaign_format: Annotated[
-        CampaignFormat,
-        Option("--format", "csv leaves out campaign.xlsx, which is written for up to 100,000 contacts."),
+        CampaignFormat, Option("--format", "csv leaves out campaign.xlsx, which is written for up to 100,000 contacts.")
     ] = "xlsx"
     no_report: Annotated[
         bool, Option("--no-report", "Do not draw report.html; `retention report` can do it later.")

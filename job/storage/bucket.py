@@ -89,17 +89,10 @@ class Entry(NamedTuple):
 
 
 class Bucket:
-    """The objects under an address. Names are relative to it.
+    """The objects under an address, to which names are relative; SettingsError if the library is not installed.
 
-    Args:
-        address: of the objects.
-        request_seconds: how long one request may take.
-        is_hasty: a request that fails is repeated once, not for a minute.
-
-    Every method raises StorageError when the store refuses or does not answer.
-
-    Raises:
-        SettingsError: the library is not installed.
+    One request may take `request_seconds`; one that fails is repeated for a minute, once if that `is_hasty`. Every
+    method raises StorageError when the store refuses or does not answer.
     """
 
     def __init__(self, address: Address, *, request_seconds: float = REQUEST_SECONDS, is_hasty: bool = False) -> None:
@@ -168,9 +161,8 @@ class Bucket:
     def fetch(self, entry: Entry, path: Path) -> None:
         """Write an object's content to a file, piece by piece.
 
-        Raises:
-            ChangedObjectError: it is no longer the object of the entry.
-            OSError: the file cannot be written, or would not find room.
+        Raises ChangedObjectError if it is no longer the one of the entry, OSError if the file cannot be written, or
+        would not find room.
         """
         if entry.size > shutil.disk_usage(path.parent).free:
             raise OSError(errno.ENOSPC, f"{entry.size:,} bytes: {os.strerror(errno.ENOSPC)}", str(path))
@@ -199,17 +191,9 @@ class Bucket:
     def write(self, name: str, content: bytes, *, instead_of: Entry | None = None, anew: bool = False) -> Entry:
         """Write a small object in one step; return an entry that stands for it.
 
-        A store that knows no conditions is asked first whether they hold, and told of in the log: two who write at the
-        same moment are not kept apart there.
-
-        Args:
-            name: of the object.
-            content: of the object.
-            instead_of: only if it is still this one.
-            anew: only if there is none.
-
-        Raises:
-            ChangedObjectError: the condition does not hold.
+        Only if it is still the one `instead_of` which this is, or with `anew` if there is none; else ChangedObjectError
+        is raised. A store that knows no conditions is asked first whether they hold, and told of in the log: two who
+        write at the same moment are not kept apart there.
         """
         mode: Any = "create" if anew else "overwrite"
         if instead_of is not None:

@@ -103,7 +103,7 @@ class Copy:
 
 
 @contextlib.contextmanager
-def drop_at_hand(  # noqa: D417 - the others are those of `wait_for_files`
+def drop_at_hand(
     address: Address,
     folder: Path,
     *,
@@ -112,11 +112,7 @@ def drop_at_hand(  # noqa: D417 - the others are those of `wait_for_files`
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Path]:
-    """Give a folder with the files of a complete drop; errors of the block name the objects in place of its files.
-
-    Args:
-        address: of the drop.
-        folder: a new one, of this process's own; whoever made it removes it.
+    """Give a new folder with the files of a complete drop; errors of the block name the objects in place of its files.
 
     Raises:
         DropError: as `wait_for_files`; also a bucket that is not there, or may not be read.

@@ -18,10 +18,11 @@ from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
+from job.beneath import read_beneath
 from job.errors import ArtifactError, JobError, OutputError, Problem, SettingsError, reason_of
+from job.files import create_file
 from job.models.artifact import load_artifact
-from job.storage.bucket import StorageError
-from job.storage.objects import BucketObjects, FolderObjects
+from job.storage.bucket import Bucket, ChangedObjectError, StorageError
 from job.storage.run import delivered
 from job.text_table import align
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from job.settings import TrainSettings
+    from job.storage.address import Address
     from job.storage.run import Place
     from job.training.run import Trained
     from schemas.results import Version
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 VERSIONS: Final = "versions"
 LOG: Final = "log"
 ATTEMPTS: Final = 20
+MOST_BYTES: Final = 64 << 20  # of one file
 FORMAT: Final = 1
 
 NOT_BEATEN: Final = "Not written: the artifact in use is not beaten."
@@ -47,7 +50,7 @@ ROLLED_BACK: Final = "rolled back"
 
 
 class Event(TypedDict):
-    """An entry of the log. `verdict` is the gate's, of a version that was written."""
+    """An entry of the log. The verdict is the gate's, of a version that was written."""
 
     format: int
     at: str
@@ -66,6 +69,55 @@ class Champion(NamedTuple):
     folder: Path
 
 
+class _FolderObjects:
+    """Files below a folder; names have slashes. Every method raises OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self, below: str) -> list[str]:
+        """Return the names below a name, each without it, in order."""
+        root = self._folder / below
+        return sorted(
+            path.relative_to(root).as_posix()
+            for path in root.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+
+    def read(self, name: str) -> bytes | None:
+        """Return a content, None if there is none."""
+        try:
+            return read_beneath(self._folder, name, limit=MOST_BYTES)
+        except FileNotFoundError:
+            return None
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Make a content that is not there, in one step; return False if it is there, and leave it."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return create_file(path, content)
+
+
+class _BucketObjects:
+    """The same of the objects below an address. Every method raises StorageError."""
+
+    def __init__(self, address: Address) -> None:
+        self._bucket = Bucket(address)
+        self.read = self._bucket.content
+
+    def names(self, below: str) -> list[str]:
+        """Return the names below a name, each without it, in order."""
+        return [name.removeprefix(f"{below}/") for name in self._bucket.entries(below)]
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Make a content that is not there; return False if it is there, and leave it."""
+        try:
+            self._bucket.write(name, content, anew=True)
+        except ChangedObjectError:
+            return False
+        return True
+
+
 class ModelStore:
     """A store of models. Every method raises ArtifactError where it cannot be read, OutputError where not written.
 
@@ -75,7 +127,7 @@ class ModelStore:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._objects = FolderObjects(place) if isinstance(place, Path) else BucketObjects(place)
+        self._objects = _FolderObjects(place) if isinstance(place, Path) else _BucketObjects(place)
 
     def events(self) -> list[Event]:
         """Return the log, the oldest event first; nothing where there is no store yet."""

@@ -35,14 +35,7 @@ from job.storage.address import Address
 from job.storage.bucket import Bucket, storage_errors_as
 from job.storage.drop import drop_at_hand
 from job.storage.lease import leased
-from job.storage.output import (
-    bring_file,
-    holds_run,
-    mirror_output,
-    read_latest,
-    remove_dead_runs,
-    send_changes,
-)
+from job.storage.output import bring_file, holds_run, mirror_output, read_latest, remove_dead_runs, send_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
