@@ -119,11 +119,7 @@ class _BucketObjects:
 
 
 class ModelStore:
-    """A store of models. Every method raises ArtifactError where it cannot be read, OutputError where not written.
-
-    Args:
-        place: a folder, or an address in object storage.
-    """
+    """A store of models. Every method raises ArtifactError where it cannot be read, OutputError where not written."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -192,8 +188,7 @@ class ModelStore:
     def champion(self) -> Iterator[Champion]:
         """Give the champion, verified; a copy of one in object storage is gone when the block ends.
 
-        Raises:
-            ArtifactError: there is none, or it is not what was promoted.
+        Raises ArtifactError if there is none, or it is not what was promoted.
         """
         champions = _champions(self.events())
         if not champions:
@@ -332,8 +327,7 @@ def _train(drop: Place, folder: Path, settings: TrainSettings, progress: Progres
 def chosen_artifact(place: Place | None) -> Iterator[Champion | None]:
     """Give the artifact to score with: the champion of a store, or the one that a folder holds; None for None.
 
-    Raises:
-        ArtifactError: see `ModelStore.champion`.
+    Raises as `ModelStore.champion`.
     """
     if place is None:
         yield None

@@ -137,10 +137,8 @@ def bring_file(output: Bucket | Path, folder: Path, name: str) -> None:
 def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None) -> None:
     """Make the store hold the runs of a mirror of it; `sent` is the run that is new, if there is one.
 
-    Raises:
-        StorageError: the store refuses or does not answer; the new run is then removed again.
-        OutputError: it does not give back what was sent.
-        OutputBusyError: another run took the output.
+    Raises StorageError, after which the new run is removed again, OutputError if the store does not give back what was
+    sent, and OutputBusyError if another run took the output.
     """
     if sent is not None:
         if sent in (stored := list_runs_files(bucket)):  # what is there is no whole run
