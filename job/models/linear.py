@@ -105,13 +105,7 @@ class Calibration(NamedTuple):
 
 
 class _Steps(NamedTuple):
-    """What is computed of the capped features, one after the other.
-
-    Args:
-        factors: the value of each factor, and the place of each word among those that a model knows.
-        together: what two features add, one of them words, each of both.
-        shares: what each feature adds.
-    """
+    """What is computed of the capped features one after the other: factors, what two features add, what each adds."""
 
     factors: list[pl.Expr]
     together: list[pl.Expr]
@@ -299,10 +293,7 @@ def read_caps(plain: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, fl
 
 
 def _without_word(term: Term) -> tuple[Factor | None, Factor | None]:
-    """Return the other factor of a term and the one that is a word, each None if there is none.
-
-    Of two words one counts as any other factor.
-    """
+    """Return the other factor of a term and the one that is a word (of two, the last), each None if there is none."""
     words = [factor for factor in term.factors if factor.basis == "equals"]
     if not words or len({factor.feature for factor in term.factors}) < len(term.factors):
         return None, None

@@ -22,13 +22,7 @@ _CODE: Final = pl.UInt32()
 
 
 class _Known(NamedTuple):
-    """What is known at a time.
-
-    Args:
-        phrases: each has the number of its row.
-        slots: number of the phrase of each place and value, `_SPAN` for each place; null where nothing was said.
-        others: `place`, `value` and `number` of what has no slot.
-    """
+    """What is known at a time: phrases, their numbers by slot (`_SPAN` for each place), and those without a slot."""
 
     phrases: pl.Series
     slots: pl.Series
@@ -36,12 +30,7 @@ class _Known(NamedTuple):
 
 
 class Phrasebook:
-    """Puts each value into words once. Several threads may ask at once.
-
-    Args:
-        decimals: of each feature, by its place: how many its values have.
-        say: returns what is said of a value of the feature at a place.
-    """
+    """Puts each value of features with so many decimals into words once. Several threads may ask at once."""
 
     def __init__(self, decimals: Sequence[int], say: Callable[[int, float], str]) -> None:
         self._units = pl.Series([10.0**shown for shown in decimals], dtype=pl.Float64)
@@ -54,10 +43,7 @@ class Phrasebook:
         )
 
     def phrases(self, asked: pl.DataFrame) -> pl.Series:
-        """Return what is said of each value (String), in the rows' order; null where `place` is.
-
-        Args: asked: `place` of a feature (UInt8 or null) and `value` (Float64), rounded to its decimals, with one zero.
-        """
+        """Return what is said of each `value` (Float64, rounded, one zero) of a feature, by its `place` (or null)."""
         asked = asked.with_columns(self._slot().alias("slot"))
         known = self._known
         numbers = _numbers(known, asked)

@@ -49,13 +49,7 @@ _WORDS: Final = {name: meaning.phrase for name, meaning in MEANINGS.items() if i
 
 
 class UsualNumber(NamedTuple):
-    """What is usual of a number among the training customers.
-
-    Args:
-        median: which half of them do not exceed, and half reach.
-        low: a value up to it is clearly below the median.
-        high: a value from it on is clearly above.
-    """
+    """What is usual of a number in training: the median, and the values from which it is clearly lower or higher."""
 
     median: float
     low: float
@@ -84,10 +78,7 @@ Usual = Mapping[str, UsualNumber | UsualWord]
 
 @dataclass(frozen=True)
 class Explainer:
-    """Finds the reasons of customers, and puts them into words.
-
-    Args: levels: of the drop: revenue is told as it was delivered, and compared with this drop's; None: of training.
-    """
+    """Finds the reasons of customers, and puts them into words: revenue as delivered, compared at the drop's levels."""
 
     model: Model
     usual: Usual
@@ -146,11 +137,9 @@ class Explainer:
         return customers if most is None else min(customers, most)
 
     def explain(self, features: pl.DataFrame, chosen: pl.Series | None = None) -> pl.DataFrame:
-        """Return `reason_1` to `reason_3` of each row (String, in the rows' order), the strongest first.
+        """Return `reason_1` to `reason_3` of each row, or of the chosen ones (String or null), the strongest first.
 
-        Null where there are fewer than three; see the module's docstring.
-
-        Args: chosen: the rows to explain (Boolean), all others have no reasons; None explains all.
+        Revenue is at the level of training; see the module's docstring.
         """
         if not self.themes:
             return features.select(pl.repeat(None, pl.len(), dtype=pl.String).alias(reason) for reason in REASONS)
@@ -163,10 +152,7 @@ class Explainer:
         )
 
     def find(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return the features that are named as the reasons of each row, `rank_1` to `rank_3`.
-
-        UInt8: their places among those that may be named; null where there are fewer.
-        """
+        """Return the places of the features named as each row's reasons, `rank_1` to `rank_3` (UInt8 or null)."""
         contributions = self.model.contributions(features)
         risk = self.usual_risk.probabilities(features, contributions)
         actual = _probability(self.model, features, contributions)
@@ -241,11 +227,9 @@ def _probability(model: Model, features: pl.DataFrame, contributions: pl.DataFra
 
 
 def rank_reasons(sums: pl.DataFrame) -> pl.DataFrame:
-    """Return the places of the three columns with the largest positive values, `rank_1` to `rank_3`.
+    """Return the places of the three columns with the largest positive values, `rank_1` to `rank_3` (UInt8 or null).
 
-    UInt8, null where there are fewer. Of equal values the first column wins.
-
-    Args: sums: one Float64 column per theme.
+    Of equal values the first column wins.
     """
     left = sums.lazy()
     for step in _ranking_steps(tuple(sums.columns)):
@@ -283,10 +267,7 @@ def _shown(value: pl.Expr, decimals: pl.Expr) -> pl.Expr:
 
 
 def say(feature: str, value: float | str, usual: UsualNumber | UsualWord) -> str:
-    """Return what is said of a feature's value: «всего 2 страницы за визит, у половины клиентов 8 и больше».
-
-    Args: feature: one of `FEATURE_NAMES`; value: the customer's, which is not usual; usual: of the training customers.
-    """
+    """Return what is said of a feature's value: «всего 2 страницы за визит, у половины клиентов 8 и больше»."""
     if isinstance(usual, UsualWord):
         word = str(value)
         return _WORDS[feature].other.format(
@@ -328,12 +309,7 @@ def _patterns(feature: str) -> tuple[re.Pattern[str], ...]:
 
 
 def usual_values(manifest: Mapping[str, Any]) -> dict[str, UsualNumber | UsualWord]:
-    """Return what is usual for each feature.
-
-    Args: manifest: of the artifact; its `reference` is what `job.training.reference` wrote.
-
-    Raises ArtifactError: the manifest does not say.
-    """
+    """Return what is usual for each feature, from the `reference` of an artifact's manifest. Raises ArtifactError."""
     usual: dict[str, UsualNumber | UsualWord] = {}
     try:
         reference = manifest["reference"]

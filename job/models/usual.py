@@ -21,13 +21,7 @@ Themes = dict[str, tuple[str, ...]]  # theme -> its features
 
 
 class WordFactor(NamedTuple):
-    """What the words of a feature weigh, alone or together with another factor: a function of the word.
-
-    Args:
-        feature: whose words.
-        partner: what it is multiplied by; None where it stands alone.
-        weights: of each of the words, the unknown one last; empty in the key of a factor.
-    """
+    """What the words of a feature weigh, alone or times another factor; no weights where it only is a key."""
 
     feature: str
     partner: Factor | None
@@ -41,13 +35,7 @@ class WordFactor(NamedTuple):
 
 @dataclass(frozen=True)
 class UsualRisk:
-    """Finds what the probability would be with usual values.
-
-    Args:
-        model: whose probability.
-        themes: the features that are brought to their usual values together.
-        usual: feature -> its usual value, of all features.
-    """
+    """Finds what the probability would be with the features of each theme at their usual values."""
 
     model: Model
     themes: Themes
@@ -56,9 +44,7 @@ class UsualRisk:
     def probabilities(self, features: pl.DataFrame, contributions: pl.DataFrame) -> pl.DataFrame:
         """Return the calibrated probability of each row with each theme's features at their usual values.
 
-        One Float64 column per theme, in the rows' order.
-
-        Args: contributions: of the model, of the same rows.
+        One Float64 column per theme, in the rows' order. Args: contributions: of the model, of the same rows.
         """
         if isinstance(self.model, LinearModel):
             factors, falls = self._linear

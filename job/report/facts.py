@@ -81,15 +81,9 @@ def count_facts(
     matches: pl.DataFrame,
     hash_bin: int,
 ) -> FactsSums:
-    """Count some customers of a run for the page.
+    """Count some customers of a run for the page: features, joined (`activity` where known) and scored, rows alike.
 
-    Args:
-        features: the feature frame.
-        customers: the same customers joined, rows as in `features`; `activity` where it is known.
-        scored: the same customers scored, rows as in `features`.
-        thresholds: what counts as high.
-        matches: `condition`, `segment` and `customers`: for how many of a segment each segment's condition holds.
-        hash_bin: of `last_sampled_bin`.
+    `matches` has `condition`, `segment` and `customers`: for how many of a segment each segment's condition holds.
     """
     if not features.height == customers.height == scored.height:
         raise AssertionError(f"{features.height} features, {customers.height} customers, {scored.height} scored")
@@ -135,8 +129,7 @@ def count_facts(
 def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMPLE) -> ReportData:
     """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values.
 
-    Args: counted: of all customers of a run; sample: how many customers at most are compared column with column: those
-    whose ids have the lowest hashes.
+    So many of a sample at most are compared column with column: those whose ids have the lowest hashes.
     """
     part = counted.sample
     if part.height > sample:
@@ -190,10 +183,7 @@ def sample_bins(ids: pl.Series) -> pl.Series:
 
 
 def last_sampled_bin(counts: pl.DataFrame) -> int:
-    """Return the last bin whose customers are sampled, so that they are `SAMPLE` or a few more.
-
-    Args: counts: `bin` and `rows`, of all customers.
-    """
+    """Return the last bin (of all customers' `bin` and `rows`) that is sampled, to be `SAMPLE` or a few more."""
     total = counts.group_by("bin").agg(pl.col("rows").sum()).sort("bin")
     enough = total.filter(pl.col("rows").cum_sum() >= SAMPLE)
     return int(enough["bin"][0]) if enough.height else HASH_BINS
@@ -327,10 +317,7 @@ def _symmetric(size: int, pairs: Iterable[float]) -> list[list[float]]:
 
 
 def _masks(codes: pl.Series) -> list[int]:
-    """Return for each code that occurs the customers that have it, a bit each: two masks are counted together at once.
-
-    Args: codes: from 0, below `CODES`.
-    """
+    """Return the customers of each code that occurs, a bit each: two masks are counted together at once."""
     text = bytes(codes.to_list())
     return [mask for flags in _FLAGS if (mask := int(text.translate(flags), 2))]
 

@@ -22,12 +22,10 @@ OFFER_LOT: Final = "offers\0"  # before a mailing's name: its lot of offers is n
 
 
 def draw_lots(ids: pl.Series, name: str) -> pl.Series:
-    """Return a number from 0, below 1, for each id (Float64): uniform, and the same whenever the name is.
+    """Return a number from 0, below 1, for each id (Int64): Float64, uniform, and the same whenever the name is.
 
     A keyed hash of the id alone: SplitMix64 twice, with a key before each, both from SHA-256 of the name.
     It is no secret; it is fast (no Python per customer) and does not change with Polars, as its own hash may.
-
-    Args: ids: Int64.
     """
     digest = hashlib.sha256(name.encode()).digest()
     first, second = (int.from_bytes(digest[start : start + 8], "little") for start in (0, 8))
@@ -48,15 +46,10 @@ def plan_contacts(
 
     `treatment` is contacted. `control` would have been, and is held back by lot. `none` is everybody else; `fate`
     (one of `FATES`) says why. The lot is drawn before the budget is spent, and the budget reaches down to the same
-    expected value per cost in both groups, so that they stay comparable.
+    expected value per cost in both groups, so that they stay comparable. Without a budget its cutoff is not asked.
 
-    Args:
-        customers: `id` (unique), `segment_row`, `contact_allowed`, `decline_probability`, `monthly_profit`; of a
-            whole run or a part of it.
-        segmentation: where the segments' offers stand.
-        campaign: its names, control share and budget.
-        held: ids (Int64, rising) whom other control groups hold back.
-        budget_cutoff: the last customer whom the budget reaches, of `find_last_affordable`; without a budget not asked.
+    `customers` have `id` (unique), `segment_row`, `contact_allowed`, `decline_probability` and `monthly_profit`; `held`
+    are the ids (Int64, rising) whom other control groups hold back.
     """
     planned = _with_offers(customers, segmentation, campaign, held)
     if campaign.budget is None:
@@ -87,12 +80,10 @@ def plan_contacts(
 def order_candidates(
     customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign, held: pl.Series
 ) -> pl.DataFrame:
-    """Return `SPENDING_ORDER` of those whom a campaign with a budget might contact or hold back.
+    """Return `SPENDING_ORDER` of those whom a campaign with a budget might contact or hold back; see `plan_contacts`.
 
     Those of the highest expected value per cost come first; what costs nothing comes before. Held-back customers cost
     nothing and are passed on the way. Equal ratios go by `id`.
-
-    Args: customers: as for `plan_contacts`; held: as for `plan_contacts`.
     """
     cost = pl.when("_control").then(0).otherwise("cost_parts").cast(pl.Int64).alias("cost_parts")
     planned = _with_offers(customers, segmentation, campaign, held)
@@ -120,11 +111,8 @@ FATES: Final = (TREATMENT, CONTROL, *LEFT_OUT)
 def expected_value(effect: pl.Expr, cost: pl.Expr, discount: pl.Expr, profit_lost: float) -> pl.Expr:
     """Return what a contact is expected to bring, net (Float64), of `decline_probability` and `monthly_profit`.
 
-    Args:
-        effect: share of the declines that the offer prevents.
-        cost: of one contact.
-        discount: share of the profit that it gives away.
-        profit_lost: share of the profit that is lost with a decline.
+    `effect` is the share of the declines that the offer prevents, `discount` that of the profit that it gives away,
+    `profit_lost` that of the profit that is lost with a decline; `cost` is of one contact.
     """
     profit = pl.col("monthly_profit") * PROFIT_MONTHS
     kept = pl.col("decline_probability") * effect * profit_lost * profit

@@ -26,12 +26,10 @@ _COUNTS: Final = ("customers", "contacts")
 
 
 def describe_changes(manifest: Manifest, previous: Manifest | None, limit: float) -> list[Change]:
-    """Return how a run differs from the run before.
+    """Return how a run differs from the run before; contacts only where both campaigns are planned alike.
 
-    Contacts are compared only where both campaigns are planned alike.
-
-    Args: previous: of the run before; None if there is none; limit: the largest change, as a share of what was before,
-    that no person must look at. Shares must besides differ by more than chance does: three standard errors.
+    Beyond the limit, a share of what was before, a person must look; shares must besides differ by more than chance
+    does: three standard errors.
     """
     if previous is None:
         return []
@@ -58,10 +56,7 @@ def describe_changes(manifest: Manifest, previous: Manifest | None, limit: float
 
 
 def tell_changes(changes: Sequence[Change], before: str) -> list[str]:
-    """Return a line for each change beyond the limit.
-
-    Args: changes: of `describe_changes`; before: the name of the run before.
-    """
+    """Return a line for each change beyond the limit. Args: before: the name of the run before."""
     return [
         f"{TITLES[change['measure']]}: {_shown(change['measure'], change['now'])}, "
         f"{_shown(change['measure'], change['before'])} in the run before, {before} (--max-change)"

@@ -67,10 +67,7 @@ _SHARES: Final = (
 
 
 class ConditionError(ValueError):
-    """A condition is refused.
-
-    Args: found: what is wrong; kind: of the mistake, a key of `job.scoring.mistakes.KINDS`; values: of its words.
-    """
+    """A condition is refused: what was found, and a kind of `job.scoring.mistakes.KINDS` with its values."""
 
     def __init__(self, found: str, kind: str, **values: object) -> None:
         super().__init__(found, kind, values)
@@ -80,10 +77,7 @@ class ConditionError(ValueError):
 
 
 def parse_condition(text: str) -> pl.Expr:
-    """Return a condition as an expression (Boolean) over `CONDITION_COLUMNS`, words as String columns.
-
-    Raises ConditionError: it is not one, or not an allowed one.
-    """
+    """Return a condition as an expression (Boolean) over `CONDITION_COLUMNS`. Raises ConditionError."""
     if len(text) > LONGEST:
         raise ConditionError(f"{len(text):,} characters", "condition_length", most=LONGEST)
     tokens = list(_TOKENS.finditer(text))

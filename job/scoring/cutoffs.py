@@ -63,9 +63,7 @@ def order_by_risk(scores: pl.DataFrame) -> pl.DataFrame:
 def order_by_priority(scores: pl.DataFrame, threshold: float) -> pl.DataFrame:
     """Return the order in which customers at high risk are explained, as `SPENDING_ORDER` with a cost of one each.
 
-    Args:
-        scores: `id`, `decline_probability`, `contact_allowed` and `profit_at_risk`.
-        threshold: the probability from which the risk is high; customers below it have no reasons.
+    Below the threshold, a probability, customers have no reasons.
     """
     one = pl.lit(1, pl.Int64).alias("cost_parts")
     high = scores.filter(pl.col("decline_probability") >= threshold)
@@ -91,12 +89,7 @@ class Reach(NamedTuple):
 
 
 def find_affordable(ordered: pl.DataFrame, budget_parts: int) -> Reach:
-    """Return how far a budget reaches: to the customer before the first that it cannot pay.
-
-    Args:
-        ordered: the candidates by `SPENDING_ORDER`, in its order.
-        budget_parts: the budget, in the unit of `cost_parts`.
-    """
+    """Return how far a budget (in `cost_parts`) reaches: to the customer before the first that it cannot pay."""
     places = ordered.select("order", "id")
     reached = int((ordered["cost_parts"].cum_sum() <= budget_parts).sum())
     return Reach(

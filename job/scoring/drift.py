@@ -64,14 +64,10 @@ def check_limits(warn: float, stop: float) -> None:
 
 
 def count_drift(features: pl.DataFrame, probability: pl.Series, reference: Reference) -> pl.DataFrame:
-    """Return how many customers are in each bin: whole numbers that add up over the parts of a drop.
+    """Return how many scored customers are in each bin: whole numbers that add up over the parts of a drop.
 
-    Args: features: the feature frame of scored customers, any part of the drop; probability: their decline probability
-    as published, in the same order.
-
-    Returns:
-        `feature`, `bin`, `rows`, ordered by the first two; bin -1 is no value or an unknown word. The score is the
-        feature `decline_probability`, its bin the probability in 1/10,000. Some 10,000 rows at most.
+    `feature`, `bin`, `rows`, ordered by the first two; bin -1 is no value or an unknown word. The score is the feature
+    `decline_probability`, as published, its bin the probability in 1/10,000. Some 10,000 rows at most.
     """
     return pl.concat([count_bins(features, reference.features), count_scores(probability)]).sort("feature", "bin")
 
@@ -102,14 +98,9 @@ def judge_drift(
         measured: the model's ROC-AUC as measured in training (the artifact's `roc_auc`).
 
     Returns:
-        `severity`: `none`, `warn` or `stop`, the worst of the findings. `findings`: the worst first; each has `kind`
-        (`distribution`, `score`, `missing`, `not_scored`, `word_gone`, `word_new`), `severity`, `feature`, `word` and
-        what was found. `features`: each feature's `psi`, the limit `chance`, `severity`, the shares per bin, and for a
-        number `higher`: the probability that a customer here has more than one of training, equal ones counting half.
-        `score`: the same. `missing`: customers without value, and those not scored. `roc_auc`: the estimate without
-        labels with its interval, in which that with labels is if a probability still means what it did in training;
-        None without customers. `customers`, `settings`, `checks` and `alarm_rate` say what
-        was compared and how.
+        `findings` come the worst first; `severity` is that of the worst. `higher` is the probability that a customer
+        here has more of a number than one of training, equal ones counting half. `roc_auc` is estimated without labels:
+        that with labels is in its interval if a probability still means what it did in training.
     """
     counted: dict[str, dict[int, int]] = {}
     for name, bin_number, rows in add_counts(counts).iter_rows():
@@ -228,10 +219,7 @@ class _Judge(NamedTuple):
         return {"share": share, "reference_share": reference_share, "psi": psi, "chance": chance, "severity": severity}
 
     def compare_words(self, bins: WordBins, counted: Mapping[int, int]) -> list[dict[str, Any]]:
-        """Return the words that training knows and nobody here has, or the other way round, beyond chance.
-
-        However rare, each is a warning: a category does not vanish by itself.
-        """
+        """Return the words that only training or nobody of it has, beyond chance: each, however rare, is a warning."""
         rows = []
         training = self.reference.customers
         for bin_number, word in enumerate(bins.words):
@@ -247,10 +235,7 @@ class _Judge(NamedTuple):
 
 
 def stability_index(counts: Sequence[int], reference: Sequence[int]) -> float:
-    """Return the population stability index of two tables of counts over the same bins, each raised by a half.
-
-    0 if a table is empty.
-    """
+    """Return the PSI of two tables of counts over the same bins, each raised by a half; 0 if a table is empty."""
     if not sum(counts) or not sum(reference):
         return 0.0
     here, training = (_shares([count + HALF for count in table]) for table in (counts, reference))
@@ -274,10 +259,7 @@ def superiority(counts: Sequence[int], reference: Sequence[int]) -> float | None
 
 @cache
 def chi_square_limit(tail: float, freedom: int) -> float:
-    """Return the value that a chi-square variable passes with the probability `tail`.
-
-    Args: tail: between 0 and 1; freedom: degrees of freedom, at least 1.
-    """
+    """Return the value that a chi-square variable of some degrees of freedom passes with the probability `tail`."""
     high = freedom + 10.0
     while chi_square_tail(high, freedom) > tail:
         high *= 2
@@ -287,8 +269,7 @@ def chi_square_limit(tail: float, freedom: int) -> float:
 def chi_square_tail(value: float, freedom: int) -> float:
     """Return the probability that a chi-square variable is above a value.
 
-    The finite sums for even and odd degrees of freedom (Abramowitz and Stegun, "Handbook of Mathematical Functions",
-    26.4.4 and 26.4.5).
+    Source: Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.4.4 and 26.4.5.
     """
     half = value / 2
     if freedom % 2:
@@ -306,10 +287,7 @@ def chi_square_tail(value: float, freedom: int) -> float:
 
 
 def _log_chance_of_none(rows: float, size: float, other: float) -> float:
-    """Return the logarithm of the chance that all of `rows` alike fall among `size` of `size + other` customers.
-
-    Fisher's exact test of a word that is in one sample only; sizes need not be whole.
-    """
+    """Return the log of Fisher's chance that all of `rows` alike fall among `size` of `size + other` customers."""
     chosen = math.lgamma(size + 1) - math.lgamma(size - rows + 1)
     return chosen - math.lgamma(size + other + 1) + math.lgamma(size + other - rows + 1)
 

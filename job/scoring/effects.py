@@ -40,10 +40,7 @@ class LiftFile(TypedDict):
 
 
 class Lift(NamedTuple):
-    """A measured campaign.
-
-    Args: run_id: whose campaign it was; offers: what it says of each; facts: all of `lift.json`.
-    """
+    """A measured campaign: of which run, what it says of each offer, and all of `lift.json`."""
 
     run_id: str
     offers: tuple[LiftOffer, ...]
@@ -51,14 +48,7 @@ class Lift(NamedTuple):
 
 
 class OfferEffect(NamedTuple):
-    """An offer over all campaigns.
-
-    Args:
-        assumed: what the segments file assumes.
-        campaigns: that measured it.
-        treated: customers, in all of them.
-        control: customers.
-    """
+    """An offer over the campaigns that measured it: its effect, the assumed one, their number, their customers."""
 
     pooled: PooledEffect
     assumed: float
@@ -84,10 +74,7 @@ def read_lifts(output: Path) -> tuple[list[Lift], list[str]]:
 
 
 def pool_lifts(lifts: Sequence[Lift], assumed: Mapping[str, float]) -> dict[str, OfferEffect]:
-    """Return offer -> its effect over all campaigns that measured it; those that none measured are left out.
-
-    Args: assumed: offer -> the effect that the segments file assumes.
-    """
+    """Return offer -> its effect over all campaigns that measured it; `assumed` has those of the segments file."""
     pooled = {}
     for offer, effect in assumed.items():
         rows = [row for lift in lifts for row in lift.offers if row["offer"] == offer]

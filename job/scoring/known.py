@@ -35,10 +35,7 @@ def read_published_inputs(output: Path) -> dict[Digests, str]:
 
 
 def refuse_published(known: Mapping[Digests, str], files: Mapping[str, TableFile]) -> Problem | None:
-    """Return what is wrong with a complete drop if it was published before, else None.
-
-    Args: known: of `read_published_inputs`; nothing is hashed if it is empty; files: table -> its file.
-    """
+    """Return what is wrong with a complete drop if it was published before; nothing is hashed if none was."""
     if not known:
         return None
     run = known.get(frozenset(hash_file(file) for file in all_files(files)))
@@ -46,10 +43,7 @@ def refuse_published(known: Mapping[Digests, str], files: Mapping[str, TableFile
 
 
 def read_again(manifest: Manifest, limits: Limits) -> Intake:
-    """Read the drop that a run scored once more, from where it lay.
-
-    Raises SettingsError: it is gone, cannot be read, or is another.
-    """
+    """Read the drop that a run scored once more. Raises SettingsError: it is gone, cannot be read, or is another."""
     drop = Path(manifest["drop"])
     try:
         files = find_files(drop)

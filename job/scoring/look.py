@@ -37,10 +37,7 @@ def describe_acknowledgement(user: str, at: datetime, note: str | None) -> Mappi
 
 
 def acknowledge_run(output: Path, run_id: str, acknowledgement: Mapping[str, str | None]) -> None:
-    """Note that a person looked at a run.
-
-    Raises SettingsError: there is no such run; OutputError: it cannot be written.
-    """
+    """Note that a person looked at a run. Raises SettingsError: there is none; OutputError: it cannot be written."""
     if "/" in run_id or not is_whole(output / RUNS / run_id):
         raise SettingsError([Problem("--acknowledge", f"the name of a run of {output}", run_id)])
     with as_output_error(output):

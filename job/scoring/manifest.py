@@ -40,10 +40,7 @@ STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its
 
 
 def describe_model(artifact: Artifact, version: int | None = None) -> ModelUsed:
-    """Return what a run says of the model that it used.
-
-    Args: version: its number in the store that it came from, if it came from one.
-    """
+    """Return what a run says of the model that it used; `version` is its number in a store, if it came from one."""
     facts = artifact.manifest
     used: ModelUsed = {
         "digest": artifact.digest,
@@ -60,10 +57,7 @@ def describe_model(artifact: Artifact, version: int | None = None) -> ModelUsed:
 
 
 def count_customers(intake: Intake, *, scored: int, excluded: Mapping[str, int]) -> Customers:
-    """Return the customers by fate. Raises AssertionError if they do not add up: a defect of the job.
-
-    Args: scored: the customers that were; excluded: reason -> customers that were not.
-    """
+    """Return the customers by fate. Raises AssertionError if they do not add up: a defect of the job."""
     counts: Customers = {
         "in": intake.customers_in,
         "scored": scored,
@@ -77,13 +71,10 @@ def count_customers(intake: Intake, *, scored: int, excluded: Mapping[str, int])
 
 
 def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str, RowFates]:
-    """Return each file's rows by fate.
+    """Return each file's rows by fate. Args: fates: table -> its rows of scored and of excluded customers.
 
     In = as_delivered + repaired + rejected + dropped, and as_delivered + repaired = scored + excluded.
-
-    Args: fates: table -> its rows of scored and of excluded customers.
-
-    Raises AssertionError: they do not add up: a defect of the job.
+    Raises AssertionError if they do not add up: a defect of the job.
     """
     rows: dict[str, RowFates] = {}
     for (file, account), table in zip(intake.accounts.items(), TABLES, strict=True):
@@ -107,8 +98,6 @@ def count_segments(scored: pl.DataFrame, fate: pl.Series) -> pl.DataFrame:
 
     Columns: `segment`, `offer`, `fate`, `customers`, `contact_allowed` (customers), and the sums of `risk`, `variance`
     (of a decline: p x (1 - p)), `profit`, `profit_at_risk` and `expected_value`.
-
-    Args: scored: the output frame, or a part of it; fate: of `plan_contacts`, in the same order.
     """
     risk = pl.col("decline_probability")
     counts = (
@@ -136,9 +125,6 @@ def describe_segments(
     counts: pl.DataFrame, segmentation: Segmentation, *, previous: Mapping[str, float] | None = None
 ) -> list[SegmentRow]:
     """Return one row per segment, the empty ones too, the largest profit at risk first.
-
-    A row has the segment's code, title, condition and offers, its customers by fate, their share of the run and of the
-    previous run, mean risk, profit at risk, consents, what the contacts cost and are expected to bring.
 
     Args: counts: of `count_segments`; previous: segment -> share of the previous run's customers.
     """
@@ -217,8 +203,7 @@ def describe_campaign(
 ) -> CampaignOutcome:
     """Return what a run says of its campaign: names, control share, budget, and what it came to.
 
-    Args: segments: of `describe_segments`; segmentation: for its assumption of the profit that is lost; power: of
-    `describe_power`; beyond_budget: expected value per cost of the first customer whom the budget does not reach.
+    `beyond_budget` is the expected value per cost of the first customer whom the budget does not reach.
     """
     return {
         **describe_plan(campaign),
@@ -250,11 +235,7 @@ def segment_warnings(
 ) -> list[str]:
     """Return a line for each segment that is empty, or whose share changed by more than the limit and than chance.
 
-    Args:
-        segments: of `describe_segments`.
-        customers: scored in this run.
-        previous_customers: scored in the previous run.
-        limit: factor up or down, above 1.
+    The limit is a factor up or down, above 1; `customers` were scored in this run and in the previous one.
     """
     lines = []
     for row in segments:
@@ -281,8 +262,6 @@ def previous_shares(previous: Manifest | None, segments_digest: str) -> tuple[di
     """Return segment -> share of the customers of the run before, and how many they were.
 
     Nothing if there is none, or if its segments were others: then nothing can be compared.
-
-    Args: previous: manifest of the run before; segments_digest: SHA-256 of this run's segments file.
     """
     if previous is None or previous["settings"]["segments"] != segments_digest:
         return {}, 0

@@ -17,10 +17,7 @@ Path = tuple[str | int, ...]
 
 
 class Words(NamedTuple):
-    """How a kind of mistake is told; values stand in braces.
-
-    Args: english: what was expected; russian: the same; example: a line that is right.
-    """
+    """How a kind of mistake is told: what was expected, in both languages, and a line that is right, with braces."""
 
     english: str
     russian: str
@@ -252,10 +249,7 @@ _BARE: Final = re.compile(r"(\s*[\w-]+\s*=\s*)([^\W\d][^\"'#\[\]{}]*?)(\s*(?:#.*
 
 
 def mend(line: str, reason: str) -> tuple[str, str] | None:
-    """Return the kind of mistake in a line that is no TOML, and the line as it was meant; None where that is unclear.
-
-    So what else is wrong with the file can be told at once.
-    """
+    """Return the kind of mistake in a line that is no TOML, and the line as it was meant; None if that is unclear."""
     if found := _COMMA.fullmatch(line):
         return "decimal_comma", f"{found[1]}.{found[2]}{found[3]}"
     if found := _QUOTES.fullmatch(line) or _BARE.fullmatch(line):

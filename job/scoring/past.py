@@ -84,8 +84,7 @@ def is_in_outcome(manifest: Manifest, other: Manifest) -> bool:
 def choose_holding(runs: Runs, campaign: Campaign, *, identity: str, now: datetime) -> Runs:
     """Return the runs whose control groups this campaign would write to: under another key, or with a larger share.
 
-    Args: campaign: that is planned; identity: of the run that plans it, which is not its own past; now: control groups
-    of runs that ended `OUTCOME_DAYS` earlier are free.
+    Not that of the same identity, which is no past; groups of runs that ended `OUTCOME_DAYS` ago are free.
     """
     since = now - timedelta(days=OUTCOME_DAYS)
     return [
@@ -126,15 +125,9 @@ def find_past(
     now: datetime,
     bring: Bring = lambda *_: None,
 ) -> Past:
-    """Return what a run takes from the runs before it.
+    """Return what a run takes from the runs before it; the output may not be there yet.
 
-    Args:
-        output: where they are published; it may not be there yet.
-        settings: the campaign that is planned, `effects`, `release_control`.
-        assumed: offer -> the effect that the segments file assumes.
-        identity: of the run: the name of its drop, model and settings.
-        now: when it began.
-        bring: see `Bring`.
+    Args: assumed: offer -> the effect of the segments file; identity: name of the run's drop, model and settings.
     """
     runs, warnings = read_runs(output)
     lifts, unread = read_lifts(output) if settings.effects == "measured" else ([], [])

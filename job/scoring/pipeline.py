@@ -256,10 +256,7 @@ def _describe_segments(
 
 
 def describe_settings(settings: ScoreSettings, segmentation: Segmentation, past: Past | None) -> Settings:
-    """Return what changes what comes out, as the manifest shows it and as it names the run.
-
-    Args: past: what the run takes from the runs before it; None leaves that out.
-    """
+    """Return what changes what comes out, as the manifest shows it and as it names the run; without `past` if None."""
     past = nothing_past(settings.effects)._replace(release_control=settings.release_control) if past is None else past
     return {
         "max_rejected": settings.limits.rejected,
@@ -312,10 +309,7 @@ def _names_itself(folder: Path, name: str, artifact: Artifact) -> bool:
 
 
 def name_run(files: Sequence[Mapping[str, object]], artifact: Artifact, settings: Mapping[str, Any]) -> str:
-    """Return the name of the run: the same for the same drop, model, settings and version of the job.
-
-    Args: files: what the manifest says of the inputs; settings: all that changes what comes out.
-    """
+    """Return the name of the run: the same for the same drop, model, settings and version of the job."""
     digests: dict[str, list[object]] = {}
     for file in files:
         digests.setdefault(str(file["table"]), []).append(file["sha256"])

@@ -22,8 +22,6 @@ def describe_power(counts: pl.DataFrame, segmentation: Segmentation) -> Campaign
 
     An offer is compared with the control group of its segments. Segments, and offers, are so many tests each, and
     share the level between them (Bonferroni's bound on what Holm's correction will do).
-
-    Args: counts: of `count_segments`.
     """
     planned = counts.filter(pl.col("fate").is_in([TREATMENT, CONTROL]))
     by_segment = {segment.code: planned.filter(pl.col("segment") == segment.code) for segment in segmentation.segments}

@@ -129,9 +129,8 @@ def _tell_passed_over(path: Path, why: str, error: OSError) -> None:
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """Give a folder of this process's own for what does not fit into memory; it is gone when the block ends.
 
-    Should the process die, the folder is removed by whoever watches it, or by the next to call this.
-
-    Args: parent: where it is made; several outputs may share it. Raises OutputError: it cannot be written to.
+    Should the process die, the folder is removed by whoever watches it, or by the next to call this. Outputs may
+    share the parent. Raises OutputError: it cannot be written to.
     """
     with as_output_error(parent), contextlib.ExitStack() as stack:
         parent.mkdir(parents=True, exist_ok=True)
@@ -151,10 +150,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def remove_stale_scratch(parent: Path) -> None:
-    """Remove the scratch folders of dead processes; those in use, of other users, and none of this job are left alone.
-
-    Raises OSError: the folder cannot be listed.
-    """
+    """Remove the scratch folders of dead processes, but none in use or of another user. Raises OSError."""
     for folder in parent.glob(f"{SCRATCH_PREFIX}*"):
         if is_plain_folder(folder) and folder.lstat().st_uid == os.geteuid():
             try:
@@ -201,9 +197,7 @@ def name_anew(output: Path, run_id: str) -> str:
 def keep_newest(output: Path, keep: int | None, *, run_id: str) -> None:
     """Remove the oldest runs beyond `keep` (None: none), but neither the one that `latest` names nor this one.
 
-    The output must be locked. A run disappears at once, by a rename, and only then is deleted.
-
-    Raises OutputError: a run cannot be removed.
+    The output must be locked. A run disappears at once, by a rename, and only then is deleted. Raises OutputError.
     """
     with as_output_error(output):
         kept = {run_id, latest_run(output)}
@@ -219,9 +213,7 @@ def keep_newest(output: Path, keep: int | None, *, run_id: str) -> None:
 def staged_run(output: Path, run_id: str) -> Iterator[Path]:
     """Give a folder to write a run to; publish it when the block ends, remove it when the block raises.
 
-    The output must be locked. `_SUCCESS` is added here, last.
-
-    Raises OutputError: something could not be written; nothing is published.
+    The output must be locked. `_SUCCESS` is added here, last. Raises OutputError: nothing is published.
     """
     runs = output / RUNS
     staged = runs / f"{STAGED_PREFIX}{run_id}-{os.urandom(4).hex()}"
@@ -262,13 +254,10 @@ def point_latest(output: Path, run_id: str) -> None:
 
 
 def show_again(output: Path, run_id: str) -> tuple[str, str | None]:
-    """Let `latest` name a run that was published before: what was asked for last is what is shown.
+    """Let `latest` name a run that was published before; return the one it names now, and another that it named before.
 
     A forced repetition of the run (ID-2, ...) that `latest` names is as good. A run that was killed between its two
     renames is whole, but shown to nobody.
-
-    Returns:
-        The run that `latest` names now, and the other run that it named before, None if it named none.
     """
     with as_output_error(output):
         shown = latest_run(output)
@@ -280,10 +269,7 @@ def show_again(output: Path, run_id: str) -> tuple[str, str | None]:
 
 
 def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> dict[str, Output]:
-    """Return name -> size in bytes and SHA-256 of every file in a folder; of one in a folder of it, `folder/name`.
-
-    Args: folder: of the files; known: name -> SHA-256 of the files that were hashed as they were written.
-    """
+    """Return name (`folder/name` of one in a folder) -> size in bytes and SHA-256, `known` or found, of every file."""
     return {
         name: {
             "bytes": (folder / name).stat().st_size,
@@ -295,14 +281,9 @@ def describe_files(folder: Path, *, known: Mapping[str, str] | None = None) -> d
 
 @contextlib.contextmanager
 def as_output_error(output: Path, *, staged: Path | None = None, run: Path | None = None) -> Iterator[None]:
-    """Turn what the system says while the output is written into one line, also where Polars says it.
+    """Turn what the system or Polars says while the output is written into one line. Raises OutputError in its place.
 
-    Args:
-        output: named if the system does not say which file it is about.
-        staged: a hidden folder; messages name `run`, which it will become, in its place.
-        run: see `staged`.
-
-    Raises OutputError: in place of an OSError, or of an error of Polars that tells of one.
+    `output` is named if no file is; messages name `run`, which it will become, in place of `staged`, a hidden folder.
     """
 
     def shown(text: str) -> str:

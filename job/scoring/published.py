@@ -38,10 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def published_runs(output: Path) -> list[Path]:
-    """Return the folders of the whole runs, the newest first: as their manifests say, as far as sizes tell.
-
-    Raises OSError: they cannot be listed.
-    """
+    """Return the folders of the whole runs, the newest first, as far as manifests and sizes tell. Raises OSError."""
     numbers = {run: number for run in _folders(output) if (number := _number_of(run)) is not None}
     runs = sorted(numbers, key=lambda run: (numbers[run], run.name))
     last = min(numbers.values(), default=0)
@@ -97,11 +94,7 @@ def is_intact(run: Path) -> bool:
 
 
 def read_manifest(run: Path) -> Manifest:
-    """Return the manifest of a run.
-
-    Raises OSError: there is none, or it is no plain file of a size that manifests have; ValueError: it is none of a
-    run of this name; the message says what was found.
-    """
+    """Return the manifest of a run. Raises OSError: no file can be read; ValueError: it is none of this run."""
     manifest = parse_manifest(read_beneath(run, MANIFEST))
     if manifest["run_id"] != run.name:
         raise ValueError(f"that of run {shorten(manifest['run_id'])}")
@@ -116,8 +109,7 @@ def parts_of(manifest: Manifest) -> list[str]:
 def read_scored(run: Path, manifest: Manifest, columns: Sequence[str]) -> pl.DataFrame:
     """Return columns of a run's scored customers, by `id`.
 
-    Raises OSError: a file cannot be read; ValueError: it is not the one of the manifest, or there is none;
-    PolarsError: it is no such table.
+    Raises OSError: a file cannot be read; ValueError: it is not the one of the manifest; PolarsError: it is no table.
     """
     parts = []
     for name in parts_of(manifest):
@@ -132,10 +124,7 @@ def read_scored(run: Path, manifest: Manifest, columns: Sequence[str]) -> pl.Dat
 
 
 def verify_run(run: Path, *, with_digests: bool) -> tuple[int, list[Problem]]:
-    """Return how many files a run's manifest lists, and what is wrong with them.
-
-    Args: with_digests: read each file, and look for others; else only sizes are compared.
-    """
+    """Return how many files a run's manifest lists, and what is wrong with them, by their sizes or by all they hold."""
     name = f"{RUNS}/{shorten(run.name)}"
     if RUN_NAME.fullmatch(run.name) is None or not is_plain_folder(run):
         return 0, [Problem(name, "a folder that is named like a run", "another, which is passed over")]

@@ -52,14 +52,7 @@ EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
 
 
 class Setup(NamedTuple):
-    """What customers are scored with.
-
-    Args:
-        explainer: says why.
-        held: ids (Int64, rising) whom control groups of earlier runs hold back.
-        reference: the training customers; None where the artifact does not say.
-        levels: of each month's revenue.
-    """
+    """What customers are scored with; `held` are ids (Int64, rising) whom control groups of earlier runs hold back."""
 
     artifact: Artifact
     explainer: Explainer
@@ -79,11 +72,7 @@ class Setup(NamedTuple):
 
 
 def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) -> Setup:
-    """Return what customers are scored with.
-
-    Raises ArtifactError: the artifact is missing, altered or of another version; SettingsError: the segments file is
-    wrong.
-    """
+    """Return what customers are scored with; None is the shipped segments file. Raises ArtifactError, SettingsError."""
     segmentation = load_segmentation(segments_file)
     artifact = load_artifact(artifacts)
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
@@ -130,13 +119,9 @@ class RangeCounts(NamedTuple):
 
 
 class ScoredRange(NamedTuple):
-    """The customers of a range of ids, scored.
+    """The scored customers of a range of ids (joined, and as of `score_customers`), their `RISK_ORDER`, the excluded.
 
-    Args:
-        customers: those that are, joined, with the columns of `score_customers`; by `id`.
-        order: their `RISK_ORDER`; by `id`.
-        excluded: the others (`EXCLUDED_SCHEMA`); by `id`.
-        rejected: table -> rejections that only showed between rows; see `Reconciled.rejected`.
+    All by `id`; and table -> rejections that only showed between rows, see `Reconciled.rejected`.
     """
 
     customers: SortedRuns
@@ -234,13 +219,9 @@ class FinishedCounts(NamedTuple):
 
 
 class FinishedRange(NamedTuple):
-    """The customers of a range of ids, completed.
+    """The customers of a range of ids, completed: their output frame or a Parquet file of it, and text or a file of it.
 
-    Args:
-        scored: their output frame; None if it was written to `parquet`.
-        parquet: a file of it; None if `scored` has it.
-        text: the same as CSV without headings: itself, or a file of it.
-        contacts: those in treatment, by `order`; see `contacts_runs`.
+    The text is CSV without headings; contacts are those in treatment, see `contacts_runs`.
     """
 
     scored: pl.DataFrame | None
@@ -319,10 +300,7 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
 
 
 def contacts_runs(space: SpillSpace, segmentation: Segmentation) -> SortedRuns:
-    """Return where the customers in treatment wait, by `order`: their expected value with its sign turned.
-
-    Their texts, most of what is known of them, wait as numbers.
-    """
+    """Return where the customers in treatment wait, by `order`: the negative expected value. Texts wait as numbers."""
     offers = segmentation.offers()
     words = {
         "segment": offers["segment"].unique(maintain_order=True),

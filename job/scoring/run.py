@@ -57,14 +57,7 @@ KEPT_COUNTS: Final = 32  # of ranges, that are then added up
 
 
 class ScoredDrop(NamedTuple):
-    """The customers of a drop, scored range by range.
-
-    Args:
-        intake: what became of the drop's rows.
-        customers: of each range, those that are scored; see `ScoredRange`.
-        orders: of each range, their order by risk.
-        excluded: the others (`EXCLUDED_SCHEMA`), by `id`.
-    """
+    """The customers of a drop, scored range by range: see `ScoredRange`; and what became of the drop's rows."""
 
     intake: Intake
     customers: list[SortedRuns]
@@ -77,8 +70,6 @@ def score_drop(
     drop: DropRead, setup: Setup, limits: Limits, *, executor: Executor, space: SpillSpace, memory: MemoryPlan
 ) -> ScoredDrop:
     """Reconcile and score a drop that was read.
-
-    Args: drop: of `read_drop`.
 
     Raises DropError: the drop is bad, or no customer of it can be scored. What its rows are by themselves is known
     before anything is scored; then the ranges are only reconciled, so that every problem is named.
@@ -119,10 +110,7 @@ def cut_ranks(
     executor: Executor,
     space: SpillSpace,
 ) -> Finish:
-    """Find where the run is cut; return how its customers are completed.
-
-    Args: scored: the customers, at least one of them scored.
-    """
+    """Find where the run, of which at least one customer is scored, is cut; return how its customers are completed."""
 
     def fetch(order: Order | None, runs: Sequence[SortedRuns]) -> Callable[[Sequence[int]], pl.DataFrame]:
         return lambda bins: pl.concat(executor.map(partial(fetch_order, order=order, bins=bins), runs))
@@ -155,12 +143,7 @@ def cut_ranks(
 
 
 class Written(NamedTuple):
-    """What was written.
-
-    Args:
-        contacts: the customers in treatment; see `contacts_runs`.
-        hashes: file -> SHA-256, of those that were hashed as they were written.
-    """
+    """What was written: counts of all, contacts (see `contacts_runs`), and the SHA-256 of files hashed meanwhile."""
 
     counts: FinishedCounts
     contacts: SortedRuns
@@ -168,10 +151,7 @@ class Written(NamedTuple):
 
 
 def finish_ranges(folder: Path, scored: ScoredDrop, finish: Finish, *, executor: Executor) -> Written:
-    """Complete all customers and write `scored.csv` and `scored.parquet`.
-
-    Args: scored: the customers. Raises OutputError: what is on disk is not what was written.
-    """
+    """Complete all customers and write `scored.csv` and `scored.parquet`. Raises OutputError: they hold other rows."""
     contacts = contacts_runs(finish.space, finish.setup.segmentation)
     parts: list[FinishedCounts] = []
     hashes: dict[str, str] = {}
@@ -224,11 +204,7 @@ def _take_files(
 def write_lists(
     folder: Path, contacts: SortedRuns, scored: ScoredDrop, segmentation: Segmentation, *, rows: int
 ) -> dict[str, str]:
-    """Write `campaign.csv`, `excluded.csv` and `rejected.csv`; return the SHA-256 of each.
-
-    Args: contacts: see `Written.contacts`; scored: for those who are not, and for the rejections; rows: how many are
-    written together.
-    """
+    """Write `campaign.csv`, `excluded.csv` and `rejected.csv`, some rows at a time; return the SHA-256 of each."""
     hashes = {}
 
     def table_of(listed: pl.DataFrame) -> pl.DataFrame:

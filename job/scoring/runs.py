@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 
 
 def list_runs(output: Path) -> list[dict[str, Any]]:
-    """Return the whole runs, the newest first, each with its name, sums, model and drift.
+    """Return the whole runs, the newest first, each with its name, sums, model and drift (None without a comparison).
 
-    `drift` is the worst finding (`none`, `warn` or `stop`), None for a run without a comparison. What is no run as
-    published is passed over, and told in the log.
-
-    Raises SettingsError: there is no such folder, or it cannot be listed.
+    What is no run as published is passed over, and told in the log. Raises SettingsError: the folder cannot be listed.
     """
     if not output.is_dir():
         raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])

@@ -22,12 +22,9 @@ if TYPE_CHECKING:
 
 
 class Prepared(NamedTuple):
-    """Some or all customers of a drop before they are scored.
+    """Customers of a drop before they are scored, all by `id`: joined (`job.features.join_tables`), features, excluded.
 
-    Args:
-        customers: what is known of each customer who can be scored, ordered by `id`; see `job.features.join_tables`.
-        features: their feature frame, in the same order.
-        excluded: `id` and `reason` of the accepted customers that are not scored, ordered by `id`.
+    The excluded ones are `id` and `reason` of the accepted customers that are not scored.
     """
 
     customers: pl.DataFrame
@@ -55,8 +52,6 @@ def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:
     """Return what segments and campaigns need of each customer, in their order.
 
     Columns: `id`, `decline_probability`, `in_training`, `monthly_profit`, `profit_at_risk`, `contact_allowed`.
-
-    Args: customers: joined, with the columns of `score_customers`.
     """
     profit_at_risk = pl.col("decline_probability") * pl.col("monthly_profit") * PROFIT_MONTHS
     return customers.select(
@@ -77,10 +72,7 @@ def place_customers(
     thresholds: Thresholds,
     segmentation: Segmentation,
 ) -> pl.DataFrame:
-    """Return the scores with `risk_decile` and `segment_row` (where the segment stands in the segmentation).
-
-    Arguments are those of `complete`; only deciles are cut.
-    """
+    """Return the scores with `risk_decile` and `segment_row` (where the segment stands in the segmentation)."""
     ranked = scores.with_columns(cutoffs.risk_decile())
     return ranked.with_columns(segmentation.assign(pl.concat([features, ranked], how="horizontal"), thresholds))
 
@@ -98,15 +90,7 @@ def complete(
 ) -> tuple[pl.DataFrame, pl.Series]:
     """Return the output frame (`SCORED`): who belongs to which segment, is offered what, and is contacted; and `fate`.
 
-    Args:
-        scores: of `describe_scores`, ordered by `id`; of a whole run or of some of its customers.
-        features: the feature frame of the same customers, in the same order.
-        reasons: of `Explainer.explain`, in the same order.
-        cutoffs: where the whole run is cut into deciles, and how far its budget reaches.
-        thresholds: what counts as high.
-        segmentation: the segments and their offers.
-        campaign: its names, control share and budget.
-        held: ids whom other control groups hold back; see `plan_contacts`.
+    Scores, features and reasons are of the same customers of a run, or of some of them, ordered by `id`.
     """
     placed = place_customers(scores, features, cutoffs=cutoffs, thresholds=thresholds, segmentation=segmentation)
     planned = plan_contacts(placed, segmentation, campaign, held=held, budget_cutoff=cutoffs.budget)

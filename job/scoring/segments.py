@@ -117,8 +117,7 @@ class Segmentation(NamedTuple):
     def assign(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.Series:
         """Return where each customer's segment stands in `segments` (`segment_row`, UInt32; never null), in order.
 
-        Args: customers: the feature frame with `decline_probability`, `risk_decile`, `monthly_profit`, `profit_at_risk`
-        and `contact_allowed`.
+        Asked: features, `decline_probability`, `risk_decile`, `monthly_profit`, `profit_at_risk`, `contact_allowed`.
         """
         row = pl.coalesce(
             pl.when(segment.expression).then(pl.lit(number, pl.UInt32)) for number, segment in enumerate(self.segments)
@@ -126,11 +125,9 @@ class Segmentation(NamedTuple):
         return _with_levels(customers, thresholds).select(row.alias("segment_row")).to_series()
 
     def count_matches(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
-        """Return for how many customers each condition holds, by the segment that takes them: sums that add up.
+        """Return for how many customers (as for `assign`, with `segment`) each condition holds: sums that add up.
 
-        Columns: `condition` (the segment whose condition it is), `segment`, `customers` (Int64, above 0).
-
-        Args: customers: as for `assign`, with their `segment`.
+        Columns: `condition` (the segment whose it is), `segment` (that takes them), `customers` (Int64, above 0).
         """
         conditions = {segment.code: segment.expression for segment in self.segments}
         known = _with_levels(customers, thresholds).select(**conditions).with_columns(customers["segment"])
@@ -187,9 +184,7 @@ def _offers(segments: tuple[Segment, ...]) -> pl.DataFrame:
 
 
 def load_segmentation(path: Path | None = None) -> Segmentation:
-    """Read and check a segments file; `segments.toml` beside this module says how it is written.
-
-    Args: path: None is the shipped one.
+    """Read and check a segments file, None the shipped one; `segments.toml` beside this module says how it is written.
 
     Raises SegmentsError: it cannot be read, or something in it is wrong; every mistake is named.
     """
@@ -229,10 +224,7 @@ def _read(path: Path) -> tuple[bytes, str]:
 
 
 def _parse(file: str, text: str) -> tuple[dict[str, Any], list[Mistake]]:
-    """Return what a file says, and the lines that are no TOML, each read as it was meant.
-
-    Raises SegmentsError: it is not clear what a line means; with those before it.
-    """
+    """Return what a file says, and the lines that are no TOML, each read as it was meant. Raises SegmentsError."""
     lines, mistakes = text.split("\n"), list[Mistake]()
     while True:
         try:

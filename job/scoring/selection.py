@@ -54,10 +54,7 @@ def add_bins(histograms: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def find_places(bins: pl.DataFrame, ranks: Sequence[int], fetch: Fetch) -> tuple[Place, ...]:
-    """Return the customers of some ranks (from 0, below the number of rows).
-
-    Args: bins: of `add_bins`; ranks: ascending; fetch: gives all rows (`order`, `id`) of some bins, in any order.
-    """
+    """Return the customers of some ascending ranks from 0; `fetch` gives all rows (`order`, `id`) of some bins."""
     holders = [bins.row(int(bins["rows_before"].search_sorted(rank, side="right")) - 1, named=True) for rank in ranks]
     wanted = sorted({holder["bin"] for holder in holders})
     rows = _in_order(fetch(wanted)).with_columns(order_bin())
@@ -72,13 +69,7 @@ def find_places(bins: pl.DataFrame, ranks: Sequence[int], fetch: Fetch) -> tuple
 
 
 def find_last_affordable(bins: pl.DataFrame, budget_parts: int, fetch: Fetch) -> Reach:
-    """Return what `find_affordable` does, of all rows that were counted.
-
-    Args:
-        bins: of `add_bins`.
-        budget_parts: the budget, in the unit of `cost_parts`.
-        fetch: gives all rows (`SPENDING_ORDER`) of some bins, in any order.
-    """
+    """Return what `find_affordable` does, of all rows that were counted; `fetch` gives all rows of some bins."""
     if bins.is_empty():
         return Reach(None, None)
     ends = bins["cost_before"] + bins["cost_parts"]

@@ -48,10 +48,7 @@ def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def russian_table(table: pl.DataFrame, headings: Mapping[str, str]) -> pl.DataFrame:
-    """Return a table as a person reads it: nothing in it runs, and it has these headings.
-
-    Args: table: columns as in `headings`; headings: column -> heading, in the order written.
-    """
+    """Return a table as a person reads it: nothing in it runs, and it has these headings, in their order."""
     return without_formulas(table.select(*headings)).rename(dict(headings))
 
 

@@ -87,10 +87,7 @@ def describe_campaign(campaign: CampaignOutcome) -> str:
 
 
 def describe_worth(campaign: CampaignOutcome, measured: Mapping[str, float]) -> str:
-    """Return one line: what the contacts are expected to bring, who is not worth one, what more budget would bring.
-
-    Args: campaign: what it came to; measured: offer -> effect, of those that are not assumed.
-    """
+    """Return one line: what the contacts are expected to bring, who is not worth one, what more budget would bring."""
     how = f"effects of {len(measured):,} offers measured, the others assumed" if measured else "all effects are assumed"
     parts = [
         f"{campaign['expected_value']:,.2f} expected beyond the cost ({how})",

@@ -25,12 +25,7 @@ COPY_BYTES: Final = 1 << 20
 
 
 class CsvTable:
-    """A CSV file that is written part by part, and hashed as it goes.
-
-    Args:
-        columns: an empty frame with the table's columns, for the headings.
-        style: arguments of `polars.DataFrame.write_csv`; see `job.scoring.spreadsheet.RUSSIAN`.
-    """
+    """A CSV file, with the columns of a frame in a style of Polars, written part by part and hashed as it goes."""
 
     def __init__(self, path: Path, columns: pl.DataFrame, **style: Any) -> None:  # noqa: ANN401 - of write_csv
         self._path = path

@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 class Verification(NamedTuple):
-    """What became of the runs of an output.
-
-    Args:
-        runs: folders that were looked at.
-        files: of their manifests, that were read.
-        problems: one for each file that is not what was published, and each folder that is no whole run.
-    """
+    """What became of the runs of an output: how many, how many files of their manifests were read, what is wrong."""
 
     runs: int
     files: int
@@ -26,9 +20,9 @@ class Verification(NamedTuple):
 
 
 def verify_output(output: Path) -> Verification:
-    """Read every file of every run of an output, and compare it with its manifest. Raises OSError.
+    """Compare every file of every run of an output with its manifest, but for hidden folders of runs that go on.
 
-    Hidden folders, which belong to runs that go on, are passed over.
+    Raises OSError.
     """
     files, problems = 0, []
     folders = sorted(path for path in (output / RUNS).iterdir() if not path.name.startswith("."))

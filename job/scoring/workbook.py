@@ -98,10 +98,7 @@ def rank_contacts(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 
 def list_contacts(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
-    """Return what marketing should know of whom it contacts (`segment` and `CONTACT_HEADINGS`), in their order.
-
-    Args: contacts: of `choose_contacts`, in the order of the campaign, with their `rank`.
-    """
+    """Return what marketing should know of ranked contacts (`segment` and `CONTACT_HEADINGS`), in their order."""
     titles = {segment.code: segment.title for segment in segmentation.segments}
     offers = {offer.code: offer for segment in segmentation.segments for offer in segment.offers}
     segment, offer = pl.col("segment").cast(pl.String), pl.col("offer").cast(pl.String)
@@ -124,8 +121,6 @@ def choose_contacts(scored: pl.DataFrame, contacts_current_month: pl.Series) -> 
     """Return the output frame's customers in treatment, with the `order` in which they are contacted.
 
     The largest expected value comes first; of equal ones the lowest `id`, which is their order here.
-
-    Args: scored: the output frame, or a part of it; contacts_current_month: of the same customers, in the same order.
     """
     treated = scored.with_columns(contacts_current_month).filter(pl.col("campaign_group") == TREATMENT)
     return treated.select((-pl.col("expected_value")).alias("order"), pl.all())
@@ -144,12 +139,7 @@ def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:
 
 
 class Sheet(NamedTuple):
-    """A sheet of customers who are not contacted, or of rows that are no customers.
-
-    Args:
-        headings: column -> its heading.
-        file: which file of the run has the rows, too: where it is to be looked for if they are too many.
-    """
+    """A sheet of those who are not contacted; `file` has its rows, too, should they be too many."""
 
     title: str
     headings: Mapping[str, str]
@@ -158,10 +148,7 @@ class Sheet(NamedTuple):
 
 
 def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
-    """Return the sheets of those who are not contacted: control group, offers on the site, not scored, rejected rows.
-
-    Args: folder: of the run, with `scored.parquet`, `excluded.csv` and `rejected.csv`.
-    """
+    """Return the sheets of those not contacted: control group, offers on the site, not scored, rejected rows."""
     titles = {segment.code: segment.title for segment in segmentation.segments}
     offers = {
         offer.code: offer.text
@@ -211,10 +198,8 @@ def write_workbook(
 ) -> None:
     """Write `campaign.xlsx`: a summary, one sheet per segment that has contacts, then those who are not contacted.
 
-    Text is written as text and never runs. The same contacts give the same bytes. Sheets without a row are left out.
-
-    Args: folder: of the run, with its other tables; contacts: of `choose_contacts`, in the order of the campaign; at
-    most `MOST_ROWS`; segments: the segments as the manifest has them, in the order of the sheets.
+    Text is written as text and never runs. The same contacts, in the order of the campaign and at most `MOST_ROWS`,
+    give the same bytes. Sheets without a row are left out.
     """
     import xlsxwriter  # noqa: PLC0415 - only this format needs it
 
