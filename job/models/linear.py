@@ -26,13 +26,9 @@ Basis = Literal["value", "above", "equals"]
 
 
 class Factor(NamedTuple):
-    """A simple function of one feature, less its mean in training.
+    """A simple function of one feature, less its mean in training (`center`).
 
-    Args:
-        basis: `value`: the feature itself; `above`: max(0, feature - knot); `equals`: 1 where it is `word`, else 0.
-        center: the mean of the basis in training.
-        knot: for `above`, in the feature's unit.
-        word: for `equals`.
+    `value` is the feature itself; `above` is max(0, feature - knot); `equals` is 1 where it is `word`, else 0.
     """
 
     feature: str
@@ -114,13 +110,9 @@ class _Steps(NamedTuple):
 
 @dataclass(frozen=True)
 class LinearModel:
-    """A fitted linear model. See the module's docstring.
+    """A fitted linear model; see the module's docstring. `intercept` is in log-odds, of the mean customer.
 
-    Args:
-        terms: what is added up, never empty.
-        intercept: log-odds of the mean customer.
-        caps: feature -> lowest and highest value that is believed; beyond them a value counts as the cap.
-        calibration: from margins to probabilities.
+    `caps` has the lowest and highest value that is believed of a feature; beyond them a value counts as the cap.
     """
 
     terms: tuple[Term, ...]
@@ -154,10 +146,9 @@ class LinearModel:
         return contributions.select(total.alias("margin")).to_series()
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return what each feature adds to each row's uncalibrated log-odds against the mean customer of training.
+        """Return what each feature that has a term adds to each row's log-odds against the mean customer (Float64).
 
-        A term of two features is shared equally between them. One Float64 column per feature that has a term; their
-        sum is the margin less `intercept`.
+        A term of two features is shared equally between them. Their sum is the margin less `intercept`.
         """
         steps = self._steps
         factors = capped(features, self.caps).select(steps.factors)
@@ -196,15 +187,14 @@ class LinearModel:
         constants: dict[str, list[float]] = defaultdict(list)
         sums: dict[str, list[pl.Expr]] = defaultdict(list)
         partners: dict[Factor, list[pl.Expr]] = defaultdict(list)
-        of_words: dict[tuple[str, Factor | None], dict[Factor, float]] = defaultdict(dict)
+        of_words: dict[tuple[str, Factor | None], dict[Factor, float]] = defaultdict(lambda: defaultdict(float))
         for term in self.terms:
             weight = term.weight / len(term.features)
             for feature in term.features:
                 constants[feature].append(-term.center * weight)
-            plain, word = _without_word(term)
+            plain, word = without_word(term)
             if word is not None:
-                weights = of_words[word.feature, plain]
-                weights[word] = weights.get(word, 0.0) + weight
+                of_words[word.feature, plain][word] += weight
             elif len(term.features) == 1:
                 sums[term.features[0]].append(self._product(term) * weight)
             else:
@@ -215,7 +205,7 @@ class LinearModel:
             sums[factor.feature].append(self._value(factor) * add_up(weighted))
         together: dict[tuple[str, str], list[pl.Expr]] = defaultdict(list)
         for (feature, plain), weights in of_words.items():
-            looked_up = _looked_up(feature, weights)
+            looked_up = pl.lit(pl.Series(word_weights(feature, weights))).gather(pl.col(f"{feature}_place"))
             if plain is None:
                 sums[feature].append(looked_up)
             else:
@@ -229,7 +219,8 @@ class LinearModel:
         shares = [add_up([*sums[name], pl.lit(math.fsum(constants[name]))]).alias(name) for name in self.explained]
         needed = {name for expression in (*added, *shares) for name in expression.meta.root_names()}
         factors = [factor.expression().alias(name) for factor, name in self._columns.items() if name in needed]
-        return _Steps([*factors, *(_code(name) for name in dict.fromkeys(word for word, _ in of_words))], added, shares)
+        places = [word_place(name).alias(f"{name}_place") for name in dict.fromkeys(word for word, _ in of_words)]
+        return _Steps([*factors, *places], added, shares)
 
     def _value(self, factor: Factor) -> pl.Expr:
         return pl.col(self._columns[factor])
@@ -270,11 +261,7 @@ class LinearModel:
     def from_json(cls, plain: Mapping[str, Any]) -> LinearModel:
         """Return the model that `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
         terms = tuple(
-            Term(
-                tuple(Factor(**factor) for factor in term["factors"]),
-                float(term["center"]),
-                float(term["weight"]),
-            )
+            Term(tuple(Factor(**factor) for factor in term["factors"]), float(term["center"]), float(term["weight"]))
             for term in plain["terms"]
         )
         for factor in {factor for term in terms for factor in term.factors}:
@@ -292,7 +279,7 @@ def read_caps(plain: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, fl
     return caps
 
 
-def _without_word(term: Term) -> tuple[Factor | None, Factor | None]:
+def without_word(term: Term) -> tuple[Factor | None, Factor | None]:
     """Return the other factor of a term and the one that is a word (of two, the last), each None if there is none."""
     words = [factor for factor in term.factors if factor.basis == "equals"]
     if not words or len({factor.feature for factor in term.factors}) < len(term.factors):
@@ -301,22 +288,18 @@ def _without_word(term: Term) -> tuple[Factor | None, Factor | None]:
     return next((factor for factor in term.factors if factor is not word), None), word
 
 
-def _code(feature: str) -> pl.Expr:
+def word_place(feature: str) -> pl.Expr:
     """Return the place of a word among those of its feature, the unknown word last."""
-    return pl.col(feature).cast(WORD_FEATURES[feature].dtype).to_physical().cast(pl.UInt32).alias(_code_name(feature))
+    return pl.col(feature).cast(WORD_FEATURES[feature].dtype).to_physical().cast(pl.UInt32)
 
 
-def _code_name(feature: str) -> str:
-    return f"{feature}_code"
-
-
-def _looked_up(feature: str, weights: Mapping[Factor, float]) -> pl.Expr:
-    """Return weight x factor, added up over factors of one feature that are words."""
+def word_weights(feature: str, weights: Mapping[Factor, float]) -> list[float]:
+    """Return weight x factor of each word, the unknown one last, added up over factors of the feature's words."""
     known = [
         math.fsum(weight * ((word == factor.word) - factor.center) for factor, weight in weights.items())
         for word in WORD_FEATURES[feature].values
     ]
-    return pl.lit(pl.Series([*known, 0.0])).gather(pl.col(_code_name(feature)))
+    return [*known, 0.0]
 
 
 def capped(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> pl.DataFrame:

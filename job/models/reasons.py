@@ -27,7 +27,7 @@ from job.models.phrasebook import Phrasebook
 from job.models.usual import UsualRisk
 from job.rounding import with_one_zero
 from job.russian import MINUS, noun, number, percent
-from schemas.features import CATEGORICAL_FEATURES, MEANINGS, NUMERIC_FEATURES, WORD_FEATURES
+from schemas.features import MEANINGS, WORD_FEATURES
 from schemas.phrases import Number, Phrase, Theme, WordPhrase
 from schemas.vocabulary import UNKNOWN
 
@@ -155,7 +155,10 @@ class Explainer:
         """Return the places of the features named as each row's reasons, `rank_1` to `rank_3` (UInt8 or null)."""
         contributions = self.model.contributions(features)
         risk = self.usual_risk.probabilities(features, contributions)
-        actual = _probability(self.model, features, contributions)
+        if isinstance(self.model, LinearModel):
+            actual = self.model.probabilities_of(contributions)
+        else:
+            actual = self.model.probabilities(features)
         far = features.select(_is_far(name, self.usual[name]) for name in self._names)
         named, sums = [], []
         first = 0
@@ -219,18 +222,8 @@ class Explainer:
         return say(feature, value if words is None else words.words[int(value)], self._compared[feature])
 
 
-def _probability(model: Model, features: pl.DataFrame, contributions: pl.DataFrame) -> pl.Series:
-    """Return the model's own probability, which reasons lower, of rows whose contributions are known."""
-    if isinstance(model, LinearModel):
-        return model.probabilities_of(contributions)
-    return model.probabilities(features)
-
-
 def rank_reasons(sums: pl.DataFrame) -> pl.DataFrame:
-    """Return the places of the three columns with the largest positive values, `rank_1` to `rank_3` (UInt8 or null).
-
-    Of equal values the first column wins.
-    """
+    """Return the places of the three largest positive columns, `rank_1` to `rank_3` (UInt8); the first of equals."""
     left = sums.lazy()
     for step in _ranking_steps(tuple(sums.columns)):
         left = left.with_columns(step)
@@ -269,10 +262,9 @@ def _shown(value: pl.Expr, decimals: pl.Expr) -> pl.Expr:
 def say(feature: str, value: float | str, usual: UsualNumber | UsualWord) -> str:
     """Return what is said of a feature's value: «всего 2 страницы за визит, у половины клиентов 8 и больше»."""
     if isinstance(usual, UsualWord):
-        word = str(value)
-        return _WORDS[feature].other.format(
-            value=WORD_FEATURES[feature].delivered[word], share=_at_least_one(usual.shares.get(word, 0.0))
-        )
+        word, share = str(value), usual.shares.get(str(value), 0.0)
+        shown = percent(share) if share >= SMALLEST_SHOWN else f"менее {percent(SMALLEST_SHOWN)}"
+        return _WORDS[feature].other.format(value=WORD_FEATURES[feature].delivered[word], share=shown)
     phrase, amount = _PHRASES[feature], float(value)
     shown = _written(amount, phrase.number)
     if phrase.nouns is not None:
@@ -312,13 +304,12 @@ def usual_values(manifest: Mapping[str, Any]) -> dict[str, UsualNumber | UsualWo
     """Return what is usual for each feature, from the `reference` of an artifact's manifest. Raises ArtifactError."""
     usual: dict[str, UsualNumber | UsualWord] = {}
     try:
-        reference = manifest["reference"]
-        for feature in NUMERIC_FEATURES:
-            deciles = tuple(float(value) for value in reference["numeric"][feature.name]["quantiles"])
-            usual[feature.name] = UsualNumber.of(deciles, _PHRASES[feature.name].number)
-        for word_feature in CATEGORICAL_FEATURES:
-            shares = {word: float(share) for word, share in reference["words"][word_feature.name].items()}
-            usual[word_feature.name] = UsualWord(max(shares, key=shares.__getitem__), shares)
+        numbers, words = manifest["reference"]["numeric"], manifest["reference"]["words"]
+        for name, phrase in _PHRASES.items():
+            usual[name] = UsualNumber.of(tuple(map(float, numbers[name]["quantiles"])), phrase.number)
+        for name in _WORDS:
+            shares = {word: float(share) for word, share in words[name].items()}
+            usual[name] = UsualWord(max(shares, key=shares.__getitem__), shares)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
             "manifest.json: expected the reference of each feature, which reasons compare with; "
@@ -335,13 +326,7 @@ def _is_far(name: str, usual: UsualNumber | UsualWord) -> pl.Expr:
     return (value <= usual.low) | (value >= usual.high)
 
 
-def _at_least_one(share: float) -> str:
-    return percent(share) if share >= SMALLEST_SHOWN else f"менее {percent(SMALLEST_SHOWN)}"
-
-
 def _written(value: float, kind: Number) -> str:
-    if kind is Number.SHARE:
-        return percent(value)
-    if kind is Number.CHANGE:
-        return percent(value, signed=True)
+    if kind in (Number.SHARE, Number.CHANGE):
+        return percent(value, signed=kind is Number.CHANGE)
     return number(value, decimals=kind.decimals)

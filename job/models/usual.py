@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from job.models.linear import Factor, LinearModel, add_up, capped
-from schemas.features import FEATURE_DTYPES, WORD_FEATURES
+from job.models.linear import Factor, LinearModel, add_up, capped, without_word, word_place, word_weights
+from schemas.features import FEATURE_DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from job.models.kinds import Model
 
@@ -29,8 +29,7 @@ class WordFactor(NamedTuple):
 
     def expression(self) -> pl.Expr:
         """Return the value (Float64)."""
-        code = pl.col(self.feature).cast(WORD_FEATURES[self.feature].dtype).to_physical().cast(pl.UInt32)
-        return pl.lit(pl.Series(self.weights)).gather(code)
+        return pl.lit(pl.Series(self.weights)).gather(word_place(self.feature))
 
 
 @dataclass(frozen=True)
@@ -107,34 +106,21 @@ def _weights(model: LinearModel) -> _Weights:
     """Return what each factor and each product of two weighs in the uncalibrated log-odds."""
     alone: dict[Factor | WordFactor, float] = defaultdict(float)
     products: dict[tuple[Factor | WordFactor, Factor | WordFactor], float] = defaultdict(float)
-    words: dict[tuple[str, Factor | None], dict[Factor, float]] = defaultdict(dict)
+    words: dict[tuple[str, Factor | None], dict[Factor, float]] = defaultdict(lambda: defaultdict(float))
     for term in model.terms:
         weight = term.weight
-        first, second = term.factors[0], term.factors[1] if len(term.factors) > 1 else None
-        if first.basis != "equals" and second is not None and second.basis == "equals":
-            first, second = second, first
-        if first.basis == "equals":
-            weights = words[first.feature, second]
-            weights[first] = weights.get(first, 0.0) + weight
-        elif second is None:
-            alone[first] += weight
+        partner, word = without_word(term)
+        if word is not None:
+            words[word.feature, partner][word] += weight
+        elif len(term.factors) == 1:
+            alone[term.factors[0]] += weight
         else:
+            first, second = term.factors
             products[first, second] += weight
     for (feature, partner), weights in words.items():
-        factor = WordFactor(feature, partner, _word_weights(feature, weights))
+        factor = WordFactor(feature, partner, tuple(word_weights(feature, weights)))
         if partner is None:
             alone[factor] += 1.0
         else:
             products[factor, partner] += 1.0
     return alone, products
-
-
-def _word_weights(feature: str, weights: Mapping[Factor, float]) -> tuple[float, ...]:
-    known: Sequence[str] = WORD_FEATURES[feature].values
-    return (
-        *(
-            sum(weight * ((word == factor.word) - factor.center) for factor, weight in weights.items())
-            for word in known
-        ),
-        0.0,
-    )

@@ -49,12 +49,7 @@ _FLAGS: Final = [bytes(ord("1" if own == code else "0") for own in range(256)) f
 
 
 class FactsSums(NamedTuple):
-    """What is counted of scored customers for the page: sums over all, and those that are compared column with column.
-
-    Args:
-        sums: name -> frame with the columns of `_KEYS` by which its rows add up, and sums of the others.
-        sample: the customers of the lowest hashes, features and scores.
-    """
+    """What is counted for the page: name -> frame with columns of `_KEYS` and sums of the others; and a sample."""
 
     sums: dict[str, pl.DataFrame]
     sample: pl.DataFrame
@@ -141,6 +136,9 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
     contacts = counted.sums["contacts"].columns
     mean_risk = (pl.col(RISK) / pl.col("customers")).alias("mean_risk")
     mean_profit = (pl.col("monthly_profit") / pl.col("customers")).alias("mean_profit")
+    matches: dict[str, dict[str, int]] = {}  # segment -> those that take whom its condition fits, and how many
+    for condition, segment, taken in counted.sums["matches"].iter_rows():
+        matches.setdefault(condition, {})[segment] = taken
     facts = {
         "customers": customers,
         "sample": {"customers": part.height, "seed": SEED} if part.height < customers else None,
@@ -158,7 +156,7 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
         # Sums that differ in their last bits only are equal.
         .sort(pl.col("profit_at_risk").round_sig_figs(DIGITS), "segment", descending=[True, False])
         .to_dicts(),
-        "matches": _matches(counted.sums["matches"]),
+        "matches": matches,
         "contacts": {"has_groups": True, **counted.sums["contacts"].row(0, named=True)},
         "drivers": _drivers(part, artifact),
         "capped": _capped(part, artifact),
@@ -187,14 +185,6 @@ def last_sampled_bin(counts: pl.DataFrame) -> int:
     total = counts.group_by("bin").agg(pl.col("rows").sum()).sort("bin")
     enough = total.filter(pl.col("rows").cum_sum() >= SAMPLE)
     return int(enough["bin"][0]) if enough.height else HASH_BINS
-
-
-def _matches(sums: pl.DataFrame) -> dict[str, dict[str, int]]:
-    """Return segment -> segments that take those for whom its condition holds, and how many each takes."""
-    matches: dict[str, dict[str, int]] = {}
-    for condition, segment, customers in sums.iter_rows():
-        matches.setdefault(condition, {})[segment] = customers
-    return matches
 
 
 def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:

@@ -56,21 +56,16 @@ def plan_contacts(
         is_paid = pl.lit(value=True)
     else:
         is_paid = pl.lit(value=False) if budget_cutoff is None else ~budget_cutoff.is_before(_ORDER)
-    fate = (
-        pl.when(~pl.col("contact_allowed"))
-        .then(pl.lit(NO_CONSENT))
-        .when(~pl.col("is_message"))
-        .then(pl.lit(ONSITE_ONLY))
-        .when(~_IS_WORTH)
-        .then(pl.lit(NOT_WORTH))
-        .when("_held")
-        .then(pl.lit(HELD_ELSEWHERE))
-        .when(~is_paid)
-        .then(pl.lit(BEYOND_BUDGET))
-        .when("_control")
-        .then(pl.lit(CONTROL))
-        .otherwise(pl.lit(TREATMENT))
-    )
+    fate = pl.lit(TREATMENT)
+    for name, holds in (
+        (CONTROL, pl.col("_control")),
+        (BEYOND_BUDGET, ~is_paid),
+        (HELD_ELSEWHERE, pl.col("_held")),
+        (NOT_WORTH, ~_IS_WORTH),
+        (ONSITE_ONLY, ~pl.col("is_message")),
+        (NO_CONSENT, ~pl.col("contact_allowed")),
+    ):
+        fate = pl.when(holds).then(pl.lit(name)).otherwise(fate)
     group = pl.when(pl.col("fate").is_in([TREATMENT, CONTROL])).then("fate").otherwise(pl.lit(NOT_IN_CAMPAIGN))
     return planned.with_columns(
         pl.when("contact_allowed").then("offer").otherwise("onsite_offer").alias("offer"), fate.alias("fate")

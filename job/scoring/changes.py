@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from job.rounding import rounded
-from job.scoring.manifest import STANDARD_ERRORS
+from job.scoring.manifest import is_by_chance
 from schemas.manifest import mean_risk
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def describe_changes(manifest: Manifest, previous: Manifest | None, limit: float
         if measure in before and measure in now:
             (old, old_size), (new, new_size) = before[measure], now[measure]
             change = (new - old) / old if old else (math.inf if new else 0.0)
-            is_chance = old_size and abs(new - old) <= STANDARD_ERRORS * _error(old, old_size, new, new_size)
+            is_chance = old_size and is_by_chance(new, new_size, old, old_size)
             changes.append(
                 {
                     "measure": measure,
@@ -76,11 +76,6 @@ def _measures(manifest: Manifest) -> Iterator[tuple[str, tuple[float, int]]]:
     if scored:
         yield "consent", (sum(row["contact_allowed"] for row in manifest["segments"]) / scored, scored)
         yield "mean_risk", (mean_risk(manifest) or 0.0, scored)
-
-
-def _error(old: float, old_size: int, new: float, new_size: int) -> float:
-    pooled = (old * old_size + new * new_size) / (old_size + new_size)
-    return math.sqrt(max(0.0, pooled * (1 - pooled)) * (1 / old_size + 1 / new_size))
 
 
 def _shown(measure: str, value: float) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from job.intake.reconcile import Intake
     from job.models.artifact import Artifact
     from job.scoring.segments import Offer, Segmentation
-    from job.settings import Campaign
+    from job.settings import Campaign, ScoreSettings
     from schemas.manifest import (
         CampaignOutcome,
         CampaignPower,
@@ -42,18 +42,9 @@ STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its
 def describe_model(artifact: Artifact, version: int | None = None) -> ModelUsed:
     """Return what a run says of the model that it used; `version` is its number in a store, if it came from one."""
     facts = artifact.manifest
-    used: ModelUsed = {
-        "digest": artifact.digest,
-        "version": version,
-        "kind": facts["kind"],
-        "title": facts["title"],
-        "thresholds": facts["thresholds"],
-    }
-    if "roc_auc" in facts:
-        used["roc_auc"] = facts["roc_auc"]
-    if "trained_on" in facts:
-        used["trained_on"] = facts["trained_on"]
-    return used
+    told = ("kind", "title", "thresholds", "roc_auc", "trained_on")
+    used = {"digest": artifact.digest, "version": version, **{key: facts[key] for key in told if key in facts}}
+    return cast("ModelUsed", used)
 
 
 def count_customers(intake: Intake, *, scored: int, excluded: Mapping[str, int]) -> Customers:
@@ -230,12 +221,22 @@ def describe_plan(campaign: Campaign) -> CampaignSettings:
     }
 
 
+def compare_segments(
+    counts: pl.DataFrame, segmentation: Segmentation, previous: Manifest | None, settings: ScoreSettings
+) -> tuple[list[SegmentRow], list[str]]:
+    """Return the segments beside those of the run before, and a line for each that changed by more than the limit."""
+    shares, before = previous_shares(previous, segmentation.digest)
+    segments = describe_segments(counts, segmentation, previous=shares)
+    customers = sum(row["customers"] for row in segments)
+    return segments, segment_warnings(segments, customers, before, settings.segment_change)
+
+
 def segment_warnings(
-    segments: Sequence[SegmentRow], *, customers: int, previous_customers: int, limit: float
+    segments: Sequence[SegmentRow], customers: int, previous_customers: int, limit: float
 ) -> list[str]:
     """Return a line for each segment that is empty, or whose share changed by more than the limit and than chance.
 
-    The limit is a factor up or down, above 1; `customers` were scored in this run and in the previous one.
+    The limit is a factor up or down, above 1; so many customers were scored now, and in the previous run.
     """
     lines = []
     for row in segments:
@@ -243,7 +244,11 @@ def segment_warnings(
         share, before = row["share"], row["previous_share"]
         if not row["customers"]:
             lines.append(f"{name} is empty")
-        elif before is not None and _has_changed(share, before, customers, previous_customers, limit):
+        elif (
+            before is not None
+            and max(share, before) > limit * min(share, before)
+            and not is_by_chance(share, customers, before, previous_customers)
+        ):
             lines.append(f"{name} has {share:.1%} of the customers, {before:.1%} in the previous run")
     return lines
 
@@ -268,7 +273,8 @@ def previous_shares(previous: Manifest | None, segments_digest: str) -> tuple[di
     return {row["segment"]: row["share"] for row in previous["segments"]}, previous["customers"]["scored"]
 
 
-def _has_changed(share: float, before: float, customers: int, previous_customers: int, limit: float) -> bool:
-    pooled = (share * customers + before * previous_customers) / (customers + previous_customers)
-    error = math.sqrt(pooled * (1 - pooled) * (1 / customers + 1 / previous_customers))
-    return abs(share - before) > STANDARD_ERRORS * error and max(share, before) > limit * min(share, before)
+def is_by_chance(share: float, size: int, other: float, other_size: int) -> bool:
+    """Return whether chance can make two shares of so many customers differ like this."""
+    pooled = (share * size + other * other_size) / (size + other_size)
+    error = math.sqrt(max(0.0, pooled * (1 - pooled)) * (1 / size + 1 / other_size))
+    return abs(share - other) <= STANDARD_ERRORS * error

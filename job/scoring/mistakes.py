@@ -158,12 +158,9 @@ class Mistake(NamedTuple):
     """One thing that is wrong with a segments file.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `KINDS`; `values` are of its braces.
         found: what was there, None where the file tells nothing of it.
-        where: in the file, in English; empty where the line says all.
-        line: of the file, from 1; None where none is to blame.
-        is_in_log: the line is told in English, too.
-        values: of the kind's braces.
+        where: in the file, in English; empty where the line (from 1) says all, which English tells if `is_in_log`.
     """
 
     kind: str

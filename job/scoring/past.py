@@ -36,11 +36,8 @@ class Past(NamedTuple):
     """What a run takes from the runs before it.
 
     Args:
-        held: ids (Int64, rising) whom other control groups hold back.
-        held_by: the runs whose control groups these are, by name.
-        effects: offer -> measured effect.
-        effects_from: `measured` or `assumed`, as the user chose.
-        release_control: whether the user gives other control groups up.
+        held: ids (Int64, rising) whom other control groups, of the runs `held_by`, hold back.
+        effects: offer -> measured effect; `effects_from` is what the user chose.
         warnings: what could not be used, one line each.
         earlier: manifests of the runs of the output, the newest first.
     """

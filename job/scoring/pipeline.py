@@ -27,15 +27,13 @@ from job.scoring.drift import check_limits, judge_drift, tell_findings
 from job.scoring.known import read_published_inputs, refuse_published
 from job.scoring.look import reasons_to_look
 from job.scoring.manifest import (
+    compare_segments,
     count_customers,
     count_rows,
     describe_campaign,
     describe_model,
     describe_plan,
-    describe_segments,
-    previous_shares,
     read_previous,
-    segment_warnings,
 )
 from job.scoring.past import find_past, nothing_past
 from job.scoring.power import describe_power
@@ -49,11 +47,11 @@ from job.scoring.publish import (
     staged_run,
 )
 from job.scoring.published import MANIFEST, RUNS, is_intact, read_manifest
-from job.scoring.ranges import load_setup
 from job.scoring.run import cut_ranks, finish_ranges, score_drop, write_lists
+from job.scoring.score import load_setup
 from job.scoring.workbook import write_workbook
 from job.spill import SpillSpace
-from schemas.manifest import FORMAT, Drift, Manifest, Repair, SegmentRow, Settings, manifest_text
+from schemas.manifest import FORMAT, Drift, Manifest, Repair, Settings, manifest_text
 from schemas.phrases import MOST_ROWS
 
 if TYPE_CHECKING:
@@ -62,21 +60,17 @@ if TYPE_CHECKING:
 
     from job.models.artifact import Artifact
     from job.scoring.past import Bring, Past
-    from job.scoring.ranges import FinishedCounts, Setup
     from job.scoring.run import Written
+    from job.scoring.score import Setup
     from job.scoring.segments import Segmentation
     from job.settings import ScoreSettings
     from schemas.report_data import ReportData
 
 
 class Outcome(NamedTuple):
-    """What a run came to.
+    """What a run came to: its folder and manifest, whether it is new, and why a person must look, one line each.
 
-    Args:
-        folder: the published run.
-        is_new: False if the same run had been published before and nothing was done.
-        look: why a person must look at it, one line each; nothing if a person did.
-        replaced: the run that `latest` named instead of a run that had been published before; None if it named it.
+    `replaced` is the run that `latest` named instead of one that had been published before; None if it named it.
     """
 
     folder: Path
@@ -120,16 +114,14 @@ def run_scoring(
     Args:
         drop: the folder with the four tables.
         output: where runs are published.
-        settings: what the user chose. Without `no_report`, drawing `report.html` needs the extra `report`; the facts
-            that it tells are gathered anyway.
+        settings: what the user chose. Without `no_report`, drawing `report.html` needs the extra `report`.
         artifacts: the folder of the model artifact; None is the shipped one.
         model_version: its number in the store that it came from.
         drop_name: what the manifest calls the drop; None is its path.
         bring: see `job.scoring.past.Bring`.
         executor: who maps the steps; None is this process. The results, and the run's name, are the same.
         progress: called with the name of each stage as it begins.
-        is_as_published: whether every file of a run that is there is the one of its manifest; a run is then not made
-            again.
+        is_as_published: whether a run that is there is the one of its manifest, and need not be made again.
 
     Raises JobError: anything a user or the environment can cause; see `job.errors`. Nothing is published then.
     """
@@ -142,8 +134,8 @@ def run_scoring(
         artifact = setup.artifact
     with watch.stage("wait"):
         known = read_published_inputs(output) if settings.require_new else {}
-        arrived = wait_for_files(drop, settings.arrival, refuse=partial(refuse_published, known)).items()
-        files = {name: file.absolute() for name, file in arrived}
+        refuse = partial(refuse_published, known)
+        files = {name: file.absolute() for name, file in wait_for_files(drop, settings.arrival, refuse=refuse).items()}
     memory = plan_memory(choose_limit(settings.memory_mib))
     with locked_output(output), scratch_folder(settings.scratch or output) as waiting:
         spill = waiting.absolute()
@@ -172,7 +164,7 @@ def run_scoring(
                 lists = partial(write_lists, staged, written.contacts, scored, segmentation, rows=memory.customers)
                 hashes, facts, drift = _write_and_tell(lists, written, setup, intake.customers_in, settings)
                 previous = read_previous(output)
-                segments, shifts = _describe_segments(written.counts, segmentation, previous, settings.segment_change)
+                segments, shifts = compare_segments(written.counts.segments, segmentation, previous, settings)
                 if settings.campaign_format == "xlsx" and written.contacts.height <= MOST_ROWS:
                     write_workbook(staged, written.contacts.read(), segments, segmentation)
             manifest: Manifest = {
@@ -245,16 +237,6 @@ def show_published(output: Path, run_id: str, keep_runs: int | None) -> Outcome:
     return Outcome(folder, manifest, is_new=False, look=reasons_to_look(output, run_id, manifest), replaced=replaced)
 
 
-def _describe_segments(
-    counts: FinishedCounts, segmentation: Segmentation, previous: Manifest | None, limit: float
-) -> tuple[list[SegmentRow], list[str]]:
-    """Return the segments beside those of the run before, and a line for each that changed by more than the limit."""
-    shares, customers = previous_shares(previous, segmentation.digest)
-    segments = describe_segments(counts.segments, segmentation, previous=shares)
-    here = sum(row["customers"] for row in segments)
-    return segments, segment_warnings(segments, customers=here, previous_customers=customers, limit=limit)
-
-
 def describe_settings(settings: ScoreSettings, segmentation: Segmentation, past: Past | None) -> Settings:
     """Return what changes what comes out, as the manifest shows it and as it names the run; without `past` if None."""
     past = nothing_past(settings.effects)._replace(release_control=settings.release_control) if past is None else past
@@ -278,14 +260,11 @@ def _write_and_tell(
     """Write the last tables; meanwhile find what there is to tell of all customers. The SHA-256 is of all tables."""
     with ThreadPoolExecutor(1) as beside:
         listed = beside.submit(write)
-        counts, drift = written.counts, None
-        facts = describe_facts(counts.facts, setup.artifact)
+        counts, artifact, drift = written.counts, setup.artifact, None
+        facts = describe_facts(counts.facts, artifact)
         if setup.reference is not None and counts.drift is not None:
-            warn, stop = settings.drift
-            measured = setup.artifact.manifest.get("roc_auc")
-            drift = judge_drift(
-                counts.drift, setup.reference, delivered=delivered, warn=warn, stop=stop, measured=measured
-            )
+            how = {**settings.drift._asdict(), "measured": artifact.manifest.get("roc_auc")}
+            drift = judge_drift(counts.drift, setup.reference, delivered=delivered, **how)
         return written.hashes | listed.result(), facts, drift
 
 

@@ -64,15 +64,10 @@ def describe_preview(segments: Sequence[SegmentRow], manifest: Manifest) -> list
     before = {row["segment"]: row["customers"] for row in manifest["segments"]}
     return [
         {
-            "segment": row["segment"],
-            "title": row["title"],
-            "customers": row["customers"],
+            **{key: row[key] for key in ("segment", "title", "customers")},
             "customers_before": before.get(row["segment"]),
             "contacts": row["treatment"],
-            "control": row["control"],
-            "not_worth": row["not_worth"],
-            "cost": row["cost"],
-            "expected_value": row["expected_value"],
+            **{key: row[key] for key in ("control", "not_worth", "cost", "expected_value")},
         }
         for row in segments
     ]
@@ -82,33 +77,26 @@ def summarise_segments(segmentation: Segmentation, preview: Sequence[Mapping[str
     """Return what a segments file says, in Russian; with whom it would take of a run, if one was asked."""
     lines = [f"Файл {segmentation.file} в порядке: сегментов {len(segmentation.segments)}."]
     if preview is None:
-        listed = [
-            (
-                number(segment.priority),
-                segment.title,
-                segment.condition,
-                ", ".join(
-                    f"{offer.code} {percent(share)}" if len(segment.offers) > 1 else offer.code
-                    for offer, share in zip(segment.offers, segment.shares, strict=True)
-                ),
-            )
-            for segment in segmentation.segments
-        ]
+        listed = []
+        for segment in segmentation.segments:
+            shares = zip(segment.offers, segment.shares, strict=True)
+            is_one = len(segment.offers) == 1
+            offers = [offer.code if is_one else f"{offer.code} {percent(share)}" for offer, share in shares]
+            listed.append((number(segment.priority), segment.title, segment.condition, ", ".join(offers)))
         return "\n".join([*lines, *align(("№", "сегмент", "условие", "предложение"), listed)])
     rows = [
         (
             row["title"],
             number(row["customers"]),
-            "новый"
-            if row["customers_before"] is None
-            else number(row["customers"] - row["customers_before"], signed=True),
-            number(row["contacts"]),
-            number(row["control"]),
-            number(row["not_worth"]),
-            number(row["cost"], decimals=2),
-            number(row["expected_value"], decimals=2),
+            _change(row["customers"], row["customers_before"]),
+            *(number(row[key]) for key in ("contacts", "control", "not_worth")),
+            *(number(row[key], decimals=2) for key in ("cost", "expected_value")),
         )
         for row in preview
     ]
     headings = ("сегмент", "клиентов", "изменение", "написать", "в контроле", "писать дороже", "стоимость", "ценность")
     return "\n".join([*lines, *align(headings, rows)])
+
+
+def _change(customers: int, before: int | None) -> str:
+    return "новый" if before is None else number(customers - before, signed=True)

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -62,19 +62,14 @@ def latest_run(output: Path) -> str | None:
     """Return the name of the published run that `latest` names, None if it names none; it may have been altered."""
     try:
         latest = os.fspath((output / LATEST).readlink())
-    except OSError:
-        latest = _text_of_latest(output)
+    except OSError:  # it may be a text file, as on a file system without links
+        try:
+            latest = read_beneath(output, LATEST, limit=100).decode("ascii", errors="replace").strip()
+        except OSError:
+            return None
     match = _LATEST.fullmatch(latest)
     run = output / RUNS / match["run_id"] if match else None
     return run.name if run is not None and is_plain_folder(run) and _number_of(run) is not None else None
-
-
-def _text_of_latest(output: Path) -> str:
-    """Return what `latest` says where it is a text file, as on a file system without links; nothing otherwise."""
-    try:
-        return read_beneath(output, LATEST, limit=100).decode("ascii", errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def resolve_latest(run: Path) -> Path:
@@ -154,6 +149,27 @@ def verify_run(run: Path, *, with_digests: bool) -> tuple[int, list[Problem]]:
     return len(outputs), problems
 
 
+class Verification(NamedTuple):
+    """What became of the runs of an output: how many, how many files of their manifests were read, what is wrong."""
+
+    runs: int
+    files: int
+    problems: list[Problem]
+
+
+def verify_output(output: Path) -> Verification:
+    """Compare every file of an output's runs with its manifest; hidden folders, of runs that go on, are passed over."""
+    files, problems = 0, []
+    folders = sorted(path for path in (output / RUNS).iterdir() if not path.name.startswith("."))
+    for folder in folders:
+        read, faults = verify_run(folder, with_digests=True)
+        files += read
+        problems += faults
+    if folders and latest_run(output) is None:
+        problems.append(Problem(LATEST, "the name of a published run", "none"))
+    return Verification(len(folders), files, problems)
+
+
 def tell_strangers(output: Path) -> None:
     """Log what lies among the runs and is none, if anything does."""
     runs = {run.name for run in published_runs(output)}
@@ -167,11 +183,12 @@ def tell_strangers(output: Path) -> None:
 
 def _strangers_within(run: Path, known: Iterable[str]) -> list[Problem]:
     name = f"{RUNS}/{run.name}"
+    expected = "only files of the manifest"
     try:
         strangers = sorted(set(names_beneath(run)).difference(known))
     except OSError as error:
-        return [Problem(name, "only files of the manifest", reason_of(error))]
-    return [Problem(f"{name}/{shorten(file)}", "only files of the manifest", "another") for file in strangers]
+        return [Problem(name, expected, reason_of(error))]
+    return [Problem(f"{name}/{shorten(file)}", expected, "another") for file in strangers]
 
 
 def _folders(output: Path) -> list[Path]:
@@ -179,11 +196,8 @@ def _folders(output: Path) -> list[Path]:
     if not is_plain_folder(runs):
         return []
     with os.scandir(runs) as entries:
-        return [
-            runs / entry.name
-            for entry in entries
-            if RUN_NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-        ]
+        named = [entry for entry in entries if RUN_NAME.fullmatch(entry.name)]
+        return [runs / entry.name for entry in named if entry.is_dir(follow_symlinks=False)]
 
 
 def _number_of(run: Path) -> int | None:

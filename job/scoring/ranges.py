@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -16,19 +15,23 @@ import polars as pl
 from job.features import make_features
 from job.intake.counts import add_counts
 from job.intake.reconcile import DropCounts, reconcile_range
-from job.levels import TRAINING, Levels
-from job.models.artifact import load_artifact
-from job.models.reasons import REASONS, Explainer, usual_values
-from job.models.reference import read_reference
+from job.models.reasons import REASONS
 from job.report.facts import FactsSums, count_facts, sample_bins
 from job.scoring.campaign import order_candidates
-from job.scoring.cutoffs import EXPLAIN_PRIORITY, RISK_ORDER, Cutoffs, order_by_priority, order_by_risk
+from job.scoring.cutoffs import (
+    EXPLAIN_PRIORITY,
+    RISK_ORDER,
+    Cutoffs,
+    add_histograms,
+    count_bins,
+    order_bin,
+    order_by_priority,
+    order_by_risk,
+)
 from job.scoring.drift import add_counts as add_drift
 from job.scoring.drift import count_drift
 from job.scoring.manifest import add_segments, count_segments
-from job.scoring.score import complete, describe_scores, place_customers, prepare, score_customers
-from job.scoring.segments import load_segmentation
-from job.scoring.selection import add_histograms, count_bins, order_bin
+from job.scoring.score import Setup, complete, describe_scores, place_customers, prepare, score_customers
 from job.scoring.tables import ParquetTable
 from job.scoring.workbook import choose_contacts
 from job.spill import SortedRuns
@@ -40,55 +43,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.intake.reconcile import DropRead
-    from job.models.artifact import Artifact
-    from job.models.reference import Reference
     from job.scoring.cutoffs import Place
-    from job.scoring.past import Past
     from job.scoring.segments import Segmentation
-    from job.settings import Campaign
     from job.spill import Bound, SpillSpace
 
 EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
-
-
-class Setup(NamedTuple):
-    """What customers are scored with; `held` are ids (Int64, rising) whom control groups of earlier runs hold back."""
-
-    artifact: Artifact
-    explainer: Explainer
-    segmentation: Segmentation
-    campaign: Campaign
-    held: pl.Series
-    reference: Reference | None
-    levels: Levels
-
-    def at(self, levels: Levels) -> Setup:
-        """Return the same for a drop with these levels."""
-        return self._replace(levels=levels, explainer=replace(self.explainer, levels=levels))
-
-    def knowing(self, past: Past) -> Setup:
-        """Return the same after what earlier runs say."""
-        return self._replace(segmentation=self.segmentation.with_effects(past.effects), held=past.held)
-
-
-def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) -> Setup:
-    """Return what customers are scored with; None is the shipped segments file. Raises ArtifactError, SettingsError."""
-    segmentation = load_segmentation(segments_file)
-    artifact = load_artifact(artifacts)
-    explainer = Explainer(artifact.model, usual_values(artifact.manifest))
-    levels = Levels(artifact.levels, artifact.levels, TRAINING)
-    nobody = pl.Series("id", [], pl.Int64)
-    return Setup(artifact, explainer, segmentation, campaign, nobody, read_reference(artifact.manifest), levels)
 
 
 class RangeCounts(NamedTuple):
     """What is counted of ranges of ids before the run can be cut.
 
     Args:
-        rows: of the four tables.
         excluded: reason -> customers that are not scored.
         fates: table -> its rows of scored customers, and those of excluded ones.
-        scored: customers that are.
         by_risk: histogram of the order by risk; see `count_bins`.
         by_priority: histogram of the order in which customers at high risk are explained.
         by_hash: `bin` and `rows`: customers by the hash by which they are sampled for the page.
@@ -185,13 +152,7 @@ def order_range(customers: SortedRuns, order: Order) -> pl.DataFrame:
     if order.kind == "priority":
         return order_by_priority(scores, order.setup.artifact.thresholds.risk)
     setup = order.setup
-    placed = place_customers(
-        scores,
-        make_features(rows),
-        cutoffs=order.cutoffs,
-        thresholds=setup.artifact.thresholds,
-        segmentation=setup.segmentation,
-    )
+    placed = place_customers(scores, make_features(rows), order.cutoffs, setup)
     return order_candidates(placed, setup.segmentation, setup.campaign, setup.held)
 
 
@@ -235,7 +196,6 @@ class Finish(NamedTuple):
     """How customers are completed, once it is known where the run is cut.
 
     Args:
-        cutoffs: where the run is cut.
         last_explained: the last customer at high risk who is explained, None if all are.
         hash_bin: the last bin of the hash whose customers are sampled for the page.
         space: where contacts wait.
@@ -275,27 +235,19 @@ def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
 
 def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.DataFrame, FinishedCounts]:
     """Return the output frame of scored customers, and what is counted of it."""
-    artifact, explainer, segmentation, campaign, held, reference, levels = finish.setup
+    setup = finish.setup
+    thresholds = setup.artifact.thresholds
     features = make_features(customers)
     scores = describe_scores(customers)
-    is_chosen = pl.col("decline_probability") >= artifact.thresholds.risk
+    is_chosen = pl.col("decline_probability") >= thresholds.risk
     if finish.last_explained is not None:
         is_chosen &= ~finish.last_explained.is_before(-EXPLAIN_PRIORITY)
-    known = levels.at_training(features)
-    reasons = explainer.explain(known, scores.select(is_chosen).to_series())
-    scored, fate = complete(
-        scores,
-        features,
-        reasons,
-        cutoffs=finish.cutoffs,
-        thresholds=artifact.thresholds,
-        segmentation=segmentation,
-        campaign=campaign,
-        held=held,
-    )
-    drift = None if reference is None else count_drift(known, scored["decline_probability"], reference)
-    matches = segmentation.count_matches(pl.concat([features, scored], how="horizontal"), artifact.thresholds)
-    facts = count_facts(features, customers, scored, artifact.thresholds, matches=matches, hash_bin=finish.hash_bin)
+    known = setup.levels.at_training(features)
+    reasons = setup.explainer.explain(known, scores.select(is_chosen).to_series())
+    scored, fate = complete(scores, features, reasons, finish.cutoffs, setup)
+    drift = None if setup.reference is None else count_drift(known, scored["decline_probability"], setup.reference)
+    matches = setup.segmentation.count_matches(pl.concat([features, scored], how="horizontal"), thresholds)
+    facts = count_facts(features, customers, scored, thresholds, matches=matches, hash_bin=finish.hash_bin)
     return scored, FinishedCounts(count_segments(scored, fate), drift, facts)
 
 

@@ -18,7 +18,7 @@ from job.intake.reconcile import DropCounts, judge_drop, keep_rejections, reconc
 from job.prefetch import mapped, prefetched
 from job.report.facts import last_sampled_bin
 from job.scoring.campaign import budget_parts
-from job.scoring.cutoffs import Cutoffs, Reach, last_ranks
+from job.scoring.cutoffs import Cutoffs, Reach, add_bins, find_last_affordable, find_places, last_ranks
 from job.scoring.published import SCORED
 from job.scoring.ranges import (
     EXCLUDED_SCHEMA,
@@ -32,7 +32,6 @@ from job.scoring.ranges import (
     finish_range,
     score_range,
 )
-from job.scoring.selection import add_bins, find_last_affordable, find_places
 from job.scoring.spreadsheet import RUSSIAN, without_formulas
 from job.scoring.tables import CsvTable, ParquetTable, hash_file
 from job.scoring.workbook import contacts_table, list_contacts, rank_contacts
@@ -46,7 +45,8 @@ if TYPE_CHECKING:
     from job.executor import Executor
     from job.intake.reconcile import DropRead, Intake
     from job.memory import MemoryPlan
-    from job.scoring.ranges import FinishedRange, Setup
+    from job.scoring.ranges import FinishedRange
+    from job.scoring.score import Setup
     from job.scoring.segments import Segmentation
     from job.settings import Limits
     from job.spill import SpillSpace

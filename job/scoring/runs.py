@@ -47,7 +47,7 @@ def summarise_runs(runs: Sequence[dict[str, Any]]) -> str:
                 *(f"{run[key]:,}" for key in ("customers", "scored", "contacts")),
                 "-" if run["estimated_roc_auc"] is None else f"{run['estimated_roc_auc']:.3f}",
                 run["drift"] or "-",
-                _name_model(run),
+                f"{run['model']} ({_version(run)}{run['model_digest'][:12]})",
             )
             for run in runs
         ],
@@ -57,9 +57,8 @@ def summarise_runs(runs: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _name_model(run: dict[str, Any]) -> str:
-    version = "" if run["model_version"] is None else f"version {run['model_version']}, "
-    return f"{run['model']} ({version}{run['model_digest'][:12]})"
+def _version(run: dict[str, Any]) -> str:
+    return "" if run["model_version"] is None else f"version {run['model_version']}, "
 
 
 def _describe(manifest: Manifest) -> dict[str, Any]:

@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from job.features import make_features, split_range
+from job.levels import TRAINING, Levels
+from job.models.artifact import Artifact, load_artifact
+from job.models.reasons import Explainer, usual_values
+from job.models.reference import Reference, read_reference
 from job.models.seen import find_probability
 from job.scoring.campaign import plan_contacts
+from job.scoring.segments import Segmentation, load_segmentation
 from schemas.scored import MONEY_DECIMALS, PROBABILITY_DECIMALS, PROFIT_MONTHS, SCORED_COLUMNS, check_scored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from job.levels import Levels
-    from job.models.artifact import Artifact, Thresholds
     from job.scoring.cutoffs import Cutoffs
-    from job.scoring.segments import Segmentation
+    from job.scoring.past import Past
     from job.settings import Campaign
+
+
+class Setup(NamedTuple):
+    """What customers are scored with; `held` are ids (Int64, rising) whom control groups of earlier runs hold back."""
+
+    artifact: Artifact
+    explainer: Explainer
+    segmentation: Segmentation
+    campaign: Campaign
+    held: pl.Series
+    reference: Reference | None
+    levels: Levels
+
+    def at(self, levels: Levels) -> Setup:
+        """Return the same for a drop with these levels."""
+        return self._replace(levels=levels, explainer=replace(self.explainer, levels=levels))
+
+    def knowing(self, past: Past) -> Setup:
+        """Return the same after what earlier runs say."""
+        return self._replace(segmentation=self.segmentation.with_effects(past.effects), held=past.held)
+
+
+def load_setup(artifacts: Path, segments_file: Path | None, campaign: Campaign) -> Setup:
+    """Return what customers are scored with; None is the shipped segments file. Raises ArtifactError, SettingsError."""
+    segmentation = load_segmentation(segments_file)
+    artifact = load_artifact(artifacts)
+    explainer = Explainer(artifact.model, usual_values(artifact.manifest))
+    levels = Levels(artifact.levels, artifact.levels, TRAINING)
+    nobody = pl.Series("id", [], pl.Int64)
+    return Setup(artifact, explainer, segmentation, campaign, nobody, read_reference(artifact.manifest), levels)
 
 
 class Prepared(NamedTuple):
@@ -64,36 +99,23 @@ def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def place_customers(
-    scores: pl.DataFrame,
-    features: pl.DataFrame,
-    *,
-    cutoffs: Cutoffs,
-    thresholds: Thresholds,
-    segmentation: Segmentation,
-) -> pl.DataFrame:
+def place_customers(scores: pl.DataFrame, features: pl.DataFrame, cutoffs: Cutoffs, setup: Setup) -> pl.DataFrame:
     """Return the scores with `risk_decile` and `segment_row` (where the segment stands in the segmentation)."""
     ranked = scores.with_columns(cutoffs.risk_decile())
-    return ranked.with_columns(segmentation.assign(pl.concat([features, ranked], how="horizontal"), thresholds))
+    customers = pl.concat([features, ranked], how="horizontal")
+    return ranked.with_columns(setup.segmentation.assign(customers, setup.artifact.thresholds))
 
 
 def complete(
-    scores: pl.DataFrame,
-    features: pl.DataFrame,
-    reasons: pl.DataFrame,
-    *,
-    cutoffs: Cutoffs,
-    thresholds: Thresholds,
-    segmentation: Segmentation,
-    campaign: Campaign,
-    held: pl.Series,
+    scores: pl.DataFrame, features: pl.DataFrame, reasons: pl.DataFrame, cutoffs: Cutoffs, setup: Setup
 ) -> tuple[pl.DataFrame, pl.Series]:
     """Return the output frame (`SCORED`): who belongs to which segment, is offered what, and is contacted; and `fate`.
 
     Scores, features and reasons are of the same customers of a run, or of some of them, ordered by `id`.
     """
-    placed = place_customers(scores, features, cutoffs=cutoffs, thresholds=thresholds, segmentation=segmentation)
-    planned = plan_contacts(placed, segmentation, campaign, held=held, budget_cutoff=cutoffs.budget)
+    placed = place_customers(scores, features, cutoffs, setup)
+    segmentation, campaign = setup.segmentation, setup.campaign
+    planned = plan_contacts(placed, segmentation, campaign, held=setup.held, budget_cutoff=cutoffs.budget)
     scored = pl.concat([planned, reasons], how="horizontal").select(SCORED_COLUMNS)
     check_scored(scored)
     return scored, planned["fate"]

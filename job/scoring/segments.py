@@ -40,11 +40,9 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class Offer(NamedTuple):
-    """What a customer is offered.
+    """What a customer is offered, on one of `CHANNELS`.
 
     Args:
-        code: its name in `scored`.
-        channel: one of `CHANNELS`.
         cost: of one contact, in the unit of `monthly_profit`; 0 on the site.
         effect: share of the declines that it prevents, assumed or measured; 0 on the site, where nobody is contacted.
         discount: share of the profit that it gives away.
@@ -65,16 +63,10 @@ class Offer(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """A group of customers that gets one offer, or several by lot.
+    """A group of customers that gets one offer, or several by lot (`shares`, together 1).
 
-    Args:
-        code: its name in `scored`.
-        condition: as written.
-        expression: the condition over `CONDITION_COLUMNS`.
-        priority: a customer belongs to the segment with the lowest one of those whose condition holds.
-        offers: what its customers are offered.
-        shares: of its customers that are offered each; together 1.
-        onsite_offer: what those of them see who have not allowed messages.
+    Those who have not allowed messages see the offer on the site. A customer belongs to the segment with the lowest
+    priority of those whose condition, an expression over `CONDITION_COLUMNS`, holds.
     """
 
     code: str
@@ -88,12 +80,10 @@ class Segment:
 
 
 class Segmentation(NamedTuple):
-    """All segments, by priority.
+    """All segments, by priority; the last one takes every customer that is left.
 
     Args:
-        file: the name of the file.
-        digest: SHA-256 of its bytes.
-        segments: by priority; the last one takes every customer that is left.
+        digest: SHA-256 of the file.
         hints: theme of a reason -> what can be done about it; of some themes or of none.
         profit_lost: share of the profit that is lost when a customer's activity falls.
         assumed: offer -> the effect that the file assumes, of those that are messages.
@@ -184,10 +174,7 @@ def _offers(segments: tuple[Segment, ...]) -> pl.DataFrame:
 
 
 def load_segmentation(path: Path | None = None) -> Segmentation:
-    """Read and check a segments file, None the shipped one; `segments.toml` beside this module says how it is written.
-
-    Raises SegmentsError: it cannot be read, or something in it is wrong; every mistake is named.
-    """
+    """Read and check a segments file, None the shipped one, which says how it is written. Raises SegmentsError."""
     path = path or DEFAULT_FILE
     raw, text = _read(path)
     for number, written in enumerate(text.split("\n"), start=1):

@@ -6,8 +6,9 @@ import hashlib
 import io
 import queue
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -16,7 +17,6 @@ from job.errors import OutputError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
 
 GROUP_ROWS: Final = 100_000  # of a Parquet row group: all parts are cut to it, so that parts do not show
 COMPRESSION: Final = "snappy"  # half a second less per million customers than zstd, and every reader has it
@@ -24,7 +24,7 @@ COMPRESSION: Final = "snappy"  # half a second less per million customers than z
 COPY_BYTES: Final = 1 << 20
 
 
-class CsvTable:
+class CsvTable(AbstractContextManager["CsvTable"]):
     """A CSV file, with the columns of a frame in a style of Polars, written part by part and hashed as it goes."""
 
     def __init__(self, path: Path, columns: pl.DataFrame, **style: Any) -> None:  # noqa: ANN401 - of write_csv
@@ -34,12 +34,7 @@ class CsvTable:
         self._stream = path.open("wb")
         self.add_text(self._text_of(columns.clear(), include_header=True, **style))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
 
     def add(self, rows: pl.DataFrame) -> None:
@@ -89,7 +84,7 @@ def _blocks(text: BinaryIO) -> Iterator[bytes | memoryview]:
             yield block
 
 
-class ParquetTable:
+class ParquetTable(AbstractContextManager["ParquetTable"]):
     """A Parquet file that is written part by part, while the next part is made."""
 
     def __init__(self, path: Path, schema: pl.Schema) -> None:
@@ -102,12 +97,7 @@ class ParquetTable:
         self._thread = threading.Thread(target=self._run, name="parquet", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._is_abandoned = error is not None
         self._put(None)
         self._thread.join()

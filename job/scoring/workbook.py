@@ -272,12 +272,10 @@ class _Book:
         sheet.fit_to_pages(1, 0)
         sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
         sheet.set_footer("&L&A&R&P / &N")
-        widths: list[int] = []
-        for column, name in enumerate(headings):
-            widths.append(_width(name, rows))
-            sheet.set_column(column, column, widths[-1])
+        widths = [_width(name, rows) for name in headings]
         sheet.set_row(0, _height(headings.values(), widths))
         for column, heading in enumerate(headings.values()):
+            sheet.set_column(column, column, widths[column])
             sheet.write_string(0, column, heading, self._heading)
         numbers = [self._numbers.get(_NUMBERS.get(name, ""), self._text) for name in headings]
         for line, row in enumerate(rows.select(*headings).iter_rows(), start=1):
@@ -299,12 +297,8 @@ class _Book:
 
 def _height(row: Iterable[object], widths: Iterable[int]) -> float:
     """Return the height of a row in points, for its texts as they are wrapped: only Excel finds it by itself."""
-    lines = (
-        math.ceil(len(value) * _CHARACTER / width)
-        for value, width in zip(row, widths, strict=True)
-        if isinstance(value, str)
-    )
-    return _LINE * max(1, *lines, 1)
+    texts = ((value, width) for value, width in zip(row, widths, strict=True) if isinstance(value, str))
+    return _LINE * max(1, *(math.ceil(len(text) * _CHARACTER / width) for text, width in texts), 1)
 
 
 def _width(name: str, rows: pl.DataFrame) -> int:

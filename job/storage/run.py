@@ -24,13 +24,14 @@ from job.scoring.published import (
     MANIFEST,
     RUNS,
     SUCCESS,
+    Verification,
     is_whole,
     parts_of,
     published_runs,
     read_manifest,
     resolve_latest,
+    verify_output,
 )
-from job.scoring.verify import Verification, verify_output
 from job.storage.address import Address
 from job.storage.bucket import Bucket, storage_errors_as
 from job.storage.drop import drop_at_hand

@@ -13,10 +13,9 @@ from job.intake.reconcile import accept_drop
 from job.levels import Levels
 from job.models.reasons import Explainer, usual_values
 from job.report.facts import HASH_BINS, SAMPLE, correlate, count_facts, describe_facts, inflate
-from job.scoring.cutoffs import Cutoffs, last_ranks, order_by_risk
-from job.scoring.score import Prepared, complete, describe_scores, prepare, score_customers
+from job.scoring.cutoffs import Cutoffs, add_bins, count_bins, find_places, last_ranks, order_by_risk
+from job.scoring.score import Prepared, Setup, complete, describe_scores, prepare, score_customers
 from job.scoring.segments import load_segmentation
-from job.scoring.selection import add_bins, count_bins, find_places
 from job.settings import Arrival, Campaign, Limits
 from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES
 
@@ -55,16 +54,10 @@ def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
     explainer = Explainer(artifact.model, usual_values(artifact.manifest))
     ordered = order_by_risk(scores)
     deciles = find_places(add_bins([count_bins(ordered)]), last_ranks(scores.height), lambda _: ordered)
-    frame, _ = complete(
-        scores,
-        prepared.features,
-        explainer.explain(prepared.features),
-        cutoffs=Cutoffs(deciles),
-        thresholds=artifact.thresholds,
-        segmentation=load_segmentation(),
-        campaign=Campaign(),
-        held=pl.Series("id", [], pl.Int64),
-    )
+    nobody = pl.Series("id", [], pl.Int64)
+    levels = Levels(artifact.levels, artifact.levels)
+    setup = Setup(artifact, explainer, load_segmentation(), Campaign(), nobody, None, levels)
+    frame, _ = complete(scores, prepared.features, explainer.explain(prepared.features), Cutoffs(deciles), setup)
     return prepared._replace(customers=prepared.customers.drop("activity")), frame
 
 

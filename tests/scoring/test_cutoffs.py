@@ -8,8 +8,18 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.scoring.cutoffs import Cutoffs, Place, find_affordable, last_ranks, order_by_priority, order_by_risk
-from job.scoring.selection import add_bins, count_bins, find_places, order_bin
+from job.scoring.cutoffs import (
+    Cutoffs,
+    Place,
+    add_bins,
+    count_bins,
+    find_affordable,
+    find_places,
+    last_ranks,
+    order_bin,
+    order_by_priority,
+    order_by_risk,
+)
 
 unhurried = settings(deadline=None, max_examples=60)
 

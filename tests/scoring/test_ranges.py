@@ -17,7 +17,7 @@ from job.intake.reconcile import read_drop
 from job.models.artifact import default_folder
 from job.report.facts import HASH_BINS
 from job.sample import write_drop
-from job.scoring.cutoffs import Cutoffs, last_ranks
+from job.scoring.cutoffs import Cutoffs, add_bins, add_histograms, find_places, last_ranks
 from job.scoring.ranges import (
     Finish,
     Order,
@@ -25,10 +25,9 @@ from job.scoring.ranges import (
     count_order,
     fetch_order,
     finish_range,
-    load_setup,
     score_range,
 )
-from job.scoring.selection import add_bins, add_histograms, find_places
+from job.scoring.score import load_setup
 from job.settings import Arrival, Campaign
 from job.spill import SpillSpace
 from schemas.scored import SCORED_DTYPES, check_scored
@@ -39,7 +38,8 @@ if TYPE_CHECKING:
 
     from job.intake.reconcile import DropRead
     from job.scoring.cutoffs import Place
-    from job.scoring.ranges import ScoredRange, Setup
+    from job.scoring.ranges import ScoredRange
+    from job.scoring.score import Setup
 
 ROWS = 700  # of the four tables, in a range
 

@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from job.scoring.cutoffs import SPENDING_ORDER, Place, find_affordable
-from job.scoring.selection import add_bins, add_histograms, count_bins, find_last_affordable, find_places, order_bin
+from job.scoring.cutoffs import (
+    SPENDING_ORDER,
+    Place,
+    add_bins,
+    add_histograms,
+    count_bins,
+    find_affordable,
+    find_last_affordable,
+    find_places,
+    order_bin,
+)
 
 # Few values tie; neighbours of a bin's edge, both zeros, and infinities are among them.
 ORDERS = st.one_of(

@@ -11,8 +11,7 @@ import pytest
 from job.errors import Problem
 from job.scoring.pipeline import run_scoring
 from job.scoring.publish import point_latest
-from job.scoring.published import is_whole
-from job.scoring.verify import verify_output
+from job.scoring.published import is_whole, verify_output
 from job.settings import ScoreSettings
 
 SETTINGS = ScoreSettings(no_report=True)
