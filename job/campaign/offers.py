@@ -78,15 +78,12 @@ def find_strata(compared: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     known = pl.DataFrame([(o.segment, o.code, o.cost, o.discount) for o in plan.offers], schema=schema, orient="row")
     profit = pl.col("monthly_profit") * PROFIT_MONTHS
     cost = pl.col("contact").fill_null(0.0) + pl.col("discount").fill_null(0.0) * profit.clip(lower_bound=0)
-    compared = compared.join(known, on=["segment", "offer"], how="left", maintain_order="left").with_columns(
-        cost.alias(_COST)
-    )
+    compared = compared.join(known, on=["segment", "offer"], how="left", maintain_order="left")
+    compared = compared.with_columns(cost.alias(_COST))
     reached = _last_reached(compared, plan)
     several = {offer.segment for offer in plan.offers if sum(o.segment == offer.segment for o in plan.offers) > 1}
     marks = [
-        pl.when(
-            (pl.col("segment") == offer.segment) & (_is_reached(offer, plan, reached) | (pl.col("offer") == offer.code))
-        )
+        pl.when(pl.col("segment") == offer.segment, _is_reached(offer, plan, reached) | (pl.col("offer") == offer.code))
         .then(pl.lit(f" {offer.code}"))
         .otherwise(pl.lit(""))
         for offer in plan.offers
@@ -97,9 +94,7 @@ def find_strata(compared: pl.DataFrame, plan: Plan) -> pl.DataFrame:
 
 def compare_offers(compared: pl.DataFrame, plan: Plan) -> tuple[tuple[OfferResult, ...], tuple[OfferPair, ...]]:
     """Compare each offer with the control group, and each two offers. Args: compared: adjusted and in strata."""
-    compared = compared.with_columns(
-        (pl.col(adjusted_name(PROFIT)) * PROFIT_MONTHS - pl.col(_COST)).alias(_NET),
-    )
+    compared = compared.with_columns((pl.col(adjusted_name(PROFIT)) * PROFIT_MONTHS - pl.col(_COST)).alias(_NET))
     control = compared.filter(pl.col("campaign_group") == CONTROL)
     treated = {
         str(code): group.sort("id")

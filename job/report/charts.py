@@ -6,7 +6,7 @@ import math
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
-from job.models.reference import SCORE
+from job.report.drift import feature_title
 from job.report.facts import RISK, RISK_BINS
 from job.report.formats import compact, fixed, number, percent
 from job.report.svg import (
@@ -66,7 +66,7 @@ def draw_charts(
     Args:
         facts: as `describe_facts` returned them.
         titles: segment code -> Russian title.
-        drift: as `judge_drift` returned it; None if the run does not tell it.
+        drift: None if the run does not tell it.
         runs: earlier runs of the same output and this one, the oldest first.
     """
     charts: dict[str, tuple[Picture, str]] = {
@@ -354,15 +354,7 @@ def drift_bars(drift: Drift) -> Picture:
     rows = compared[:SHOWN_FEATURES]
     top = 1.25 * max(drift["settings"]["warn"], *(max(row["psi"], row["chance"]) for row in rows))
     picture = titled_bars(
-        [
-            (
-                "Оценка риска" if row["feature"] == SCORE else title_of(row["feature"]),
-                row["psi"],
-                "",
-                BLUE if row["severity"] == "none" else RED,
-            )
-            for row in rows
-        ],
+        [(feature_title(row["feature"]), row["psi"], "", BLUE if row["severity"] == "none" else RED) for row in rows],
         limit=top,
     )
     for index, row in enumerate(rows):

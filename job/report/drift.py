@@ -27,11 +27,7 @@ SIGNS: Final = ("признака", "признаков", "признаков")
 
 
 def describe_drift(drift: Drift | None) -> dict[str, Any] | None:
-    """Return the drift of a run in words and numbers, None if the run does not tell it.
-
-    Args:
-        drift: as `job.scoring.drift.judge_drift` returned it.
-    """
+    """Return the drift of a run in words and numbers, None if the run does not tell it."""
     if drift is None:
         return None
     rows = [*drift["features"], drift["score"]]
@@ -42,7 +38,7 @@ def describe_drift(drift: Drift | None) -> dict[str, Any] | None:
         "checks": count(drift["checks"], *CHECKS),
         "rows": [
             (
-                _title(row["feature"]),
+                feature_title(row["feature"]),
                 row["severity"] != "none",
                 *(_median(row, shares) for shares in ("shares", "reference_shares")),
                 _index(row["psi"]),
@@ -77,7 +73,7 @@ def _say(row: Finding) -> str:
             f"Нельзя оценить {percent(row['share'], decimals=1)} клиентов выгрузки: части данных нет или она негодна. "
             f"При обучении таких было {percent(row['reference_share'], decimals=1)}"
         )
-    title = _title(row["feature"])
+    title = feature_title(row["feature"])
     if row["kind"] == "missing":
         share, before = (percent(row[key], decimals=1) for key in ("share", "reference_share"))
         return f"{title}: у {share} клиентов значения нет или модель его не знает. При обучении таких было {before}"
@@ -98,7 +94,8 @@ def _say(row: Finding) -> str:
     return f"{title}:{way} PSI {_index(row['psi'])} (случайно бывает до {_index(row['chance'])})"
 
 
-def _title(feature: str) -> str:
+def feature_title(feature: str) -> str:
+    """Return what people call a feature, or the score."""
     return SCORE_TITLE if feature == SCORE else title_of(feature)
 
 

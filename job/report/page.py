@@ -200,20 +200,13 @@ def _taken_earlier(manifest: Manifest) -> list[dict[str, Any]]:
     segments = sorted(manifest["segments"], key=lambda row: row["priority"])
     rows = []
     for row in segments[:-1]:  # the last one takes whoever is left
-        takers = manifest["facts"]["matches"].get(row["segment"], {})
-        own = takers.get(row["segment"], 0)
-        others = [
-            f"«{one['title']}» ({number(takers[one['segment']])})" for one in segments if one["segment"] in takers
-        ]
-        if sum(takers.values()) > own:
-            rows.append(
-                {
-                    "title": row["title"],
-                    "matching": sum(takers.values()),
-                    "own": own,
-                    "others": ", ".join(others[: len(others) - bool(own)]),
-                }
-            )
+        takers = dict(manifest["facts"]["matches"].get(row["segment"], {}))
+        taken = takers.pop(row["segment"], 0)
+        matching = taken + sum(takers.values())
+        titles = {one["segment"]: one["title"] for one in segments if one["segment"] in takers}
+        others = ", ".join(f"«{title}» ({number(takers[code])})" for code, title in titles.items())
+        if matching > taken:
+            rows.append({"title": row["title"], "matching": matching, "taken": taken, "others": others})
     return rows
 
 
@@ -226,9 +219,9 @@ def _drivers(facts: ReportData) -> dict[str, Any]:
         if row["rate"] is not None and row["feature"] in list(drivers["overall"])[:SHOWN_FEATURES]:
             rates.setdefault(row["feature"], []).append((row["rate"], word_title(row["word"])))
     words = [
-        (title_of(name), *((word, percent(rate)) for rate, word in (max(own), min(own))))
-        for name, own in rates.items()
-        if len(own) > 1
+        (title_of(name), *((word, percent(rate)) for rate, word in (max(rated), min(rated))))
+        for name, rated in rates.items()
+        if len(rated) > 1
     ]
     return {"first": first, "words": words, "base_rate": percent(facts["distributions"]["base_rate"] or 0.0)}
 
