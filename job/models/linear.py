@@ -100,14 +100,6 @@ class Calibration(NamedTuple):
         return 1.0 / (1.0 + (-logit).exp())
 
 
-class _Steps(NamedTuple):
-    """What is computed of the capped features one after the other: factors, what two features add, what each adds."""
-
-    factors: list[pl.Expr]
-    together: list[pl.Expr]
-    shares: list[pl.Expr]
-
-
 @dataclass(frozen=True)
 class LinearModel:
     """A fitted linear model; see the module's docstring. `intercept` is in log-odds, of the mean customer.
@@ -150,9 +142,8 @@ class LinearModel:
 
         A term of two features is shared equally between them. Their sum is the margin less `intercept`.
         """
-        steps = self._steps
-        factors = capped(features, self.caps).select(steps.factors)
-        return factors.with_columns(steps.together).select(steps.shares)
+        factors, together, shares = self._steps
+        return capped(features, self.caps).select(factors).with_columns(together).select(shares)
 
     def with_centers(self, features: pl.DataFrame) -> LinearModel:
         """Return the same model with each product's mean over the given rows as its center.
@@ -179,8 +170,8 @@ class LinearModel:
         return {factor: f"factor_{number}" for number, factor in enumerate(factors)}
 
     @cached_property
-    def _steps(self) -> _Steps:
-        """What is computed one after the other, so that each product of two factors costs one multiplication.
+    def _steps(self) -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
+        """Factors, what two features add together, what each adds: a product of two costs one multiplication.
 
         The words of a feature are not multiplied at all: what they weigh is looked up by the customer's word.
         """
@@ -220,7 +211,7 @@ class LinearModel:
         needed = {name for expression in (*added, *shares) for name in expression.meta.root_names()}
         factors = [factor.expression().alias(name) for factor, name in self._columns.items() if name in needed]
         places = [word_place(name).alias(f"{name}_place") for name in dict.fromkeys(word for word, _ in of_words)]
-        return _Steps([*factors, *places], added, shares)
+        return [*factors, *places], added, shares
 
     def _value(self, factor: Factor) -> pl.Expr:
         return pl.col(self._columns[factor])

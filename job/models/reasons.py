@@ -159,7 +159,7 @@ class Explainer:
             actual = self.model.probabilities_of(contributions)
         else:
             actual = self.model.probabilities(features)
-        far = features.select(_is_far(name, self.usual[name]) for name in self._names)
+        far = features.select(_is_far(name, self.usual[name]).alias(f"{name}_far") for name in self._names)
         named, sums = [], []
         first = 0
         for theme, names in self.themes.items():
@@ -177,15 +177,9 @@ class Explainer:
             is_reason = largest.is_not_null() & (pl.col("actual") - pl.col(f"{theme}_usual") >= LEAST_FALL)
             sums.append(pl.when(is_reason).then(total).otherwise(0.0).alias(theme))
             first += len(names)
-        known = pl.concat(
-            [
-                contributions,
-                far.rename({name: f"{name}_far" for name in self._names}),
-                risk.rename({theme: f"{theme}_usual" for theme in self.themes}),
-                actual.alias("actual").to_frame(),
-            ],
-            how="horizontal",
-        ).select(*named, *sums)
+        usual = risk.rename({theme: f"{theme}_usual" for theme in self.themes})
+        parts = [contributions, far, usual, actual.alias("actual").to_frame()]
+        known = pl.concat(parts, how="horizontal").select(*named, *sums)
         ranked = rank_reasons(known.select(self.themes.keys()))
         return pl.concat([known, ranked], how="horizontal").select(
             pl.coalesce(
@@ -284,16 +278,13 @@ def theme_of(reason: str) -> str:
 @cache
 def _patterns(feature: str) -> tuple[re.Pattern[str], ...]:
     """Return what the reasons with a feature look like."""
-    templates: tuple[str, ...]
-    if feature in _WORDS:
-        templates, value = (_WORDS[feature].other,), ".+"
-    else:
-        phrase = _PHRASES[feature]
-        templates, value = phrase.templates, rf"[{MINUS}+]?[0-9][0-9 ,]*(?: %)?"
-        if phrase.nouns is not None:
-            value = f"{value} (?:{'|'.join(map(re.escape, phrase.nouns))})"
+    phrase = _PHRASES.get(feature)
+    value = ".+" if phrase is None else rf"[{MINUS}+]?[0-9][0-9 ,]*(?: %)?"
+    if phrase is not None and phrase.nouns is not None:
+        value = f"{value} (?:{'|'.join(map(re.escape, phrase.nouns))})"
     blanks = {"value": f"(?:{value})", "median": ".+", "share": ".+"}
-    parts = [re.split(r"\{(\w+)\}", template) for template in templates]
+    templates = (_WORDS[feature].other,) if phrase is None else phrase.templates
+    parts = (re.split(r"\{(\w+)\}", template) for template in templates)
     return tuple(
         re.compile("".join(blanks[part] if index % 2 else re.escape(part) for index, part in enumerate(pieces)))
         for pieces in parts

@@ -382,17 +382,12 @@ def _number_shares(groups: Sequence[pl.DataFrame], known: pl.DataFrame) -> list[
     numbers = []
     for name, (low, width, bins) in scales.items():
         counts = [dict(places[name].value_counts().iter_rows()) for places in placed]
-        numbers.append(
-            {
-                "feature": name,
-                "edges": [low + width * bin_number for bin_number in range(bins + 1)],
-                "shares": [
-                    [counted.get(bin_number, 0) / max(1, group.height) for bin_number in range(bins)]
-                    for counted, group in zip(counts, groups, strict=True)
-                ],
-                "medians": [scale[name] for scale in medians],
-            }
-        )
+        shares = [
+            [counted.get(bin_number, 0) / max(1, group.height) for bin_number in range(bins)]
+            for counted, group in zip(counts, groups, strict=True)
+        ]
+        edges = [low + width * edge for edge in range(bins + 1)]
+        numbers.append({"feature": name, "edges": edges, "shares": shares, "medians": [each[name] for each in medians]})
     return numbers
 
 

@@ -88,31 +88,24 @@ def compare_runs(before: Manifest, now: Manifest) -> dict[str, Any]:
 def summarise_comparison(comparison: Mapping[str, Any]) -> str:
     """Return what `compare_runs` found, for a person."""
     old, new = comparison["contacts"]
-    lines = [
-        f"Contacts: {old:,} in run {comparison['before']}, {new:,} in run {comparison['now']} ({new - old:+,})",
-        "",
+    lines = [f"Contacts: {old:,} in run {comparison['before']}, {new:,} in run {comparison['now']} ({new - old:+,})"]
+    factors = [
+        (f"{factor['contacts']:+,.0f}", FACTORS[factor["factor"]], _shown(factor["before"]), _shown(factor["now"]))
+        for factor in comparison["factors"]
     ]
-    lines += align(
-        ("contacts", "explained by", "before", "now"),
-        [
-            (f"{factor['contacts']:+,.0f}", FACTORS[factor["factor"]], _shown(factor["before"]), _shown(factor["now"]))
-            for factor in comparison["factors"]
-        ],
-    )
-    lines += ["", "Segments, the largest change of contacts first"]
-    lines += align(
-        ("segment", "customers", "", "consent", "", "contacts", "", "control", ""),
-        [(row["segment"], *(f"{count:,}" for key in _COUNTS for count in row[key])) for row in comparison["segments"]],
-    )
-    if comparison["files"]:
-        lines += ["", "Files that differ"]
-        lines += align(
-            ("file", "rows", "", "repaired", "", "rejected", "", "excluded", ""),
-            [
-                (name, *("-" if count is None else f"{count:,}" for fate in _FATES for count in file[fate]))
-                for name, file in comparison["files"].items()
-            ],
-        )
+    segments = [
+        (row["segment"], *(f"{count:,}" for key in _COUNTS for count in row[key])) for row in comparison["segments"]
+    ]
+    files = [
+        (name, *("-" if count is None else f"{count:,}" for fate in _FATES for count in file[fate]))
+        for name, file in comparison["files"].items()
+    ]
+    lines += ["", *align(("contacts", "explained by", "before", "now"), factors)]
+    headings = ("segment", "customers", "", "consent", "", "contacts", "", "control", "")
+    lines += ["", "Segments, the largest change of contacts first", *align(headings, segments)]
+    if files:
+        headings = ("file", "rows", "", "repaired", "", "rejected", "", "excluded", "")
+        lines += ["", "Files that differ", *align(headings, files)]
     for title, key in (("Excluded", "excluded_by_reason"), ("Settings", "settings"), ("Model", "model")):
         if comparison[key]:
             lines += ["", f"{title} that differ" if key == "settings" else title]

@@ -117,12 +117,11 @@ def _translated(match: re.Match[str], text: str, known: Mapping[str, str]) -> st
             raise ConditionError(token, "condition_column", known=", ".join(CONDITION_COLUMNS))
         case "word":
             # Polars compares a column with a word that it cannot hold, which would be an empty segment.
-            if token[1:-1] not in known:
-                words = [word for column in WORDS if column in text for word in WORDS[column]]
-                if words:
-                    raise ConditionError(token, "condition_word", known=", ".join(words))
-                raise ConditionError(token, "condition_lone_word", known=" or ".join(WORDS))
-            return f"'{known[token[1:-1]]}'"
+            if token[1:-1] in known:
+                return f"'{known[token[1:-1]]}'"
+            if words := [word for column in WORDS if column in text for word in WORDS[column]]:
+                raise ConditionError(token, "condition_word", known=", ".join(words))
+            raise ConditionError(token, "condition_lone_word", known=" or ".join(WORDS))
         case "comment" | "other":
             raise ConditionError(token, "condition_token", allowed=_ALLOWED)
     return token

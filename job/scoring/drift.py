@@ -1,8 +1,5 @@
 """How a drop differs from the training customers: beyond chance, and by enough to matter.
 
-A drop is counted part by part (`count_drift`); the parts' counts are added up in any order (`add_counts`) and judged
-once (`judge_drift`).
-
 The measure is the population stability index, PSI = sum (p - q) ln(p / q) over the bins' shares here (p) and in
 training (q), each count raised by a half so that an empty bin has a logarithm. Without drift it is distributed as
 (1/n + 1/m) chi-square with one degree of freedom less than bins (Yurdakul and Naranjo, "Statistical properties of the

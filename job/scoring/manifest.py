@@ -155,7 +155,7 @@ def describe_segments(
 def _describe_offer(counts: pl.DataFrame, offer: Offer, share: float, segmentation: Segmentation) -> OfferRow:
     """Return what became of an offer in a segment. Args: counts: of the segment."""
     drawn = counts.filter((pl.col("offer") == offer.code) & (pl.col("fate") != NO_CONSENT))
-    treated, control = _sums(drawn, fate=TREATMENT), _sums(drawn, fate=CONTROL)
+    treated = _sums(drawn, fate=TREATMENT)
     contacts = int(treated["customers"])
     cost = contacts * round(offer.cost * COST_PARTS) / COST_PARTS
     at_stake = treated["profit_at_risk"] * segmentation.profit_lost
@@ -171,7 +171,7 @@ def _describe_offer(counts: pl.DataFrame, offer: Offer, share: float, segmentati
         "share": share,
         "customers": int(_sums(drawn)["customers"]),
         "treatment": contacts,
-        "control": int(control["customers"]),
+        "control": int(_sums(drawn, fate=CONTROL)["customers"]),
         "cost": cost,
         "expected_value": rounded(float(treated["expected_value"])),
         "break_even": rounded((cost + given_away) / at_stake) if contacts and at_stake > 0 else None,

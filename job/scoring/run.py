@@ -103,13 +103,7 @@ def add_all(parts: Sequence[T]) -> T:
     return left[0]
 
 
-def cut_ranks(
-    scored: ScoredDrop,
-    setup: Setup,
-    *,
-    executor: Executor,
-    space: SpillSpace,
-) -> Finish:
+def cut_ranks(scored: ScoredDrop, setup: Setup, *, executor: Executor, space: SpillSpace) -> Finish:
     """Find where the run, of which at least one customer is scored, is cut; return how its customers are completed."""
 
     def fetch(order: Order | None, runs: Sequence[SortedRuns]) -> Callable[[Sequence[int]], pl.DataFrame]:
@@ -132,14 +126,8 @@ def cut_ranks(
         bins = add_bins(executor.map(partial(count_order, order=by_ratio), scored.customers))
         reach = find_last_affordable(bins, budget_parts(setup.campaign), fetch(by_ratio, scored.customers))
     folder = space.folder if executor.is_remote else None
-    return Finish(
-        setup,
-        Cutoffs(deciles, reach.last, reach.beyond),
-        last_explained,
-        last_sampled_bin(counts.by_hash),
-        space,
-        folder,
-    )
+    cutoffs = Cutoffs(deciles, reach.last, reach.beyond)
+    return Finish(setup, cutoffs, last_explained, last_sampled_bin(counts.by_hash), space, folder)
 
 
 class Written(NamedTuple):
@@ -205,26 +193,25 @@ def write_lists(
     folder: Path, contacts: SortedRuns, scored: ScoredDrop, segmentation: Segmentation, *, rows: int
 ) -> dict[str, str]:
     """Write `campaign.csv`, `excluded.csv` and `rejected.csv`, some rows at a time; return the SHA-256 of each."""
-    hashes = {}
 
     def table_of(listed: pl.DataFrame) -> pl.DataFrame:
         return contacts_table(list_contacts(listed, segmentation))
+
+    def write(name: str, schema: pl.Schema, parts: Iterable[pl.DataFrame]) -> str:
+        with CsvTable(folder / name, schema.to_frame()) as table:
+            for part in parts:
+                table.add(without_formulas(part))
+        return table.sha256
 
     nobody = next(rank_contacts([contacts.schema.to_frame()]))
     with CsvTable(folder / "campaign.csv", table_of(nobody), **RUSSIAN) as campaign:
         ranked = prefetched(rank_contacts(contacts.ranges(rows)), 1)
         for text in mapped(lambda listed: campaign.text_of(table_of(listed)), ranked):
             campaign.add_text(text)
-        hashes["campaign.csv"] = campaign.sha256
-    with CsvTable(folder / "excluded.csv", EXCLUDED_SCHEMA.to_frame()) as excluded:
-        for others in scored.excluded.ranges(rows):
-            excluded.add(without_formulas(others))
-        hashes["excluded.csv"] = excluded.sha256
-    rejections = scored.intake.rejections
-    first = next(iter(rejections.values()))
-    with CsvTable(folder / "rejected.csv", first.schema.to_frame()) as rejected:
-        for of_file in rejections.values():
-            for bad in of_file.ranges(rows):
-                rejected.add(without_formulas(bad))
-        hashes["rejected.csv"] = rejected.sha256
-    return hashes
+    rejections = list(scored.intake.rejections.values())
+    rejected = (part for of_file in rejections for part in of_file.ranges(rows))
+    return {
+        "campaign.csv": campaign.sha256,
+        "excluded.csv": write("excluded.csv", EXCLUDED_SCHEMA, scored.excluded.ranges(rows)),
+        "rejected.csv": write("rejected.csv", rejections[0].schema, rejected),
+    }

@@ -417,9 +417,8 @@ class _Reader:
             self._add(_Where(where.words, (*where.path, key)), "keys", key, known=", ".join(sorted(known)))
 
     def _add(self, where: _Where, kind: str, found: str | None, **values: object) -> None:
-        self.mistakes.append(
-            Mistake(kind, self.file, found, where.words, line_at(self.lines, where.path), values=values)
-        )
+        line = line_at(self.lines, where.path)
+        self.mistakes.append(Mistake(kind, self.file, found, where.words, line, values=values))
 
 
 def _is_number(value: object, highest: int) -> TypeGuard[float]:

@@ -104,37 +104,24 @@ def describe_power(power: CampaignPower) -> str:
     """Return one line: what the campaign will be able to show."""
     overall = power["overall"]
     sizes = f"{overall['treated']:,} against {overall['control']:,} customers"
-    if overall["fall"] is None:
-        shows = f"{sizes} can show no effect at all"
-    else:
-        points, effect = overall["fall"] * 100, overall["effect"] or 0.0
-        shows = (
-            f"{sizes} can show that the rate of {overall['rate']:.0%} falls by {points:.1f} points or more "
-            f"({effect:.0%} of the declines)"
-        )
+    shows = f"{sizes} can show no effect at all"
+    if overall["fall"] is not None:
+        fall = f"falls by {overall['fall'] * 100:.1f} points or more ({overall['effect'] or 0.0:.0%} of the declines)"
+        shows = f"{sizes} can show that the rate of {overall['rate']:.0%} {fall}"
     share = overall["control_share"]
-    fifth = (
-        "no control share would show a fifth fewer declines"
-        if share is None
-        else f"a control share of {share:.2f} would show a fifth fewer declines"
-    )
-    small = ""
-    if power["too_small"]:
-        are_all = len(power["too_small"]) == len(power["segments"])
-        named = (
-            "no segment by itself is large enough for that"
-            if are_all
-            else f"too small ever: {', '.join(power['too_small'])}"
-        )
-        small = f"; {named}"
-    return f"{shows}; {fifth}{small}"
+    some = "no control share" if share is None else f"a control share of {share:.2f}"
+    parts = [shows, f"{some} would show a fifth fewer declines"]
+    if len(power["too_small"]) == len(power["segments"]) > 0:
+        parts.append("no segment by itself is large enough for that")
+    elif power["too_small"]:
+        parts.append(f"too small ever: {', '.join(power['too_small'])}")
+    return "; ".join(parts)
 
 
 def describe_control(campaign: CampaignOutcome, history: HistoryUsed) -> str:
     """Return one line: who is held back, and by which control group."""
-    if not campaign["control"]:
-        text = "no customer is held back: what this campaign changes cannot be measured"
-    else:
+    text = "no customer is held back: what this campaign changes cannot be measured"
+    if campaign["control"]:
         text = f"{campaign['control']:,} customers held back as the control group {campaign['control_name']}"
     if history["held_by"]:
         text += (

@@ -6,7 +6,7 @@ import contextlib
 import math
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -99,16 +99,20 @@ def rank_contacts(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def list_contacts(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
     """Return what marketing should know of ranked contacts (`segment` and `CONTACT_HEADINGS`), in their order."""
-    titles = {segment.code: segment.title for segment in segmentation.segments}
     offers = {offer.code: offer for segment in segmentation.segments for offer in segment.offers}
-    segment, offer = pl.col("segment").cast(pl.String), pl.col("offer").cast(pl.String)
+    offer = pl.col("offer").cast(pl.String)
     return contacts.with_columns(
-        segment.replace_strict(titles, return_dtype=pl.String).alias("segment_title"),
+        _titles(segmentation),
         offer.replace_strict({code: one.text for code, one in offers.items()}).alias("offer_text"),
         offer.replace_strict({code: CHANNELS[one.channel] for code, one in offers.items()}).alias("channel"),
         offer.replace_strict({code: one.cost for code, one in offers.items()}).alias("cost"),
         hints_of(contacts["reason_1"], segmentation.hints),
     ).select("segment", *CONTACT_HEADINGS)
+
+
+def _titles(segmentation: Segmentation) -> pl.Expr:
+    titles = {segment.code: segment.title for segment in segmentation.segments}
+    return pl.col("segment").cast(pl.String).replace_strict(titles, return_dtype=pl.String).alias("segment_title")
 
 
 def hints_of(reasons: pl.Series, hints: Mapping[str, str]) -> pl.Series:
@@ -138,18 +142,8 @@ def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:
     return russian_table(shown, {**CONTACT_HEADINGS, **heading})
 
 
-class Sheet(NamedTuple):
-    """A sheet of those who are not contacted; `file` has its rows, too, should they be too many."""
-
-    title: str
-    headings: Mapping[str, str]
-    rows: pl.DataFrame
-    file: str
-
-
-def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
-    """Return the sheets of those not contacted: control group, offers on the site, not scored, rejected rows."""
-    titles = {segment.code: segment.title for segment in segmentation.segments}
+def list_others(folder: Path, segmentation: Segmentation) -> Iterator[tuple[str, Mapping[str, str], pl.DataFrame, str]]:
+    """Yield title, headings and rows of who is not contacted, and the file that has them if they are too many here."""
     offers = {
         offer.code: offer.text
         for segment in segmentation.segments
@@ -158,10 +152,7 @@ def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
     }
     some = MOST_ROWS + 1  # one more says that there are too many
     group, offer = pl.col("campaign_group"), pl.col("offer").cast(pl.String)
-    scored = pl.scan_parquet(folder / SCORED).with_columns(
-        pl.col("segment").cast(pl.String).replace_strict(titles).alias("segment_title"),
-        pl.lit(DO_NOT_CONTACT).alias("note"),
-    )
+    scored = pl.scan_parquet(folder / SCORED).with_columns(_titles(segmentation), pl.lit(DO_NOT_CONTACT).alias("note"))
     control = scored.filter(group == CONTROL)
     onsite = scored.filter((group == NOT_IN_CAMPAIGN) & offer.is_in(list(offers)))
     onsite = onsite.with_columns(offer.replace_strict(offers).alias("offer_text"))
@@ -176,10 +167,8 @@ def list_others(folder: Path, segmentation: Segmentation) -> list[Sheet]:
         (EXCLUDED_SHEET, EXCLUDED_HEADINGS, excluded.lazy().with_columns(exclusion), "excluded.csv"),
         (REJECTED_SHEET, REJECTED_HEADINGS, rejected.lazy().with_columns(reason), "rejected.csv"),
     )
-    return [
-        Sheet(title, headings, rows.select(*headings).head(some).collect(engine="in-memory"), file)
-        for title, headings, rows, file in tables
-    ]
+    for title, headings, rows, file in tables:
+        yield title, headings, rows.select(*headings).head(some).collect(engine="in-memory"), file
 
 
 def explain_rejection(rule: str) -> str:
