@@ -40,35 +40,21 @@ _PLAIN_OR_QUOTED: Final = r'^(?:"([^"]*)"|([^"]*))$'
 
 
 class Fields(NamedTuple):
-    """Lines that were split.
+    """Lines that were split."""
 
-    Args:
-        fields: `row`, and the columns by their ASCII names (String, as delivered), of lines that have all of them.
-        rejected: the other lines, with the reason (`REJECTED_SCHEMA`); none of them has a readable id.
-        blank_lines: lines with nothing in them, which are neither.
-        quoted: whether a field was.
-    """
-
-    fields: pl.DataFrame
-    rejected: pl.DataFrame
-    blank_lines: int
-    quoted: bool
+    fields: pl.DataFrame  # `row`, and the columns by their ASCII names (String, as delivered), of lines that have all
+    rejected: pl.DataFrame  # the other lines, with the reason (`REJECTED_SCHEMA`); none of them has a readable id
+    blank_lines: int  # with nothing in them, which are neither
+    quoted: bool  # a field was
 
 
 class Judged(NamedTuple):
-    """Rows that were judged by themselves.
+    """Rows that were judged by themselves."""
 
-    Args:
-        accepted: see `accepted_schema`.
-        rejected: one row per row and broken rule (`REJECTED_SCHEMA`), by row.
-        keys: of each rejected row whose `id` could be read: see `key_schema`.
-        counts: of both.
-    """
-
-    accepted: pl.DataFrame
-    rejected: pl.DataFrame
-    keys: pl.DataFrame
-    counts: RowCounts
+    accepted: pl.DataFrame  # `accepted_schema`
+    rejected: pl.DataFrame  # one row per row and broken rule (`REJECTED_SCHEMA`), by row
+    keys: pl.DataFrame  # of each rejected row whose `id` could be read (`key_schema`)
+    counts: RowCounts  # of both
 
 
 def accepted_schema(plan: FilePlan) -> pl.Schema:
@@ -93,13 +79,7 @@ def number_lines(lines: Sequence[str], *, last: int) -> pl.DataFrame:
 
 
 def split_fields(lines: pl.DataFrame, dialect: Dialect, name: str) -> Fields:
-    """Split lines into the fields of a table's columns, and undo quotes.
-
-    Args:
-        lines: of `number_lines`, without the headings.
-        dialect: how the file is written.
-        name: of the file, for rejections.
-    """
+    """Split lines (of `number_lines`, without the headings) into the fields of a table's columns, and undo quotes."""
     quoted = bool(lines["line"].str.contains('"', literal=True).any())
     blank = lines["line"].str.strip_chars(SPACES + dialect.separator + '"') == ""
     split = split_lines(lines.filter(~blank), dialect.separator)
@@ -170,12 +150,9 @@ def count_rejections(rejected: pl.DataFrame, *, unread: int) -> RowCounts:
     """Return the counts of rejections (`REJECTED_SCHEMA`, by row). Args: unread: rows whose id could not be read."""
     if rejected.is_empty():
         return RowCounts()
-    return RowCounts(
-        rejected=rejected["row"].n_unique(),
-        unread=unread,
-        last_rejected=rejected.item(-1, "row"),
-        violations=count_violations(rejected),
-    )
+    rows = rejected["row"]
+    violations = count_violations(rejected)
+    return RowCounts(rejected=rows.n_unique(), unread=unread, last_rejected=rows[-1], violations=violations)
 
 
 def _reject_lines(unfit: pl.DataFrame, dialect: Dialect, name: str) -> pl.DataFrame:
@@ -219,24 +196,15 @@ def _learn_words(values: pl.Series, heading: Column, words: Words, spelling: dic
 
 
 def _with_plain_numbers(text: pl.DataFrame, headings: Sequence[Column]) -> tuple[pl.DataFrame, RowCounts, pl.Series]:
-    """Return rows whose numbers have plain minus signs and no invisible characters.
+    """Return trimmed rows whose numbers have plain minus signs and no invisible characters.
 
-    Args:
-        text: the rows, trimmed.
-        headings: of the columns of numbers.
-
-    Returns:
-        The rows, how many had which invisible character, and which had any.
+    Also how many had which invisible character, and which had any. Args: headings: of the columns of numbers.
     """
     repairs: dict[tuple[str, str, str], int] = {}
-    is_repaired = pl.repeat(value=False, n=text.height, dtype=pl.Boolean, eager=True)
+    odd = text.select(has_invisible(pl.col(heading.name)).fill_null(value=False) for heading in headings)
     for heading in headings:
-        values = text[heading.name]
-        is_odd = text.select(has_invisible(pl.col(heading.name)).fill_null(value=False)).to_series()
-        if is_odd.any():
-            is_repaired |= is_odd
-            for char in INVISIBLE:
-                if count := int(values.str.contains(char, literal=True).sum()):
-                    repairs[heading.delivered, str(name_odd_character(char)), ""] = count
+        for char in INVISIBLE if odd[heading.name].any() else ():
+            if count := int(text[heading.name].str.contains(char, literal=True).sum()):
+                repairs[heading.delivered, str(name_odd_character(char)), ""] = count
     plain = (with_plain_minus(without_invisible(pl.col(heading.name))) for heading in headings)
-    return text.with_columns(plain), RowCounts(repairs=repairs), is_repaired
+    return text.with_columns(plain), RowCounts(repairs=repairs), odd.select(pl.any_horizontal(pl.all())).to_series()

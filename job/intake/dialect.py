@@ -44,23 +44,14 @@ _MISREADINGS: Final = (
 
 
 class Dialect(NamedTuple):
-    """How one text table is written.
-
-    Args:
-        encoding: the codec that reads its bytes.
-        mojibake: what the codec gives is UTF-8 read as cp1251.
-        separator: between fields.
-        columns: the ASCII names of its columns, in the file's order. Columns without heading at the end do not count.
-        heading_repairs: of `repaired_headings`.
-        heading_row: the number of the record with the headings; those before it are blank.
-    """
+    """How one text table is written."""
 
     encoding: str
-    mojibake: bool
+    mojibake: bool  # what the codec gives is UTF-8 read as cp1251
     separator: str
-    columns: tuple[str, ...]
-    heading_repairs: tuple[tuple[str, str], ...] = ()
-    heading_row: int = 1
+    columns: tuple[str, ...]  # ASCII names, in the file's order; columns without heading at the end do not count
+    heading_repairs: tuple[tuple[str, str], ...] = ()  # of `repaired_headings`
+    heading_row: int = 1  # the number of the record with the headings; those before it are blank
 
     @property
     def is_utf_8(self) -> bool:
@@ -80,16 +71,9 @@ class Dialect(NamedTuple):
 
 
 def recognise_dialect(name: str, sample: bytes, table: Table, *, labelled: bool) -> Dialect:
-    """Recognise how a text table is written from its first bytes.
+    """Recognise how a text table is written from its first bytes: the first line, or more than any line may have.
 
-    Args:
-        name: the file's name, for messages.
-        sample: its first bytes, unpacked; at least the first line, or more than any line may have.
-        table: what it should hold.
-        labelled: whether the label column must be there.
-
-    Raises:
-        DropError: no reading gives the table's headings, or several do.
+    Raises DropError if no reading gives the table's headings, or several do.
     """
     try:
         reading = _best_reading(name, sample, table)
@@ -108,26 +92,19 @@ def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled
     """Return the ASCII names of the headings, in the file's order.
 
     Case, surrounding spaces, `_` for a space, `ё` for `е`, letters that look the same and characters that are not seen
-    do not matter. The label's heading may always be there.
-
-    Raises:
-        DropError: a heading is missing, unknown or there twice; all of them are named.
+    do not matter. The label's heading may always be there. Raises DropError if one is missing, unknown or there twice;
+    all of them are named.
     """
     known = {plain_spelling(heading.delivered): heading.name for heading in table.headings}
     names = [known.get(plain_spelling(heading)) for heading in headings]
     unknown = [heading for heading, name in zip(headings, names, strict=True) if name is None]
+    own = "only the table's own headings"
     problems = [
-        Problem(
-            name,
-            "only the table's own headings",
-            _describe_unknown(heading),
-            column=shorten(heading.strip(SPACES), SHOWN_CHARACTERS),
-        )
+        Problem(name, own, _describe_unknown(heading), column=shorten(heading.strip(SPACES), SHOWN_CHARACTERS))
         for heading in unknown[:SHOWN_HEADINGS]
     ]
     if len(unknown) > SHOWN_HEADINGS:
-        more = f"{len(unknown) - SHOWN_HEADINGS:,} more unknown headings"
-        problems.append(Problem(name, "only the table's own headings", more))
+        problems.append(Problem(name, own, f"{len(unknown) - SHOWN_HEADINGS:,} more unknown headings"))
     problems.extend(
         Problem(name, "a column with this heading", "none", column=heading.delivered)
         for heading in table.expected(labelled=labelled)
@@ -151,13 +128,7 @@ def _describe_unknown(heading: str) -> str:
 
 
 def repaired_headings(headings: Sequence[str], columns: Sequence[str], table: Table) -> tuple[tuple[str, str], ...]:
-    """Return the headings that only look like the table's own: as delivered, and the right spelling.
-
-    Args:
-        headings: as delivered.
-        columns: their ASCII names.
-        table: what they are of.
-    """
+    """Return the headings that only look like the table's own: as delivered, and the right spelling."""
     known = [(text.strip(SPACES), table.heading(name).delivered) for text, name in zip(headings, columns, strict=True)]
     return tuple((text, right) for text, right in known if visible_spelling(text) != visible_spelling(right))
 
@@ -173,14 +144,18 @@ def _misread(sample: bytes, table: Table) -> str | None:
             undone = undone.encode(wrong, errors="replace").decode(right, errors="replace")
             readings.append((f"{right} text that was read as {wrong} and saved so{times}", undone))
     lost = {re.sub("[А-Яа-яЁё]", "?", heading.delivered) for heading in table.headings} - {"id"}
-    first = _first_record(text)[1]
-    if any(heading.strip(SPACES) in lost for mark in SEPARATORS for heading in split_line(first, mark) or ()):
+    if any(heading.strip(SPACES) in lost for heading in _possible_headings(text)):
         return "text whose Russian letters were lost: each is a question mark"
-    for name, reading in readings:
-        first = _first_record(reading)[1]
-        if any(plain_spelling(heading) in known for mark in SEPARATORS for heading in split_line(first, mark) or ()):
-            return name
-    return None
+    are_known = (
+        name for name, text in readings if any(plain_spelling(one) in known for one in _possible_headings(text))
+    )
+    return next(are_known, None)
+
+
+def _possible_headings(text: str) -> list[str]:
+    """Return the fields of a text's first record, whatever separates them."""
+    first = _first_record(text)[1]
+    return [heading for mark in SEPARATORS for heading in split_line(first, mark) or ()]
 
 
 class _Reading(NamedTuple):
@@ -206,7 +181,8 @@ def _best_reading(name: str, sample: bytes, table: Table) -> _Reading:
         if any(1 < score == len(reading.headings) for score, reading in scored):
             break
     best = max((score for score, _ in scored), default=0)
-    if best <= _score_of_any_encoding(scored):
+    # cp1251 reads any bytes, and `id` is itself in most encodings: one heading that only it knows says nothing.
+    if best <= all(reading.encoding == "cp1251" for score, reading in scored if score):
         few = ", ".join(heading.delivered for heading in table.headings[:3])
         expected = f"headings such as {few} (in UTF-8, UTF-16 or cp1251; separated by , ; or tab)"
         shown = [reading for _, reading in scored if reading.encoding not in ("utf-16-le", "utf-16-be")]
@@ -220,11 +196,6 @@ def _best_reading(name: str, sample: bytes, table: Table) -> _Reading:
         found = f"{best} known headings with {evidence}"
         raise DropError([Problem(name, "headings with one separator", found, row=first.row)])
     return first
-
-
-def _score_of_any_encoding(scored: list[tuple[int, _Reading]]) -> int:
-    """Return how many known headings say nothing: cp1251 reads any bytes, and then `id` is itself in most encodings."""
-    return int(all(reading.encoding == "cp1251" for score, reading in scored if score))
 
 
 def _readings(sample: bytes) -> Iterator[list[_Reading]]:

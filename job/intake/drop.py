@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.beneath import opened_beneath
 from job.errors import DropError, DropIncompleteError, Problem, SettingsError, reason_of, shorten
+from job.executor import attempt_all
 from job.intake.names import (
     ENDINGS,
     FORMATS,
@@ -68,27 +69,16 @@ class Stamp(NamedTuple):
 
 
 class TableFile(NamedTuple):
-    """One table's file in a drop, not yet read.
-
-    Args:
-        table: the table that it holds.
-        path: where it is; inside the drop also after links are followed.
-        file_format: how its rows are written.
-        compression: what its bytes are packed with, if anything.
-        stamp: its state when it was found.
-        within: what stands before its name in the drop: nothing, or folders with a slash at their end.
-        parts: the files of the table, in the order of their names, if the path is a folder of them.
-        shares: the files of the drop, which share what may be in one though its size does not account for it.
-    """
+    """One table's file in a drop, not yet read."""
 
     table: Table
-    path: Path
+    path: Path  # inside the drop also after links are followed
     file_format: FileFormat
     compression: Compression | None
-    stamp: Stamp
-    within: str = ""
-    parts: tuple[TableFile, ...] = ()
-    shares: int = 1
+    stamp: Stamp  # when it was found
+    within: str = ""  # what stands before its name in the drop: nothing, or folders with a slash at their end
+    parts: tuple[TableFile, ...] = ()  # of a folder, in the order of their names
+    shares: int = 1  # files of the drop, which share what may be in one though its size does not account for it
 
     @property
     def name(self) -> str:
@@ -104,9 +94,7 @@ class TableFile(NamedTuple):
     def open(self) -> Iterator[BinaryIO]:
         """Open the file for reading. Never hangs, also when somebody puts a pipe in its place.
 
-        Raises:
-            DropIncompleteError: it is no longer the file that was found.
-            DropError: the system does not let us read it.
+        Raises DropIncompleteError if it is no longer what was found, DropError if the system does not let us read it.
         """
         try:
             handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -129,7 +117,7 @@ class TableFile(NamedTuple):
     def check_unchanged(self) -> None:
         """Raise DropIncompleteError if the file is no longer what was found: somebody is still writing it."""
         try:
-            now = _folder_stamp(self.path) if self.parts else _stamp_of(self.path.stat())
+            now = _stamp_now(self.path, is_folder=bool(self.parts))
         except OSError:
             raise self._changed() from None
         if now != self.stamp:
@@ -149,8 +137,7 @@ def find_files(folder: Path) -> dict[str, TableFile]:
     """Return the drop's file for each table.
 
     Raises:
-        DropError: there is a file that cannot be a table: two for one table, not a regular file, empty, unreadable, a
-            link that leaves the drop.
+        DropError: a file cannot be a table: two for one, not a regular file, empty, unreadable, a link out of the drop.
         DropIncompleteError: nothing is wrong but something is missing.
         SettingsError: the drop is not a folder.
     """
@@ -219,18 +206,18 @@ def wait_for_files(
     before: dict[str, Stamp | None] | None = None
     asked = _ask_once(refuse)
     while True:
-        trouble = _trouble_of(refresh)
+        waiting_for = _trouble_of(refresh)
         seen, now = _snapshot(folder), clock()
         if seen != before:
             before, changed_at = seen, now
         final = now - changed_at >= settle or arrival.wait_minutes <= 0
         try:
-            files = _find_unless(trouble, folder)
+            files = _find_unless(waiting_for, folder)
             obstacle = _obstacle(folder, files, arrival, seen if final else None) or asked(seen, files)
             if obstacle is None:
                 _tell_what_is_passed_over(folder, files)
                 return files
-            waiting_for: tuple[str | Problem, ...] = (obstacle,)
+            waiting_for = (obstacle,)
         except DropIncompleteError as error:
             waiting_for = error.defects
         except DropError as error:
@@ -245,17 +232,17 @@ def wait_for_files(
         sleep(min(POLL_SECONDS, deadline - now))
 
 
-def _trouble_of(refresh: Callable[[], None]) -> DropIncompleteError | None:
+def _trouble_of(refresh: Callable[[], None]) -> tuple[str | Problem, ...]:
     try:
         refresh()
     except DropIncompleteError as error:
-        return error
-    return None
+        return error.defects
+    return ()
 
 
-def _find_unless(trouble: DropIncompleteError | None, folder: Path) -> dict[str, TableFile]:
-    if trouble is not None:
-        raise trouble
+def _find_unless(trouble: tuple[str | Problem, ...], folder: Path) -> dict[str, TableFile]:
+    if trouble:
+        raise DropIncompleteError(trouble)
     return find_files(folder)
 
 
@@ -264,11 +251,7 @@ def _obstacle(
 ) -> Problem | str | None:
     """Return why files that are all there are not complete yet, None if they are. Raises as `check_ready_marker`.
 
-    Args:
-        folder: of the drop.
-        files: table -> its file.
-        arrival: when a drop counts as complete.
-        seen: its stamps, if they have settled.
+    Args: seen: the drop's stamps, if they have settled.
     """
     if check_ready_marker(folder, files):
         return None
@@ -281,13 +264,12 @@ def _obstacle(
 
 def _ask_once(refuse: Refuse) -> Callable[[dict[str, Stamp | None], dict[str, TableFile]], Problem | None]:
     """Return a function that asks `refuse` again only when the stamps have changed: it may read all files."""
-    answers: dict[tuple[tuple[str, Stamp | None], ...], Problem | None] = {}
+    answers: list[tuple[dict[str, Stamp | None], Problem | None]] = []
 
     def asked(seen: dict[str, Stamp | None], files: dict[str, TableFile]) -> Problem | None:
-        key = tuple(sorted(seen.items()))
-        if key not in answers:
-            answers[key] = refuse(files)
-        return answers[key]
+        if not answers or answers[-1][0] != seen:
+            answers.append((seen, refuse(files)))
+        return answers[-1][1]
 
     return asked
 
@@ -317,10 +299,12 @@ def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
     ]
     for promise in promises:
         file = by_name.get(promise.name)
-        size = file.stamp.size if file is not None else _size_of(folder / promise.name)
-        if size is None:
+        try:
+            size = file.stamp.size if file is not None else (folder / promise.name).stat().st_size
+        except OSError:
             unfinished.append(Problem(READY_MARKER, "only files that are there", promise.name, row=promise.row))
-        elif (file is not None or "/" in promise.name) and promise.size not in (None, size):
+            continue
+        if promise.size not in (None, size) and (file is not None or "/" in promise.name):
             expected = f"{promise.size:,} bytes as {READY_MARKER} says"
             unfinished.append(Problem(promise.name, expected, f"{size:,} bytes"))
     if unfinished:
@@ -381,7 +365,7 @@ def _snapshot(folder: Path) -> dict[str, Stamp | None]:
     stamps: dict[str, Stamp | None] = {}
     for path in [*paths, folder / READY_MARKER]:
         try:
-            stamps[path.name] = _folder_stamp(path) if _is_table_folder(path) else _stamp_of(path.stat())
+            stamps[path.name] = _stamp_now(path, is_folder=_is_table_folder(path))
         except (OSError, DropError):
             stamps[path.name] = None
     return stamps
@@ -390,28 +374,42 @@ def _snapshot(folder: Path) -> dict[str, Stamp | None]:
 def _read_marker(folder: Path) -> tuple[str, int] | None:
     """Return the marker's text and when it was written (ns), None if there is no marker."""
     try:
-        root = folder.resolve()
-        marker = (folder / READY_MARKER).resolve(strict=True)
-        if not marker.is_relative_to(root):
-            raise DropError([Problem(READY_MARKER, "a file inside the drop", "a link that leaves the drop")])
-        status = marker.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DropError([Problem(READY_MARKER, "a regular file", _file_kind(status.st_mode))])
-        with opened_beneath(root, marker.relative_to(root).as_posix()) as stream:
+        with _opened_within(folder, folder / READY_MARKER, READY_MARKER) as stream:
             status = os.fstat(stream.fileno())
             raw = stream.read(READY_MARKER_BYTES_LIMIT + 1)
-        if len(raw) > READY_MARKER_BYTES_LIMIT:
-            expected = f"at most {READY_MARKER_BYTES_LIMIT:,} bytes"
-            raise DropError([Problem(READY_MARKER, expected, f"{status.st_size:,} bytes")])
-        return raw.decode("utf-8-sig"), status.st_mtime_ns
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise _unreadable(READY_MARKER, error) from error
-    except RuntimeError:  # a loop of links, on Python < 3.13
-        raise DropError([Problem(READY_MARKER, "a readable file", "a loop of links")]) from None
+    if len(raw) > READY_MARKER_BYTES_LIMIT:
+        expected = f"at most {READY_MARKER_BYTES_LIMIT:,} bytes"
+        raise DropError([Problem(READY_MARKER, expected, f"{status.st_size:,} bytes")])
+    try:
+        return raw.decode("utf-8-sig"), status.st_mtime_ns
     except UnicodeDecodeError as error:
         raise DropError([Problem(READY_MARKER, "text in UTF-8", "other bytes")]) from error
+
+
+@contextmanager
+def _opened_within(folder: Path, path: Path, name: str) -> Iterator[BinaryIO]:
+    """Open a regular file of a drop, which may be a link within it. What is looked at is what was opened.
+
+    Raises FileNotFoundError if it is not there, DropError if it is no such file or cannot be read.
+    """
+    try:
+        resolved, root = path.resolve(strict=True), folder.resolve()
+        if not resolved.is_relative_to(root):
+            raise DropError([Problem(name, "a file inside the drop", "a link that leaves the drop")])
+        mode = resolved.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            kinds = {stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFIFO: "a pipe"}
+            raise DropError([Problem(name, "a regular file", kinds.get(stat.S_IFMT(mode), "a device"))])
+        with opened_beneath(root, resolved.relative_to(root).as_posix()) as stream:
+            yield stream
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    except RuntimeError:  # a loop of links, on Python < 3.13
+        raise DropError([Problem(name, "a readable file", "a loop of links")]) from None
 
 
 class _Promise(NamedTuple):
@@ -420,49 +418,36 @@ class _Promise(NamedTuple):
     row: int
     name: str
     size: int | None
-    digest: str | None
+    digest: str
 
 
 def _promises(text: str) -> list[_Promise]:
     """Return what the marker's lines say. Raises DropError for lines that cannot be understood."""
-    promises: list[_Promise] = []
-    bad: list[Problem] = []
-    for row, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        match = _READY_LINE.fullmatch(line.strip())
-        if match is None:
-            bad.append(Problem(READY_MARKER, "a file of the drop, then its size in bytes or SHA-256", line, row=row))
-            continue
-        size, digest = match["size"], match["sha"] or match["sha_after"]
-        name = match["name"] or match["name_after"]
-        promises.append(_Promise(row, name, None if size is None else int(size), digest and digest.lower()))
+    lines = [(row, line) for row, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    matches = [(row, line, _READY_LINE.fullmatch(line.strip())) for row, line in lines]
+    expected = "a file of the drop, then its size in bytes or SHA-256"
+    bad = [Problem(READY_MARKER, expected, line, row=row) for row, line, match in matches if match is None]
     if bad:
         raise DropError(bad)
-    return promises
-
-
-def _size_of(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
+    return [
+        _Promise(
+            row,
+            match["name"] or match["name_after"],
+            int(match["size"]) if match["size"] else None,
+            (match["sha"] or match["sha_after"] or "").lower(),
+        )
+        for row, _, match in matches
+        if match is not None
+    ]
 
 
 class _Below(NamedTuple):
-    """What lies in a table's folder and the folders in it, by name.
+    """What lies in a table's folder and the folders in it, by name."""
 
-    Args:
-        files: what may be parts.
-        arriving: what somebody is still writing.
-        leftovers: what is no part, and is told.
-        lake: the table format that the folder is of, with what shows it.
-    """
-
-    files: list[Path]
-    arriving: list[Path]
-    leftovers: list[Path]
-    lake: str | None
+    files: list[Path]  # what may be parts
+    arriving: list[Path]  # what somebody is still writing
+    leftovers: list[Path]  # what is no part, and is told
+    lake: str | None  # the table format that the folder is of, with what shows it
 
 
 def _all_there_is(folder: Path) -> str:
@@ -476,9 +461,8 @@ def _all_there_is(folder: Path) -> str:
 def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
     """Return a table of many files: all below its folder that are not hidden, left over or empty, of one format.
 
-    Raises:
-        DropError: something among them cannot be such a file; all of them are named.
-        DropIncompleteError: there is none, or one is still being written.
+    Raises DropError if something among them cannot be such a file (all of them are named), DropIncompleteError if there
+    is none, or one is still being written.
     """
     below = _look_below(path)
     if below.lake is not None:
@@ -487,15 +471,13 @@ def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
     if below.arriving:
         found = ", ".join(file.relative_to(path).as_posix() for file in below.arriving[:SHOWN_NAMES])
         raise DropIncompleteError([Problem(f"{path.name}/", "files that are whole", found)])
-    parts: list[TableFile] = []
-    problems: list[str | Problem] = []
-    for file in below.files:
-        try:
-            part = _table_file(table, file, drop)
-            if not _is_blank(part):
-                parts.append(part)
-        except DropError as error:
-            problems.extend(error.defects)
+
+    def part_of(file: Path) -> TableFile | None:
+        part = _table_file(table, file, drop)
+        return None if _is_blank(part) else part
+
+    there, problems = attempt_all(part_of, below.files)
+    parts = [part for part in there if part is not None]
     formats = {part.file_format: part for part in parts}
     if len(formats) > 1:
         found = " and ".join(part.name for part in formats.values())
@@ -560,9 +542,8 @@ def _too_many_files(where: str) -> DropError:
     return DropError([Problem(where, f"at most {MOST_FILES:,} files; write fewer, larger ones", "more")])
 
 
-def _folder_stamp(folder: Path) -> Stamp:
-    """Return what tells a folder of files from a changed one."""
-    return _stamp_of_all(_look_below(folder).files)
+def _stamp_now(path: Path, *, is_folder: bool) -> Stamp:
+    return _stamp_of_all(_look_below(path).files) if is_folder else _stamp_of(path.stat())
 
 
 def _stamp_of_all(paths: list[Path]) -> Stamp:
@@ -579,27 +560,19 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
     if path.parent == folder and _is_table_folder(path):
         return _table_folder(table, path, folder)
     within = "" if path.parent == folder else f"{path.parent.relative_to(folder).as_posix()}/"
-    _check_name(f"{within}{path.name}")
+    name = f"{within}{path.name}"
+    _check_name(name)
     ending = next((ending for ending in FORMATS if path.name.lower().endswith(ending)), None)
     if ending is None:
         expected = f"only parts of the table, ending in {ENDINGS} (take it away if it is none)"
-        raise DropError([Problem(f"{within}{path.name}", expected, "a file in another format")])
+        raise DropError([Problem(name, expected, "a file in another format")])
     try:
-        resolved, root = path.resolve(strict=True), folder.resolve()
-        if not resolved.is_relative_to(root):
-            raise DropError([Problem(f"{within}{path.name}", "a file inside the drop", "a link that leaves the drop")])
-        status = resolved.lstat()
-        if stat.S_ISREG(status.st_mode):  # what is taken for the drop's file is what was opened within the drop
-            with opened_beneath(root, resolved.relative_to(root).as_posix()) as stream:
-                status = os.fstat(stream.fileno())
-    except OSError as error:
-        raise _unreadable(f"{within}{path.name}", error) from error
-    except RuntimeError:  # a loop of links, on Python < 3.13
-        raise DropError([Problem(f"{within}{path.name}", "a readable file", "a loop of links")]) from None
-    if not stat.S_ISREG(status.st_mode):
-        raise DropError([Problem(f"{within}{path.name}", "a regular file", _file_kind(status.st_mode))])
+        with _opened_within(folder, path, name) as stream:
+            status = os.fstat(stream.fileno())
+    except FileNotFoundError as error:
+        raise _unreadable(name, error) from error
     if status.st_size == 0 and not within:
-        raise DropError([Problem(f"{within}{path.name}", "a table with headings", "an empty file (0 bytes)")])
+        raise DropError([Problem(name, "a table with headings", "an empty file (0 bytes)")])
     file_format, compression = FORMATS[ending]
     file = TableFile(table, path, file_format, compression, _stamp_of(status), within)
     with file.open():  # so that a file that may not be read is named together with whatever else is wrong
@@ -617,11 +590,6 @@ def _check_name(name: str) -> None:
 def _unreadable(name: str, error: OSError) -> DropError:
     expected = f"a file that user {os.geteuid()} may read" if isinstance(error, PermissionError) else "a readable file"
     return DropError([Problem(name, expected, reason_of(error))])
-
-
-def _file_kind(mode: int) -> str:
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFIFO: "a pipe"}
-    return kinds.get(stat.S_IFMT(mode), "a device")
 
 
 def _stamp_of(status: os.stat_result) -> Stamp:

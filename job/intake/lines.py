@@ -34,7 +34,6 @@ _ZSTD_WINDOW_LIMIT: Final = 1 << 27  # what `zstd -d` allows, too
 
 RECORD_LINES: Final = 100  # of one record at most: a quote that nothing closes must not swallow the file
 SEPARATOR_HINT: Final = re.compile(r"\ufeff?sep=.", re.IGNORECASE)  # a first line that tells Excel the separator
-_QUOTE: Final = '"'
 
 _LOST_SPACE: Final = re.compile(f"Р[{WIDE_SPACES}]")
 _UNDEFINED_IN_CP1251: Final = "\x98"  # the one byte that cp1251 leaves open; others map it to this control character
@@ -44,15 +43,15 @@ _LINE_ENDS: Final = {"\r": "CR", "\n": "LF", "\r\n": "CRLF"}
 def byte_blocks(file: TableFile) -> Iterator[bytes]:
     """Yield the bytes of a file in blocks, unpacked.
 
-    Raises:
-        DropError: the file cannot be read or unpacked, or unpacks to more than 100 times its size.
+    Raises DropError if it cannot be read or unpacked, or unpacks to more than 100 times its size.
     """
     with file.open() as stream:
-        if file.compression is None:
-            yield from _blocks(stream)
+        if file.compression == "gzip":
+            yield from _check_ratio(file, _gzip_blocks(stream))
+        elif file.compression == "zstd":
+            yield from _check_ratio(file, whole_lines(_zstd_blocks(stream), BLOCK_BYTES))
         else:
-            packed = _gzip_blocks(stream) if file.compression == "gzip" else _grouped(_zstd_blocks(stream))
-            yield from _check_ratio(file, packed)
+            yield from iter(lambda: stream.read(BLOCK_BYTES), b"")
 
 
 def _check_ratio(file: TableFile, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -73,11 +72,6 @@ def _check_ratio(file: TableFile, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 class _BrokenPackingError(Exception):
     """What is packed cannot be unpacked."""
-
-
-def _blocks(raw: BinaryIO) -> Iterator[bytes]:
-    while block := raw.read(BLOCK_BYTES):
-        yield block
 
 
 def _gzip_blocks(raw: BinaryIO) -> Iterator[bytes]:
@@ -110,31 +104,10 @@ def _zstd_blocks(raw: BinaryIO) -> Iterator[bytes]:
         raise _BrokenPackingError("the end is missing")
 
 
-def _grouped(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield many small blocks as few large ones."""
+def whole_lines(blocks: Iterable[bytes], block_bytes: int, *, first_bytes: int | None = None) -> Iterator[bytes]:
+    """Yield the same bytes in blocks that end with a line feed, where there is one, of about the sizes asked for."""
     held: list[bytes] = []
-    size = 0
-    for block in blocks:
-        held.append(block)
-        size += len(block)
-        if size >= BLOCK_BYTES:
-            yield b"".join(held)
-            held.clear()
-            size = 0
-    if held:
-        yield b"".join(held)
-
-
-def whole_lines(blocks: Iterable[bytes], *, first_bytes: int, block_bytes: int) -> Iterator[bytes]:
-    """Yield the bytes of a file in blocks that end with a line feed, where there is one to end with.
-
-    Args:
-        blocks: the file's bytes.
-        first_bytes: about what the first block has: little, as how the file is written is learned from it.
-        block_bytes: about what the others have.
-    """
-    held: list[bytes] = []
-    size, wanted = 0, first_bytes
+    size, wanted = 0, first_bytes or block_bytes
     for block in blocks:
         held.append(block)
         size += len(block)
@@ -163,28 +136,19 @@ class LineBlocks:
 
     Args:
         name: the file's name, for messages.
-        blocks: the file's bytes.
         encoding: a codec's name; a byte order mark is passed over.
         mojibake: the text is UTF-8 that was read as cp1251 and saved as UTF-8; it is turned back line by line where
             that is lossless (or lost no more than no-break spaces), and left alone where not.
-        fits: whether lines in whose quotes there are line breaks are a record; None: each line is one.
+        fits: whether lines in whose quotes there are line breaks are a record.
 
-    Text that the encoding does not know reads as U+FFFD. Iterating raises DropError for a line longer than 65,536
-    characters. `row` is the number of the last record. `ends_with_line_end` and `line_end` are known once the
-    iteration is complete.
+    Text that the encoding does not know reads as U+FFFD. A line longer than 65,536 characters raises DropError. `row`
+    is the number of the last record. `ends_with_line_end` and `line_end` are known once all was read.
     """
 
     def __init__(
-        self,
-        name: str,
-        blocks: Iterable[bytes],
-        *,
-        encoding: str,
-        mojibake: bool,
-        fits: Callable[[Sequence[str]], bool] | None = None,
+        self, name: str, *, encoding: str, mojibake: bool, fits: Callable[[Sequence[str]], bool] = lambda _: False
     ) -> None:
         self._name = name
-        self._blocks = blocks
         self._mojibake = mojibake
         decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
@@ -204,18 +168,16 @@ class LineBlocks:
         ends = self._ends | set((seen,) if isinstance(seen, str) else seen or ())
         return name_line_ends(_LINE_ENDS[end] for end in ends)
 
-    def __iter__(self) -> Iterator[list[str]]:
-        for block in self._blocks:
-            if lines := self.feed(block):
-                yield lines
-        if lines := self.finish():
-            yield lines
+    def read(self, blocks: Iterable[bytes]) -> Iterator[list[str]]:
+        """Yield the records of all blocks of a file."""
+        for block in blocks:
+            yield self.feed(block)
+        yield self.finish()
 
     def feed(self, block: bytes) -> list[str]:
         """Return the records that end in the next block."""
         whole, cut, self._rest = (self._rest + self._decoder.decode(block)).rpartition("\n")
-        lines = self._lines(whole) if cut else []
-        records = self._records(lines)
+        records = self._records(self._lines(whole) if cut else [])
         self._check_length(self._rest)
         return records
 
@@ -252,13 +214,12 @@ class LineBlocks:
 
     def _records(self, lines: list[str], *, is_last: bool = False) -> list[str]:
         """Return the records that end in some lines; one that is open is kept, unless these are the last."""
-        if self._fits is not None and (self._open or any(map(_is_open, lines))):
+        if self._open or any(map(_is_open, lines)):
             lines = self._put_together([*self._open, *lines], is_last=is_last)
         self.row += len(lines)
         return lines
 
     def _put_together(self, lines: list[str], *, is_last: bool) -> list[str]:
-        assert self._fits is not None  # noqa: S101 - of whoever calls
         records: list[str] = []
         first, self._open = 0, []
         while first < len(lines):
@@ -288,7 +249,7 @@ def breaks_records(block: bytes) -> bool:
 
 
 def _is_open(line: str) -> bool:
-    return line.count(_QUOTE) % 2 == 1
+    return line.count('"') % 2 == 1
 
 
 def with_lost_spaces(text: str) -> str:

@@ -31,19 +31,8 @@ LAKES: Final = {"_delta_log": "Delta Lake", ".hoodie": "Hudi", ".hoodie_partitio
 ICEBERG: Final = "metadata"  # a folder
 
 _ARRIVING: Final = (
-    *(
-        ".filepart",
-        ".part",
-        ".partial",
-        ".tmp",
-        ".temp",
-        ".upload",
-        ".uploading",
-        ".incomplete",
-        ".inprogress",
-        ".writing",
-    ),
-    *(".crdownload", ".download", ".opdownload", ".aria2", ".lock", "._copying_"),
+    *(".filepart", ".part", ".partial", ".tmp", ".temp", ".upload", ".uploading", ".incomplete", ".inprogress"),
+    *(".writing", ".crdownload", ".download", ".opdownload", ".aria2", ".lock", "._copying_"),
 )
 """How names end that programs give to what they are still writing."""
 _LEFTOVERS: Final = (
@@ -52,13 +41,7 @@ _LEFTOVERS: Final = (
 )
 """How names end of what systems, programs and editors leave beside files."""
 _LEFTOVER_STARTS: Final = (
-    "~$",
-    "@eadir",
-    "$recycle.bin",
-    "#recycle",
-    "lost+found",
-    "system volume information",
-    "readme",
+    *("~$", "@eadir", "$recycle.bin", "#recycle", "lost+found", "system volume information", "readme"),
 )
 _OTHER_FORMATS: Final = (
     *(".csv", ".txt", ".tsv", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".json", ".jsonl", ".ndjson", ".xml", ".html"),
@@ -124,12 +107,7 @@ def is_hidden(name: str) -> bool:
 
 
 def role_of(name: str, beside: Collection[str]) -> Role:
-    """Return what a file or folder among a table's parts is.
-
-    Args:
-        name: its own.
-        beside: all names in its folder.
-    """
+    """Return what a file or folder among a table's parts is. Args: beside: all names in its folder."""
     lower = name.lower()
     begun = _BEGUN.fullmatch(name)
     is_written = (

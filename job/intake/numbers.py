@@ -31,15 +31,10 @@ _MARKS: Final = (".", ",")
 
 
 class NumberStyle(NamedTuple):
-    """How the numbers of a file are written.
+    """How the numbers of a file are written."""
 
-    Args:
-        decimal_mark: `.` or `,`; None as long as no number has shown one.
-        thousands_spaces: some numbers have spaces between groups of three digits.
-    """
-
-    decimal_mark: str | None = None
-    thousands_spaces: bool = False
+    decimal_mark: str | None = None  # as long as no number has shown `.` or `,`
+    thousands_spaces: bool = False  # some numbers have spaces between groups of three digits
 
 
 def is_missing(text: pl.Expr) -> pl.Expr:
@@ -56,8 +51,7 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
         may_group: the marks that may also stand between groups of three digits. The decimal mark is in doubt where it
             is one of these and every value that shows it may be so grouped.
 
-    Raises:
-        DropError: the decimal mark is in doubt.
+    Raises DropError if the decimal mark is in doubt.
     """
     text = pl.col("text")
     texts = pl.concat([column.alias("text").to_frame() for column in columns])

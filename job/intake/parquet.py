@@ -40,21 +40,13 @@ _MAGIC: Final = b"PAR1"
 
 
 class ParquetTable(NamedTuple):
-    """A Parquet file that can be decoded.
-
-    Args:
-        file: the file.
-        headings: as delivered, in the file's order.
-        texts: those of them that hold text; the others hold numbers or anything else that is not nested.
-        height: its rows.
-        row_bytes: the most that the texts of one row may have.
-    """
+    """A Parquet file that can be decoded."""
 
     file: TableFile
-    headings: tuple[str, ...]
-    texts: frozenset[str]
+    headings: tuple[str, ...]  # as delivered, in the file's order
+    texts: frozenset[str]  # those of them that hold text; the others hold numbers or anything else that is not nested
     height: int
-    row_bytes: int
+    row_bytes: int  # the most that the texts of one row may have
 
     def batches(self, rows: int, first: int = 0, stop: int | None = None) -> Iterator[pl.DataFrame]:
         """Yield its rows, or those from `first` to below `stop`, by heading, up to so many at a time.
@@ -105,9 +97,7 @@ class ParquetProbe:
         """Return what the process found out of a file, None if it died of it.
 
         One that has decoded others before may have died of what they left: then another one has the last word.
-
-        Raises:
-            AssertionError: it cannot be started.
+        Raises AssertionError if it cannot be started.
         """
         with self._lock:
             is_fresh = self._child is None
@@ -148,14 +138,10 @@ class ParquetProbe:
 def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetTable:
     """Return the file's headings and height, once everything in it could be decoded.
 
-    Args:
-        file: the file.
-        probe: decodes it first; None starts one for this file alone.
+    Args: probe: decodes it first; None starts one for this file alone.
 
-    Raises:
-        DropError: the file is damaged or cut, holds something that is neither a number nor text, or has more rows or
-            longer texts than its bytes can account for.
-        DropIncompleteError: the file changed.
+    Raises DropError if it is damaged or cut, holds something that is neither a number nor text, or has more rows or
+    longer texts than its bytes can account for; DropIncompleteError if it changed.
     """
     _check_magic(file)
     with nullcontext(probe) if probe is not None else ParquetProbe() as asked:

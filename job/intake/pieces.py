@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -17,8 +18,8 @@ from job.intake.careful import (
     number_lines,
     split_fields,
 )
-from job.intake.counts import RowCounts
-from job.intake.lines import LINE_LIMIT, breaks_records, byte_blocks, whole_lines
+from job.intake.counts import RowCounts, add_counts
+from job.intake.lines import LINE_LIMIT, breaks_records, byte_blocks, name_line_ends, whole_lines
 from job.intake.plain import LINE_END, judge_typed, parse_batch, parse_block
 from job.intake.plan import text_lines
 from job.intake.validate import REJECTED_SCHEMA, load_pandera
@@ -34,51 +35,77 @@ if TYPE_CHECKING:
     from job.intake.plan import FilePlan, Piece
     from job.memory import MemoryPlan
 
-CAREFUL_BYTES: Final = (
-    1 << 16
-)  # lines among which one is not plain are all read carefully in blocks no larger than this
+CAREFUL_BYTES: Final = 1 << 16  # at most, of a block whose lines are all read carefully as one of them is not plain
 PARTS: Final = 16  # into which a larger block is cut to find that line
 HELD_BYTES: Final = 2 << 20  # of them: lines may be long
 HELD_ROWS: Final = 10_000  # doubtful rows that are judged together: few of them cost as much as these
+REPAIRS_SCHEMA: Final = pl.Schema(
+    {"file": pl.String, "column": pl.String, "from": pl.String, "to": pl.String, "rows": pl.Int64}
+)
 
 
-class PieceRead(NamedTuple):
-    """What was read of a piece of a file.
+class FileRead(NamedTuple):
+    """A file whose rows were judged by themselves, or a piece of one."""
 
-    Args:
-        counts: of its rows, which are numbered from 1.
-        accepted: `accepted_schema`, by `id`.
-        keys: of rejected rows whose id could be read, `key_schema`, by `id`.
-        rejected: one row per row and broken rule (`REJECTED_SCHEMA`), by `row`.
-        levels: how often each revenue occurs in its accepted rows; nothing of other tables.
-        breaks_records: whether a line of it has a quote that only another line closes: it may end within a record.
-    """
+    plan: FilePlan  # without pieces
+    counts: RowCounts  # of its rows, which are numbered from 1
+    accepted: SortedRuns  # `accepted_schema`, by `id`
+    keys: SortedRuns  # of rejected rows whose id could be read, `key_schema`, by `id`
+    rejected: SortedRuns  # one row per row and broken rule (`REJECTED_SCHEMA`), by `row`
+    levels: LevelCounts  # how often each revenue occurs in its accepted rows; nothing of other tables
+    breaks_records: bool  # a line of it has a quote that only another line closes: it may end within a record
 
-    counts: RowCounts
-    accepted: SortedRuns
-    keys: SortedRuns
-    rejected: SortedRuns
-    levels: LevelCounts
-    breaks_records: bool
-
-    @property
-    def runs(self) -> tuple[SortedRuns, SortedRuns, SortedRuns]:
-        """All of its rows."""
-        return self.accepted, self.keys, self.rejected
+    def joined(self, piece: FileRead) -> FileRead:
+        """Take over the rows of the piece behind this one, and return both together."""
+        lines = self.counts.lines
+        for runs, more in ((self.accepted, piece.accepted), (self.keys, piece.keys), (self.rejected, piece.rejected)):
+            runs.extend(more, shift=lines)
+        return self._replace(counts=self.counts + piece.counts.shifted(lines), levels=self.levels + piece.levels)
 
     def clear(self) -> None:
-        """Forget the rows."""
-        for runs in self.runs:
-            runs.clear()
+        """Forget the rows, but not the rejections."""
+        self.accepted.clear()
+        self.keys.clear()
+
+    @property
+    def open_end(self) -> int | None:
+        """The last row, if its line has no line end: the file may have been cut there."""
+        counts = self.counts
+        is_row = counts.lines in (counts.last_accepted, counts.last_rejected)
+        return counts.lines if is_row and not counts.is_ended else None
+
+    @property
+    def repairs(self) -> pl.DataFrame:
+        """One row per repaired spelling (`REPAIRS_SCHEMA`)."""
+        repairs = add_counts(self.counts.repairs, self.plan.heading_repairs)
+        rows = [(self.plan.file.name, *spelling, count) for spelling, count in sorted(repairs.items())]
+        return pl.DataFrame(rows, schema=REPAIRS_SCHEMA, orient="row")
+
+    def describe(self) -> dict[str, object]:
+        """Return what the manifest says of the file: name, SHA-256, bytes, how it is written, rows."""
+        plan, counts = self.plan, self.counts
+        described: dict[str, object] = {
+            "table": plan.file.table.name,
+            "file": plan.file.name,
+            "bytes": plan.file.stamp.size,
+            "sha256": plan.sha256,
+            "format": plan.file.file_format,
+        }
+        if plan.dialect is not None:
+            described |= {
+                "compression": plan.file.compression,
+                "encoding": plan.dialect.encoding,
+                "mojibake_undone": plan.dialect.mojibake,
+                "spaces_restored": counts.spaces_restored,
+                "separator": plan.dialect.separator,
+                "line_end": name_line_ends(counts.line_ends),
+                "quoted": counts.quoted,
+            }
+        return {**described, **plan.style._asdict(), "rows": counts.rows, "blank_lines": counts.blank_lines}
 
 
-def read_piece(task: tuple[FilePlan, Piece], *, space: SpillSpace, memory: MemoryPlan) -> PieceRead:
-    """Read a piece of a file.
-
-    Args:
-        task: the plan of the file, and one of its pieces; see `plan_pieces`.
-        space: where its rows wait.
-        memory: how much is held at a time.
+def read_piece(task: tuple[FilePlan, Piece], *, space: SpillSpace, memory: MemoryPlan) -> FileRead:
+    """Read a piece of a file (one of `FilePlan.tasks`), whose rows then wait in the spill space.
 
     Raises:
         DropError: something is in it that makes the whole file unreadable.
@@ -94,7 +121,7 @@ def read_piece(task: tuple[FilePlan, Piece], *, space: SpillSpace, memory: Memor
         raise
     plan.file.check_unchanged()
     rows = (reader.accepted.ended(), reader.keys.ended(), reader.rejected.ended())
-    return PieceRead(reader.counts, *rows, reader.levels, reader.breaks_records)
+    return FileRead(plan, reader.counts, *rows, reader.levels, reader.breaks_records)
 
 
 class _Reader:
@@ -120,7 +147,7 @@ class _Reader:
         lines = text_lines(file.name, dialect, is_begun=piece.first > 0)
         size = memory.block_bytes
         if piece.stop is None:
-            raw = whole_lines(byte_blocks(file), first_bytes=size, block_bytes=size)
+            raw = whole_lines(byte_blocks(file), size)
         else:
             raw = _read_blocks(file, piece.first, piece.stop, size)
         with closing(prefetched(raw, 1)) as blocks:
@@ -171,8 +198,7 @@ class _Reader:
             if doubtful is not None:
                 self._hold(pl.DataFrame({"row": rows.filter(doubtful), "line": parsed.lines.filter(doubtful)}))
         elif may_be_plain and len(block) > CAREFUL_BYTES:  # something in it is not: look where
-            size = len(block) // PARTS
-            for part in whole_lines([block], first_bytes=size, block_bytes=size):
+            for part in whole_lines([block], len(block) // PARTS):
                 self._take_block(part, lines)
         else:
             self._hold_lines(lines.feed(block), lines)
@@ -229,12 +255,9 @@ def line_of_record(plan: FilePlan, row: int) -> int | None:
     if plan.dialect is None:
         return None
     records, line = text_lines(plan.file.name, plan.dialect), 1
-    for block in byte_blocks(plan.file):
-        before = records.row
-        for number, record in enumerate(records.feed(block), start=before + 1):
-            if number == row:
-                return line if line != row else None
-            line += record.count("\n") + 1
+    blocks = records.read(byte_blocks(plan.file))
+    for record in islice(chain.from_iterable(blocks), row - 1):
+        line += record.count("\n") + 1
     return line if line != row else None
 
 

@@ -28,33 +28,20 @@ _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class Plain(NamedTuple):
-    """Rows whose fields were parsed at once.
+    """Rows whose fields were parsed at once."""
 
-    Args:
-        accepted: the plain ones among them, as `accepted_schema`, by row.
-        doubtful: for each row whether the careful way must judge it; None if none must be.
-        counts: of the accepted rows.
-    """
-
-    accepted: pl.DataFrame
-    doubtful: pl.Series | None
-    counts: RowCounts
+    accepted: pl.DataFrame  # the plain ones among them, as `accepted_schema`, by row
+    doubtful: pl.Series | None  # for each row whether the careful way must judge it; None if none must be
+    counts: RowCounts  # of the accepted rows
 
 
 class Block(NamedTuple):
-    """A block of whole lines whose fields were parsed.
+    """A block of whole lines whose fields were parsed."""
 
-    Args:
-        typed: see `judge_typed`.
-        odd: for each line whether the parser may have taken it too kindly.
-        lines: the lines, without their ends.
-        line_end: as it stands at the end of each line.
-    """
-
-    typed: pl.DataFrame
-    odd: pl.Series
-    lines: pl.Series
-    line_end: str
+    typed: pl.DataFrame  # see `judge_typed`
+    odd: pl.Series  # for each line whether the parser may have taken it too kindly
+    lines: pl.Series  # without their ends
+    line_end: str  # of each line
 
 
 def parse_block(block: bytes, plan: FilePlan) -> Block | None:

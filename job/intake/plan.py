@@ -36,39 +36,28 @@ _ONE_BYTE_LINE_ENDS: Final = ("utf-8", "utf-8-sig", "cp1251")  # a byte LF or CR
 
 
 class Piece(NamedTuple):
-    """Some rows of a file that follow each other.
+    """Some rows of a file that follow each other."""
 
-    Args:
-        first: the offset of its first byte; in a Parquet file, of its first row.
-        stop: the offset behind its last; None: to the end of the file.
-    """
-
-    first: int
-    stop: int | None
+    first: int  # the offset of its first byte; in a Parquet file, of its first row
+    stop: int | None  # the offset behind its last; None: to the end of the file
 
 
 class FilePlan(NamedTuple):
-    """How a file is written.
-
-    Args:
-        file: the file.
-        labelled: whether the label is one of the columns that must be there.
-        columns: their ASCII names, in the file's order.
-        dialect: how a text file is written; None for Parquet.
-        parquet: the Parquet file; None for text.
-        style: how its numbers are written.
-        sha256: of the file as it lies on disk.
-        pieces: of the file, in order; at least one.
-    """
+    """How a file is written."""
 
     file: TableFile
-    labelled: bool
-    columns: tuple[str, ...]
-    dialect: Dialect | None
+    labelled: bool  # whether the label is one of the columns that must be there
+    columns: tuple[str, ...]  # their ASCII names, in the file's order
+    dialect: Dialect | None  # of a text file
     parquet: ParquetTable | None
     style: NumberStyle
-    sha256: str
-    pieces: tuple[Piece, ...]
+    sha256: str  # of the file as it lies on disk
+    pieces: tuple[Piece, ...]  # in order, at least one
+
+    @property
+    def tasks(self) -> list[tuple[FilePlan, Piece]]:
+        """Every piece, with the plan (without the other pieces)."""
+        return [(self._replace(pieces=()), piece) for piece in self.pieces]
 
     def whole(self) -> FilePlan:
         """Return the same file as one piece."""
@@ -107,11 +96,7 @@ class FilePlan(NamedTuple):
 def plan_file(file: TableFile, *, labelled: bool, memory: MemoryPlan, probe: ParquetProbe | None = None) -> FilePlan:
     """Recognise how a file is written, and cut it into pieces.
 
-    Args:
-        file: the file.
-        labelled: whether the label column must be there.
-        memory: how large the pieces are. A packed file, and one in UTF-16, is one piece.
-        probe: decodes Parquet files first; None starts one for this file alone.
+    A packed file, and one in UTF-16, is one piece. Args: probe: as for `open_parquet`.
 
     Raises:
         DropError: the file as a whole cannot be understood.
@@ -151,7 +136,7 @@ def _plan_text(file: TableFile, memory: MemoryPlan, *, labelled: bool) -> FilePl
     sample, held = _take_sample(blocks)
     dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
     plan = FilePlan(file, labelled, dialect.columns, dialect, None, NumberStyle(), digest, (Piece(0, None),))
-    whole = whole_lines(chain(held, blocks), first_bytes=LEARNED_BYTES, block_bytes=BLOCK_BYTES)
+    whole = whole_lines(chain(held, blocks), BLOCK_BYTES, first_bytes=LEARNED_BYTES)
     plan = plan._replace(style=_learn_from_blocks(plan, whole))
     if file.compression is not None or dialect.encoding not in _ONE_BYTE_LINE_ENDS:
         return plan
@@ -161,13 +146,10 @@ def _plan_text(file: TableFile, memory: MemoryPlan, *, labelled: bool) -> FilePl
 def text_lines(name: str, dialect: Dialect, *, is_begun: bool = False) -> LineBlocks:
     """Return what turns the bytes of a text file into records.
 
-    Args:
-        name: the file's name.
-        dialect: how it is written.
-        is_begun: the bytes do not begin with the file's: a byte order mark is one only there.
+    Args: is_begun: they do not begin with the file's: a byte order mark is one only there.
     """
     encoding = "utf-8" if is_begun and dialect.encoding == "utf-8-sig" else dialect.encoding
-    return LineBlocks(name, (), encoding=encoding, mojibake=dialect.mojibake, fits=dialect.is_record)
+    return LineBlocks(name, encoding=encoding, mojibake=dialect.mojibake, fits=dialect.is_record)
 
 
 def _cut_text(file: TableFile, piece_bytes: int) -> tuple[Piece, ...]:
@@ -192,16 +174,13 @@ def _learn_from_blocks(plan: FilePlan, blocks: Iterable[bytes]) -> NumberStyle:
         blocks = islice(blocks, 1)  # only 5.0 for 5 shows a mark, then in every row
     lines = text_lines(plan.file.name, dialect)
 
-    def texts() -> Iterator[pl.DataFrame]:
-        for block in blocks:
-            yield fields_of(lines.feed(block))
-        yield fields_of(lines.finish())
-
     def fields_of(texts: list[str]) -> pl.DataFrame:
         body = number_lines(texts, last=lines.row).filter(pl.col("row") > dialect.heading_row)
         return split_fields(body, dialect, plan.file.name).fields.select(names)
 
-    return _learn_style(plan.file.name, texts(), may_group="," if dialect.separator == "," else ",.")
+    return _learn_style(
+        plan.file.name, map(fields_of, lines.read(blocks)), may_group="," if dialect.separator == "," else ",."
+    )
 
 
 def _learn_style(name: str, batches: Iterable[pl.DataFrame], *, may_group: str) -> NumberStyle:
@@ -228,8 +207,3 @@ def _take_sample(blocks: Iterator[bytes]) -> tuple[bytes, list[bytes]]:
         held.append(block)
         size += len(block)
     return b"".join(held)[:SAMPLE_BYTES], held
-
-
-def plan_pieces(plans: Iterable[FilePlan]) -> list[tuple[FilePlan, Piece]]:
-    """Return every piece of some files, each with the plan of its file (without its other pieces)."""
-    return [(plan._replace(pieces=()), piece) for plan in plans for piece in plan.pieces]

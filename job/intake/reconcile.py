@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from functools import partial
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -15,25 +15,26 @@ import polars as pl
 from job.errors import DropError, Problem, shorten
 from job.executor import Executor, attempt, attempt_all
 from job.intake.characters import name_odd_character
-from job.intake.counts import RowCounts, Rule, Violations, add_counts, add_fields, count_violations
+from job.intake.counts import RowCounts, Rule, Violations, add_fields, count_violations
 from job.intake.drop import all_files
-from job.intake.lines import name_line_ends
 from job.intake.parquet import ParquetProbe
-from job.intake.pieces import PieceRead, line_of_record, read_piece
-from job.intake.plan import FilePlan, plan_file, plan_pieces
-from job.intake.validate import REJECTED_SCHEMA, concat_rejected, reject_rows
+from job.intake.pieces import FileRead, line_of_record, read_piece
+from job.intake.plan import FilePlan, plan_file
+from job.intake.validate import REJECTED_SCHEMA, reject_rows
 from job.levels import LevelCounts
 from job.memory import MemoryPlan
 from job.spill import SortedRuns, SpillSpace, cut_ranges
 from schemas.columns import GIVEN, MARKET_FILE, TABLES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from job.intake.drop import TableFile
     from job.intake.plan import Piece
     from job.settings import Limits
     from job.spill import Bound
+
+    _ReadAll = Callable[[list[tuple[FilePlan, Piece]]], Iterator[FileRead | DropError]]
 
 OVERLAP_LIMIT: Final = 0.5  # of the customers of market_file: a table with fewer is likely to be of another month
 SHOWN_CHARACTERS: Final = 40  # of a rejected value in a message; rejected.csv has more of it
@@ -44,9 +45,6 @@ MOST_SPELLINGS: Final = 100_000  # that are repaired; each is counted until the 
 
 UNIQUE_RULE: Final = "occurs once, or always with the same values"
 ORPHAN_RULE: Final = "has an accepted row in market_file"
-REPAIRS_SCHEMA: Final = pl.Schema(
-    {"file": pl.String, "column": pl.String, "from": pl.String, "to": pl.String, "rows": pl.Int64}
-)
 
 
 class Account(NamedTuple):
@@ -62,53 +60,6 @@ class Account(NamedTuple):
         """Raise AssertionError if rows were lost or counted twice: a defect of the job."""
         if self.rows_in != self.as_delivered + self.repaired + self.rejected + self.dropped:
             raise AssertionError(f"{name}: rows do not add up: {self}")
-
-
-class FileRead(NamedTuple):
-    """A file whose rows were judged by themselves; else as `PieceRead`, of all pieces. Args: plan: without pieces."""
-
-    plan: FilePlan
-    counts: RowCounts
-    accepted: SortedRuns
-    keys: SortedRuns
-    rejected: SortedRuns
-    levels: LevelCounts
-
-    @property
-    def open_end(self) -> int | None:
-        """The last row, if its line has no line end: the file may have been cut there."""
-        counts = self.counts
-        is_row = counts.lines in (counts.last_accepted, counts.last_rejected)
-        return counts.lines if is_row and not counts.is_ended else None
-
-    @property
-    def repairs(self) -> pl.DataFrame:
-        """One row per repaired spelling (`REPAIRS_SCHEMA`)."""
-        repairs = add_counts(self.counts.repairs, self.plan.heading_repairs)
-        rows = [(self.plan.file.name, *spelling, count) for spelling, count in sorted(repairs.items())]
-        return pl.DataFrame(rows, schema=REPAIRS_SCHEMA, orient="row")
-
-    def describe(self) -> dict[str, object]:
-        """Return what the manifest says of the file: name, SHA-256, bytes, how it is written, rows."""
-        plan, counts = self.plan, self.counts
-        described: dict[str, object] = {
-            "table": plan.file.table.name,
-            "file": plan.file.name,
-            "bytes": plan.file.stamp.size,
-            "sha256": plan.sha256,
-            "format": plan.file.file_format,
-        }
-        if plan.dialect is not None:
-            described |= {
-                "compression": plan.file.compression,
-                "encoding": plan.dialect.encoding,
-                "mojibake_undone": plan.dialect.mojibake,
-                "spaces_restored": counts.spaces_restored,
-                "separator": plan.dialect.separator,
-                "line_end": name_line_ends(counts.line_ends),
-                "quoted": counts.quoted,
-            }
-        return {**described, **plan.style._asdict(), "rows": counts.rows, "blank_lines": counts.blank_lines}
 
 
 class TableRead(NamedTuple):
@@ -132,9 +83,7 @@ class TableRead(NamedTuple):
 
     def accepted(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the accepted rows of a range of ids, by `id`; columns that not all files have are left out."""
-        first, *others = (file.accepted.schema for file in self.files)
-        columns = [name for name in first if all(name in schema for schema in others)]
-        return self._joined([file.accepted.read(low, high).select(columns) for file in self.files])
+        return self._joined([file.accepted.read(low, high) for file in self.files])
 
     def keys(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the keys of rejected rows of a range of ids, by `id`."""
@@ -160,8 +109,10 @@ class TableRead(NamedTuple):
     def _joined(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
         if len(parts) == 1:
             return parts[0]
+        first, *others = parts
+        columns = [name for name in first.columns if all(name in part.columns for part in others)]
         rows = pl.concat(
-            part.with_columns(pl.col("row") + pl.lit(offset, dtype=pl.UInt32))
+            part.select(columns).with_columns(pl.col("row") + pl.lit(offset, dtype=pl.UInt32))
             for part, offset in zip(parts, self.offsets, strict=True)
         )
         return rows if rows["id"].is_sorted() else rows.sort("id", maintain_order=True)
@@ -200,8 +151,7 @@ class DropRead(NamedTuple):
     def clear(self) -> None:
         """Forget the rows, but not the rejections."""
         for file in self.parts:
-            file.accepted.clear()
-            file.keys.clear()
+            file.clear()
 
 
 class Intake(NamedTuple):
@@ -220,7 +170,7 @@ class Intake(NamedTuple):
     @property
     def rejected(self) -> pl.DataFrame:
         """All rejections, by row within each file, in the order of the tables."""
-        return concat_rejected(rejections.read() for rejections in self.rejections.values())
+        return pl.concat([REJECTED_SCHEMA.to_frame(), *(runs.read() for runs in self.rejections.values())])
 
 
 class TableCounts(NamedTuple):
@@ -287,17 +237,12 @@ def read_drop(
     with ParquetProbe() as probe:
         plan = partial(plan_file, labelled=labelled, memory=memory, probe=None if executor.is_remote else probe)
         planned = list(executor.map(partial(attempt, plan), all_files(files)))
-    plans = {plan.file.name: plan for plan in planned if isinstance(plan, FilePlan)}
+    plans = [plan for plan in planned if isinstance(plan, FilePlan)]
     read_all = partial(executor.map, partial(attempt, partial(read_piece, space=space, memory=memory)))
-    outcomes = _read_pieces(plans.values(), read_all)
-    if cut_within := [plan.whole() for plan in plans.values() if _is_cut_within_a_record(outcomes[plan.file.name])]:
-        for piece in chain.from_iterable(outcomes[plan.file.name] for plan in cut_within):
-            if isinstance(piece, PieceRead):
-                piece.clear()
-        outcomes |= _read_pieces(cut_within, read_all)
+    outcomes = _read_pieces(plans, read_all)
     refused = zip(all_files(files), planned, strict=True)
     outcomes |= {file.name: [error] for file, error in refused if isinstance(error, DropError)}
-    join_table = partial(_join_table, plans=plans, outcomes=outcomes, space=space)
+    join_table = partial(_join_table, outcomes=outcomes)
     tables, problems = attempt_all(join_table, [files[name] for name in TABLES if name in files])
     for file in files.values():
         file.check_unchanged()  # also while the others were read: all four must be of one delivery
@@ -306,42 +251,35 @@ def read_drop(
     return DropRead({table.file.table.name: table for table in tables})
 
 
-def _read_pieces(
-    plans: Collection[FilePlan], read_all: Callable[[list[tuple[FilePlan, Piece]]], Iterator[PieceRead | DropError]]
-) -> dict[str, list[PieceRead | DropError]]:
-    """Return file -> what was read of its pieces, in order."""
-    pieces = iter(list(_bounded(read_all(plan_pieces(plans)))))
-    return {plan.file.name: [next(pieces) for _ in plan.pieces] for plan in plans}
+def _read_pieces(plans: Sequence[FilePlan], read_all: _ReadAll) -> dict[str, list[FileRead | DropError]]:
+    """Return file -> what was read of its pieces, in order; those of a file that is cut within a record are one."""
+    pieces = iter(list(_bounded(read_all([task for plan in plans for task in plan.tasks]))))
+    outcomes = {plan.file.name: [next(pieces) for _ in plan.pieces] for plan in plans}
+    cut_within = []
+    for plan in plans:
+        read = [piece for piece in outcomes[plan.file.name] if isinstance(piece, FileRead)]
+        if len(plan.pieces) > 1 and any(piece.breaks_records for piece in read):
+            cut_within.append(plan.whole())
+            for piece in read:
+                piece.clear()
+                piece.rejected.clear()
+    return outcomes | _read_pieces(cut_within, read_all) if cut_within else outcomes
 
 
-def _is_cut_within_a_record(pieces: Sequence[PieceRead | DropError]) -> bool:
-    """Return whether a file may be: it has line breaks in quotes, and several pieces."""
-    return len(pieces) > 1 and any(isinstance(piece, PieceRead) and piece.breaks_records for piece in pieces)
-
-
-def _bounded(pieces: Iterator[PieceRead | DropError]) -> Iterator[PieceRead | DropError]:
+def _bounded(pieces: Iterator[FileRead | DropError]) -> Iterator[FileRead | DropError]:
     """Yield the same. Raises DropError: they repair more spellings than may be counted, each by itself."""
     spellings: set[tuple[str, str, str]] = set()
     for piece in pieces:
-        if isinstance(piece, PieceRead):
+        if isinstance(piece, FileRead):
             spellings.update(piece.counts.repairs)
             if len(spellings) > MOST_SPELLINGS:
                 raise DropError(f"misspellings: found more, expected at most {MOST_SPELLINGS:,} different ones")
         yield piece
 
 
-def _join_table(
-    file: TableFile,
-    plans: Mapping[str, FilePlan],
-    outcomes: Mapping[str, Sequence[PieceRead | DropError]],
-    space: SpillSpace,
-) -> TableRead:
+def _join_table(file: TableFile, outcomes: Mapping[str, Sequence[FileRead | DropError]]) -> TableRead:
     """Return what was read of a table. Raises DropError: of all of its files; or none has a row."""
-
-    def join(part: TableFile) -> FileRead:
-        return _join_file(plans.get(part.name), outcomes[part.name], space)
-
-    files, problems = attempt_all(join, file.files)
+    files, problems = attempt_all(_join_file, [outcomes[part.name] for part in file.files])
     if not problems and not any(part.counts.rows for part in files):
         problems.append(Problem(file.name, "rows below the headings", "headings only"))
     if problems:
@@ -353,25 +291,16 @@ def _join_table(
     return TableRead(file, tuple(files), offsets, counts)
 
 
-def _join_file(plan: FilePlan | None, outcomes: Sequence[PieceRead | DropError], space: SpillSpace) -> FileRead:
+def _join_file(pieces: Sequence[FileRead | DropError]) -> FileRead:
     """Put the pieces of a file together. Raises DropError: the first of its pieces'."""
-    pieces: list[PieceRead] = []
-    counts = RowCounts()
-    for outcome in outcomes:
-        if isinstance(outcome, DropError):
-            raise DropError(_shifted(defect, counts.lines) for defect in outcome.defects)
-        pieces.append(outcome)
-        counts += outcome.counts.shifted(counts.lines)
-    assert plan is not None and pieces  # noqa: PT018, S101 - else there was an error
-    joined = [SortedRuns(space, runs.schema, runs.key) for runs in pieces[0].runs]
-    lines = 0
+    whole: FileRead | None = None
     for piece in pieces:
-        for all_runs, runs in zip(joined, piece.runs, strict=True):
-            all_runs.extend(runs, shift=lines)
-        lines += piece.counts.lines
-    accepted, keys, rejected = joined
-    levels = sum((piece.levels for piece in pieces), LevelCounts())
-    return FileRead(plan._replace(pieces=()), counts, accepted, keys, rejected, levels)
+        if isinstance(piece, DropError):
+            lines = whole.counts.lines if whole is not None else 0
+            raise DropError(_shifted(defect, lines) for defect in piece.defects)
+        whole = piece if whole is None else whole.joined(piece)
+    assert whole is not None  # noqa: S101 - a file has a piece
+    return whole
 
 
 def _shifted(defect: str | Problem, rows: int) -> str | Problem:
@@ -398,14 +327,7 @@ def keep_rejections(drop: DropRead, rejected: Mapping[str, pl.DataFrame]) -> Non
 def accept_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limits) -> Intake:
     """Read the four files of a drop, decide about each row, and hold all tables in memory.
 
-    Args:
-        files: table -> its file.
-        labelled: as for `read_drop`.
-        limits: how much may be wrong.
-
-    Raises:
-        DropError: the drop is bad; every problem of every file is named.
-        DropIncompleteError: a file changed while it was read.
+    Raises as `read_drop` (see there) and `judge_drop`.
     """
     memory = MemoryPlan()
     drop = read_drop(files, labelled=labelled, memory=memory)
@@ -440,12 +362,17 @@ def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
         problems.append(Problem(market_file.file.name, "at least one row that can be used", "none"))
     if problems:
         raise DropError(problems)
-    accounts = {table.file.name: _account(table, counts.tables[name]) for name, table in drop.tables.items()}
-    for name, account in accounts.items():
-        account.check(name)
+    accounts: dict[str, Account] = {}
+    for name, table in drop.tables.items():
+        used, by_itself = counts.tables[name], table.counts
+        rejected = by_itself.rejected + used.rejected
+        account = Account(by_itself.rows, used.as_delivered, used.repaired, rejected, used.dropped)
+        account.check(table.file.name)
+        accounts[table.file.name] = account
     customers_in = counts.known + market_file.counts.unread
     files = drop.parts
-    repairs, more_repairs = _most_frequent(pl.concat([REPAIRS_SCHEMA.to_frame(), *(file.repairs for file in files)]))
+    repairs, more_repairs = _most_frequent(pl.concat([file.repairs for file in files]))
+    open_ends = (file for file in files if file.open_end is not None)
     return Intake(
         rejections={file.plan.file.name: file.rejected for file in files},
         repairs=repairs,
@@ -457,8 +384,7 @@ def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
             *(
                 f"{file.plan.file.name}, row {file.open_end}: the last line has no line end"
                 f"{' and is rejected' if file.counts.last_rejected == file.open_end else ''}; nothing else seems cut"
-                for file in files
-                if file.open_end is not None
+                for file in open_ends
             ),
             *more_repairs,
         ),
@@ -480,12 +406,7 @@ def _most_frequent(repairs: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
 
 
 def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
-    """Compare the rows of a range of ids: keep one of copies, reject contradictions and strangers, and count.
-
-    Args:
-        drop: the drop.
-        bounds: of `DropRead.bounds`.
-    """
+    """Compare the rows of a range of ids: keep one of copies, reject contradictions and strangers, and count."""
     accepted = {name: table.accepted(*bounds) for name, table in drop.tables.items()}
     keys = {name: table.keys(*bounds) for name, table in drop.tables.items()}
     known = _distinct(accepted[MARKET_FILE.name], keys[MARKET_FILE.name])
@@ -726,13 +647,3 @@ def _too_many_unknown(read: TableRead, limits: Limits) -> Iterator[Problem]:
         if unknown > limits.unknown * read.counts.rows:
             found = f"{_share(unknown, read.counts.rows, 'rows')} with a word that the model does not know"
             yield Problem(read.file.name, f"at most {limits.unknown:.1%} of them (--max-unknown)", found, column=column)
-
-
-def _account(read: TableRead, counts: TableCounts) -> Account:
-    return Account(
-        rows_in=read.counts.rows,
-        as_delivered=counts.as_delivered,
-        repaired=counts.repaired,
-        rejected=read.counts.rejected + counts.rejected,
-        dropped=counts.dropped,
-    )

@@ -25,12 +25,7 @@ LONGEST_FACTOR: Final = 2  # a text more than twice as long as any word is not n
 
 
 def repair_words(values: Iterable[str], words: Words) -> dict[str, str]:
-    """Return the right spelling for each value that can be read as a word; others are absent.
-
-    Args:
-        values: distinct values as delivered, trimmed.
-        words: the column's vocabulary.
-    """
+    """Return the right spelling for each of distinct values, trimmed, that can be read as a word; others are absent."""
     repaired = {}
     longest = LONGEST_FACTOR * max(len(word) for word in words.values)
     for value in values:
@@ -44,12 +39,9 @@ def repair_words(values: Iterable[str], words: Words) -> dict[str, str]:
 
 
 def name_words(text: pl.Expr, spelling: dict[str, str], words: Words) -> pl.Expr:
-    """Return the ASCII name of each value; null where it has none, or `unknown` where the vocabulary allows that.
+    """Return the ASCII name of each trimmed value; null where it has none, or `unknown` if the vocabulary allows that.
 
-    Args:
-        text: trimmed values as delivered.
-        spelling: value -> right spelling, from `repair_words`.
-        words: the column's vocabulary.
+    Args: spelling: of `repair_words`.
     """
     names = {value: words.values[right] for value, right in spelling.items()}
     named = text.replace_strict(names, default=None, return_dtype=words.dtype)
@@ -58,19 +50,11 @@ def name_words(text: pl.Expr, spelling: dict[str, str], words: Words) -> pl.Expr
 
 def nearest(value: str, vocabulary: tuple[str, ...]) -> str | None:
     """Return the only word of the vocabulary that is near the value, None if there is none or more than one."""
-    for same in (_same_but_for_case, _same_but_for_doubles, _one_edit_apart):
-        near = [word for word in vocabulary if same(value, word)]
-        if near:
+    for plain in (plain_spelling, _without_doubles):
+        if near := [word for word in vocabulary if plain(value) == plain(word)]:
             return near[0] if len(near) == 1 else None
-    return None
-
-
-def _same_but_for_case(value: str, word: str) -> bool:
-    return plain_spelling(value) == plain_spelling(word)
-
-
-def _same_but_for_doubles(value: str, word: str) -> bool:
-    return _without_doubles(value) == _without_doubles(word)
+    near = [word for word in vocabulary if _one_edit_apart(value, word)]
+    return near[0] if len(near) == 1 else None
 
 
 def _one_edit_apart(value: str, word: str) -> bool:

@@ -15,32 +15,23 @@ if TYPE_CHECKING:
     from job.intake.reconcile import Account, Intake
 
 SHOWN_REJECTIONS: Final = 50
+WRITTEN: Final = (
+    ("format", "format"),
+    ("encoding", "encoding"),
+    ("separator", "separator"),
+    ("decimals", "decimal_mark"),
+    ("line end", "line_end"),
+)
+"""Heading -> what is said of a file."""
 
 
 def summarise_intake(intake: Intake, excluded: Mapping[str, int]) -> str:
-    """Return the summary of an accepted drop.
-
-    Args:
-        intake: the drop.
-        excluded: reason -> accepted customers that cannot be scored.
-    """
+    """Return the summary of an accepted drop. Args: excluded: reason -> accepted customers that cannot be scored."""
     scored = intake.customers_in - intake.customers_rejected - sum(excluded.values())
     lines = [
         "Files",
         *align(
-            (
-                "file",
-                "format",
-                "encoding",
-                "separator",
-                "decimals",
-                "line end",
-                "in",
-                "as delivered",
-                "repaired",
-                "rejected",
-                "dropped",
-            ),
+            ("file", *(name for name, _ in WRITTEN), "in", "as delivered", "repaired", "rejected", "dropped"),
             [
                 _file_row(name, account, [file for file in intake.files if file["table"] == table])
                 for (name, account), table in zip(intake.accounts.items(), TABLES, strict=True)
@@ -52,29 +43,18 @@ def summarise_intake(intake: Intake, excluded: Mapping[str, int]) -> str:
         *(f"    {count:,} excluded: {reason}" for reason, count in excluded.items()),
     ]
     if intake.repairs.height:
-        lines += [
-            "",
-            "Repairs",
-            *align(
-                ("file", "column", "from", "to", "rows"),
-                [
-                    [file, column, _show_spelling(wrong), right, str(rows)]
-                    for file, column, wrong, right, rows in intake.repairs.iter_rows()
-                ],
-            ),
+        repairs = [
+            [file, column, _show_spelling(wrong), right, str(rows)]
+            for file, column, wrong, right, rows in intake.repairs.iter_rows()
         ]
-    if intake.rejected.height:
-        shown = intake.rejected.head(SHOWN_REJECTIONS)
-        lines += [
-            "",
-            "Rejected rows",
-            *align(
-                shown.columns,
-                [["" if cell is None else shorten(str(cell)) for cell in row] for row in shown.iter_rows()],
-            ),
-        ]
-        if intake.rejected.height > SHOWN_REJECTIONS:
-            lines.append(f"    … and {intake.rejected.height - SHOWN_REJECTIONS:,} more")
+        lines += ["", "Repairs", *align(intake.repairs.columns, repairs)]
+    rejected = intake.rejected
+    if rejected.height:
+        shown = rejected.head(SHOWN_REJECTIONS)
+        cells = [["" if cell is None else shorten(str(cell)) for cell in row] for row in shown.iter_rows()]
+        lines += ["", "Rejected rows", *align(shown.columns, cells)]
+    if rejected.height > SHOWN_REJECTIONS:
+        lines.append(f"    … and {rejected.height - SHOWN_REJECTIONS:,} more")
     lines += [f"Note: {warning}" for warning in intake.warnings]
     return "\n".join(lines)
 
@@ -104,13 +84,9 @@ def _show_spelling(word: str) -> str:
 
 def _file_row(name: str, account: Account, files: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the row of a table: of its file, or of all its files; where they are written in several ways, all ways."""
-    written = [
-        " + ".join(dict.fromkeys(str(file[key]) for file in files if file.get(key)))
-        for key in ("format", "encoding", "separator", "decimal_mark", "line_end")
-    ]
-    counts = account._asdict()
+    written = [" + ".join(dict.fromkeys(str(file[key]) for file in files if file.get(key))) for _, key in WRITTEN]
     return [
         name if len(files) == 1 else f"{name} ({len(files):,} files)",
         *(cell.replace("\t", r"'\t'") for cell in written),
-        *(f"{counts[key]:,}" for key in ("rows_in", "as_delivered", "repaired", "rejected", "dropped")),
+        *(f"{count:,}" for count in account),
     ]

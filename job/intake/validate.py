@@ -8,16 +8,13 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
 from job.intake.characters import SPACES, without_invisible
 from job.intake.numbers import is_missing
 from schemas.columns import AS_FLOAT, GIVEN, READABLE, Kind, Table, keeps_rules, words_rule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 REJECTED_SCHEMA: Final = pl.Schema(
     {"file": pl.String, "row": pl.Int64, "id": pl.String, "column": pl.String, "rule": pl.String, "value": pl.String}
@@ -35,17 +32,14 @@ def load_pandera() -> None:
 
 
 def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Table, *, labelled: bool) -> pl.DataFrame:
-    """Return every rule of its own that each row breaks.
+    """Return every rule of its own that each row breaks (`REJECTED_SCHEMA`), ordered by row.
 
     Args:
-        file: the file's name.
+        file: its name.
         typed: the table's columns by their ASCII names with their dtypes, null where the text could not be read.
         text: the same rows in the same order as delivered, with their number in `row`.
-        table: what the rows belong to.
+        table: theirs.
         labelled: whether the label column is there.
-
-    Returns:
-        One row per row and broken rule, with the columns of `REJECTED_SCHEMA`, ordered by row.
     """
     breaks = typed.select((~keeps_rules(heading)).alias(heading.name) for heading in table.expected(labelled=labelled))
     columns = [column.name for column in breaks if column.any()]
@@ -71,19 +65,19 @@ def reject_rows(file: str, rows: pl.DataFrame, *, column: str, rule: str, value:
     """Return rejections of whole rows.
 
     Args:
-        file: the file's name.
+        file: its name.
         rows: any frame with the columns `row` and `id` (of any dtype).
         column: the heading that the rule is about, as delivered.
         rule: the fact that does not hold.
         value: the raw value to show.
     """
     return rows.select(
-        pl.lit(file).alias("file"),
-        pl.col("row").cast(pl.Int64),
-        pl.col("id").cast(pl.String),
-        pl.lit(column).alias("column"),
-        pl.lit(rule).alias("rule"),
-        cut_value(value.cast(pl.String)).alias("value"),
+        file=pl.lit(file),
+        row=pl.col("row").cast(pl.Int64),
+        id=pl.col("id").cast(pl.String),
+        column=pl.lit(column),
+        rule=pl.lit(rule),
+        value=cut_value(value.cast(pl.String)),
     )
 
 
@@ -92,11 +86,6 @@ def cut_value(value: pl.Expr) -> pl.Expr:
     length = value.str.len_chars()
     cut = pl.concat_str(value.str.head(VALUE_CHARACTERS), pl.format("… ({} characters)", length))
     return pl.when(length > VALUE_CHARACTERS).then(cut).otherwise(value)
-
-
-def concat_rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return rejections as one frame, ordered by row within each file, in the order of the files."""
-    return pl.concat([REJECTED_SCHEMA.to_frame(), *frames])
 
 
 def _explain(file: str, failures: pl.DataFrame, text: pl.DataFrame, table: Table) -> pl.DataFrame:
@@ -116,12 +105,12 @@ def _explain(file: str, failures: pl.DataFrame, text: pl.DataFrame, table: Table
         why_null = pl.when(missing).then(pl.lit(GIVEN.fact)).otherwise(readable)
         parts.append(
             rows.select(
-                pl.lit(file).alias("file"),
-                "row",
-                cut_value(pl.col("shown_id").str.strip_chars(SPACES)).alias("id"),
-                pl.lit(heading.delivered).alias("column"),
-                pl.when(pl.col("check") == "not_nullable").then(why_null).otherwise("check").alias("rule"),
-                cut_value(pl.col("value")).alias("value"),
+                file=pl.lit(file),
+                row="row",
+                id=cut_value(pl.col("shown_id").str.strip_chars(SPACES)),
+                column=pl.lit(heading.delivered),
+                rule=pl.when(pl.col("check") == "not_nullable").then(why_null).otherwise("check"),
+                value=cut_value(pl.col("value")),
             )
         )
     return pl.concat(parts).sort("row", maintain_order=True)

@@ -10,7 +10,7 @@ import pytest
 from job.errors import DropError, DropIncompleteError, JobError, SettingsError
 from job.intake import reconcile
 from job.intake.drop import check_ready_marker, find_files, hash_file, wait_for_files
-from job.intake.pieces import PieceRead, read_piece
+from job.intake.pieces import FileRead, read_piece
 from job.intake.plan import FilePlan, Piece
 from job.settings import Arrival
 from tests.intake.drops import make_drop, take, write_drop
@@ -350,7 +350,7 @@ def test_marker_that_is_still_written(drop: Path) -> None:
 
 
 def test_a_file_that_changes_while_another_is_read(drop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_and_change(task: tuple[FilePlan, Piece], **settings: Any) -> PieceRead:
+    def read_and_change(task: tuple[FilePlan, Piece], **settings: Any) -> FileRead:
         read = read_piece(task, **settings)
         if task[0].file.table.name == "money":
             grow(drop / "market_file.csv")

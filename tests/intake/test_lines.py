@@ -29,8 +29,8 @@ def unpacked(path: Path, compression: str) -> bytes:
 
 
 def read_lines(*blocks: bytes, encoding: str = "utf-8", mojibake: bool = False) -> list[str]:
-    reader = LineBlocks("money.csv", iter(blocks), encoding=encoding, mojibake=mojibake)
-    return [line for block in reader for line in block]
+    reader = LineBlocks("money.csv", encoding=encoding, mojibake=mojibake)
+    return [line for block in reader.read(blocks) for line in block]
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
@@ -67,15 +67,21 @@ def test_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compre
 
 
 def test_lines_end_in_any_way() -> None:
-    reader = LineBlocks("money.csv", iter([b"a\r", b"\nb\nc\rd\r", b"e"]), encoding="utf-8", mojibake=False)
-    assert [line for block in reader for line in block] == ["a", "b", "c", "d", "e"]
+    reader = LineBlocks("money.csv", encoding="utf-8", mojibake=False)
+    assert [line for block in reader.read([b"a\r", b"\nb\nc\rd\r", b"e"]) for line in block] == [
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+    ]
     assert reader.line_end == "CR + LF + CRLF"
     assert not reader.ends_with_line_end
 
 
 def test_end_of_line_at_the_very_end() -> None:
-    reader = LineBlocks("money.csv", iter([b"a\r"]), encoding="utf-8", mojibake=False)
-    assert [*reader] == [["a"]]
+    reader = LineBlocks("money.csv", encoding="utf-8", mojibake=False)
+    assert [line for block in reader.read([b"a\r"]) for line in block] == ["a"]
     assert reader.ends_with_line_end
     assert reader.line_end == "CR"
 
@@ -103,7 +109,7 @@ def test_long_line_is_refused_before_it_is_read_whole() -> None:
             yield b"x" * LINE_LIMIT
 
     with pytest.raises(DropError, match="row 1"):
-        [*LineBlocks("money.csv", endless(), encoding="utf-8", mojibake=False)]
+        [*LineBlocks("money.csv", encoding="utf-8", mojibake=False).read(endless())]
     assert taken == 2
 
 
@@ -137,8 +143,8 @@ CELLS = st.text(alphabet='ab5 "\n\u0436', max_size=12)
 def read_records(text: str, size: int) -> tuple[list[str], int]:
     raw = text.encode()
     blocks = (raw[start : start + size] for start in range(0, len(raw), size))
-    reader = LineBlocks("money.csv", blocks, encoding="utf-8", mojibake=False, fits=MONEY_DIALECT.is_record)
-    return [record for block in reader for record in block], reader.row
+    reader = LineBlocks("money.csv", encoding="utf-8", mojibake=False, fits=MONEY_DIALECT.is_record)
+    return [record for block in reader.read(blocks) for record in block], reader.row
 
 
 @given(rows=st.lists(st.tuples(st.integers(1, 999), CELLS)), size=st.integers(1, 40))
@@ -177,6 +183,6 @@ def test_blocks_in_which_a_record_does_not_end() -> None:
 @given(st.text(alphabet="аРСИ\u00a0ёж 5;", max_size=20))
 def test_mojibake_that_lost_its_no_break_spaces(text: str) -> None:
     lost = make_mojibake(text).replace("Р\u00a0", "Р ")
-    reader = LineBlocks("money.csv", iter([lost.encode()]), encoding="utf-8", mojibake=True)
-    assert [line for block in reader for line in block] == ([text] if text else [])
+    reader = LineBlocks("money.csv", encoding="utf-8", mojibake=True)
+    assert [line for block in reader.read([lost.encode()]) for line in block] == ([text] if text else [])
     assert reader.spaces_restored == text.count("Р")
