@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 import click
 
@@ -34,7 +34,7 @@ from job.settings import Bounds, DropSettings, LiftSettings, Option, ScoreSettin
 from schemas.results import RESULT_FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from job.storage.run import Place
 
@@ -117,6 +117,14 @@ _OF_LOGS = (
 )
 
 
+class Answer(NamedTuple):
+    """What a command came to: for a person, who may ask for silence; for a machine, with --json; lines that stay."""
+
+    text: str
+    result: Mapping[str, Any]
+    lines: Sequence[str] = ()
+
+
 class _Command(click.Command):
     """A command with the options of what it prints, and `has_log`: of its log; it says there when it begins.
 
@@ -142,7 +150,14 @@ class _Command(click.Command):
         refusal = supervisor.lacks_threads() if call.is_process else None
         if refusal is not None:
             raise EngineError(refusal)
-        return super().invoke(ctx)
+        answer: Answer = super().invoke(ctx)
+        if call.as_json:
+            _print_json(answer.result)
+        elif not call.is_quiet:
+            click.echo(answer.text)
+        for line in answer.lines:
+            click.echo(line, err=True)
+        ctx.exit(answer.result.get("exit_code", EXIT_PUBLISHED))
 
 
 class _Group(click.Group):
@@ -231,26 +246,18 @@ def _check_environment(group: click.Group) -> None:
         raise SettingsError(problems)
 
 
-def _answer(call: Invocation, text: str, result: Mapping[str, Any]) -> None:
-    """Print what a command came to: for a person, or for a machine with --json; a person may ask for silence."""
-    if call.as_json:
-        _print_json(result)
-    elif not call.is_quiet:
-        click.echo(text)
-
-
 def _print_json(plain: Mapping[str, Any]) -> None:
     click.echo(json.dumps({"format": RESULT_FORMAT, **plain}, ensure_ascii=False, indent=1))
 
 
-def _with_settings(record: type[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _with_settings(record: type[Any]) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
     """Give a command the options of a record of settings, and the filled record as `settings`."""
 
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+    def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
         @functools.wraps(function)
-        def command(*arguments: Any, **values: Any) -> None:  # noqa: ANN401 - Click's values
+        def command(*arguments: Any, **values: Any) -> Answer:  # noqa: ANN401 - Click's values
             settings = _filled(record, values)
-            function(*arguments, settings=settings, **values)
+            return function(*arguments, settings=settings, **values)
 
         for option in reversed(list(_options_of(record))):
             option(command)
@@ -336,9 +343,10 @@ _OUTPUT = _option("--output", "Where runs are published; s3://..., too.", "OUT",
 @_of_call(
     "--lineage", "Also tell what was read and written, as events of OpenLineage, one a line.", "FILE", type=FOLDER
 )
-@click.pass_context
+@click.pass_obj
 def score(
-    ctx: click.Context,
+    call: Invocation,
+    /,
     *,
     drop: Place,
     output: Place,
@@ -346,7 +354,7 @@ def score(
     settings: ScoreSettings,
     engine_name: str,
     spark_remote: str | None,
-) -> None:
+) -> Answer:
     """Validate a drop, score and segment its customers, publish the run.
 
     \b
@@ -360,7 +368,6 @@ def score(
     from job.storage.models import chosen_artifact  # noqa: PLC0415
     from job.storage.run import score_places  # noqa: PLC0415
 
-    call: Invocation = ctx.find_root().obj
     settings = settings._replace(campaign=name_month(settings.campaign, datetime.now(UTC).date()))
     missing = [] if settings.no_report else missing_libraries()
     if missing:
@@ -402,11 +409,8 @@ def score(
     elif outcome.replaced is not None:
         again = "would name it again, it names" if settings.dry_run else "names it again, it named"
         text += f"; `latest` {again} {outcome.replaced}"
-    _answer(call, text, result)
-    if outcome.look:
-        then = f"A person must look; then: retention runs --output {output} --acknowledge {run_id}"
-        click.echo("\n".join([*outcome.look, then]), err=True)
-        ctx.exit(EXIT_LOOK)
+    then = f"A person must look; then: retention runs --output {output} --acknowledge {run_id}"
+    return Answer(text, result, [*outcome.look, then] if outcome.look else [])
 
 
 @main.command(has_log=True)
@@ -414,7 +418,7 @@ def score(
 @_with_settings(DropSettings)
 @_option("--labelled", "Check it for training: the label must be there.", is_flag=True)
 @click.pass_obj
-def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled: bool) -> None:
+def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled: bool) -> Answer:
     """Check a drop and print what was understood and every problem; write nothing.
 
     The exit code is the one that `score` would give.
@@ -437,7 +441,7 @@ def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled:
             click.echo(f"The drop would be refused: {len(error.problems)} problem(s).")
         raise
     result = {"exit_code": EXIT_PUBLISHED, "problems": [], **describe_intake(intake, excluded)}
-    _answer(call, summarise_intake(intake, excluded), result)
+    return Answer(summarise_intake(intake, excluded), result)
 
 
 @main.command(has_log=True)
@@ -453,7 +457,7 @@ def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled:
 @click.pass_obj
 def train(
     call: Invocation, *, drop: Place, artifacts: Path | None, store: Place | None, settings: TrainSettings
-) -> None:
+) -> Answer:
     """Fit the candidates on a labelled drop, compare them, write the selected model.
 
     \b
@@ -482,7 +486,7 @@ def train(
         "reason": None if trained.is_written else trained.told,
         "verdict": trained.verdict,
     }
-    _answer(call, text, result)
+    return Answer(text, result)
 
 
 @main.command()
@@ -529,7 +533,7 @@ def sample(
     season: float | None,
     unlabelled: bool,
     **shape: Any,  # noqa: ANN401 - what both kinds of drop have
-) -> None:
+) -> Answer:
     """Write a synthetic drop to OUT_DIR, as dirty as real ones.
 
     \b
@@ -562,7 +566,7 @@ def sample(
     else:
         raise SettingsError("one of --customers N and --outcome-of RUN is needed")
     tables = ", ".join(f"{table} {count:,} rows" for table, count in rows.items())
-    _answer(call, f"Wrote a synthetic drop to {out_dir}: {tables}", {"drop": str(out_dir), "rows": rows})
+    return Answer(f"Wrote a synthetic drop to {out_dir}: {tables}", {"drop": str(out_dir), "rows": rows})
 
 
 @main.command(has_log=True)
@@ -570,7 +574,7 @@ def sample(
 @_option("--run", "The published run: OUT/runs/ID.", "RUN", type=PLACE, required=True)
 @_with_settings(LiftSettings)
 @click.pass_obj
-def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings) -> None:
+def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings) -> Answer:
     """Compare a run's treated customers with its control group, three months later.
 
     The outcome is a labelled drop. The run stays as it is; one that was altered since it was published is refused
@@ -592,14 +596,13 @@ def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings
         else:
             shown = send_lift(run, published.folder)
     text = summarise_lift(published.lift, run_id=published.run_id, folder=shown)
-    _answer(call, text, {"folder": shown, "lift": published.described})
+    return Answer(text, {"folder": shown, "lift": published.described})
 
 
 @main.command()
 @click.argument("file", type=FOLDER)
 @_option("--run", "Also show whom the file would take of this run: OUT/runs/ID.", "DIR", type=PLACE)
-@click.pass_obj
-def segments(call: Invocation, *, file: Path, run: Place | None) -> None:
+def segments(*, file: Path, run: Place | None) -> Answer:
     """Check a segments file; show, in Russian, its segments, or whom each would take of a run.
 
     \b
@@ -620,13 +623,12 @@ def segments(call: Invocation, *, file: Path, run: Place | None) -> None:
         with published_run(run, ["scored.parquet"]) as folder:
             preview = describe_preview(*preview_segments(folder, segmentation))
     codes = [segment.code for segment in segmentation.segments]
-    _answer(call, summarise_segments(segmentation, preview), {"file": str(file), "segments": codes, "preview": preview})
+    return Answer(summarise_segments(segmentation, preview), {"file": str(file), "segments": codes, "preview": preview})
 
 
 @main.command()
 @_OUTPUT
-@click.pass_obj
-def history(call: Invocation, *, output: Place) -> None:
+def history(*, output: Place) -> Answer:
     """Tell what the months have taught: runs, campaigns, and what each offer is worth.
 
     Also writes OUT/history.html and OUT/history.json. The next `score` uses what was measured (--effects).
@@ -646,13 +648,12 @@ def history(call: Invocation, *, output: Place) -> None:
         facts = describe_history(folder)
         write_history(folder, facts)
         send_files(output, folder, [PAGE, JSON])
-    _answer(call, f"{summarise_history(facts)}\nPage: {output / PAGE}", facts)
+    return Answer(f"{summarise_history(facts)}\nPage: {output / PAGE}", facts)
 
 
 @main.command(has_log=True)
 @_option("--run", "A published run: OUT/runs/ID.", "DIR", type=PLACE, required=True)
-@click.pass_obj
-def report(call: Invocation, *, run: Place) -> None:
+def report(*, run: Place) -> Answer:
     """Draw report.html of a published run again, from its manifest alone.
 
     \b
@@ -670,7 +671,7 @@ def report(call: Invocation, *, run: Place) -> None:
     with published_run(run, []) as folder:
         written = write_report(folder)
         send_report(run, folder, [written.name, "manifest.json"])
-    _answer(call, f"Wrote {run / written.name}", {"page": str(run / written.name)})
+    return Answer(f"Wrote {run / written.name}", {"page": str(run / written.name)})
 
 
 @main.command()
@@ -678,10 +679,7 @@ def report(call: Invocation, *, run: Place) -> None:
 @_option("--compare", "Say why the second run has other contacts than the first.", "ID ID", nargs=2)
 @_option("--acknowledge", "Say that a person has looked at this run: no more exit code 8.", "ID")
 @_option("--note", "With --acknowledge: what that person says of it.", "TEXT")
-@click.pass_obj
-def runs(
-    call: Invocation, *, output: Place, compare: tuple[str, str] | None, acknowledge: str | None, note: str | None
-) -> None:
+def runs(*, output: Place, compare: tuple[str, str] | None, acknowledge: str | None, note: str | None) -> Answer:
     """List the published runs, the newest first; or compare two; or say that a person has looked at one.
 
     \b
@@ -696,15 +694,13 @@ def runs(
 
     if acknowledge is not None:
         acknowledge_at(output, acknowledge, note)
-        _answer(call, f"Run {acknowledge}: a person has looked.", {"acknowledged": acknowledge, "note": note})
-        return
+        return Answer(f"Run {acknowledge}: a person has looked.", {"acknowledged": acknowledge, "note": note})
     with listed_output(output) as folder:
         if compare is not None:
             comparison = compare_runs(*(read_run(folder, run_id) for run_id in compare))
-            _answer(call, summarise_comparison(comparison), comparison)
-            return
+            return Answer(summarise_comparison(comparison), comparison)
         listed = list_runs(folder)
-    _answer(call, summarise_runs(listed), {"runs": listed})
+    return Answer(summarise_runs(listed), {"runs": listed})
 
 
 @main.command()
@@ -712,8 +708,7 @@ def runs(
 @_option("--promote", "Make version N the champion.", "N", type=click.IntRange(1))
 @_option("--rollback", "Make the champion before this one the champion again.", is_flag=True)
 @_option("--note", "With --promote or --rollback: why; kept in the log.", "TEXT")
-@click.pass_obj
-def models(call: Invocation, *, store: Place, promote: int | None, rollback: bool, note: str | None) -> None:
+def models(*, store: Place, promote: int | None, rollback: bool, note: str | None) -> Answer:
     """List the versions of the model, the newest first; or say which is the champion.
 
     \b
@@ -732,13 +727,13 @@ def models(call: Invocation, *, store: Place, promote: int | None, rollback: boo
     elif rollback:
         models_store.roll_back(user=user, note=note)
     versions = models_store.versions()
-    _answer(call, summarise_versions(versions), {"versions": versions})
+    return Answer(summarise_versions(versions), {"versions": versions})
 
 
 @main.command()
 @_OUTPUT
-@click.pass_context
-def verify(ctx: click.Context, *, output: Place) -> None:
+@click.pass_obj
+def verify(call: Invocation, *, output: Place) -> Answer:
     """Read every file of every run, and compare it with its manifest; write nothing.
 
     \b
@@ -747,16 +742,13 @@ def verify(ctx: click.Context, *, output: Place) -> None:
     """  # noqa: D301 - Click reads the character
     from job.storage.run import verify_place  # noqa: PLC0415
 
-    call: Invocation = ctx.find_root().obj
     verified = verify_place(output)
     problems = [str(problem) for problem in verified.problems]
     exit_code = ArtifactError.exit_code if problems else EXIT_PUBLISHED
     result = {"exit_code": exit_code, "problems": problems, "runs": verified.runs, "files": verified.files}
-    _answer(call, f"{verified.runs:,} runs, {verified.files:,} files, {len(problems):,} problems.", result)
-    for line in problems:
-        click.echo(line, err=True)
     call.problems = len(problems)
-    ctx.exit(exit_code)
+    text = f"{verified.runs:,} runs, {verified.files:,} files, {len(problems):,} problems."
+    return Answer(text, result, problems)
 
 
 def _how_to_draw(missing: list[str]) -> str:

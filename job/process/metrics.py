@@ -90,11 +90,8 @@ def write_running(path: Path, output: str, started: float) -> None:
 def write_metrics(path: Path, output: str | None, call: Call, manifest: Manifest | None) -> None:
     """Write the file beside its place and rename it, readable for all. Raises OSError.
 
-    Args:
-        path: of the file, by custom `*.prom`.
-        output: the output's name; None, if it is not known, is that of the file before.
-        call: what is known of every call.
-        manifest: of the run that the call published or found published; it is told of after a success only.
+    An output whose name is not known has that of the file before. The manifest, of the run that the call published or
+    found published, is told of after a success only.
     """
     before, before_output = read_metrics(path, OF_THE_RUN)
     of_the_call = [

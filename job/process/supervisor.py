@@ -50,11 +50,6 @@ class _Channel:
 
     descriptor: int | None = None
 
-    def tell(self, name: str, value: str | None) -> None:
-        if self.descriptor is not None:
-            with contextlib.suppress(BrokenPipeError):
-                os.write(self.descriptor, f"{json.dumps([name, value])}\n".encode())
-
 
 @dataclass
 class _Stopper:
@@ -105,7 +100,9 @@ def lacks_threads() -> str | None:
 
 def note(name: str, value: str | None) -> None:
     """Let the parent know a value, should this process end before its time; None takes it back."""
-    _channel.tell(name, value)
+    if _channel.descriptor is not None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(_channel.descriptor, f"{json.dumps([name, value])}\n".encode())
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import shutil
+import weakref
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -109,7 +110,7 @@ class Bucket:
         is_plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
         options: Any = {"allow_http": is_plain, "timeout": timedelta(seconds=request_seconds), "http1_only": True}
         if self._relay is not None:
-            self._relay.close_with(self)
+            weakref.finalize(self, self._relay.close)
             options["proxy_url"] = f"http://127.0.0.1:{self._relay.port}"
 
         pauses: Any = {"init_backoff": FIRST_PAUSE, "max_backoff": LONGEST_PAUSE, "base": 2}

@@ -265,23 +265,14 @@ class ModelStore:
 
 
 class Training(NamedTuple):
-    """What a training came to, wherever its model went.
+    """What a training came to, wherever its model went."""
 
-    Args:
-        table: the comparison of the candidates, for a person.
-        verdict: of the gate, in words; None where there was nothing to beat.
-        against: what had to be beaten.
-        is_written: whether the model was written.
-        version: its number in the store.
-        told: what became of it, in words.
-    """
-
-    table: str
-    verdict: str | None
+    table: str  # the comparison of the candidates, for a person
+    verdict: str | None  # of the gate, in words; None where there was nothing to beat
     against: str
     is_written: bool
-    version: int | None
-    told: str
+    version: int | None  # in the store
+    told: str  # what became of it, in words
 
 
 def train_to(artifacts: Path, drop: Place, settings: TrainSettings, progress: Progress) -> Training:

@@ -13,7 +13,6 @@ import os
 import re
 import socket
 import threading
-import weakref
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -79,10 +78,6 @@ class Relay:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, name="relay", daemon=True).start()
-
-    def close_with(self, owner: object) -> None:
-        """Stop to listen when the owner is gone."""
-        weakref.finalize(owner, self.close)
 
     def close(self) -> None:
         """Take no more connections."""

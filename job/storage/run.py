@@ -76,13 +76,8 @@ def delivered(
 ) -> Iterator[Delivery]:
     """Give a drop as a folder; one in object storage is waited for and copied, the copy is gone when the block ends.
 
-    A drop that is a folder is waited for, and asked about, by whoever reads it. Raises as `drop_at_hand`.
-
-    Args:
-        drop: the place.
-        arrival: when it counts as complete.
-        scratch: where the copy is made; None is the system's folder for such.
-        refuse: see `wait_for_files`.
+    A drop that is a folder is waited for, and asked about (`refuse`, see `wait_for_files`), by whoever reads it. Copies
+    are made in `scratch`, by default in the system's folder for such. Raises as `drop_at_hand`.
     """
     if isinstance(drop, Path):
         yield Delivery(drop, str(drop), arrival)
