@@ -34,7 +34,7 @@ from job.scoring.manifest import add_segments, count_segments
 from job.scoring.score import Setup, complete, describe_scores, place_customers, prepare, score_customers
 from job.scoring.tables import ParquetTable
 from job.scoring.workbook import choose_contacts
-from job.spill import SortedRuns
+from job.spill import SortedRuns, SpillSpace
 from schemas.columns import MARKET_FILE, accepted_dtype
 from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from job.intake.reconcile import DropRead
     from job.scoring.cutoffs import Place
     from job.scoring.segments import Segmentation
-    from job.spill import Bound, SpillSpace
+    from job.spill import Bound
 
 EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
 
@@ -219,7 +219,8 @@ def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
     """Complete the customers of a scored range."""
     customers = waiting.read()
     scored, counts = complete_customers(customers, finish)
-    contacts = contacts_runs(finish.space, finish.setup.segmentation)
+    # What is handed over waits with that of other ranges: few large runs are merged faster than many small ones.
+    contacts = contacts_runs(SpillSpace() if finish.folder is None else finish.space, finish.setup.segmentation)
     contacts.append(choose_contacts(scored, customers["contacts_current_month"]))
     text = io.BytesIO()
     scored.write_csv(text, include_header=False)

@@ -146,7 +146,8 @@ def finish_ranges(folder: Path, scored: ScoredDrop, finish: Finish, *, executor:
     finished = executor.map(partial(finish_range, finish=finish), scored.customers)
 
     def count(part: FinishedRange) -> None:
-        contacts.extend(part.contacts)
+        contacts.append(part.contacts.read())
+        part.contacts.clear()
         parts.append(part.counts)
         if len(parts) >= KEPT_COUNTS:
             parts[:] = [add_all(parts)]
