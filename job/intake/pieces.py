@@ -154,8 +154,9 @@ class _Reader:
             for block in blocks:
                 if self._held:  # some row is doubtful, and it is not the last block
                     load_pandera()
-                self.breaks_records = self.breaks_records or breaks_records(block)
-                self._take_block(block, lines)
+                has_breaks = breaks_records(block)
+                self.breaks_records |= has_breaks
+                self._take_block(block, lines, has_breaks=has_breaks)
         self._hold_lines(lines.finish(), lines)
         self._judge_held()
         ends = frozenset(lines.line_end.split(" + ")) if lines.line_end else frozenset()
@@ -183,14 +184,14 @@ class _Reader:
             row += batch.height
         self.counts += RowCounts(lines=row - 1)
 
-    def _take_block(self, block: bytes, lines: LineBlocks) -> None:
+    def _take_block(self, block: bytes, lines: LineBlocks, *, has_breaks: bool) -> None:
         while lines.row < self._headings and (end := block.find(LINE_END) + 1) and end < len(block):
             self._hold_lines(lines.feed(block[:end]), lines)
             block = block[end:]
         dialect = self._plan.dialect
         assert dialect is not None  # noqa: S101 - of a text file
         may_be_plain = lines.row >= self._headings and lines.is_between_lines and dialect.is_utf_8
-        parsed = parse_block(block, self._plan) if may_be_plain and not breaks_records(block) else None
+        parsed = parse_block(block, self._plan) if may_be_plain and not has_breaks else None
         if parsed is not None:
             rows = pl.int_range(lines.row + 1, lines.row + 1 + parsed.typed.height, eager=True).alias("row")
             lines.skip(parsed.typed.height, parsed.line_end)
@@ -199,7 +200,7 @@ class _Reader:
                 self._hold(pl.DataFrame({"row": rows.filter(doubtful), "line": parsed.lines.filter(doubtful)}))
         elif may_be_plain and len(block) > CAREFUL_BYTES:  # something in it is not: look where
             for part in whole_lines([block], len(block) // PARTS):
-                self._take_block(part, lines)
+                self._take_block(part, lines, has_breaks=has_breaks and breaks_records(part))
         else:
             self._hold_lines(lines.feed(block), lines)
 

@@ -131,13 +131,12 @@ def _plan_parquet(file: TableFile, memory: MemoryPlan, probe: ParquetProbe | Non
 
 
 def _plan_text(file: TableFile, memory: MemoryPlan, *, labelled: bool) -> FilePlan:
-    digest = hash_file(file)
     blocks = byte_blocks(file)
     sample, held = _take_sample(blocks)
     dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
-    plan = FilePlan(file, labelled, dialect.columns, dialect, None, NumberStyle(), digest, (Piece(0, None),))
+    plan = FilePlan(file, labelled, dialect.columns, dialect, None, NumberStyle(), "", (Piece(0, None),))
     whole = whole_lines(chain(held, blocks), BLOCK_BYTES, first_bytes=LEARNED_BYTES)
-    plan = plan._replace(style=_learn_from_blocks(plan, whole))
+    plan = plan._replace(style=_learn_from_blocks(plan, whole), sha256=hash_file(file))
     if file.compression is not None or dialect.encoding not in _ONE_BYTE_LINE_ENDS:
         return plan
     return plan._replace(pieces=_cut_text(file, memory.piece_bytes))

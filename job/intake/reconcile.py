@@ -452,9 +452,10 @@ def _count_lacking(
     counts: dict[str, TableCounts] = {}
     for name, table in drop.tables.items():
         if table.open_end is not None:
-            ids = {each: _distinct(accepted[each], keys[each]) for each in TABLES}
-            everybody = pl.concat(list(ids.values())).unique() if name == MARKET_FILE.name else known
-            lacking = int((~everybody.is_in(ids[name].implode())).sum())
+            ids, customers = _distinct(accepted[name], keys[name]), known
+            if name == MARKET_FILE.name:
+                customers = pl.concat([_distinct(accepted[each], keys[each]) for each in TABLES]).unique()
+            lacking = int((~customers.is_in(ids.implode())).sum())
             if "period" in table.file.table.key:
                 lacking += _lacks_a_month(table, accepted[name])
             ends = sum(int((rows[name]["row"] == table.open_end).sum()) for rows in (accepted, keys))

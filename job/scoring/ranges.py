@@ -34,7 +34,7 @@ from job.scoring.manifest import add_segments, count_segments
 from job.scoring.score import Setup, complete, describe_scores, place_customers, prepare, score_customers
 from job.scoring.tables import ParquetTable
 from job.scoring.workbook import choose_contacts
-from job.spill import SortedRuns, SpillSpace
+from job.spill import SortedRuns
 from schemas.columns import MARKET_FILE, accepted_dtype
 from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from job.intake.reconcile import DropRead
     from job.scoring.cutoffs import Place
     from job.scoring.segments import Segmentation
-    from job.spill import Bound
+    from job.spill import Bound, SpillSpace
 
 EXCLUDED_SCHEMA: Final = pl.Schema({"id": pl.Int64(), "reason": pl.String()})
 
@@ -182,13 +182,13 @@ class FinishedCounts(NamedTuple):
 class FinishedRange(NamedTuple):
     """The customers of a range of ids, completed: their output frame or a Parquet file of it, and text or a file of it.
 
-    The text is CSV without headings; contacts are those in treatment, see `contacts_runs`.
+    The text is CSV without headings; contacts are those in treatment (of `choose_contacts`), or runs of them on disk.
     """
 
     scored: pl.DataFrame | None
     parquet: Path | None
     text: io.BytesIO | Path
-    contacts: SortedRuns
+    contacts: pl.DataFrame | SortedRuns
     counts: FinishedCounts
 
 
@@ -219,19 +219,19 @@ def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
     """Complete the customers of a scored range."""
     customers = waiting.read()
     scored, counts = complete_customers(customers, finish)
-    # What is handed over waits with that of other ranges: few large runs are merged faster than many small ones.
-    contacts = contacts_runs(SpillSpace() if finish.folder is None else finish.space, finish.setup.segmentation)
-    contacts.append(choose_contacts(scored, customers["contacts_current_month"]))
+    contacts = choose_contacts(scored, customers["contacts_current_month"])
     text = io.BytesIO()
     scored.write_csv(text, include_header=False)
     if finish.folder is None:
-        return FinishedRange(scored, None, text, contacts.ended(), counts)
+        return FinishedRange(scored, None, text, contacts, counts)
     name = f"scored-{os.urandom(8).hex()}"
     parquet, csv = finish.folder / f"{name}.parquet", finish.folder / f"{name}.csv"
     with ParquetTable(parquet, SCORED_DTYPES) as table:
         table.add(scored)
     csv.write_bytes(text.getbuffer())
-    return FinishedRange(None, parquet, csv, contacts.ended(), counts)
+    waiting_contacts = contacts_runs(finish.space, finish.setup.segmentation)
+    waiting_contacts.append(contacts)
+    return FinishedRange(None, parquet, csv, waiting_contacts.ended(), counts)
 
 
 def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.DataFrame, FinishedCounts]:

@@ -146,8 +146,10 @@ def finish_ranges(folder: Path, scored: ScoredDrop, finish: Finish, *, executor:
     finished = executor.map(partial(finish_range, finish=finish), scored.customers)
 
     def count(part: FinishedRange) -> None:
-        contacts.append(part.contacts.read())
-        part.contacts.clear()
+        if isinstance(part.contacts, SortedRuns):
+            contacts.extend(part.contacts)
+        else:  # put away with those of other ranges: few large runs are merged faster than many small ones
+            contacts.append(part.contacts)
         parts.append(part.counts)
         if len(parts) >= KEPT_COUNTS:
             parts[:] = [add_all(parts)]
