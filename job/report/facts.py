@@ -23,9 +23,10 @@ from schemas.scored import CONTROL, TREATMENT
 from schemas.vocabulary import DECLINED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from job.models.artifact import Artifact, Thresholds
+    from schemas.features import CategoricalFeature
     from schemas.report_data import ReportData
 
 SAMPLE: Final = 25_000
@@ -217,14 +218,18 @@ def _spread(part: pl.DataFrame, contributions: pl.DataFrame, numbers: Sequence[s
     ).row(0)
     low, high = min(tails), max(tails)
     width = (high - low) / SPREAD_BINS or 1.0
-    features = {}
-    for name in contributions.columns:
-        rank = pl.lit((part[name].rank() - 0.5) / part.height if name in numbers else None, pl.Float64)
-        placed = contributions.select(_place(name, low, width, SPREAD_BINS).alias("place"), rank.alias("rank"))
-        counts = placed.group_by("place").agg(pl.len(), pl.col("rank").mean())
-        counted = {bin_number: (count / part.height, rank) for bin_number, count, rank in counts.iter_rows()}
-        bins = [counted.get(bin_number, (0.0, None)) for bin_number in range(SPREAD_BINS)]
-        features[name] = {"shares": [share for share, _ in bins], "ranks": [rank for _, rank in bins]}
+    rank = {name: (pl.col(name).rank() - 0.5) / part.height for name in numbers}
+    ranks = part.select(rank.get(name, pl.lit(None, pl.Float64)).alias(name) for name in contributions.columns)
+    placed = contributions.select(_place(pl.all(), low, width, SPREAD_BINS)).unpivot(value_name="place")
+    counts = placed.with_columns(ranks.unpivot()["value"]).group_by("variable", "place")
+    counted = {
+        (row[0], row[1]): row[2:] for row in counts.agg(pl.len() / part.height, pl.col("value").mean()).iter_rows()
+    }
+    bins = {name: [counted.get((name, place), (0.0, None)) for place in range(SPREAD_BINS)] for name in ranks.columns}
+    features = {
+        name: {"shares": [share for share, _ in of_name], "ranks": [rank for _, rank in of_name]}
+        for name, of_name in bins.items()
+    }
     return {"edges": [low + width * bin_number for bin_number in range(SPREAD_BINS + 1)], "features": features}
 
 
@@ -236,7 +241,7 @@ def _risk_and_profit(part: pl.DataFrame) -> dict[str, Any]:
     low, high = (part["monthly_profit"].quantile(tail, "linear") or 0.0 for tail in (0.01, 0.99))
     width = (high - low) / PROFIT_BINS or 1.0
     across = (pl.col(RISK) * RISK_BINS).floor().clip(0, RISK_BINS - 1).cast(pl.Int64).alias("across")
-    up = _place("monthly_profit", low, width, PROFIT_BINS).alias("up")
+    up = _place(pl.col("monthly_profit"), low, width, PROFIT_BINS).alias("up")
     counted = {(row[0], row[1]): row[2] for row in part.group_by(across, up).agg(pl.len()).iter_rows()}
     return {
         "profit_edges": [low + width * edge for edge in range(PROFIT_BINS + 1)],
@@ -244,19 +249,19 @@ def _risk_and_profit(part: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _place(name: str, low: float, width: float, bins: int) -> pl.Expr:
+def _place(values: pl.Expr, low: float, width: float, bins: int) -> pl.Expr:
     """Return in which bin of equal width from `low` each value is (Int64); the outer ones take what is beyond."""
-    return ((pl.col(name) - low) / width).floor().clip(0, bins - 1).cast(pl.Int64)
+    return ((values - low) / width).floor().clip(0, bins - 1).cast(pl.Int64)
 
 
 def _capped(part: pl.DataFrame, artifact: Artifact) -> list[dict[str, Any]]:
     """Return the features with values above what the model believes: the cap, how many customers, the largest value."""
     caps: Mapping[str, tuple[float, float]] = getattr(artifact.model, "caps", {})
-    rows = [(name, high, part[name].filter(part[name] > high)) for name, (_, high) in sorted(caps.items())]
+    above = part.select((pl.col(name) > high).sum() for name, (_, high) in sorted(caps.items()))
     return [
-        {"feature": name, "cap": high, "customers": above.len(), "largest": above.max()}
-        for name, high, above in rows
-        if above.len()
+        {"feature": one.name, "cap": caps[one.name][1], "customers": one.item(), "largest": part[one.name].max()}
+        for one in above
+        if one.item()
     ]
 
 
@@ -285,13 +290,12 @@ def correlate(part: pl.DataFrame) -> dict[str, Any]:
     does not decide.
     """
     names = [*FEATURE_NAMES, RISK]
-    codes = part.select(
-        pl.col(name).rank("dense").cast(pl.Int32).alias(name) - 1
-        if part[name].n_unique() <= VALUE_BINS
-        else _bin(part[name]).alias(name)
-        for name in names
-    )
-    masks = [_masks(column) for column in codes]
+    distinct = part.select(pl.col(names).n_unique()).row(0, named=True)
+    few = part.select(pl.col(name).rank("dense") - 1 for name in names if distinct[name] <= VALUE_BINS)
+    numbers = pl.col(RISK, *(feature.name for feature in NUMERIC_FEATURES))
+    quantiles = [edge / VALUE_BINS for edge in range(1, VALUE_BINS)]
+    edges = part.select(numbers.quantile(quantiles, "linear")).row(0, named=True)
+    masks = [_masks(few[name] if name in few.columns else _codes(part[name], edges[name])) for name in names]
     tables = (
         [[(first & second).bit_count() for second in right] for first in left] for left, right in combinations(masks, 2)
     )
@@ -312,9 +316,9 @@ def _masks(codes: pl.Series) -> list[int]:
     return [mask for flags in _FLAGS if (mask := int(text.translate(flags), 2))]
 
 
-def _bin(values: pl.Series) -> pl.Expr:
-    edges = sorted({values.quantile(edge / VALUE_BINS, "linear") or 0.0 for edge in range(1, VALUE_BINS)})
-    return pl.sum_horizontal((pl.lit(values) > edge).cast(pl.Int32) for edge in edges)
+def _codes(values: pl.Series, edges: Sequence[float]) -> pl.Series:
+    """Return how many different edges each value is above."""
+    return pl.Series(sorted(set(edges)), dtype=pl.Float64).search_sorted(values.cast(pl.Float64), "left")
 
 
 def inflate(part: pl.DataFrame) -> list[dict[str, Any]]:
@@ -327,7 +331,7 @@ def inflate(part: pl.DataFrame) -> list[dict[str, Any]]:
         pl.col(feature.name).clip(pl.col(feature.name).quantile(0.01), pl.col(feature.name).quantile(0.99))
         for feature in NUMERIC_FEATURES
     )
-    names = [name for name in part.columns if part[name].n_unique() > 1]
+    names = [name for name, distinct in part.select(pl.all().n_unique()).row(0, named=True).items() if distinct > 1]
     pairs = [pl.corr(one, other).alias(f"{one} {other}") for one, other in combinations(names, 2)]
     correlations = _symmetric(len(names), part.select(pairs).row(0) if pairs else ())
     factors = dict(zip(names, variance_inflation(correlations), strict=True))
@@ -345,26 +349,37 @@ def _distributions(part: pl.DataFrame, thresholds: Thresholds) -> dict[str, Any]
     by_label = "activity" in part.columns and part["activity"].null_count() * 2 < part.height
     is_first = pl.col("activity") == DECLINED if by_label else pl.col(RISK) >= thresholds.risk
     known = part.filter(pl.col("activity").is_not_null()) if by_label else part
-    groups = [known.filter(is_first), known.filter(~is_first)]
-    rated = known.with_columns((is_first.cast(pl.Float64) if by_label else pl.col(RISK)).alias("rate"))
+    known = known.with_columns(
+        is_first.alias("first"), (is_first.cast(pl.Float64) if by_label else pl.col(RISK)).alias("rate")
+    )
+    groups = [known.filter("first"), known.filter(~pl.col("first"))]
     words = [
-        {
-            "feature": feature.name,
-            "word": word,
-            "shares": [_mean(group[feature.name] == word) or 0.0 for group in groups],
-            "rate": _mean(rated.filter(pl.col(feature.name) == word)["rate"]),
-            "first_share": _mean(known.filter(pl.col(feature.name) == word).select(is_first.alias("own"))["own"]),
-        }
+        {"feature": feature.name, "word": word, **shares}
         for feature in CATEGORICAL_FEATURES
-        for word in feature.values
+        for word, shares in _word_shares(known, feature, groups)
     ]
     return {
         "by": "label" if by_label else "risk",
-        "base_rate": _mean(rated["rate"]),
+        "base_rate": _mean(known["rate"]),
         "customers": [group.height for group in groups],
         "numbers": _number_shares(groups, known),
         "words": words,
     }
+
+
+def _word_shares(
+    known: pl.DataFrame, feature: CategoricalFeature, groups: Sequence[pl.DataFrame]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each word of a feature with the share of each group that has it, its `rate`, and `first_share`."""
+    first, rate = pl.col("first"), pl.col("rate")
+    counts = known.group_by(feature.name).agg(
+        first.sum(), (~first).sum().alias("second"), rate.mean(), first.mean().alias("share")
+    )
+    counted = {row[0]: row[1:] for row in counts.iter_rows()}
+    for word in feature.values:
+        *customers, mean, share = counted.get(word, (0, 0, None, None))
+        shares = [count / max(1, group.height) for count, group in zip(customers, groups, strict=True)]
+        yield word, {"shares": shares, "rate": mean, "first_share": share}
 
 
 def _number_shares(groups: Sequence[pl.DataFrame], known: pl.DataFrame) -> list[dict[str, Any]]:
@@ -375,16 +390,15 @@ def _number_shares(groups: Sequence[pl.DataFrame], known: pl.DataFrame) -> list[
     lowest, highest = value.quantile(0.01, "linear"), value.quantile(0.99, "linear")
     measured = (known.select(scale).row(0) for scale in (lowest, highest, value.n_unique(), is_whole))
     scales = {name: _scale(*scale) for name, *scale in zip(names, *measured, strict=True)}
-    placed = [
-        group.select(_place(name, low, width, bins) for name, (low, width, bins) in scales.items()) for group in groups
-    ]
+    places = [_place(pl.col(name), low, width, bins) for name, (low, width, bins) in scales.items()]
+    counts = [group.select(places).unpivot().group_by("variable", "value").len().iter_rows() for group in groups]
+    counted = [{(name, place): count for name, place, count in of_group} for of_group in counts]
     medians = [group.select(value.median()).row(0, named=True) for group in groups]
     numbers = []
     for name, (low, width, bins) in scales.items():
-        counts = [dict(places[name].value_counts().iter_rows()) for places in placed]
         shares = [
-            [counted.get(bin_number, 0) / max(1, group.height) for bin_number in range(bins)]
-            for counted, group in zip(counts, groups, strict=True)
+            [of_group.get((name, place), 0) / max(1, group.height) for place in range(bins)]
+            for of_group, group in zip(counted, groups, strict=True)
         ]
         edges = [low + width * edge for edge in range(bins + 1)]
         numbers.append({"feature": name, "edges": edges, "shares": shares, "medians": [each[name] for each in medians]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import polars as pl
@@ -17,7 +18,7 @@ from schemas.columns import TABLES
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from job.intake.reconcile import Intake
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
         RowFates,
         SegmentRow,
     )
+
+Parts = Sequence[Mapping[str, Any]]
+"""Rows of `count_segments`."""
 
 STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its standard errors is no chance
 
@@ -120,16 +124,16 @@ def describe_segments(
     Args: counts: of `count_segments`; previous: segment -> share of the previous run's customers.
     """
     rows: list[SegmentRow] = []
-    total = max(int(counts["customers"].sum()), 1)
+    parts = counts.to_dicts()
+    total = max(int(sum_parts(parts, "customers")), 1)
     for segment in segmentation.segments:
-        here = counts.filter(pl.col("segment") == segment.code)
-        sums = _sums(here)
-        fates = {fate: int(_sums(here, fate=fate)["customers"]) for fate in FATES}
+        here = [part for part in parts if part["segment"] == segment.code]
+        fates = {fate: int(sum_parts(here, "customers", fate=fate)) for fate in FATES}
         offers = [
             _describe_offer(here, offer, share, segmentation)
             for offer, share in zip(segment.offers, segment.shares, strict=True)
         ]
-        customers = int(sums["customers"])
+        customers = int(sum_parts(here, "customers"))
         row: dict[str, Any] = {
             "segment": segment.code,
             "title": segment.title,
@@ -140,9 +144,9 @@ def describe_segments(
             "customers": customers,
             "share": customers / total,
             "previous_share": (previous or {}).get(segment.code),
-            "mean_risk": rounded(sums["risk"] / customers) if customers else None,
-            "profit_at_risk": rounded(float(sums["profit_at_risk"])),
-            "contact_allowed": int(sums["contact_allowed"]),
+            "mean_risk": rounded(sum_parts(here, "risk") / customers) if customers else None,
+            "profit_at_risk": rounded(sum_parts(here, "profit_at_risk")),
+            "contact_allowed": int(sum_parts(here, "contact_allowed")),
             **fates,
             NOT_IN_CAMPAIGN: customers - fates[TREATMENT] - fates[CONTROL],
             "cost": sum(round(offer["cost"] * COST_PARTS) for offer in offers) / COST_PARTS,
@@ -152,14 +156,13 @@ def describe_segments(
     return sorted(rows, key=lambda row: (-row["profit_at_risk"], row["segment"]))
 
 
-def _describe_offer(counts: pl.DataFrame, offer: Offer, share: float, segmentation: Segmentation) -> OfferRow:
-    """Return what became of an offer in a segment. Args: counts: of the segment."""
-    drawn = counts.filter((pl.col("offer") == offer.code) & (pl.col("fate") != NO_CONSENT))
-    treated = _sums(drawn, fate=TREATMENT)
-    contacts = int(treated["customers"])
+def _describe_offer(parts: Parts, offer: Offer, share: float, segmentation: Segmentation) -> OfferRow:
+    """Return what became of an offer in a segment. Args: parts: of the segment."""
+    drawn = [part for part in parts if part["offer"] == offer.code and part["fate"] != NO_CONSENT]
+    contacts = int(sum_parts(drawn, "customers", fate=TREATMENT))
     cost = contacts * round(offer.cost * COST_PARTS) / COST_PARTS
-    at_stake = treated["profit_at_risk"] * segmentation.profit_lost
-    given_away = offer.discount * treated["profit"] * PROFIT_MONTHS
+    at_stake = sum_parts(drawn, "profit_at_risk", fate=TREATMENT) * segmentation.profit_lost
+    given_away = offer.discount * sum_parts(drawn, "profit", fate=TREATMENT) * PROFIT_MONTHS
     return {
         "offer": offer.code,
         "offer_text": offer.text,
@@ -169,19 +172,18 @@ def _describe_offer(counts: pl.DataFrame, offer: Offer, share: float, segmentati
         "assumed": segmentation.assumed.get(offer.code, 0.0),
         "discount": offer.discount,
         "share": share,
-        "customers": int(_sums(drawn)["customers"]),
+        "customers": int(sum_parts(drawn, "customers")),
         "treatment": contacts,
-        "control": int(_sums(drawn, fate=CONTROL)["customers"]),
+        "control": int(sum_parts(drawn, "customers", fate=CONTROL)),
         "cost": cost,
-        "expected_value": rounded(float(treated["expected_value"])),
+        "expected_value": rounded(sum_parts(drawn, "expected_value", fate=TREATMENT)),
         "break_even": rounded((cost + given_away) / at_stake) if contacts and at_stake > 0 else None,
     }
 
 
-def _sums(counts: pl.DataFrame, *, fate: str | None = None) -> dict[str, float]:
-    """Return the sums over rows of `count_segments`. Args: fate: of the customers with this one only."""
-    chosen = counts if fate is None else counts.filter(pl.col("fate") == fate)
-    return chosen.select(pl.exclude("segment", "offer", "fate").sum()).row(0, named=True)
+def sum_parts(parts: Parts, name: str, *, fate: str | None = None) -> float:
+    """Return the sum of a column over parts, or over those of one fate; their order, and threads, change nothing."""
+    return math.fsum(part[name] for part in parts if fate in (None, part["fate"]))
 
 
 def describe_campaign(

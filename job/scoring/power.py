@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from job.rounding import rounded
+from job.scoring.manifest import sum_parts
 from job.statistics import LEVEL, POWER, Stratum, smallest_control_share, smallest_fall
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import polars as pl
+
+    from job.scoring.manifest import Parts
     from job.scoring.segments import Segmentation
     from schemas.manifest import CampaignPower, Shown
 
@@ -23,14 +25,16 @@ def describe_power(counts: pl.DataFrame, segmentation: Segmentation) -> Campaign
     An offer is compared with the control group of its segments. Segments, and offers, are so many tests each, and
     share the level between them (Bonferroni's bound on what Holm's correction will do).
     """
-    planned = counts.filter(pl.col("fate").is_in([TREATMENT, CONTROL]))
-    by_segment = {segment.code: planned.filter(pl.col("segment") == segment.code) for segment in segmentation.segments}
-    strata = {code: _stratum(group) for code, group in by_segment.items() if group.height}
+    planned = [part for part in counts.to_dicts() if part["fate"] in (TREATMENT, CONTROL)]
+    by_segment = {
+        segment.code: [part for part in planned if part["segment"] == segment.code] for segment in segmentation.segments
+    }
+    strata = {code: _stratum(parts) for code, parts in by_segment.items() if parts}
     offers = {
         offer: [
-            _stratum(group.filter((pl.col("fate") == CONTROL) | (pl.col("offer") == offer)))
-            for group in by_segment.values()
-            if group.filter((pl.col("fate") == TREATMENT) & (pl.col("offer") == offer)).height
+            _stratum([part for part in parts if part["fate"] == CONTROL or part["offer"] == offer])
+            for parts in by_segment.values()
+            if any(part["fate"] == TREATMENT and part["offer"] == offer for part in parts)
         ]
         for offer in dict.fromkeys(offer.code for segment in segmentation.segments for offer in segment.offers)
     }
@@ -46,11 +50,11 @@ def describe_power(counts: pl.DataFrame, segmentation: Segmentation) -> Campaign
     }
 
 
-def _stratum(group: pl.DataFrame) -> Stratum:
-    """Return treated and control customers of one lot. Args: group: rows of `count_segments`, at least one."""
-    customers = int(group["customers"].sum())
-    treated, control = (int(group.filter(pl.col("fate") == fate)["customers"].sum()) for fate in (TREATMENT, CONTROL))
-    return Stratum(treated, control, float(group["risk"].sum()) / customers, float(group["variance"].sum()) / customers)
+def _stratum(parts: Parts) -> Stratum:
+    """Return treated and control customers of one lot. Args: parts: at least one."""
+    treated, control = (int(sum_parts(parts, "customers", fate=fate)) for fate in (TREATMENT, CONTROL))
+    risk, variance = (sum_parts(parts, name) / (treated + control) for name in ("risk", "variance"))
+    return Stratum(treated, control, risk, variance)
 
 
 def _show(name: str, strata: Sequence[Stratum], *, tests: int) -> Shown:
