@@ -11,8 +11,9 @@ import polars as pl
 
 from job.errors import ArtifactError
 from job.models.forest import Forest
+from job.models.kinds import Explained
 from job.models.linear import Calibration, add_up, capped, read_caps
-from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_DTYPES, FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,8 +70,7 @@ class BoostedModel:
 
     def probabilities(self, features: pl.DataFrame) -> pl.Series:
         """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
-        probability = self.calibration.probability(pl.col("margin")).alias("decline_probability")
-        return self.margins(features).to_frame().select(probability).to_series()
+        return self.calibration.probabilities(self.margins(features))
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return what each feature adds to each row's uncalibrated log-odds (TreeSHAP, Float64, one column each)."""
@@ -85,6 +85,17 @@ class BoostedModel:
             for feature in CATEGORICAL_FEATURES
         ]
         return columns.select(*(feature.name for feature in NUMERIC_FEATURES), *words)
+
+    def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
+        """Return what explains each row's probability; see `job.models.kinds.Explained`."""
+        changed = {
+            theme: features.with_columns(
+                pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items()
+            )
+            for theme, values in usual.items()
+        }
+        probabilities = pl.DataFrame({theme: self.probabilities(rows) for theme, rows in changed.items()})
+        return Explained(self.contributions(features), self.probabilities(features), probabilities)
 
     @cached_property
     def _forest(self) -> Forest | None:
@@ -111,14 +122,11 @@ class BoostedModel:
         """Return the model of `to_json` and `texts`, whose checksums must have been verified; see `job.models.kinds`.
 
         Raises:
-            ArtifactError: LightGBM is not installed, or the columns are not this version's.
+            ArtifactError: LightGBM does not run here, or the columns are not this version's.
+            ModuleNotFoundError: it is not installed.
         """
         try:
             import lightgbm  # noqa: PLC0415 - heavy, and only this kind of model needs it
-        except ImportError as error:
-            raise ArtifactError(
-                f"the boosted model needs LightGBM (pip install 'oneclick-retention[boosted]'): {error}"
-            ) from error
         except OSError as error:
             needed = "on Debian and Ubuntu: apt-get install libgomp1"
             raise ArtifactError(f"LightGBM needs a system library ({needed}): {error}") from error

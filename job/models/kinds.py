@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 30 times the prediction; the linear model's contributions nothing more
 
 
+class Explained(NamedTuple):
+    """Why customers have their probabilities, in their order.
+
+    Args:
+        contributions: what each feature adds to the uncalibrated log-odds (one Float64 column per feature).
+        probability: of decline, calibrated.
+        usual: the same with some features at their usual values (one Float64 column per theme).
+    """
+
+    contributions: pl.DataFrame
+    probability: pl.Series
+    usual: pl.DataFrame
+
+
 class Model(Protocol):
     """A model that may be deployed: what training writes, and scoring runs and explains."""
 
@@ -41,6 +55,9 @@ class Model(Protocol):
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return what each feature adds to each row's uncalibrated log-odds (one Float64 column per feature)."""
+
+    def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
+        """Return what explains each row's probability. Args: usual: theme -> its features -> their usual values."""
 
     def calibrated(self, calibration: Calibration) -> Self:
         """Return the same model with another calibration."""

@@ -1,19 +1,20 @@
 """The linear model: a weighted sum of terms, each of one or two simple functions of features, through a sigmoid.
 
-A term is readable by itself («pages per visit above 6»), the whole is one Polars expression, and what each feature adds
-to a customer's risk is exact. Scoring with it needs neither scikit-learn nor numpy.
+A term is readable by itself («pages per visit above 6»), and what each feature adds to a customer's risk is exact.
+Scoring with it needs no scikit-learn.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import polars as pl
 
+from job.models.kinds import Explained
+from job.models.quadratic import QuadraticForm
 from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES, WORD_FEATURES
 from schemas.vocabulary import UNKNOWN
 
@@ -99,6 +100,11 @@ class Calibration(NamedTuple):
             logit += softplus * self.bend
         return 1.0 / (1.0 + (-logit).exp())
 
+    def probabilities(self, margins: pl.Series) -> pl.Series:
+        """Return `decline_probability` of margins (Float64)."""
+        probability = self.probability(pl.col(margins.name)).alias("decline_probability")
+        return margins.to_frame().select(probability).to_series()
+
 
 @dataclass(frozen=True)
 class LinearModel:
@@ -121,29 +127,31 @@ class LinearModel:
 
     def margins(self, features: pl.DataFrame) -> pl.Series:
         """Return the uncalibrated log-odds of each row (Float64, in the rows' order)."""
-        return self.margins_of(self.contributions(features))
+        return pl.Series("margin", self._form.margins(features))
 
     def probabilities(self, features: pl.DataFrame) -> pl.Series:
         """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
-        return self.probabilities_of(self.contributions(features))
-
-    def probabilities_of(self, contributions: pl.DataFrame) -> pl.Series:
-        """Return the same of rows whose `contributions` are known."""
-        probability = self.calibration.probability(pl.col("margin")).alias("decline_probability")
-        return self.margins_of(contributions).to_frame().select(probability).to_series()
-
-    def margins_of(self, contributions: pl.DataFrame) -> pl.Series:
-        """Return the uncalibrated log-odds (Float64) of rows whose `contributions` are known."""
-        total = add_up([*map(pl.col, self.explained), pl.lit(self.intercept)])
-        return contributions.select(total.alias("margin")).to_series()
+        return self.calibration.probabilities(self.margins(features))
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return what each feature that has a term adds to each row's log-odds against the mean customer (Float64).
 
         A term of two features is shared equally between them. Their sum is the margin less `intercept`.
         """
-        factors, together, shares = self._steps
-        return capped(features, self.caps).select(factors).with_columns(together).select(shares)
+        return self.explain(features, {}).contributions
+
+    def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
+        """Return what explains each row's probability; see `job.models.kinds.Explained`."""
+        changes = [self._form.change(values) for values in usual.values()]
+        margins, shares, falls = self._form.explain(features, changes)
+        names = ("decline_probability", *usual)
+        lowered = pl.DataFrame(dict(zip(names, [margins, *(margins - falls)], strict=True)))
+        probabilities = lowered.select(self.calibration.probability(pl.col(name)).alias(name) for name in names)
+        return Explained(
+            pl.DataFrame(dict(zip(self.explained, shares, strict=True))),
+            probabilities.to_series(),
+            probabilities.select(usual.keys()),
+        )
 
     def with_centers(self, features: pl.DataFrame) -> LinearModel:
         """Return the same model with each product's mean over the given rows as its center.
@@ -170,54 +178,11 @@ class LinearModel:
         return {factor: f"factor_{number}" for number, factor in enumerate(factors)}
 
     @cached_property
-    def _steps(self) -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
-        """Factors, what two features add together, what each adds: a product of two costs one multiplication.
-
-        The words of a feature are not multiplied at all: what they weigh is looked up by the customer's word.
-        """
-        constants: dict[str, list[float]] = defaultdict(list)
-        sums: dict[str, list[pl.Expr]] = defaultdict(list)
-        partners: dict[Factor, list[pl.Expr]] = defaultdict(list)
-        of_words: dict[tuple[str, Factor | None], dict[Factor, float]] = defaultdict(lambda: defaultdict(float))
-        for term in self.terms:
-            weight = term.weight / len(term.features)
-            for feature in term.features:
-                constants[feature].append(-term.center * weight)
-            plain, word = without_word(term)
-            if word is not None:
-                of_words[word.feature, plain][word] += weight
-            elif len(term.features) == 1:
-                sums[term.features[0]].append(self._product(term) * weight)
-            else:
-                first, second = term.factors
-                partners[first].append(self._value(second) * weight)
-                partners[second].append(self._value(first) * weight)
-        for factor, weighted in partners.items():
-            sums[factor.feature].append(self._value(factor) * add_up(weighted))
-        together: dict[tuple[str, str], list[pl.Expr]] = defaultdict(list)
-        for (feature, plain), weights in of_words.items():
-            looked_up = pl.lit(pl.Series(word_weights(feature, weights))).gather(pl.col(f"{feature}_place"))
-            if plain is None:
-                sums[feature].append(looked_up)
-            else:
-                together[plain.feature, feature].append(self._value(plain) * looked_up)
-        # What a feature and a word add together is computed once and given to both.
-        named = {pair: "together_" + "_and_".join(pair) for pair in together}
-        for pair, name in named.items():
-            for feature in pair:
-                sums[feature].append(pl.col(name))
-        added = [add_up(parts).alias(named[pair]) for pair, parts in together.items()]
-        shares = [add_up([*sums[name], pl.lit(math.fsum(constants[name]))]).alias(name) for name in self.explained]
-        needed = {name for expression in (*added, *shares) for name in expression.meta.root_names()}
-        factors = [factor.expression().alias(name) for factor, name in self._columns.items() if name in needed]
-        places = [word_place(name).alias(f"{name}_place") for name in dict.fromkeys(word for word, _ in of_words)]
-        return [*factors, *places], added, shares
-
-    def _value(self, factor: Factor) -> pl.Expr:
-        return pl.col(self._columns[factor])
+    def _form(self) -> QuadraticForm:
+        return QuadraticForm(self)
 
     def _product(self, term: Term) -> pl.Expr:
-        first, *rest = (self._value(factor) for factor in term.factors)
+        first, *rest = (pl.col(self._columns[factor]) for factor in term.factors)
         return first * rest[0] if rest else first
 
     def to_json(self) -> dict[str, Any]:
@@ -268,29 +233,6 @@ def read_caps(plain: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, fl
     if wrong:
         raise ValueError(f"no caps of a number of this version: {wrong[0][:40]!r}")
     return caps
-
-
-def without_word(term: Term) -> tuple[Factor | None, Factor | None]:
-    """Return the other factor of a term and the one that is a word (of two, the last), each None if there is none."""
-    words = [factor for factor in term.factors if factor.basis == "equals"]
-    if not words or len({factor.feature for factor in term.factors}) < len(term.factors):
-        return None, None
-    word = words[-1]
-    return next((factor for factor in term.factors if factor is not word), None), word
-
-
-def word_place(feature: str) -> pl.Expr:
-    """Return the place of a word among those of its feature, the unknown word last."""
-    return pl.col(feature).cast(WORD_FEATURES[feature].dtype).to_physical().cast(pl.UInt32)
-
-
-def word_weights(feature: str, weights: Mapping[Factor, float]) -> list[float]:
-    """Return weight x factor of each word, the unknown one last, added up over factors of the feature's words."""
-    known = [
-        math.fsum(weight * ((word == factor.word) - factor.center) for factor, weight in weights.items())
-        for word in WORD_FEATURES[feature].values
-    ]
-    return [*known, 0.0]
 
 
 def capped(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> pl.DataFrame:

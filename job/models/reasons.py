@@ -22,9 +22,8 @@ import polars as pl
 
 from job.errors import ArtifactError
 from job.models.kinds import KINDS
-from job.models.linear import LinearModel, add_up
+from job.models.linear import add_up
 from job.models.phrasebook import Phrasebook
-from job.models.usual import UsualRisk
 from job.rounding import with_one_zero
 from job.russian import MINUS, noun, number, percent
 from schemas.features import MEANINGS, WORD_FEATURES
@@ -99,12 +98,12 @@ class Explainer:
         return tuple(name for names in self.themes.values() for name in names)
 
     @cached_property
-    def usual_risk(self) -> UsualRisk:
-        """What shows how far a theme raises the risk."""
+    def usual_of_themes(self) -> dict[str, dict[str, float | str]]:
+        """Theme -> its features -> their usual values: what shows how far a theme raises the risk."""
         values = {
             name: usual.median if isinstance(usual, UsualNumber) else usual.word for name, usual in self.usual.items()
         }
-        return UsualRisk(self.model, self.themes, values)
+        return {theme: {name: values[name] for name in names} for theme, names in self.themes.items()}
 
     @cached_property
     def _decimals(self) -> pl.Series:
@@ -153,12 +152,7 @@ class Explainer:
 
     def find(self, features: pl.DataFrame) -> pl.DataFrame:
         """Return the places of the features named as each row's reasons, `rank_1` to `rank_3` (UInt8 or null)."""
-        contributions = self.model.contributions(features)
-        risk = self.usual_risk.probabilities(features, contributions)
-        if isinstance(self.model, LinearModel):
-            actual = self.model.probabilities_of(contributions)
-        else:
-            actual = self.model.probabilities(features)
+        explained = self.model.explain(features, self.usual_of_themes)
         far = features.select(_is_far(name, self.usual[name]).alias(f"{name}_far") for name in self._names)
         named, sums = [], []
         first = 0
@@ -177,8 +171,8 @@ class Explainer:
             is_reason = largest.is_not_null() & (pl.col("actual") - pl.col(f"{theme}_usual") >= LEAST_FALL)
             sums.append(pl.when(is_reason).then(total).otherwise(0.0).alias(theme))
             first += len(names)
-        usual = risk.rename({theme: f"{theme}_usual" for theme in self.themes})
-        parts = [contributions, far, usual, actual.alias("actual").to_frame()]
+        usual = explained.usual.rename({theme: f"{theme}_usual" for theme in self.themes})
+        parts = [explained.contributions, far, usual, explained.probability.alias("actual").to_frame()]
         known = pl.concat(parts, how="horizontal").select(*named, *sums)
         ranked = rank_reasons(known.select(self.themes.keys()))
         return pl.concat([known, ranked], how="horizontal").select(

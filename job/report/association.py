@@ -1,6 +1,6 @@
 """How columns hang together: phi_k for any mixture of numbers and words, variance inflation for numbers.
 
-Written out here because the library `phik` needs pandas, numpy, scipy and joblib: the scoring image has none of them.
+Written out here because the library `phik` needs pandas, scipy and joblib: the scoring image has none of them.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import polars as pl
 from job.features import make_features
 from job.intake.counts import add_counts
 from job.intake.reconcile import DropCounts, reconcile_range
+from job.models.reasons import REASONS
 from job.report.facts import FactsSums, count_facts, sample_bins
 from job.scoring.campaign import order_candidates
 from job.scoring.cutoffs import (
@@ -35,7 +36,7 @@ from job.scoring.tables import ParquetTable
 from job.scoring.workbook import choose_contacts
 from job.spill import SortedRuns
 from schemas.columns import MARKET_FILE, accepted_dtype
-from schemas.scored import SCORED_DTYPES
+from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -252,7 +253,15 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
 
 
 def contacts_runs(space: SpillSpace, segmentation: Segmentation) -> SortedRuns:
-    """Return where the customers in treatment wait, by `order`: the negative expected value; see `choose_contacts`."""
-    nobody = SCORED_DTYPES.to_frame().cast(segmentation.codes())
+    """Return where the customers in treatment wait, by `order`: the negative expected value. Texts wait as numbers."""
+    offers = segmentation.offers()
+    words = {
+        "segment": offers["segment"].unique(maintain_order=True),
+        "offer": pl.concat([offers["offer"], offers["onsite_offer"]]).unique(maintain_order=True),
+        "campaign_group": pl.Series(CAMPAIGN_GROUPS),
+    }
+    stored: dict[str, pl.DataType] = {name: pl.Enum(values) for name, values in words.items()}
+    stored |= dict.fromkeys(REASONS, pl.Categorical())
     month = MARKET_FILE.heading("contacts_current_month")
-    return SortedRuns(space, choose_contacts(nobody, pl.Series(month.name, [], accepted_dtype(month))).schema, "order")
+    schema = pl.Schema({"order": pl.Float64(), **SCORED_DTYPES, month.name: accepted_dtype(month)})
+    return SortedRuns(space, schema, "order", stored=stored)

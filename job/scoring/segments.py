@@ -129,16 +129,6 @@ class Segmentation(NamedTuple):
             .sort("condition", "segment")
         )
 
-    def all_offers(self) -> dict[str, Offer]:
-        """Return code -> offer, those of the site, too, each once."""
-        return {offer.code: offer for segment in self.segments for offer in (*segment.offers, segment.onsite_offer)}
-
-    def codes(self) -> pl.Schema:
-        """Return the dtypes of the columns `segment` and `offer`, all of whose codes are known."""
-        return pl.Schema(
-            {"segment": pl.Enum([segment.code for segment in self.segments]), "offer": pl.Enum([*self.all_offers()])}
-        )
-
     def offers(self) -> pl.DataFrame:
         """Return one row per segment and offer, by priority, then as in the file.
 

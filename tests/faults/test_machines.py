@@ -173,7 +173,7 @@ def test_a_file_system_without_locks(error: int, tmp_path: Path, monkeypatch: py
 def test_what_is_not_installed(drop: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\nclass Gone:\n    def find_spec(self, name, *_):\n"
-        "        if name == 'numpy': raise ModuleNotFoundError('No module named numpy', name='numpy')\n"
+        "        if name == 'joblib': raise ModuleNotFoundError('No module named joblib', name='joblib')\n"
         "sys.meta_path.insert(0, Gone())\n"
     )
     command = ("train", "--input", drop, "--artifacts", tmp_path / "model", "--json")
@@ -181,7 +181,7 @@ def test_what_is_not_installed(drop: Path, tmp_path: Path) -> None:
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 4
     assert json.loads(printed)["problems"] == [
-        "training needs numpy, which is not installed here: pip install 'oneclick-retention[training]', or the image "
+        "training needs joblib, which is not installed here: pip install 'oneclick-retention[training]', or the image "
         "that trains"
     ]
 

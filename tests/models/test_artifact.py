@@ -164,9 +164,8 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_boosted_model_without_its_libraries_is_no_defect(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = json.loads((folder / MANIFEST).read_text())
     write_artifact(folder, files={"model.json": "{}", "model.txt": ""}, facts={**facts, "kind": "boosted"})
-    monkeypatch.delitem(sys.modules, "job.models.boosted", raising=False)
-    monkeypatch.setitem(sys.modules, "numpy", None)
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
     assert refusal(folder) == [
-        f"{folder}: a boosted model needs numpy, which is not installed here: "
+        f"{folder}: a boosted model needs lightgbm, which is not installed here: "
         "pip install 'oneclick-retention[boosted]', or an image built with these requirements"
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 from job.errors import ArtifactError
 from job.models import reasons
+from job.models.kinds import Explained
 from job.models.reasons import Explainer, UsualNumber, UsualWord, rank_reasons, say, theme_of, usual_values
 from schemas.features import (
     CATEGORICAL_FEATURES,
@@ -24,6 +25,9 @@ from schemas.features import (
     WORD_FEATURES,
 )
 from schemas.phrases import Number, Phrase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REFERENCE: dict[str, Any] = {
     "reference": {
@@ -59,6 +63,16 @@ class Plain:
             * weight
             for name, weight in self.weights.items()
         )
+
+    def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
+        changed = {
+            theme: features.with_columns(
+                pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items()
+            )
+            for theme, values in usual.items()
+        }
+        probabilities = pl.DataFrame({theme: self.probabilities(rows) for theme, rows in changed.items()})
+        return Explained(self.contributions(features), self.probabilities(features), probabilities)
 
 
 def frame(**columns: list[Any]) -> pl.DataFrame:
