@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.scoring.effects import Lift
-    from schemas.manifest import Manifest
-    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun, Interval
+    from schemas.manifest import Interval, Manifest
+    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun
 
 DECLINE: Final = "decline_rate"
 

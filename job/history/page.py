@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun, Interval
+    from schemas.manifest import Interval
+    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun
 
 PAGE: Final = "history.html"
 JSON: Final = "history.json"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from job.text_table import align
 
 if TYPE_CHECKING:
-    from schemas.results import HistoryFile, Interval
+    from schemas.manifest import Interval
+    from schemas.results import HistoryFile
 
 
 def summarise_history(history: HistoryFile) -> str:

@@ -16,7 +16,7 @@ import tempfile
 from datetime import UTC, datetime
 from functools import partialmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from job.beneath import read_beneath
 from job.errors import ArtifactError, JobError, OutputError, Problem, SettingsError, reason_of
@@ -27,13 +27,12 @@ from job.storage.run import delivered
 from job.text_table import align
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from job.settings import TrainSettings
     from job.storage.address import Address
     from job.storage.run import Place
     from job.training.run import Trained
-    from schemas.results import Version
 
     Progress = Callable[[str, int, int], None]  # what is done, how many steps are, of how many
 
@@ -138,7 +137,7 @@ class ModelStore:
             raise ArtifactError(f"{self.place}/{LOG}: not of format {FORMAT}, the one of this version: {strangers[0]}")
         return events
 
-    def versions(self) -> list[Version]:
+    def versions(self) -> list[dict[str, Any]]:
         """Return the versions, the newest first."""
         events = self.events()
         return [self._describe(event, events) for event in reversed(events) if event["action"] == WRITTEN]
@@ -226,7 +225,7 @@ class ModelStore:
                     return event
         raise OutputError(f"{self.place}/{LOG}: cannot be written: others write to it all the time")
 
-    def _describe(self, event: Event, events: Sequence[Event]) -> Version:
+    def _describe(self, event: Event, events: Sequence[Event]) -> dict[str, Any]:
         name = f"{VERSIONS}/{event['version']}/manifest.json"
         with self._reading():
             raw = self._objects.read(name)
@@ -329,7 +328,7 @@ def chosen_artifact(place: Place | None) -> Iterator[Champion | None]:
             yield champion
 
 
-def summarise_versions(versions: Sequence[Version]) -> str:
+def summarise_versions(versions: Sequence[Mapping[str, Any]]) -> str:
     """Return the versions as a table for a person; `*` marks the champion."""
     if not versions:
         return "No versions."

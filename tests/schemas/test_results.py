@@ -13,31 +13,45 @@ from click.testing import CliRunner
 
 from job.cli import main
 from job.process.invocation import Invocation
+from job.scoring import segments
 from schemas.manifest import Manifest
-from schemas.results import RESULTS
+from schemas.results import HistoryFile
 from tests.faults.processes import UNMOVED
 from tests.manifests import json_schema
 
+SEGMENTS = Path(segments.__file__).with_name("segments.toml")
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
-SCHEMAS = {"manifest": Manifest, **RESULTS}
+TYPED = {"manifest": Manifest, "history": HistoryFile}
+"""The schemas that are made of types; the others are written by hand."""
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", TYPED)
 def test_the_published_schema_is_that_of_the_type(name: str) -> None:
     """Set UPDATE=1 to write them anew."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **json_schema(SCHEMAS[name])}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": name, **json_schema(TYPED[name])}
     text = json.dumps(schema, ensure_ascii=False, indent=1) + "\n"
     if os.environ.get("UPDATE"):
         (FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
     assert (FOLDER / f"{name}.json").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_a_published_schema_takes_no_object_with_another_entry(path: Path) -> None:
+    parts: list[dict[str, Any]] = []
+    schema = json.loads(path.read_text(encoding="utf-8"), object_hook=lambda part: parts.append(part) or part)
     jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["title"] == path.stem
+    records = [part for part in parts if part.get("type") == "object" and "properties" in part]
+    assert schema in records
+    assert all(part["additionalProperties"] is False for part in records)
+    assert all(set(part["required"]) <= set(part["properties"]) for part in records)
 
 
-def test_no_schema_is_left_over() -> None:
-    assert {path.stem for path in FOLDER.glob("*.json")} == set(SCHEMAS)
+CHECKED = {"manifest", "log-finished"}  # by tests of their own
 
 
 def check(name: str, plain: Any) -> Any:
+    CHECKED.add(name)
     schema = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(plain)
     return plain
@@ -61,6 +75,8 @@ def test_every_answer_is_what_its_schema_says(small_drop: Path, labelled_drop: P
     check("runs-compare", call("runs", "--output", output, "--compare", *runs))
     check("runs-acknowledge", call("runs", "--output", output, "--acknowledge", runs[0]))
     check("verify", call("verify", "--output", output))
+    check("history", call("history", "--output", output))
+    check("segments", call("segments", SEGMENTS, "--run", output / "latest"))
     check("report", call("report", "--run", output / "latest"))
     check("sample", call("sample", "--outcome-of", output / "latest", "--seed", 1, tmp_path / "outcome"))
     check("lift", call("lift", "--run", output / "latest", "--outcome", tmp_path / "outcome"))
@@ -69,6 +85,7 @@ def test_every_answer_is_what_its_schema_says(small_drop: Path, labelled_drop: P
     assert check("train", trained)["written"]
     versions = check("models", call("models", "--store", store, "--promote", 1))["versions"]
     assert [row["is_champion"] for row in versions] == [True]
+    assert {path.stem for path in FOLDER.glob("*.json")} == CHECKED
 
 
 @pytest.mark.parametrize("exit_code", [0, 6])
