@@ -24,34 +24,34 @@ FEWEST: Final = 300  # customers with revenue in a month: the median of fewer sc
 LOWEST, HIGHEST = 0.5, 2.0  # against training: beyond, a person must say what happened
 TRAINING: Final = "training"
 
-COUNTS: Final = pl.Schema({"period": pl.String(), "revenue": pl.Float64(), "rows": pl.Int64()})
+COUNTS: Final = pl.Schema({"revenue": pl.Float64(), **dict.fromkeys(PERIODS_OF_REVENUE, pl.Int64())})
 
 
 class LevelCounts(NamedTuple):
-    """How often each revenue occurs in each month. Args: counts: `COUNTS`, revenue to four significant digits."""
+    """How often each revenue, to four significant digits, occurs in each month. Args: counts: `COUNTS`."""
 
     counts: pl.DataFrame = COUNTS.to_frame()
 
     @classmethod
     def of(cls, rows: pl.DataFrame) -> LevelCounts:
         """Return the counts of accepted rows. Args: rows: `period` and `revenue`."""
-        rounded = rows.lazy().filter(pl.col("revenue") > 0).with_columns(pl.col("revenue").round_sig_figs(DIGITS))
-        counts = rounded.group_by("period", "revenue").agg(pl.len().alias("rows"))
-        return cls(counts.cast(COUNTS).collect())
+        months = ((pl.col("period") == period).sum().cast(pl.Int64).alias(period) for period in PERIODS_OF_REVENUE)
+        spent = rows.lazy().filter(pl.col("revenue") > 0)
+        return cls(spent.group_by(pl.col("revenue").round_sig_figs(DIGITS)).agg(*months).collect())
 
     def __add__(self, other: LevelCounts) -> LevelCounts:  # type: ignore[override] # not a tuple's
         both = pl.concat([self.counts, other.counts])
-        return LevelCounts(both.group_by("period", "revenue").agg(pl.col("rows").sum()))
+        return LevelCounts(both.group_by("revenue").agg(pl.col(PERIODS_OF_REVENUE).sum()))
 
     def medians(self, *, fewest: int = FEWEST) -> dict[str, float] | None:
         """Return month -> the lower median; None if a month has fewer revenues than it takes to know it."""
+        counts = self.counts.sort("revenue")
         medians: dict[str, float] = {}
         for period in PERIODS_OF_REVENUE:
-            month = self.counts.filter(pl.col("period") == period).sort("revenue")
-            rows = month["rows"].sum()
+            rows = counts[period].sum()
             if rows < fewest:
                 return None
-            medians[period] = month["revenue"][int((month["rows"].cum_sum() * 2 < rows).sum())]
+            medians[period] = counts["revenue"][int((counts[period].cum_sum() * 2 < rows).sum())]
         return medians
 
 

@@ -49,8 +49,8 @@ def test_read_is_sort_and_filter(  # noqa: PLR0917 - hypothesis hands them over
     low: int | None,
     high: int | None,
 ) -> None:
-    before = spill_module.KEY_STEP, spill_module.PIECE_ROWS
-    spill_module.KEY_STEP, spill_module.PIECE_ROWS = 7, 11
+    before = spill_module.KEY_STEP, spill_module.PIECE_ROWS, spill_module.PIECE_BYTES
+    spill_module.KEY_STEP, spill_module.PIECE_ROWS, spill_module.PIECE_BYTES = 7, 5, 180
     try:
         runs = SortedRuns(
             SpillSpace(tmp_path_factory.mktemp("scratch"), memory, run_bytes), SCHEMA, "id", stored=STORED
@@ -69,7 +69,7 @@ def test_read_is_sort_and_filter(  # noqa: PLR0917 - hypothesis hands them over
         assert runs.height == everything.height
         assert_frame_equal(runs.in_memory().read(), everything)
     finally:
-        spill_module.KEY_STEP, spill_module.PIECE_ROWS = before
+        spill_module.KEY_STEP, spill_module.PIECE_ROWS, spill_module.PIECE_BYTES = before
 
 
 def test_ranges_are_about_as_long_as_asked_for_and_never_part_a_key(tmp_path: Path) -> None:

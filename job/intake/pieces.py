@@ -175,12 +175,10 @@ class _Reader:
         names = dict(zip(parquet.headings, self._plan.columns, strict=True))
         row = 1
         for batch in parquet.batches(memory.batch_rows, piece.first, piece.stop):
-            rows = pl.int_range(row, row + batch.height, eager=True).alias("row")
             raw = batch.rename(names)
-            doubtful = self._take_plain(parse_batch(raw, self._plan), rows)
-            if doubtful is not None:
-                texts = raw.filter(doubtful).select(pl.all().cast(pl.String))
-                self._judge(texts.insert_column(0, rows.filter(doubtful)))
+            doubtful = self._take_plain(parse_batch(raw, self._plan), row)
+            texts = raw[doubtful].select(pl.all().cast(pl.String))
+            self._judge(texts.insert_column(0, (doubtful.cast(pl.Int64) + row).alias("row")))
             row += batch.height
         self.counts += RowCounts(lines=row - 1)
 
@@ -193,20 +191,19 @@ class _Reader:
         may_be_plain = lines.row >= self._headings and lines.is_between_lines and dialect.is_utf_8
         parsed = parse_block(block, self._plan) if may_be_plain and not has_breaks else None
         if parsed is not None:
-            rows = pl.int_range(lines.row + 1, lines.row + 1 + parsed.typed.height, eager=True).alias("row")
+            first = lines.row + 1
             lines.skip(parsed.typed.height, parsed.line_end)
-            doubtful = self._take_plain(parsed.typed, rows, parsed.odd)
-            if doubtful is not None:
-                self._hold(pl.DataFrame({"row": rows.filter(doubtful), "line": parsed.lines.filter(doubtful)}))
+            doubtful = self._take_plain(parsed.typed, first, parsed.odd)
+            self._hold(pl.DataFrame({"row": doubtful.cast(pl.Int64) + first, "line": parsed.lines.gather(doubtful)}))
         elif may_be_plain and len(block) > CAREFUL_BYTES:  # something in it is not: look where
             for part in whole_lines([block], len(block) // PARTS):
                 self._take_block(part, lines, has_breaks=has_breaks and breaks_records(part))
         else:
             self._hold_lines(lines.feed(block), lines)
 
-    def _take_plain(self, typed: pl.DataFrame, rows: pl.Series, odd: pl.Series | None = None) -> pl.Series | None:
-        """Accept the plain rows; return where the others are, None if there are none."""
-        plain = judge_typed(typed, rows, self._plan, self._spellings, odd=odd)
+    def _take_plain(self, typed: pl.DataFrame, first: int, odd: pl.Series | None = None) -> pl.Series:
+        """Accept the plain rows; return which the others are, counted from 0. Args: first: the number of the first."""
+        plain = judge_typed(typed, first, self._plan, self._spellings, odd=odd)
         self._accept(plain.accepted)
         self.counts += plain.counts
         return plain.doubtful
@@ -217,11 +214,12 @@ class _Reader:
             self.levels += LevelCounts.of(rows)
 
     def _hold_lines(self, texts: list[str], lines: LineBlocks) -> None:
-        if texts:
-            self._hold(number_lines(texts, last=lines.row).filter(pl.col("row") > self._headings))
+        self._hold(number_lines(texts, last=lines.row).filter(pl.col("row") > self._headings))
 
     def _hold(self, numbered: pl.DataFrame) -> None:
         """Keep lines that must be judged carefully until there are enough of them."""
+        if numbered.is_empty():
+            return
         self._held.append(compacted(numbered))
         size = sum(rows.estimated_size() for rows in self._held)
         if sum(rows.height for rows in self._held) >= HELD_ROWS or size >= HELD_BYTES:

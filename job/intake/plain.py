@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
+from job.intake.careful import accepted_schema
 from job.intake.counts import RowCounts
 from job.intake.lines import LINE_LIMIT
 from job.intake.numbers import EXACT_FLOATS
@@ -17,10 +18,11 @@ from job.rounding import with_one_zero
 from schemas.columns import DTYPES, Kind, accepted_dtype, keeps_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from job.intake.careful import Spellings
     from job.intake.plan import FilePlan
+    from schemas.columns import Column
     from schemas.vocabulary import Words
 
 LINE_END: Final = b"\n"
@@ -31,7 +33,7 @@ class Plain(NamedTuple):
     """Rows whose fields were parsed at once."""
 
     accepted: pl.DataFrame  # the plain ones among them, as `accepted_schema`, by row
-    doubtful: pl.Series | None  # for each row whether the careful way must judge it; None if none must be
+    doubtful: pl.Series  # which of all rows, counted from 0, the careful way must judge
     counts: RowCounts  # of the accepted rows
 
 
@@ -137,54 +139,51 @@ def _number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
 
 
 def judge_typed(
-    typed: pl.DataFrame, rows: pl.Series, plan: FilePlan, spellings: Spellings, *, odd: pl.Series | None = None
+    typed: pl.DataFrame, first: int, plan: FilePlan, spellings: Spellings, *, odd: pl.Series | None = None
 ) -> Plain:
     """Accept the plain ones among rows whose fields were parsed.
 
     Args:
         typed: the columns by their ASCII names, numbers with their dtypes (an identifier may be text), words as text;
             null where there was nothing or no such value.
-        rows: their numbers.
+        first: the number of the first of them.
         plan: of their file.
         spellings: of words that the careful way has seen.
         odd: for each row whether it is not plain, whatever its values are.
     """
     words = {h.name: _Coded.of(h.words, spellings.get(h.name, {})) for h in plan.headings if h.words is not None}
-    label = plan.label
-    columns, checks = [], [keeps_rules(heading) for heading in plan.headings]
-    for heading in plan.headings:
-        column = pl.col(heading.name)
-        if heading.words is not None:
-            columns.append(words[heading.name].code(column))
-        elif heading.kind is Kind.NUMBER:
-            columns.append(pl.when(column.is_finite()).then(with_one_zero(column)))
-        elif typed.schema[heading.name] == pl.String:
-            columns.append(_number(column, heading.kind, "."))
-        else:
-            columns.append(column)
+    label, judged = plan.label, words.copy()
+    checks = [keeps_rules(heading) for heading in plan.headings]
     if label is not None and label.words is not None:
         words[label.name] = _Coded.of(label.words, {})
-        columns.append(words[label.name].code(pl.col(label.name)))
         checks.append(pl.col(label.name).is_not_null())
-    judged = typed.lazy().select(columns).with_columns(_is_plain=pl.all_horizontal(checks)).collect()
-    is_plain = judged["_is_plain"] if odd is None else judged["_is_plain"] & ~odd
-    all_plain = bool(is_plain.all())
-    codes = judged.drop("_is_plain") if all_plain else judged.filter(is_plain).drop("_is_plain")
-    repaired = pl.repeat(value=False, n=codes.height, dtype=pl.Boolean, eager=True)
+    numbers = [_plain_number(heading, typed.schema) for heading in plan.headings if heading.words is None]
+    columns = (pl.int_range(first, first + typed.height, dtype=pl.UInt32).alias("row"), *numbers)
+    codes = typed.lazy().with_columns(*columns, *(coded.code(pl.col(name)) for name, coded in words.items()))
+    accepted = codes.with_columns(_is_plain=pl.all_horizontal(checks)).collect()
+    is_plain = accepted.drop_in_place("_is_plain")
+    if odd is not None:
+        is_plain &= ~odd
+    if not is_plain.all():
+        accepted = accepted.filter(is_plain)
+    repaired = pl.repeat(value=False, n=accepted.height, dtype=pl.Boolean, eager=True).alias("repaired")
     repairs: dict[tuple[str, str, str], int] = {}
-    for name, coded in words.items():
-        is_wrong = codes[name] >= coded.first_wrong if coded.wrong and (label is None or name != label.name) else None
-        if is_wrong is not None and is_wrong.any():
-            repaired = repaired | is_wrong
-            delivered = plan.file.table.heading(name).delivered
-            for code, count in codes[name].filter(is_wrong).value_counts().iter_rows():
-                wrong, right = coded.wrong[code - coded.first_wrong]
-                repairs[delivered, wrong, right] = count
-    kept = rows if all_plain else rows.filter(is_plain)
-    accepted = codes.with_columns(coded.name_of(codes[name]) for name, coded in words.items())
-    accepted = accepted.insert_column(0, repaired.alias("repaired")).insert_column(0, kept.cast(pl.UInt32).alias("row"))
-    counts = RowCounts(rows=accepted.height, last_accepted=kept[-1] if kept.len() else 0, repairs=repairs)
-    return Plain(accepted, None if all_plain else ~is_plain, counts)
+    for name, coded in judged.items():
+        repaired |= accepted[name] >= coded.first_wrong
+        delivered = plan.file.table.heading(name).delivered
+        repairs |= {(delivered, *spelling): count for spelling, count in coded.count_wrong(accepted[name])}
+    last = accepted.item(-1, "row") if accepted.height else 0
+    counts = RowCounts(rows=accepted.height, last_accepted=last, repairs=repairs)
+    names = (coded.name_of(accepted[name]) for name, coded in words.items())
+    accepted = accepted.with_columns(repaired, *names).select(accepted_schema(plan).names())
+    return Plain(accepted, (~is_plain).arg_true(), counts)
+
+
+def _plain_number(heading: Column, dtypes: pl.Schema) -> pl.Expr:
+    column = pl.col(heading.name)
+    if heading.kind is Kind.NUMBER:
+        return pl.when(column.is_finite()).then(with_one_zero(column))
+    return _number(column, heading.kind, ".") if dtypes[heading.name] == pl.String else column
 
 
 class _Coded(NamedTuple):
@@ -205,6 +204,11 @@ class _Coded(NamedTuple):
 
     def code(self, text: pl.Expr) -> pl.Expr:
         return text.cast(self.spelled, strict=False).to_physical()
+
+    def count_wrong(self, codes: pl.Series) -> Iterator[tuple[tuple[str, str], int]]:
+        """Yield each misspelling that occurs, with the right spelling, and how often."""
+        for code, count in codes.filter(codes >= self.first_wrong).value_counts().iter_rows():
+            yield self.wrong[code - self.first_wrong], count
 
     def name_of(self, codes: pl.Series) -> pl.Series:
         return self.names.gather(codes).alias(codes.name)
