@@ -217,12 +217,6 @@ class CampaignOutcome(CampaignSettings):
     power: CampaignPower
 
 
-class Explained(TypedDict):
-    """Customers who have reasons, or could have them."""
-
-    explained: int
-
-
 class MonthLevel(TypedDict):
     """A month's revenue of half of the customers, here and in training."""
 
@@ -386,7 +380,6 @@ class Manifest(TypedDict):
     segments_file: str
     segments: list[SegmentRow]
     campaign: CampaignOutcome
-    reasons: Explained
     facts: ReportData
     drift: Drift | None
     levels: RevenueLevels

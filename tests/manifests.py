@@ -78,7 +78,6 @@ def make_manifest(**changes: Any) -> Manifest:
                 "too_small": [],
             },
         },
-        "reasons": {"explained": 0},
         "facts": make_report_data(),
         "drift": None,
         "levels": {"source": "training", "months": []},

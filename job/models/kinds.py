@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from job.models.linear import Calibration
 
-SHAP_ROWS: Final = 50_000  # TreeSHAP costs some 30 times the prediction; the linear model's contributions nothing more
-
 
 class Explained(NamedTuple):
     """Why customers have their probabilities, in their order.
@@ -75,7 +73,6 @@ class Kind(NamedTuple):
     module: str  # where its class is; loaded when a model of this kind is
     class_name: str  # of the class, whose `load(plain, read)` takes `model.json` and a function that reads another file
     title: str  # for people, in Russian
-    most_explained: int | None = None  # customers of a run who are given reasons; None explains all at high risk
 
     def load(self, plain: Mapping[str, Any], read: Callable[[str], str]) -> Model:
         """Return the model of an artifact whose checksums have been verified.
@@ -90,5 +87,5 @@ class Kind(NamedTuple):
 
 KINDS: Final = {
     "linear": Kind("job.models.linear", "LinearModel", "логистическая регрессия со сплайнами"),
-    "boosted": Kind("job.models.boosted", "BoostedModel", "градиентный бустинг (LightGBM)", SHAP_ROWS),
+    "boosted": Kind("job.models.boosted", "BoostedModel", "градиентный бустинг (LightGBM)"),
 }

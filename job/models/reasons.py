@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import polars as pl
 
 from job.errors import ArtifactError
-from job.models.kinds import KINDS
 from job.models.linear import add_up
 from job.models.phrasebook import Phrasebook
 from job.rounding import with_one_zero
@@ -129,11 +128,6 @@ class Explainer:
         medians = self._as_delivered(pl.DataFrame([{name: usual.median for name, usual in numbers.items()}]))
         shown = medians.row(0, named=True)
         return {**self.usual, **{name: usual._replace(median=shown[name]) for name, usual in numbers.items()}}
-
-    def count(self, customers: int) -> int:
-        """Return how many of so many customers are explained: all, or as many as its kind of model can."""
-        most = KINDS[self.model.kind].most_explained
-        return customers if most is None else min(customers, most)
 
     def explain(self, features: pl.DataFrame, chosen: pl.Series | None = None) -> pl.DataFrame:
         """Return `reason_1` to `reason_3` of each row, or of the chosen ones (String or null), the strongest first.

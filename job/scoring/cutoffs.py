@@ -6,7 +6,6 @@ are looked into. Each customer is then placed by comparison with a few others, r
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -22,9 +21,6 @@ RISK_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64()})
 """Customers by risk: `order` is the probability with its sign turned, so that the highest comes first."""
 SPENDING_ORDER: Final = pl.Schema({"order": pl.Float64(), "id": pl.Int64(), "cost_parts": pl.Int64()})
 """Candidates of a campaign by expected value per cost, with its sign turned; and what contacting them costs."""
-
-EXPLAIN_PRIORITY: Final = pl.when("contact_allowed").then("profit_at_risk").otherwise(-math.inf)
-"""In which order customers at high risk are explained: the largest profit at risk first, of those to be contacted."""
 
 DECILES: Final = 10
 BIN_BITS: Final = 44  # of a Float64 that do not count: bins are 2^8 steps from a power of two to the next
@@ -65,13 +61,6 @@ class Cutoffs(NamedTuple):
 def order_by_risk(scores: pl.DataFrame) -> pl.DataFrame:
     """Return `RISK_ORDER` of each customer. Args: scores: `id` and `decline_probability`."""
     return scores.select((-pl.col("decline_probability")).alias("order"), "id")
-
-
-def order_by_priority(scores: pl.DataFrame, threshold: float) -> pl.DataFrame:
-    """Return the order in which those at high risk, from a threshold on, are explained: `SPENDING_ORDER`, at 1 each."""
-    one = pl.lit(1, pl.Int64).alias("cost_parts")
-    high = scores.filter(pl.col("decline_probability") >= threshold)
-    return high.select((-EXPLAIN_PRIORITY).alias("order"), "id", one)
 
 
 def last_ranks(customers: int) -> list[int]:

@@ -191,7 +191,6 @@ def run_scoring(
                     power=describe_power(written.counts.segments, segmentation),
                     beyond_budget=finish.value_beyond_budget(),
                 ),
-                "reasons": {"explained": setup.explainer.count(int(scored.counts.by_priority["rows"].sum()))},
                 "facts": facts,
                 "drift": drift,
                 "levels": setup.levels.describe(),

@@ -19,13 +19,11 @@ from job.models.reasons import REASONS
 from job.report.facts import FactsSums, count_facts, sample_bins
 from job.scoring.campaign import order_candidates
 from job.scoring.cutoffs import (
-    EXPLAIN_PRIORITY,
     RISK_ORDER,
     Cutoffs,
     add_histograms,
     count_bins,
     order_bin,
-    order_by_priority,
     order_by_risk,
 )
 from job.scoring.drift import add_counts as add_drift
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.intake.reconcile import DropRead
-    from job.scoring.cutoffs import Place
     from job.scoring.segments import Segmentation
     from job.spill import Bound, SpillSpace
 
@@ -57,7 +54,6 @@ class RangeCounts(NamedTuple):
         excluded: reason -> customers that are not scored.
         fates: table -> its rows of scored customers, and those of excluded ones.
         by_risk: histogram of the order by risk; see `count_bins`.
-        by_priority: histogram of the order in which customers at high risk are explained.
         by_hash: `bin` and `rows`: customers by the hash by which they are sampled for the page.
     """
 
@@ -66,7 +62,6 @@ class RangeCounts(NamedTuple):
     fates: Mapping[str, tuple[int, int]]
     scored: int
     by_risk: pl.DataFrame
-    by_priority: pl.DataFrame
     by_hash: pl.DataFrame
 
     def __add__(self, other: RangeCounts) -> RangeCounts:  # type: ignore[override] # not a tuple's
@@ -80,7 +75,6 @@ class RangeCounts(NamedTuple):
             fates,
             self.scored + other.scored,
             add_histograms(self.by_risk, other.by_risk),
-            add_histograms(self.by_priority, other.by_priority),
             pl.concat([self.by_hash, other.by_hash]).group_by("bin").agg(pl.col("rows").sum()),
         )
 
@@ -119,7 +113,6 @@ def score_range(bounds: tuple[Bound, Bound], *, drop: DropRead, setup: Setup, sp
         fates,
         scored.height,
         count_bins(order),
-        count_bins(order_by_priority(scores, setup.artifact.thresholds.risk)),
         sample_bins(scores["id"]).value_counts(name="rows").cast({"rows": pl.Int64}),
     )
     return ScoredRange(
@@ -138,26 +131,21 @@ def _runs_of(space: SpillSpace, rows: pl.DataFrame, schema: pl.Schema | None = N
 
 
 class Order(NamedTuple):
-    """An order of customers. Args: kind: `priority` or `ratio`; setup: what with; cutoffs: of the run."""
+    """Candidates of a campaign by expected value per cost. Args: setup: what with; cutoffs: into deciles."""
 
-    kind: str
     setup: Setup
     cutoffs: Cutoffs
 
 
 def order_range(customers: SortedRuns, order: Order) -> pl.DataFrame:
-    """Return the order of the scored customers of a range."""
-    rows = customers.read()
-    scores = describe_scores(rows)
-    if order.kind == "priority":
-        return order_by_priority(scores, order.setup.artifact.thresholds.risk)
-    setup = order.setup
-    placed = place_customers(scores, make_features(rows), order.cutoffs, setup)
+    """Return the `SPENDING_ORDER` of the scored customers of a range."""
+    rows, setup = customers.read(), order.setup
+    placed = place_customers(describe_scores(rows), make_features(rows), order.cutoffs, setup)
     return order_candidates(placed, setup.segmentation, setup.campaign, setup.held)
 
 
 def count_order(customers: SortedRuns, *, order: Order) -> pl.DataFrame:
-    """Return the histogram of an order of the scored customers of a range; see `count_bins`."""
+    """Return the histogram of the order of a range; see `count_bins`."""
     return count_bins(order_range(customers, order))
 
 
@@ -196,7 +184,6 @@ class Finish(NamedTuple):
     """How customers are completed, once it is known where the run is cut.
 
     Args:
-        last_explained: the last customer at high risk who is explained, None if all are.
         hash_bin: the last bin of the hash whose customers are sampled for the page.
         space: where contacts wait.
         folder: of the files that somebody else takes up; None hands frames and text over as they are.
@@ -204,7 +191,6 @@ class Finish(NamedTuple):
 
     setup: Setup
     cutoffs: Cutoffs
-    last_explained: Place | None
     hash_bin: int
     space: SpillSpace
     folder: Path | None
@@ -240,11 +226,8 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
     thresholds = setup.artifact.thresholds
     features = make_features(customers)
     scores = describe_scores(customers)
-    is_chosen = pl.col("decline_probability") >= thresholds.risk
-    if finish.last_explained is not None:
-        is_chosen &= ~finish.last_explained.is_before(-EXPLAIN_PRIORITY)
     known = setup.levels.at_training(features)
-    reasons = setup.explainer.explain(known, scores.select(is_chosen).to_series())
+    reasons = setup.explainer.explain(known, scores["decline_probability"] >= thresholds.risk)
     scored, fate = complete(scores, features, reasons, finish.cutoffs, setup)
     drift = None if setup.reference is None else count_drift(known, scored["decline_probability"], setup.reference)
     matches = setup.segmentation.count_matches(pl.concat([features, scored], how="horizontal"), thresholds)

@@ -113,21 +113,14 @@ def cut_ranks(scored: ScoredDrop, setup: Setup, *, executor: Executor, space: Sp
     deciles = find_places(add_bins([counts.by_risk]), last_ranks(counts.scored), fetch(None, scored.orders))
     for runs in scored.orders:
         runs.clear()
-    high = int(counts.by_priority["rows"].sum())
-    explained = setup.explainer.count(high)
-    last_explained = None
-    if explained < high:
-        by_priority = Order("priority", setup, Cutoffs(deciles))
-        bins = add_bins([counts.by_priority])
-        last_explained = find_last_affordable(bins, explained, fetch(by_priority, scored.customers)).last
     reach = Reach(None, None)
     if setup.campaign.budget is not None:
-        by_ratio = Order("ratio", setup, Cutoffs(deciles))
+        by_ratio = Order(setup, Cutoffs(deciles))
         bins = add_bins(executor.map(partial(count_order, order=by_ratio), scored.customers))
         reach = find_last_affordable(bins, budget_parts(setup.campaign), fetch(by_ratio, scored.customers))
     folder = space.folder if executor.is_remote else None
     cutoffs = Cutoffs(deciles, reach.last, reach.beyond)
-    return Finish(setup, cutoffs, last_explained, last_sampled_bin(counts.by_hash), space, folder)
+    return Finish(setup, cutoffs, last_sampled_bin(counts.by_hash), space, folder)
 
 
 class Written(NamedTuple):

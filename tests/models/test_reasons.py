@@ -256,11 +256,6 @@ def test_explained_in_batches_as_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert explainer.explain(features, pl.Series([False] * 5)).null_count().row(0) == (5, 5, 5)
 
 
-def test_a_boosted_model_explains_so_many() -> None:
-    assert Explainer(Plain({}), USUAL).count(60_000) == 60_000
-    assert Explainer(Plain({}, kind="boosted"), USUAL).count(60_000) == 50_000
-
-
 def test_nobody_to_explain() -> None:
     explained = Explainer(Plain({"pages_per_visit": 1.0}), USUAL).explain(frame(pages_per_visit=[]))
     assert_frame_equal(explained, pl.DataFrame(schema=dict.fromkeys(reasons.REASONS, pl.String)))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.scoring.cutoffs import (
     Cutoffs,
-    Place,
     add_bins,
     count_bins,
     find_affordable,
     find_places,
     last_ranks,
     order_bin,
-    order_by_priority,
     order_by_risk,
 )
 
@@ -60,10 +56,3 @@ def test_the_reach_is_where_the_sum_passes_the_budget(candidates: list[tuple[flo
     reached = [] if last is None else frame.filter(~last.is_before(pl.col("order")))["id"].to_list()
     assert reached == frame.filter(is_reached)["id"].to_list()
     assert ([] if beyond is None else [beyond.id]) == frame.filter(~is_reached)["id"].to_list()[:1]
-
-
-def test_who_may_be_contacted_is_explained_first() -> None:
-    scores = pl.DataFrame({"id": [1, 2, 3], "contact_allowed": [False, True, True], "profit_at_risk": [9.0, 1.0, 2.0]})
-    ordered = order_by_priority(scores.with_columns(decline_probability=0.5), 0.5).sort("order", "id")
-    assert ordered["id"].to_list() == [3, 2, 1]
-    assert find_affordable(ordered, 2) == (Place(-1.0, 2), Place(math.inf, 1))

@@ -83,7 +83,7 @@ def deciles(ranges: Ranges) -> tuple[Place, ...]:
 
 
 def finish(ranges: Ranges, deciles: tuple[Place, ...], folder: Path | None = None) -> Finish:
-    return Finish(ranges.setup, Cutoffs(deciles), None, HASH_BINS, SpillSpace(), folder)
+    return Finish(ranges.setup, Cutoffs(deciles), HASH_BINS, SpillSpace(), folder)
 
 
 @pytest.mark.parametrize("name", ["customers", "order", "excluded"])
@@ -99,8 +99,7 @@ def test_counts_of_ranges_add_up(ranges: Ranges) -> None:
     assert (total.scored, total.fates, total.excluded) == (whole.scored, whole.fates, whole.excluded)
     assert total.rows == whole.rows
     empty = whole.by_risk.clear()
-    for one, other in [(total.by_risk, whole.by_risk), (total.by_priority, whole.by_priority)]:
-        assert_frame_equal(add_histograms(empty, one), add_histograms(empty, other))
+    assert_frame_equal(add_histograms(empty, total.by_risk), add_histograms(empty, whole.by_risk))
     assert_frame_equal(total.by_hash, whole.by_hash, check_row_order=False)
 
 
@@ -111,9 +110,8 @@ def test_every_row_has_one_fate(ranges: Ranges) -> None:
     assert counts.by_risk["rows"].sum() == counts.scored
 
 
-@pytest.mark.parametrize("kind", ["priority", "ratio"])
-def test_orders_of_ranges_are_those_of_all_ids(kind: str, ranges: Ranges, deciles: tuple[Place, ...]) -> None:
-    order = Order(kind, ranges.setup, Cutoffs(deciles))
+def test_orders_of_ranges_are_those_of_all_ids(ranges: Ranges, deciles: tuple[Place, ...]) -> None:
+    order = Order(ranges.setup, Cutoffs(deciles))
     parts = reduce(add_histograms, [count_order(part.customers, order=order) for part in ranges.parts])
     whole = count_order(ranges.whole.customers, order=order).sort("bin")
     assert_frame_equal(parts, whole)
