@@ -15,6 +15,7 @@ PROFIT_MONTHS: Final = 3  # the horizon of the label: activity over the next thr
 TREATMENT: Final = "treatment"
 CONTROL: Final = "control"
 NOT_IN_CAMPAIGN: Final = "none"
+FITS: Final = "fits "  # before a segment's code: whether its condition holds
 CAMPAIGN_GROUPS: Final = (TREATMENT, CONTROL, NOT_IN_CAMPAIGN)
 
 SCORED: Final = Contract(

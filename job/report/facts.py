@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import polars as pl
 
@@ -19,7 +19,7 @@ from job.report.association import phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
 from job.spill import compacted
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, NUMERIC_FEATURES
-from schemas.scored import CONTROL, TREATMENT
+from schemas.scored import CONTROL, FITS, TREATMENT
 from schemas.vocabulary import DECLINED
 
 if TYPE_CHECKING:
@@ -49,116 +49,106 @@ _OF_CARD: Final = (
 _FLAGS: Final = [bytes(ord("1" if own == code else "0") for own in range(256)) for code in range(CODES)]
 
 
-class FactsSums(NamedTuple):
-    """What is counted for the page: name -> frame with columns of `_KEYS` and sums of the others; and a sample."""
-
-    sums: dict[str, pl.DataFrame]
-    sample: pl.DataFrame
-
-    def __add__(self, other: FactsSums) -> FactsSums:  # type: ignore[override] # not a tuple's
-        sums = {name: _add(name, frame, other.sums[name]) for name, frame in self.sums.items()}
-        return FactsSums(sums, pl.concat([self.sample, other.sample]))
-
-
-_KEYS: Final = {"deciles": ["risk_decile"], "segments": ["segment"], "matches": ["condition", "segment"]}
+SUMS: Final = (
+    pl.len().cast(pl.Int64).alias("customers"),
+    pl.col("contact_allowed").sum().cast(pl.Int64),
+    pl.col(RISK).sum().alias("risk"),
+    (pl.col(RISK) * (1 - pl.col(RISK))).sum().alias("variance"),
+    pl.col("monthly_profit").sum().alias("profit"),
+    pl.col("profit_at_risk", "expected_value").sum(),
+)
+"""What is summed of customers: `variance` is that of a decline, p x (1 - p)."""
+_GROUPS: Final = ["segment", "offer", "fate", "risk_decile", "risk_bin"]
 
 
-def _add(name: str, one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-    both = pl.concat([one, other])
-    return compacted(both.group_by(_KEYS[name]).agg(pl.all().sum()).sort(_KEYS[name])) if name in _KEYS else both.sum()
+def count_groups(planned: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
+    """Return one row per segment, offer, fate, decile and bin of the risk that has customers, in no order, with sums.
 
-
-def count_facts(
-    features: pl.DataFrame,
-    customers: pl.DataFrame,
-    scored: pl.DataFrame,
-    thresholds: Thresholds,
-    *,
-    matches: pl.DataFrame,
-    hash_bin: int,
-) -> FactsSums:
-    """Count some customers of a run for the page: features, joined (`activity` where known) and scored, rows alike.
-
-    `matches` has `condition`, `segment` and `customers`: for how many of a segment each segment's condition holds.
+    `SUMS`, `high`, `high_profit_at_risk` (of high risk), `in_training`, and `FITS` and each segment's code: for how
+    many its condition holds.
     """
-    if not features.height == customers.height == scored.height:
-        raise AssertionError(f"{features.height} features, {customers.height} customers, {scored.height} scored")
+    is_high = pl.col(RISK) >= thresholds.risk
+    risk_bin = (pl.col(RISK) * RISK_BINS).cast(pl.UInt8).clip(0, RISK_BINS - 1)
+    return (
+        planned.with_columns(risk_bin.alias("risk_bin"))
+        .group_by(_GROUPS)
+        .agg(
+            *SUMS,
+            is_high.sum().cast(pl.Int64).alias("high"),
+            pl.col("profit_at_risk").filter(is_high).sum().alias("high_profit_at_risk"),
+            pl.col("in_training", f"^{FITS}.*$").sum().cast(pl.Int64),
+        )
+    )
+
+
+def add_groups(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return the sum of what `count_groups` gave for parts of a run."""
+    return pl.concat(parts).group_by(_GROUPS).agg(pl.all().sum())
+
+
+def take_sample(
+    features: pl.DataFrame, customers: pl.DataFrame, scored: pl.DataFrame, *, hash_bin: int
+) -> pl.DataFrame:
+    """Return those who are compared, up to a bin of the hash, of features, joined (`activity` where known) and scored.
+
+    Rows are alike.
+    """
     labels = customers.select(name for name in ("activity",) if name in customers.columns)
     table = pl.concat([features, scored.drop(REASONS), labels], how="horizontal")
-    is_high = pl.col(RISK) >= thresholds.risk
-    risk = table.select(
-        pl.len().cast(pl.Int64).alias("customers"),
-        pl.col(RISK).sum(),
-        is_high.sum().cast(pl.Int64).alias("high"),
-        pl.col("profit_at_risk").filter(is_high).sum().alias("high_profit_at_risk"),
-        pl.col("profit_at_risk").sum(),
-        pl.col("monthly_profit").sum(),
-        pl.col("in_training").sum().cast(pl.Int64),
-    )
-    above = ((pl.col(RISK) * RISK_BINS >= edge).sum() for edge in range(1, RISK_BINS))
-    at_least = [table.height, *table.select(count.alias(str(edge)) for edge, count in enumerate(above)).row(0), 0]
-    histogram = [count - higher for count, higher in pairwise(at_least)]
-    sums = [pl.len().cast(pl.Int64).alias("customers"), pl.col(RISK).sum(), pl.col("profit_at_risk").sum()]
-    treated, control = (pl.col("campaign_group") == group for group in (TREATMENT, CONTROL))
-    contacts = [
-        pl.col("contact_allowed").sum().cast(pl.Int64).alias("allowed"),
-        treated.sum().cast(pl.Int64).alias("treatment"),
-        control.sum().cast(pl.Int64).alias("control"),
-        pl.col("profit_at_risk").filter(treated).sum().alias("treatment_profit_at_risk"),
-        pl.col(RISK).filter(treated).sum().alias("treatment_declines"),
-    ]
-    return FactsSums(
-        {
-            "risk": risk,
-            "histogram": pl.DataFrame([histogram], schema=[str(place) for place in range(RISK_BINS)], orient="row"),
-            "deciles": table.group_by("risk_decile").agg(sums).sort("risk_decile"),
-            "segments": compacted(
-                table.group_by("segment").agg(*sums, pl.col("monthly_profit").sum(), *contacts).sort("segment")
-            ),
-            "contacts": table.select(contacts),
-            "matches": matches,
-        },
-        compacted(table.filter(sample_bins(table["id"]) <= hash_bin)),
-    )
+    return compacted(table.filter(sample_bins(table["id"]) <= hash_bin))
 
 
-def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMPLE) -> ReportData:
+def describe_facts(
+    counted: pl.DataFrame, sample: pl.DataFrame, artifact: Artifact, *, most: int = SAMPLE
+) -> ReportData:
     """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values.
 
-    So many of a sample at most are compared column with column: those whose ids have the lowest hashes.
+    `counted` is of `count_groups`, of all customers. At most so many of the sample (of `take_sample`) are compared
+    column with column: those whose ids have the lowest hashes.
     """
-    part = counted.sample
-    if part.height > sample:
-        part = part[sample_hash(part["id"]).arg_sort().head(sample)]
+    part = sample if sample.height <= most else sample[sample_hash(sample["id"]).arg_sort().head(most)]
     part = part.sort("id")
-    totals = counted.sums["risk"].row(0, named=True)
+    groups = counted.with_columns(pl.col("segment").cast(pl.String)).sort(_GROUPS)
+    totals = groups.select(pl.exclude(_GROUPS).sum()).row(0, named=True)
     customers = totals["customers"]
     thresholds = artifact.thresholds
-    contacts = counted.sums["contacts"].columns
-    mean_risk = (pl.col(RISK) / pl.col("customers")).alias("mean_risk")
-    mean_profit = (pl.col("monthly_profit") / pl.col("customers")).alias("mean_profit")
-    matches: dict[str, dict[str, int]] = {}  # segment -> those that take whom its condition fits, and how many
-    for condition, segment, taken in counted.sums["matches"].iter_rows():
-        matches.setdefault(condition, {})[segment] = taken
+    sums = [pl.col("customers").sum(), (pl.col("risk").sum() / pl.col("customers").sum()).alias("mean_risk")]
+    treated, control = (pl.col("fate") == group for group in (TREATMENT, CONTROL))
+    contacts = [
+        pl.col("contact_allowed").sum().alias("allowed"),
+        pl.col("customers").filter(treated).sum().alias("treatment"),
+        pl.col("customers").filter(control).sum().alias("control"),
+        pl.col("profit_at_risk").filter(treated).sum().alias("treatment_profit_at_risk"),
+        pl.col("risk").filter(treated).sum().alias("treatment_declines"),
+    ]
+    by_segment = groups.group_by("segment").agg(
+        *sums,
+        (pl.col("profit").sum() / pl.col("customers").sum()).alias("mean_profit"),
+        pl.col("profit_at_risk").sum(),
+        *contacts,
+    )
+    in_bins = dict(groups.group_by("risk_bin").agg(pl.col("customers").sum()).iter_rows())
+    by_decile = groups.group_by("risk_decile").agg(*sums, pl.col("profit_at_risk").sum())
     facts = {
         "customers": customers,
         "sample": {"customers": part.height, "seed": SEED} if part.height < customers else None,
         "thresholds": {"risk": thresholds.risk, "profit": thresholds.profit, "promo_share": thresholds.promo_share},
         "risk": {
-            "mean": totals[RISK] / customers,
+            "mean": totals["risk"] / customers,
             "median": part[RISK].median(),
-            **{name: total for name, total in totals.items() if name not in ("customers", RISK)},
-            "histogram": list(counted.sums["histogram"].row(0)),
+            **{name: totals[name] for name in ("high", "high_profit_at_risk", "profit_at_risk")},
+            "monthly_profit": totals["profit"],
+            "in_training": totals["in_training"],
+            "histogram": [in_bins.get(place, 0) for place in range(RISK_BINS)],
         },
-        "deciles": counted.sums["deciles"].select("risk_decile", "customers", mean_risk, "profit_at_risk").to_dicts(),
+        "deciles": by_decile.sort("risk_decile").to_dicts(),
         "risk_and_profit": _risk_and_profit(part),
-        "segments": counted.sums["segments"]
-        .select("segment", "customers", mean_risk, mean_profit, "profit_at_risk", *contacts)
         # Sums that differ in their last bits only are equal.
-        .sort(pl.col("profit_at_risk").round_sig_figs(DIGITS), "segment", descending=[True, False])
-        .to_dicts(),
-        "matches": matches,
-        "contacts": {"has_groups": True, **counted.sums["contacts"].row(0, named=True)},
+        "segments": by_segment.sort(
+            pl.col("profit_at_risk").round_sig_figs(DIGITS), "segment", descending=[True, False]
+        ).to_dicts(),
+        "matches": _matches(groups),
+        "contacts": {"has_groups": True, **groups.select(contacts).row(0, named=True)},
         "drivers": _drivers(part, artifact),
         "capped": _capped(part, artifact),
         "correlations": correlate(part),
@@ -168,6 +158,14 @@ def describe_facts(counted: FactsSums, artifact: Artifact, *, sample: int = SAMP
         "card": _card(artifact),
     }
     return cast("ReportData", rounded(facts))
+
+
+def _matches(groups: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Return segment -> those that take whom its condition fits -> how many they are, where there is anybody."""
+    fits = groups.group_by("segment").agg(pl.col(f"^{FITS}.*$").sum()).sort("segment")
+    counted = {name: dict(zip(fits["segment"], fits[name], strict=True)) for name in sorted(fits.columns[1:])}
+    shown = {name: {segment: rows for segment, rows in takers.items() if rows} for name, takers in counted.items()}
+    return {name.removeprefix(FITS): takers for name, takers in shown.items() if takers}
 
 
 def sample_hash(ids: pl.Series) -> pl.Series:

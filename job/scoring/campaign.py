@@ -12,7 +12,7 @@ import polars as pl
 from job.hashing import HASHED, hashed_bits, whole
 from job.scoring.segments import COST_PARTS
 from job.settings import Campaign  # noqa: TC001 - also for those who take it from here
-from schemas.scored import CONTROL, MONEY_DECIMALS, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
+from schemas.scored import CAMPAIGN_GROUPS, CONTROL, MONEY_DECIMALS, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
     from job.scoring.cutoffs import Place
@@ -44,6 +44,8 @@ def plan_contacts(
 ) -> pl.DataFrame:
     """Return the customers with `segment`, `offer`, `expected_value`, `campaign_group`, `fate`, in their order.
 
+    Codes and fates are Enums (of `Segmentation.codes` and `FATES`).
+
     `treatment` is contacted. `control` would have been, and is held back by lot. `none` is everybody else; `fate`
     (one of `FATES`) says why. The lot is drawn before the budget is spent, and the budget reaches down to the same
     expected value per cost in both groups, so that they stay comparable. Without a budget its cutoff is not asked.
@@ -56,7 +58,7 @@ def plan_contacts(
         is_paid = pl.lit(value=True)
     else:
         is_paid = pl.lit(value=False) if budget_cutoff is None else ~budget_cutoff.is_before(_ORDER)
-    fate = pl.lit(TREATMENT)
+    fate = pl.lit(TREATMENT, _FATE)
     for name, holds in (
         (CONTROL, pl.col("_control")),
         (BEYOND_BUDGET, ~is_paid),
@@ -65,11 +67,11 @@ def plan_contacts(
         (ONSITE_ONLY, ~pl.col("is_message")),
         (NO_CONSENT, ~pl.col("contact_allowed")),
     ):
-        fate = pl.when(holds).then(pl.lit(name)).otherwise(fate)
-    group = pl.when(pl.col("fate").is_in([TREATMENT, CONTROL])).then("fate").otherwise(pl.lit(NOT_IN_CAMPAIGN))
+        fate = pl.when(holds).then(pl.lit(name, _FATE)).otherwise(fate)
+    groups = pl.Series([fate if fate in CAMPAIGN_GROUPS else NOT_IN_CAMPAIGN for fate in FATES])
     return planned.with_columns(
         pl.when("contact_allowed").then("offer").otherwise("onsite_offer").alias("offer"), fate.alias("fate")
-    ).with_columns(group.alias("campaign_group"))
+    ).with_columns(pl.lit(groups).gather(pl.col("fate").to_physical()).alias("campaign_group"))
 
 
 def order_candidates(
@@ -101,6 +103,7 @@ LEFT_OUT: Final = (NO_CONSENT, ONSITE_ONLY, NOT_WORTH, HELD_ELSEWHERE, BEYOND_BU
 """Why a customer is in neither group, in the order in which that is asked."""
 FATES: Final = (TREATMENT, CONTROL, *LEFT_OUT)
 """What becomes of a customer: contacted, held back, or why in neither group."""
+_FATE: Final = pl.Enum(FATES)
 
 
 def expected_value(effect: pl.Expr, cost: pl.Expr, discount: pl.Expr, profit_lost: float) -> pl.Expr:
@@ -131,10 +134,8 @@ _ORDER: Final = (
 def _with_offers(
     customers: pl.DataFrame, segmentation: Segmentation, campaign: Campaign, held: pl.Series
 ) -> pl.DataFrame:
-    offers = segmentation.offers()
     ids = customers["id"]
-    wanted = offers.select(pl.exclude("title", "offer_text", "channel", "share"))
-    known = wanted[_offer_rows(customers, segmentation, campaign)]
+    known = segmentation.offers()[_offer_rows(customers, segmentation, campaign)]
     nearby = held.filter(held.is_between(ids.min(), ids.max())) if len(held) else held
     is_held = pl.col("id").is_in(nearby.implode()) if len(nearby) else pl.lit(value=False)
     cost = pl.col("cost_parts") / COST_PARTS

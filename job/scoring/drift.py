@@ -63,10 +63,10 @@ def check_limits(warn: float, stop: float) -> None:
 def count_drift(features: pl.DataFrame, probability: pl.Series, reference: Reference) -> pl.DataFrame:
     """Return how many scored customers are in each bin: whole numbers that add up over the parts of a drop.
 
-    `feature`, `bin`, `rows`, ordered by the first two; bin -1 is no value or an unknown word. The score is the feature
+    `feature`, `bin`, `rows`, in no order; bin -1 is no value or an unknown word. The score is the feature
     `decline_probability`, as published, its bin the probability in 1/10,000. Some 10,000 rows at most.
     """
-    return pl.concat([count_bins(features, reference.features), count_scores(probability)]).sort("feature", "bin")
+    return pl.concat([count_bins(features, reference.features), count_scores(probability)])
 
 
 def add_counts(*parts: pl.DataFrame) -> pl.DataFrame:

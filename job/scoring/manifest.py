@@ -6,20 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import polars as pl
-
 from job.features import order_reasons
+from job.report.facts import SUMS
 from job.rounding import rounded
 from job.scoring.campaign import FATES, NO_CONSENT
 from job.scoring.published import RUNS, is_whole, latest_run, read_manifest
 from job.scoring.segments import COST_PARTS
-from job.spill import compacted
 from schemas.columns import TABLES
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
+
+    import polars as pl
 
     from job.intake.reconcile import Intake
     from job.models.artifact import Artifact
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     )
 
 Parts = Sequence[Mapping[str, Any]]
-"""Rows of `count_segments`."""
+"""Rows of `count_segments` or `count_groups`."""
 
 STANDARD_ERRORS: Final = 3  # a difference of two shares beyond this many of its standard errors is no chance
 
@@ -88,32 +87,9 @@ def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str
     return rows
 
 
-def count_segments(scored: pl.DataFrame, fate: pl.Series) -> pl.DataFrame:
-    """Return one row per segment, offer and fate that has customers, in no order: sums that add up over parts.
-
-    Columns: `segment`, `offer`, `fate`, `customers`, `contact_allowed` (customers), and the sums of `risk`, `variance`
-    (of a decline: p x (1 - p)), `profit`, `profit_at_risk` and `expected_value`.
-    """
-    risk = pl.col("decline_probability")
-    counts = (
-        scored.with_columns(fate.alias("fate"))
-        .group_by("segment", "offer", "fate")
-        .agg(
-            pl.len().cast(pl.Int64).alias("customers"),
-            pl.col("contact_allowed").sum().cast(pl.Int64),
-            risk.sum().alias("risk"),
-            (risk * (1 - risk)).sum().alias("variance"),
-            pl.col("monthly_profit").sum().alias("profit"),
-            pl.col("profit_at_risk").sum(),
-            pl.col("expected_value").sum(),
-        )
-    )
-    return compacted(counts)
-
-
-def add_segments(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return the sum of what `count_segments` gave for parts of a run."""
-    return pl.concat(counts).group_by("segment", "offer", "fate").agg(pl.all().sum())
+def count_segments(customers: pl.DataFrame, fate: pl.Series) -> pl.DataFrame:
+    """Return one row per segment, offer and fate that has customers, in no order: sums that add up over parts."""
+    return customers.with_columns(fate.alias("fate")).group_by("segment", "offer", "fate").agg(SUMS)
 
 
 def describe_segments(
@@ -121,7 +97,7 @@ def describe_segments(
 ) -> list[SegmentRow]:
     """Return one row per segment, the empty ones too, the largest profit at risk first.
 
-    Args: counts: of `count_segments`; previous: segment -> share of the previous run's customers.
+    Args: counts: of `count_segments` or `count_groups`; previous: segment -> share of the previous run's customers.
     """
     rows: list[SegmentRow] = []
     parts = counts.to_dicts()

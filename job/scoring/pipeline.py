@@ -164,7 +164,7 @@ def run_scoring(
                 lists = partial(write_lists, staged, written.contacts, scored, segmentation, rows=memory.customers)
                 hashes, facts, drift = _write_and_tell(lists, written, setup, intake.customers_in, settings)
                 previous = read_previous(output)
-                segments, shifts = compare_segments(written.counts.segments, segmentation, previous, settings)
+                segments, shifts = compare_segments(written.counts.groups, segmentation, previous, settings)
                 if settings.campaign_format == "xlsx" and written.contacts.height <= MOST_ROWS:
                     write_workbook(staged, written.contacts.read(), segments, segmentation)
             manifest: Manifest = {
@@ -188,7 +188,7 @@ def run_scoring(
                     segments,
                     segmentation,
                     settings.campaign,
-                    power=describe_power(written.counts.segments, segmentation),
+                    power=describe_power(written.counts.groups, segmentation),
                     beyond_budget=finish.value_beyond_budget(),
                 ),
                 "facts": facts,
@@ -260,7 +260,7 @@ def _write_and_tell(
     with ThreadPoolExecutor(1) as beside:
         listed = beside.submit(write)
         counts, artifact, drift = written.counts, setup.artifact, None
-        facts = describe_facts(counts.facts, artifact)
+        facts = describe_facts(counts.groups, counts.sample, artifact)
         if setup.reference is not None and counts.drift is not None:
             how = {**settings.drift._asdict(), "measured": artifact.manifest.get("roc_auc")}
             drift = judge_drift(counts.drift, setup.reference, delivered=delivered, **how)

@@ -43,7 +43,7 @@ def preview_segments(run: Path, segmentation: Segmentation) -> tuple[list[Segmen
         raise SettingsError([Problem("--run", "a run whose drop has all of its customers", str(run))])
     thresholds = Thresholds(**manifest["model"]["thresholds"])
     customers = pl.concat([features.drop("id"), scored], how="horizontal")
-    placed = customers.with_columns(segmentation.assign(customers, thresholds))
+    placed = pl.concat([customers, segmentation.assign(customers, thresholds)], how="horizontal")
     settings = manifest["campaign"]
     campaign = Campaign(settings["name"], settings["control_name"], settings["control_share"], None)
     planned = plan_contacts(placed, segmentation, campaign, held=pl.Series("id", [], pl.Int64))

@@ -15,8 +15,7 @@ import polars as pl
 from job.features import make_features
 from job.intake.counts import add_counts
 from job.intake.reconcile import DropCounts, reconcile_range
-from job.models.reasons import REASONS
-from job.report.facts import FactsSums, count_facts, sample_bins
+from job.report.facts import add_groups, count_groups, sample_bins, take_sample
 from job.scoring.campaign import order_candidates
 from job.scoring.cutoffs import (
     RISK_ORDER,
@@ -28,13 +27,12 @@ from job.scoring.cutoffs import (
 )
 from job.scoring.drift import add_counts as add_drift
 from job.scoring.drift import count_drift
-from job.scoring.manifest import add_segments, count_segments
 from job.scoring.score import Setup, complete, describe_scores, place_customers, prepare, score_customers
 from job.scoring.tables import ParquetTable
 from job.scoring.workbook import choose_contacts
 from job.spill import SortedRuns
 from schemas.columns import MARKET_FILE, accepted_dtype
-from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
+from schemas.scored import SCORED_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -156,15 +154,21 @@ def fetch_order(rows: SortedRuns, *, order: Order | None, bins: Sequence[int]) -
 
 
 class FinishedCounts(NamedTuple):
-    """What is counted of completed customers. Args: segments: of `count_segments`; drift: of `count_drift`; facts."""
+    """What is counted of completed customers; see `count_groups`, `count_drift` and `take_sample`."""
 
-    segments: pl.DataFrame
+    groups: pl.DataFrame
     drift: pl.DataFrame | None
-    facts: FactsSums
+    sample: pl.DataFrame
 
-    def __add__(self, other: FinishedCounts) -> FinishedCounts:  # type: ignore[override] # not a tuple's
-        drift = None if self.drift is None or other.drift is None else add_drift(self.drift, other.drift)
-        return FinishedCounts(add_segments([self.segments, other.segments]), drift, self.facts + other.facts)
+    @classmethod
+    def total(cls, parts: Sequence[FinishedCounts]) -> FinishedCounts:
+        """Return the sum of some, of which there is at least one."""
+        drift = [part.drift for part in parts if part.drift is not None]
+        return cls(
+            add_groups(part.groups for part in parts),
+            add_drift(*drift) if drift else None,
+            pl.concat(part.sample for part in parts),
+        )
 
 
 class FinishedRange(NamedTuple):
@@ -204,8 +208,7 @@ class Finish(NamedTuple):
 def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
     """Complete the customers of a scored range."""
     customers = waiting.read()
-    scored, counts = complete_customers(customers, finish)
-    contacts = choose_contacts(scored, customers["contacts_current_month"])
+    scored, contacts, counts = complete_customers(customers, finish)
     text = io.BytesIO()
     scored.write_csv(text, include_header=False)
     if finish.folder is None:
@@ -220,31 +223,23 @@ def finish_range(waiting: SortedRuns, *, finish: Finish) -> FinishedRange:
     return FinishedRange(None, parquet, csv, waiting_contacts.ended(), counts)
 
 
-def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.DataFrame, FinishedCounts]:
-    """Return the output frame of scored customers, and what is counted of it."""
+def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.DataFrame, pl.DataFrame, FinishedCounts]:
+    """Return the output frame of scored customers, those to contact (of `choose_contacts`), and what is counted."""
     setup = finish.setup
     thresholds = setup.artifact.thresholds
     features = make_features(customers)
     scores = describe_scores(customers)
     known = setup.levels.at_training(features)
     reasons = setup.explainer.explain(known, scores["decline_probability"] >= thresholds.risk)
-    scored, fate = complete(scores, features, reasons, finish.cutoffs, setup)
+    scored, planned = complete(scores, features, reasons, finish.cutoffs, setup)
     drift = None if setup.reference is None else count_drift(known, scored["decline_probability"], setup.reference)
-    matches = setup.segmentation.count_matches(pl.concat([features, scored], how="horizontal"), thresholds)
-    facts = count_facts(features, customers, scored, thresholds, matches=matches, hash_bin=finish.hash_bin)
-    return scored, FinishedCounts(count_segments(scored, fate), drift, facts)
+    sample = take_sample(features, customers, scored, hash_bin=finish.hash_bin)
+    contacts = choose_contacts(planned, customers["contacts_current_month"])
+    return scored, contacts, FinishedCounts(count_groups(planned, thresholds), drift, sample)
 
 
 def contacts_runs(space: SpillSpace, segmentation: Segmentation) -> SortedRuns:
-    """Return where the customers in treatment wait, by `order`: the negative expected value. Texts wait as numbers."""
-    offers = segmentation.offers()
-    words = {
-        "segment": offers["segment"].unique(maintain_order=True),
-        "offer": pl.concat([offers["offer"], offers["onsite_offer"]]).unique(maintain_order=True),
-        "campaign_group": pl.Series(CAMPAIGN_GROUPS),
-    }
-    stored: dict[str, pl.DataType] = {name: pl.Enum(values) for name, values in words.items()}
-    stored |= dict.fromkeys(REASONS, pl.Categorical())
+    """Return where the customers in treatment wait, by `order`: the negative expected value; see `choose_contacts`."""
+    nobody = SCORED_DTYPES.to_frame().cast(pl.Schema(segmentation.codes()))
     month = MARKET_FILE.heading("contacts_current_month")
-    schema = pl.Schema({"order": pl.Float64(), **SCORED_DTYPES, month.name: accepted_dtype(month)})
-    return SortedRuns(space, schema, "order", stored=stored)
+    return SortedRuns(space, choose_contacts(nobody, pl.Series(month.name, [], accepted_dtype(month))).schema, "order")

@@ -145,7 +145,7 @@ def finish_ranges(folder: Path, scored: ScoredDrop, finish: Finish, *, executor:
             contacts.append(part.contacts)
         parts.append(part.counts)
         if len(parts) >= KEPT_COUNTS:
-            parts[:] = [add_all(parts)]
+            parts[:] = [FinishedCounts.total(parts)]
 
     with CsvTable(folder / "scored.csv", SCORED_DTYPES.to_frame()) as text:
         if executor.is_remote:
@@ -158,7 +158,7 @@ def finish_ranges(folder: Path, scored: ScoredDrop, finish: Finish, *, executor:
                     text.add_text(part.text)
                     count(part)
         hashes["scored.csv"] = text.sha256
-    return Written(add_all(parts), contacts, hashes)
+    return Written(FinishedCounts.total(parts), contacts, hashes)
 
 
 def _take_files(

@@ -14,7 +14,7 @@ from job.models.reasons import Explainer, usual_values
 from job.models.reference import Reference, read_reference
 from job.models.seen import find_probability
 from job.scoring.campaign import plan_contacts
-from job.scoring.segments import Segmentation, load_segmentation
+from job.scoring.segments import Segmentation, load_segmentation, take_by_code
 from schemas.scored import MONEY_DECIMALS, PROBABILITY_DECIMALS, PROFIT_MONTHS, SCORED_COLUMNS, check_scored
 
 if TYPE_CHECKING:
@@ -100,22 +100,26 @@ def describe_scores(customers: pl.DataFrame) -> pl.DataFrame:
 
 
 def place_customers(scores: pl.DataFrame, features: pl.DataFrame, cutoffs: Cutoffs, setup: Setup) -> pl.DataFrame:
-    """Return the scores with `risk_decile` and `segment_row` (where the segment stands in the segmentation)."""
+    """Return the scores with `risk_decile` and the columns of `Segmentation.assign`."""
     ranked = scores.with_columns(cutoffs.risk_decile())
     customers = pl.concat([features, ranked], how="horizontal")
-    return ranked.with_columns(setup.segmentation.assign(customers, setup.artifact.thresholds))
+    assigned = setup.segmentation.assign(customers, setup.artifact.thresholds)
+    return pl.concat([ranked, assigned], how="horizontal")
 
 
 def complete(
     scores: pl.DataFrame, features: pl.DataFrame, reasons: pl.DataFrame, cutoffs: Cutoffs, setup: Setup
-) -> tuple[pl.DataFrame, pl.Series]:
-    """Return the output frame (`SCORED`): who belongs to which segment, is offered what, and is contacted; and `fate`.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the output frame (`SCORED`): who belongs to which segment, is offered what, and is contacted.
 
-    Scores, features and reasons are of the same customers of a run, or of some of them, ordered by `id`.
+    And the same as planned: with the columns of `place_customers` and `plan_contacts`. Scores, features and reasons are
+    of the same customers of a run, or of some of them, ordered by `id`.
     """
     placed = place_customers(scores, features, cutoffs, setup)
     segmentation, campaign = setup.segmentation, setup.campaign
     planned = plan_contacts(placed, segmentation, campaign, held=setup.held, budget_cutoff=cutoffs.budget)
-    scored = pl.concat([planned, reasons], how="horizontal").select(SCORED_COLUMNS)
+    planned = pl.concat([planned, reasons], how="horizontal")
+    texts = [take_by_code(name, codes, codes.categories.alias(name)) for name, codes in segmentation.codes().items()]
+    scored = planned.with_columns(texts).select(SCORED_COLUMNS)
     check_scored(scored)
-    return scored, planned["fate"]
+    return scored, planned

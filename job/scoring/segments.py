@@ -16,6 +16,7 @@ import polars as pl
 from job.scoring.conditions import CONDITION_COLUMNS, ConditionError, is_always_true, parse_condition
 from job.scoring.mistakes import Mistake, SegmentsError, line_at, lines_of, mend
 from schemas.phrases import CHANNELS, ONSITE, Theme
+from schemas.scored import FITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -104,38 +105,38 @@ class Segmentation(NamedTuple):
 
         return self._replace(segments=tuple(replace(each, offers=changed(each.offers)) for each in self.segments))
 
-    def assign(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.Series:
-        """Return where each customer's segment stands in `segments` (`segment_row`, UInt32; never null), in order.
+    def assign(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
+        """Return where each customer's segment stands in `segments`, and which conditions hold, in their order.
 
-        Asked: features, `decline_probability`, `risk_decile`, `monthly_profit`, `profit_at_risk`, `contact_allowed`.
+        Columns: `segment_row` (UInt32; never null), and for each segment `FITS` and its code: whether its condition
+        holds (Boolean). Asked: features, `decline_probability`, `risk_decile`, `monthly_profit`, `profit_at_risk`,
+        `contact_allowed`.
         """
-        row = pl.coalesce(
-            pl.when(segment.expression).then(pl.lit(number, pl.UInt32)) for number, segment in enumerate(self.segments)
-        )
-        return _with_levels(customers, thresholds).select(row.alias("segment_row")).to_series()
+        fits = {f"{FITS}{segment.code}": segment.expression for segment in self.segments}
+        row = pl.coalesce(pl.when(name).then(pl.lit(number, pl.UInt32)) for number, name in enumerate(fits))
+        return _with_levels(customers, thresholds).select(**fits).select(row.alias("segment_row"), pl.all())
 
-    def count_matches(self, customers: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
-        """Return for how many customers (as for `assign`, with `segment`) each condition holds: sums that add up.
+    def all_offers(self) -> dict[str, Offer]:
+        """Return code -> offer, those of the site, too, each once."""
+        return {offer.code: offer for segment in self.segments for offer in (*segment.offers, segment.onsite_offer)}
 
-        Columns: `condition` (the segment whose it is), `segment` (that takes them), `customers` (Int64, above 0).
-        """
-        conditions = {segment.code: segment.expression for segment in self.segments}
-        known = _with_levels(customers, thresholds).select(**conditions).with_columns(customers["segment"])
-        counts = known.group_by("segment").agg(pl.col(*conditions).sum().cast(pl.Int64))
-        long = counts.unpivot(index="segment", variable_name="condition", value_name="customers")
-        return (
-            long.filter(pl.col("customers") > 0)
-            .select("condition", "segment", "customers")
-            .sort("condition", "segment")
-        )
+    def codes(self) -> dict[str, pl.Enum]:
+        """Return the dtypes of the columns `segment` and `offer`, all of whose codes are known."""
+        return {"segment": pl.Enum([one.code for one in self.segments]), "offer": pl.Enum([*self.all_offers()])}
 
     def offers(self) -> pl.DataFrame:
         """Return one row per segment and offer, by priority, then as in the file.
 
-        Columns: `segment`, `title`, `offer`, `offer_text`, `channel`, `onsite_offer` (String), `is_message` (Boolean),
-        `cost_parts` (Int64; of `COST_PARTS` to the unit), `effect`, `discount`, `share` (Float64).
+        Columns: `segment`, `offer`, `onsite_offer` (of `codes`), `is_message` (Boolean), `cost_parts` (Int64; of
+        `COST_PARTS` to the unit), `effect`, `discount` (Float64).
         """
-        return _offers(self.segments)
+        codes = self.codes()
+        return _offers(self.segments).cast(pl.Schema({**codes, "onsite_offer": codes["offer"]}))
+
+
+def take_by_code(column: str, codes: pl.DataType, values: pl.Series) -> pl.Expr:
+    """Return the value of each code (text, or of `codes`) by its place: to look codes up takes ten times as long."""
+    return pl.lit(values).gather(pl.col(column).cast(codes).to_physical())
 
 
 def _with_levels(customers: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
@@ -156,19 +157,15 @@ def _offers(segments: tuple[Segment, ...]) -> pl.DataFrame:
         [
             {
                 "segment": segment.code,
-                "title": segment.title,
                 "offer": offer.code,
-                "offer_text": offer.text,
-                "channel": offer.channel,
                 "is_message": offer.is_message,
                 "cost_parts": round(offer.cost * COST_PARTS),
                 "effect": offer.effect,
                 "discount": offer.discount,
-                "share": share,
                 "onsite_offer": segment.onsite_offer.code,
             }
             for segment in segments
-            for offer, share in zip(segment.offers, segment.shares, strict=True)
+            for offer in segment.offers
         ]
     )
 

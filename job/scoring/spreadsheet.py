@@ -41,10 +41,17 @@ def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
 
     Source: OWASP, CSV Injection.
     """
-    texts = [column for column in table.get_columns() if column.dtype == pl.String]
     # Looking is faster, once at each text: most are an offer, a segment or a reason of many customers.
-    doubtful = [column.name for column in texts if column.unique().str.contains(_EITHER).any()]
+    doubtful = [column.name for column in table.get_columns() if _texts_of(column).str.contains(_EITHER).any()]
     return table.with_columns(_escaped(name) for name in doubtful)
+
+
+def _texts_of(column: pl.Series) -> pl.Series:
+    """Return the texts in a column, each once; of a vocabulary all of its words."""
+    if isinstance(column.dtype, pl.Enum):
+        return column.dtype.categories
+    is_text = column.dtype in (pl.String, pl.Categorical)
+    return (column.unique() if is_text else column.clear()).cast(pl.String)
 
 
 def russian_table(table: pl.DataFrame, headings: Mapping[str, str]) -> pl.DataFrame:
@@ -53,6 +60,6 @@ def russian_table(table: pl.DataFrame, headings: Mapping[str, str]) -> pl.DataFr
 
 
 def _escaped(name: str) -> pl.Expr:
-    text, before = pl.col(name), "${1}'${2}"
+    text, before = pl.col(name).cast(pl.String), "${1}'${2}"
     escaped = text.str.replace_all(_PIPE, before).str.replace_all(_FORMULA, before)
     return pl.when(text.str.contains(_NUMBER)).then(text).otherwise(escaped).alias(name)

@@ -12,8 +12,9 @@ import polars as pl
 
 from job import russian
 from job.features import EXCLUSIONS
-from job.models.reasons import theme_of
+from job.models.reasons import REASONS, theme_of
 from job.scoring.published import SCORED
+from job.scoring.segments import take_by_code
 from job.scoring.spreadsheet import DECIMALS, russian_table
 from schemas.columns import RULES
 from schemas.phrases import (
@@ -99,44 +100,54 @@ def rank_contacts(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def list_contacts(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
     """Return what marketing should know of ranked contacts (`segment` and `CONTACT_HEADINGS`), in their order."""
-    offers = {offer.code: offer for segment in segmentation.segments for offer in segment.offers}
-    offer = pl.col("offer").cast(pl.String)
+    codes, offers = segmentation.codes()["offer"], segmentation.all_offers().values()
     return contacts.with_columns(
         _titles(segmentation),
-        offer.replace_strict({code: one.text for code, one in offers.items()}).alias("offer_text"),
-        offer.replace_strict({code: CHANNELS[one.channel] for code, one in offers.items()}).alias("channel"),
-        offer.replace_strict({code: one.cost for code, one in offers.items()}).alias("cost"),
+        take_by_code("offer", codes, _words("offer_text", [offer.text for offer in offers])),
+        take_by_code("offer", codes, _words("channel", [CHANNELS[offer.channel] for offer in offers])),
+        take_by_code("offer", codes, pl.Series("cost", [offer.cost for offer in offers])),
         hints_of(contacts["reason_1"], segmentation.hints),
     ).select("segment", *CONTACT_HEADINGS)
 
 
 def _titles(segmentation: Segmentation) -> pl.Expr:
-    titles = {segment.code: segment.title for segment in segmentation.segments}
-    return pl.col("segment").cast(pl.String).replace_strict(titles, return_dtype=pl.String).alias("segment_title")
+    titles = _words("segment_title", [segment.title for segment in segmentation.segments])
+    return take_by_code("segment", segmentation.codes()["segment"], titles)
+
+
+def _words(name: str, texts: Sequence[str]) -> pl.Series:
+    """Return texts as an Enum of them: what runs in a spreadsheet is then looked for in the vocabulary alone."""
+    return pl.Series(name, texts, dtype=pl.Enum(list(dict.fromkeys(texts))))
 
 
 def hints_of(reasons: pl.Series, hints: Mapping[str, str]) -> pl.Series:
-    """Return what can be done about each reason: `hint` (String), null without a reason or a hint for its theme."""
+    """Return what can be done about each reason: `hint` (Enum), null without a reason or a hint for its theme."""
     known = {reason: hints.get(theme_of(reason)) for reason in reasons.drop_nulls().unique()}
-    return reasons.replace_strict(known, default=None, return_dtype=pl.String).alias("hint")
+    return reasons.replace_strict(known, default=None, return_dtype=_words("", [*hints.values()]).dtype).alias("hint")
 
 
-def choose_contacts(scored: pl.DataFrame, contacts_current_month: pl.Series) -> pl.DataFrame:
-    """Return the output frame's customers in treatment, with the `order` in which they are contacted.
+def choose_contacts(planned: pl.DataFrame, contacts_current_month: pl.Series) -> pl.DataFrame:
+    """Return what is listed of planned customers in treatment, with the `order` in which they are contacted.
 
     The largest expected value comes first; of equal ones the lowest `id`, which is their order here.
     """
-    treated = scored.with_columns(contacts_current_month).filter(pl.col("campaign_group") == TREATMENT)
-    return treated.select((-pl.col("expected_value")).alias("order"), pl.all())
+    listed = ("id", "decline_probability", "monthly_profit", "profit_at_risk", "expected_value", "segment", "offer")
+    rows = planned.select(*listed, *REASONS, contacts_current_month).filter(planned["campaign_group"] == TREATMENT)
+    return rows.select(
+        (-pl.col("expected_value")).alias("order"), pl.exclude(REASONS), pl.col(REASONS).cast(pl.Categorical)
+    )
 
 
 def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:
     """Return what `campaign.csv` shows of contacts (of `list_contacts`), with its headings: the risk in percent."""
     costs = {cost: russian.number(cost, decimals=4) for cost in contacts["cost"].unique()}
+    money = ("monthly_profit", "profit_at_risk", "expected_value")
     shown = contacts.with_columns(
-        (pl.col("decline_probability") * 100).round(1),
-        pl.col("monthly_profit", "profit_at_risk", "expected_value").round(DECIMALS),
-        pl.col("cost").replace_strict(costs, return_dtype=pl.String),
+        (pl.col("decline_probability") * 100).round(1), pl.col(money).round(DECIMALS)
+    ).with_columns(
+        # Decimals are written in a third of the time of floats with so many decimals.
+        pl.col("decline_probability", *money).cast(pl.Decimal(scale=DECIMALS)),
+        pl.col("cost").replace_strict(costs, return_dtype=_words("", [*costs.values()]).dtype),
     )
     heading = {"decline_probability": f"{CONTACT_HEADINGS['decline_probability']}, %"}
     return russian_table(shown, {**CONTACT_HEADINGS, **heading})

@@ -12,12 +12,13 @@ from job.intake.drop import wait_for_files
 from job.intake.reconcile import accept_drop
 from job.levels import Levels
 from job.models.reasons import Explainer, usual_values
-from job.report.facts import HASH_BINS, SAMPLE, correlate, count_facts, describe_facts, inflate
+from job.report.facts import HASH_BINS, SAMPLE, correlate, count_groups, describe_facts, inflate, take_sample
 from job.scoring.cutoffs import Cutoffs, add_bins, count_bins, find_places, last_ranks, order_by_risk
 from job.scoring.score import Prepared, Setup, complete, describe_scores, prepare, score_customers
 from job.scoring.segments import load_segmentation
 from job.settings import Arrival, Campaign, Limits
 from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES
+from schemas.scored import SCORED_COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,9 +37,8 @@ def gather_facts(
     sample: int = SAMPLE,
 ) -> dict[str, Any]:
     """Return the facts of a whole run that is one part."""
-    matches = load_segmentation().count_matches(pl.concat([features, scored], how="horizontal"), artifact.thresholds)
-    counted = count_facts(features, customers, scored, artifact.thresholds, matches=matches, hash_bin=HASH_BINS)
-    return describe_facts(counted, artifact, sample=sample)
+    part = take_sample(features, customers, scored.select(SCORED_COLUMNS), hash_bin=HASH_BINS)
+    return describe_facts(count_groups(scored, artifact.thresholds), part, artifact, most=sample)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def scored(labelled_drop: Path, artifact: Artifact) -> Scored:
     nobody = pl.Series("id", [], pl.Int64)
     levels = Levels(artifact.levels, artifact.levels)
     setup = Setup(artifact, explainer, load_segmentation(), Campaign(), nobody, None, levels)
-    frame, _ = complete(scores, prepared.features, explainer.explain(prepared.features), Cutoffs(deciles), setup)
+    _, frame = complete(scores, prepared.features, explainer.explain(prepared.features), Cutoffs(deciles), setup)
     return prepared._replace(customers=prepared.customers.drop("activity")), frame
 
 

@@ -297,7 +297,7 @@ def test_parts_in_any_order_give_the_same(population: Population, reference: Ref
         for start, stop in ((900, 2_000), (0, 1), (1, 900), (0, 0))
     ]
     assert whole.schema == COUNTS_SCHEMA
-    assert_frame_equal(add_counts(add_counts(*parts[:2]), *parts[2:]), whole)
+    assert_frame_equal(add_counts(add_counts(*parts[:2]), *parts[2:]), add_counts(whole))
     assert add_counts().schema == COUNTS_SCHEMA
     assert judge_drift(pl.concat(parts), reference, delivered=2_000) == judge_drift(whole, reference, delivered=2_000)
 

@@ -76,7 +76,7 @@ def customers(rows: list[tuple[float, float, float, int, str]]) -> pl.DataFrame:
 )
 def test_shipped_segments(customer: tuple[float, float, float, int, str], code: str) -> None:
     segmentation = load_segmentation()
-    [row] = segmentation.assign(customers([customer]), THRESHOLDS)
+    [row] = segmentation.assign(customers([customer]), THRESHOLDS)["segment_row"]
     assert segmentation.segments[row].code == code
 
 
@@ -102,30 +102,25 @@ def test_shipped_offers() -> None:
 def test_every_customer_has_exactly_one_segment(rows: list[tuple[float, float, float, int, str]]) -> None:
     segmentation = load_segmentation()
     frame = customers(rows)
-    assigned = segmentation.assign(frame, THRESHOLDS)
+    assigned = segmentation.assign(frame, THRESHOLDS)["segment_row"]
     assert assigned.len() == frame.height
     assert assigned.null_count() == 0
     assert set(assigned) <= set(range(len(segmentation.segments)))
-    assert segmentation.assign(frame.reverse(), THRESHOLDS).to_list() == assigned.to_list()[::-1]
+    assert segmentation.assign(frame.reverse(), THRESHOLDS)["segment_row"].to_list() == assigned.to_list()[::-1]
 
 
-def test_who_matches_a_condition_is_counted_by_the_segment_that_takes_them(tmp_path: Path) -> None:
+def test_each_condition_is_asked_of_all_and_the_first_that_holds_takes_them(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(GENERAL + segment("a", "high_risk", 1) + segment("b", "risk_decile = 1", 2) + REST, "utf-8")
-    segmentation = load_segmentation(path)
     frame = customers(
         [(0.9, 1, 0, 1, UNKNOWN), (0.9, 1, 0, 2, UNKNOWN), (0.1, 1, 0, 1, UNKNOWN), (0.1, 1, 0, 3, UNKNOWN)]
     )
-    codes = pl.Series("segment", [segmentation.segments[row].code for row in segmentation.assign(frame, THRESHOLDS)])
-    counted = segmentation.count_matches(frame.with_columns(codes), THRESHOLDS)
-    assert counted.rows() == [
-        ("a", "a", 2),
-        ("b", "a", 1),
-        ("b", "b", 1),
-        ("rest", "a", 2),
-        ("rest", "b", 1),
-        ("rest", "rest", 1),
-    ]
+    assert load_segmentation(path).assign(frame, THRESHOLDS).to_dict(as_series=False) == {
+        "segment_row": [0, 0, 1, 2],
+        "fits a": [True, True, False, False],
+        "fits b": [True, False, True, False],
+        "fits rest": [True] * 4,
+    }
 
 
 def test_own_file(tmp_path: Path) -> None:
@@ -137,15 +132,11 @@ def test_own_file(tmp_path: Path) -> None:
     assert segmentation.offers().to_dicts() == [
         {
             "segment": code,
-            "title": f"Сегмент {code}",
             "offer": f"offer_{code}",
-            "offer_text": "Текст",
-            "channel": "email",
             "is_message": True,
             "cost_parts": 5000,
             "effect": 0.1,
             "discount": 0.0,
-            "share": 1.0,
             "onsite_offer": onsite,
         }
         for code, onsite in (("a", "own"), ("rest", "banner"))
