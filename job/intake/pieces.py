@@ -25,7 +25,7 @@ from job.intake.plan import text_lines
 from job.intake.validate import REJECTED_SCHEMA, load_pandera
 from job.levels import LevelCounts
 from job.prefetch import prefetched
-from job.spill import SortedRuns, SpillSpace, compacted
+from job.spill import SortedRuns, SpillSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,9 +192,10 @@ class _Reader:
         parsed = parse_block(block, self._plan) if may_be_plain and not has_breaks else None
         if parsed is not None:
             first = lines.row + 1
-            lines.skip(parsed.typed.height, parsed.line_end)
+            lines.skip(parsed.typed.height, parsed.lines.end)
             doubtful = self._take_plain(parsed.typed, first, parsed.odd)
-            self._hold(pl.DataFrame({"row": doubtful.cast(pl.Int64) + first, "line": parsed.lines.gather(doubtful)}))
+            texts = pl.Series("line", parsed.lines.texts(doubtful), dtype=pl.String)
+            self._hold(pl.DataFrame([doubtful.cast(pl.Int64).alias("row") + first, texts]))
         elif may_be_plain and len(block) > CAREFUL_BYTES:  # something in it is not: look where
             for part in whole_lines([block], len(block) // PARTS):
                 self._take_block(part, lines, has_breaks=has_breaks and breaks_records(part))
@@ -220,7 +221,7 @@ class _Reader:
         """Keep lines that must be judged carefully until there are enough of them."""
         if numbered.is_empty():
             return
-        self._held.append(compacted(numbered))
+        self._held.append(numbered)
         size = sum(rows.estimated_size() for rows in self._held)
         if sum(rows.height for rows in self._held) >= HELD_ROWS or size >= HELD_BYTES:
             self._judge_held()
