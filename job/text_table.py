@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+UNKNOWN: Final = "-"
+Columns = Mapping[str, str | Callable[[Mapping[str, Any]], str]]
+"""Heading -> what makes a cell of a row: a template of its entries, as `{low:.1%} to {high:.1%}`, or a function."""
+
+
+def table(columns: Columns, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return one line for the headings and one for each row."""
+    return align(list(columns), fill(columns, rows))
+
+
+def fill(columns: Columns, rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
+    """Return the cells of each row. One is `UNKNOWN` where its template formats, or looks into, what is None."""
+    return [[_cell(cell, row) for cell in columns.values()] for row in rows]
+
+
+def _cell(cell: str | Callable[[Mapping[str, Any]], str], row: Mapping[str, Any]) -> str:
+    if not isinstance(cell, str):
+        return cell(row)
+    try:
+        return cell.format_map(row)
+    except TypeError:  # None has no parts, and no format but the empty one
+        return UNKNOWN
 
 
 def align(headings: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "    ") -> list[str]:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Final
 from job.campaign.lift import CAP_LEVEL
 from job.campaign.results import CAPPED, DECLINE, MEASURES, MINUTES, PROFIT, REVENUE
 from job.statistics import POWER
-from job.text_table import align
+from job.text_table import UNKNOWN, Columns, align, table
 from schemas.scored import CAMPAIGN_GROUPS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from job.campaign.quality import Quality
-    from job.campaign.results import Case, Delivery, Effect, Lift, OfferPair, OfferResult, Verdict, Worth
+    from job.campaign.results import Delivery, Effect, Lift, OfferPair, Verdict, Worth
 
-UNKNOWN: Final = "-"
 TITLES: Final = {
     DECLINE: "decline rate",
     REVENUE: "revenue in three months",
@@ -48,6 +46,45 @@ NOTES: Final = {
     "adjusted for, and intervals are longer than they could be",
 }
 QUALITIES: Final = {"untreated": "untreated (control, none)", "all": "all"}
+GROUPS: Final[Columns] = {
+    "group": "{name}",
+    "in the run": "{in_run:,}",
+    "found": "{found:,}",
+    "vanished": "{vanished:,}",
+    "row unusable": "{unusable:,}",
+}
+OFFERS: Final[Columns] = {
+    "offer": "{offer}",
+    "treated": "{treated:,}",
+    "control": "{control:,}",
+    "prevented": "{effect:.1%}",
+    "interval": "{low:.1%} to {high:.1%}",
+    "breaks even": "{break_even:.1%}",
+    "net profit": "{worth.net:,.0f}",
+    "decision": lambda row: (
+        row["decision"].replace("_", " ")
+        + ("" if row["more_customers"] is None else f", {row['more_customers']:,} more customers")
+    ),
+}
+CASES_COLUMNS: Final[Columns] = {
+    "of those without outcome": lambda row: CASES[row["case"]],
+    "treated": "{treatment:.1%}",
+    "control": "{control:.1%}",
+    "adjusted": lambda row: _points(row["difference"]),
+    "interval": lambda row: _interval(_points(row["low"]), _points(row["high"])),
+    "p": lambda row: _p_value(row["p_value"]),
+    "net profit": "{net:,.0f}",
+}
+QUALITY: Final[Columns] = {
+    "customers": "{name}",
+    "number": "{customers:,}",
+    "foretold": "{predicted:.1%}",
+    "declined": "{observed:.1%}",
+    "ROC-AUC": "{roc_auc:.3f}",
+    "interval": "{roc_auc_low:.3f} to {roc_auc_high:.3f}",
+    "Brier": "{brier:.3f}",
+    "calibration error": "{calibration_error:.3f}",
+}
 
 
 def summarise_lift(lift: Lift, *, run_id: str, folder: Path | str) -> str:
@@ -63,7 +100,8 @@ def summarise_lift(lift: Lift, *, run_id: str, folder: Path | str) -> str:
         f"Campaign of run {run_id}: {VERDICTS[lift.verdict]}",
         "",
         "  Customers",
-        *_groups(lift),
+        *table(GROUPS, ({"name": name, **vars(lift.overall.groups[name])} for name in CAMPAIGN_GROUPS)),
+        f"    new in the outcome: {lift.new_customers:,}",
         *_delivery(lift.delivery),
         "",
         "  Treated against control; adjusted for what was known before, with 95 % intervals",
@@ -86,37 +124,20 @@ def summarise_lift(lift: Lift, *, run_id: str, folder: Path | str) -> str:
         ),
         "",
         "  Offers against the control group of their segments",
-        *align(
-            ("offer", "treated", "control", "prevented", "interval", "breaks even", "net profit", "decision"),
-            [_offer(result) for result in lift.offers],
-        ),
+        *table(OFFERS, map(vars, lift.offers)),
         *(f"    {_pair(pair)}" for pair in lift.pairs),
         "",
         f"  Profit in three months, {_worth(lift.overall.worth)}",
-        *_sensitivity(lift.sensitivity),
+        *(["", "  Decline rate if the customers without outcome had done so"] if lift.sensitivity else []),
+        *(table(CASES_COLUMNS, map(vars, lift.sensitivity)) if lift.sensitivity else []),
         "",
         "  The model, now that labels exist",
-        *align(
-            ("customers", "number", "foretold", "declined", "ROC-AUC", "interval", "Brier", "calibration error"),
-            [(QUALITIES[name], *_quality(quality)) for name, quality in lift.model.items()],
-        ),
+        *table(QUALITY, ({"name": QUALITIES[name], **vars(quality)} for name, quality in lift.model.items())),
         "",
         *(f"  Note: {NOTES[note.kind].format(**note.values)}" for note in lift.notes),
         f"  Files: {folder}",
     ]
     return "\n".join(lines)
-
-
-def _groups(lift: Lift) -> list[str]:
-    rows = [
-        (name, *(f"{count:,}" for count in (group.in_run, group.found, group.vanished, group.unusable)))
-        for name in CAMPAIGN_GROUPS
-        for group in [lift.overall.groups[name]]
-    ]
-    return [
-        *align(("group", "in the run", "found", "vanished", "row unusable"), rows),
-        f"    new in the outcome: {lift.new_customers:,}",
-    ]
 
 
 def _delivery(delivery: Delivery | None) -> list[str]:
@@ -128,22 +149,6 @@ def _delivery(delivery: Delivery | None) -> list[str]:
         f"{delivery.control_contacted:,} of {delivery.control:,} control, {delivery.outsiders:,} others; "
         f"a contact changes the decline rate by {effect}"
     ]
-
-
-def _offer(result: OfferResult) -> tuple[str, ...]:
-    decision = result.decision.replace("_", " ")
-    if result.more_customers is not None:
-        decision += f", {result.more_customers:,} more customers"
-    return (
-        result.offer,
-        f"{result.treated:,}",
-        f"{result.control:,}",
-        _shown(result.effect, ".1%"),
-        _interval(_shown(result.low, ".1%"), _shown(result.high, ".1%")),
-        _shown(result.break_even, ".1%"),
-        _amount(result.worth.net),
-        decision,
-    )
 
 
 def _pair(pair: OfferPair) -> str:
@@ -173,37 +178,6 @@ def _worth(worth: Worth) -> str:
     gained = f"{_amount(worth.incremental_profit)} more ({_interval(_amount(worth.low), _amount(worth.high))})"
     net = f"net {_amount(worth.net)} ({_interval(_amount(worth.net_low), _amount(worth.net_high))})"
     return f"all treated customers: {gained}, offers cost {worth.offer_cost:,.0f}, {net}"
-
-
-def _sensitivity(cases: tuple[Case, ...]) -> list[str]:
-    if not cases:
-        return []
-    rows = [
-        (
-            CASES[case.case],
-            _shown(case.treatment, ".1%"),
-            _shown(case.control, ".1%"),
-            _points(case.difference),
-            _interval(_points(case.low), _points(case.high)),
-            _p_value(case.p_value),
-            _amount(case.net),
-        )
-        for case in cases
-    ]
-    headings = ("of those without outcome", "treated", "control", "adjusted", "interval", "p", "net profit")
-    return ["", "  Decline rate if the customers without outcome had done so", *align(headings, rows)]
-
-
-def _quality(quality: Quality) -> tuple[str, ...]:
-    return (
-        f"{quality.customers:,}",
-        _shown(quality.predicted, ".1%"),
-        _shown(quality.observed, ".1%"),
-        _shown(quality.roc_auc, ".3f"),
-        _interval(_shown(quality.roc_auc_low, ".3f"), _shown(quality.roc_auc_high, ".3f")),
-        _shown(quality.brier, ".3f"),
-        _shown(quality.calibration_error, ".3f"),
-    )
 
 
 def _shown(value: float | None, form: str) -> str:

@@ -2,80 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from job.text_table import align
+from job.text_table import Columns, table
 
 if TYPE_CHECKING:
-    from schemas.manifest import Interval
     from schemas.results import HistoryFile
+
+_CAME: Final = "{net[mean]:,.2f} ({net[low]:,.2f} to {net[high]:,.2f})"
+OFFERS: Final[Columns] = {
+    "offer": "{offer}",
+    "effect": "{effect:.1%}",
+    "95 % interval": "{low:.1%} to {high:.1%}",
+    "assumed": "{assumed:.1%}",
+    "of it assumed": "{weight_of_assumption:.0%}",
+    "campaigns": "{campaigns:,}",
+    "treated": "{treated:,}",
+    "control": "{control:,}",
+}
+CAMPAIGNS: Final[Columns] = {
+    "run": "{run_id}",
+    "campaign": "{name:s}",
+    "treated": "{treated:,}",
+    "control": "{control:,}",
+    "fall": "{fall[mean]:.1%} ({fall[low]:.1%} to {fall[high]:.1%})",
+    "expected": "{expected_value:,.2f}",
+    "came": _CAME,
+}
+RUNS: Final[Columns] = {
+    "run": "{run_id}",
+    "finished": "{finished}",
+    "customers": "{customers:,}",
+    "mean risk": "{mean_risk:.1%}",
+    "revenue": lambda run: f"{run['levels']['current_month'] - 1:+.0%}" if "current_month" in run["levels"] else "-",
+    "drift": "{drift:s}",
+    "ROC-AUC": "{roc_auc_foretold:.3f}",
+    "found": "{roc_auc_found:.3f}",
+    "contacts": "{contacts:,}",
+    "control": "{control:,}",
+}
 
 
 def summarise_history(history: HistoryFile) -> str:
     """Return what offers are worth, what campaigns brought, and the runs, the newest first."""
-    lines = ["Offers: share of the declines that each prevents"]
-    lines += align(
-        ("offer", "effect", "95 % interval", "assumed", "of it assumed", "campaigns", "treated", "control"),
-        [
-            (
-                offer["offer"],
-                f"{offer['effect']:.1%}",
-                f"{offer['low']:.1%} to {offer['high']:.1%}",
-                f"{offer['assumed']:.1%}",
-                f"{offer['weight_of_assumption']:.0%}",
-                f"{offer['campaigns']:,}",
-                f"{offer['treated']:,}",
-                f"{offer['control']:,}",
-            )
-            for offer in history["offers"]
-        ],
-    )
-    lines += ["", "Campaigns measured: fall of the decline rate, money beyond the cost"]
-    lines += align(
-        ("run", "campaign", "treated", "control", "fall", "expected", "came"),
-        [
-            (
-                campaign["run_id"],
-                campaign["name"] or "-",
-                f"{campaign['treated']:,}",
-                f"{campaign['control']:,}",
-                _shown(campaign["fall"], percent=True),
-                "-" if campaign["expected_value"] is None else f"{campaign['expected_value']:,.2f}",
-                _shown(campaign["net"]),
-            )
-            for campaign in history["campaigns"]
-        ],
-    )
-    expected = history["expected"]
-    if expected["net"] is not None:
-        lines.append(f"  together: {expected['expected_value']:,.2f} expected, {_shown(expected['net'])} came")
-    lines += ["", "Runs"]
-    lines += align(
-        ("run", "finished", "customers", "mean risk", "revenue", "drift", "ROC-AUC", "found", "contacts", "control"),
-        [
-            (
-                run["run_id"],
-                run["finished"],
-                f"{run['customers']:,}",
-                "-" if run["mean_risk"] is None else f"{run['mean_risk']:.1%}",
-                f"{run['levels']['current_month'] - 1:+.0%}" if "current_month" in run["levels"] else "-",
-                run["drift"] or "-",
-                "-" if run["roc_auc_foretold"] is None else f"{run['roc_auc_foretold']:.3f}",
-                "-" if run["roc_auc_found"] is None else f"{run['roc_auc_found']:.3f}",
-                f"{run['contacts']:,}",
-                f"{run['control']:,}",
-            )
-            for run in history["runs"]
-        ],
-    )
-    return "\n".join([*lines, *(f"Note: {warning}" for warning in history["warnings"])])
-
-
-def _shown(interval: Interval | None, *, percent: bool = False) -> str:
-    if interval is None:
-        return "-"
-    mean, low, high = (
-        f"{value:.1%}" if percent else f"{value:,.2f}"
-        for value in (interval["mean"], interval["low"], interval["high"])
-    )
-    return f"{mean} ({low} to {high})"
+    together = f"  together: {{expected_value:,.2f}} expected, {_CAME} came"
+    lines = [
+        "Offers: share of the declines that each prevents",
+        *table(OFFERS, history["offers"]),
+        "",
+        "Campaigns measured: fall of the decline rate, money beyond the cost",
+        *table(CAMPAIGNS, history["campaigns"]),
+        *([together.format_map(history["expected"])] if history["expected"]["net"] else []),
+        "",
+        "Runs",
+        *table(RUNS, history["runs"]),
+        *(f"Note: {warning}" for warning in history["warnings"]),
+    ]
+    return "\n".join(lines)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from job.errors import Problem, SettingsError, reason_of, shorten
 from job.scoring.published import latest_run, published_runs, read_manifest, tell_strangers
-from job.text_table import align
+from job.text_table import Columns, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from schemas.manifest import Manifest
@@ -33,31 +33,30 @@ def list_runs(output: Path) -> list[dict[str, Any]]:
         raise SettingsError(f"{output}: cannot be read: {reason_of(error)}") from error
 
 
-def summarise_runs(runs: Sequence[dict[str, Any]]) -> str:
+COLUMNS: Final[Columns] = {
+    "": lambda run: "*" if run["is_latest"] else "",
+    "run": "{run_id}",
+    "finished": "{finished}",
+    "customers": "{customers:,}",
+    "scored": "{scored:,}",
+    "contacts": "{contacts:,}",
+    "ROC-AUC": "{estimated_roc_auc:.3f}",
+    "drift": "{drift:s}",
+    "model": lambda run: f"{run['model']} ({_version(run)}{run['model_digest'][:12]})",
+}
+
+
+def summarise_runs(runs: Sequence[Mapping[str, Any]]) -> str:
     """Return the runs as a table for a person; `*` marks the one that `latest` names."""
     if not runs:
         return "No runs."
-    lines = align(
-        ("", "run", "finished", "customers", "scored", "contacts", "ROC-AUC", "drift", "model"),
-        [
-            (
-                "*" if run["is_latest"] else "",
-                run["run_id"],
-                run["finished"],
-                *(f"{run[key]:,}" for key in ("customers", "scored", "contacts")),
-                "-" if run["estimated_roc_auc"] is None else f"{run['estimated_roc_auc']:.3f}",
-                run["drift"] or "-",
-                f"{run['model']} ({_version(run)}{run['model_digest'][:12]})",
-            )
-            for run in runs
-        ],
-    )
+    lines = table(COLUMNS, runs)
     if any(run["estimated_roc_auc"] is not None for run in runs):
         lines += ["", "  ROC-AUC: without labels, if a probability still means what it did in training."]
     return "\n".join(lines)
 
 
-def _version(run: dict[str, Any]) -> str:
+def _version(run: Mapping[str, Any]) -> str:
     return "" if run["model_version"] is None else f"version {run['model_version']}, "
 
 

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from job.scoring.drift import summarise_drift
 from job.scoring.past import OUTCOME_DAYS
-from job.text_table import align
-from schemas.scored import CONTROL, TREATMENT
+from job.text_table import Columns, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schemas.manifest import CampaignOutcome, CampaignPower, HistoryUsed, Manifest, ModelUsed, RevenueLevels
+
+
+ROWS: Final[Columns] = {
+    "file": "{file}",
+    "in": "{rows_in:,}",
+    **{key.replace("_", " "): f"{{{key}:,}}" for key in ("as_delivered", "repaired", "rejected", "dropped")},
+}
+SEGMENTS: Final[Columns] = {
+    "segment": "{segment}",
+    "title": "{title}",
+    "customers": "{customers:,}",
+    "mean risk": "{mean_risk:.0%}",
+    "profit at risk": "{profit_at_risk:,.0f}",
+    "contacts": "{treatment:,}",
+    "control": "{control:,}",
+    "offer": lambda row: ", ".join(offer["offer"] for offer in row["offers"]),
+}
 
 
 def summarise_run(manifest: Manifest, *, latest: str) -> str:
@@ -28,31 +44,10 @@ def summarise_run(manifest: Manifest, *, latest: str) -> str:
         f"  rejected      {customers['rejected']:>10,}",
         "",
         "  Rows",
-        *align(
-            ("file", "in", "as delivered", "repaired", "rejected", "dropped"),
-            [
-                (file, *(f"{rows[key]:,}" for key in ("rows_in", "as_delivered", "repaired", "rejected", "dropped")))
-                for file, rows in manifest["rows"].items()
-            ],
-        ),
+        *table(ROWS, ({"file": file, **rows} for file, rows in manifest["rows"].items())),
         "",
         "  Segments, the largest profit at risk first",
-        *align(
-            ("segment", "title", "customers", "mean risk", "profit at risk", "contacts", "control", "offer"),
-            [
-                (
-                    row["segment"],
-                    row["title"],
-                    f"{row['customers']:,}",
-                    "-" if row["mean_risk"] is None else f"{row['mean_risk']:.0%}",
-                    f"{row['profit_at_risk']:,.0f}",
-                    f"{row[TREATMENT]:,}",
-                    f"{row[CONTROL]:,}",
-                    ", ".join(offer["offer"] for offer in row["offers"]),
-                )
-                for row in manifest["segments"]
-            ],
-        ),
+        *table(SEGMENTS, manifest["segments"]),
         "",
         f"  Campaign: {describe_campaign(manifest['campaign'])}",
         f"  Worth: {describe_worth(manifest['campaign'], manifest['settings']['history']['effects'])}",

@@ -24,7 +24,7 @@ from job.files import create_file
 from job.models.artifact import load_artifact
 from job.storage.bucket import Bucket, ChangedObjectError, StorageError
 from job.storage.run import delivered
-from job.text_table import align
+from job.text_table import Columns, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -328,28 +328,24 @@ def chosen_artifact(place: Place | None) -> Iterator[Champion | None]:
             yield champion
 
 
+VERSION_COLUMNS: Final[Columns] = {
+    "": lambda row: "*" if row["is_champion"] else "",
+    "version": "{version}",
+    "written": "{written}",
+    "customers": "{customers:,}",
+    "ROC-AUC": "{roc_auc:.3f} ({low:.3f} to {high:.3f})",
+    "model": "{title}",
+    "digest": "{digest:.12}",
+    "promoted": "{promoted:s}",
+    "by": "{by:s}",
+    "note": "{note:s}",
+    "gate": "{verdict:s}",
+}
+
+
 def summarise_versions(versions: Sequence[Mapping[str, Any]]) -> str:
     """Return the versions as a table for a person; `*` marks the champion."""
-    if not versions:
-        return "No versions."
-    return "\n".join(
-        align(
-            ("", "version", "written", "customers", "ROC-AUC", "model", "digest", "promoted", "by", "note", "gate"),
-            [
-                (
-                    "*" if row["is_champion"] else "",
-                    str(row["version"]),
-                    row["written"],
-                    f"{row['customers']:,}",
-                    f"{row['roc_auc']:.3f} ({row['low']:.3f} to {row['high']:.3f})",
-                    row["title"],
-                    row["digest"][:12],
-                    *(row[key] or "-" for key in ("promoted", "by", "note", "verdict")),
-                )
-                for row in versions
-            ],
-        )
-    )
+    return "\n".join(table(VERSION_COLUMNS, versions)) if versions else "No versions."
 
 
 def _champions(events: Sequence[Event]) -> list[int]:
