@@ -5,23 +5,28 @@ from __future__ import annotations
 import importlib.metadata
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
+from markupsafe import Markup
 
 from job.accuracy import brier_score, delong
 from job.models.artifact import CARD, CARD_PAGE, to_text
+from job.report.formats import fixed
+from job.report.page import MODELS, html_environment
 from job.statistics import POWER
-from job.text_table import align
+from job.text_table import Columns, align, fill
 from job.training.calibration import assess
 from job.training.candidates import PLAIN
-from job.training.page import render_card
+from job.training.leaks import LEAK_AUC
 from job.training.pictures import draw_pictures
 from job.training.ranking import rank_customers
 from job.training.selection import compare, corrected_interval, describe_samples, roc_auc_interval
 from job.training.wording import describe_direction, describe_settings
-from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES
+from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, title_of, word_title
+from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,10 +40,11 @@ if TYPE_CHECKING:
 
 
 NOTICEABLE: Final = 0.01  # ROC-AUC: what a better model is hoped to gain
+_KEPT_OUT: Final = {"id": "Номер клиента (id)", "row": "Порядок строк"}
 SURPRISE: Final = 0.1  # who declined with less had looked like one who stays
 
 # Tables: heading -> what stands in a row.
-CANDIDATES: Final = {
+CANDIDATES: Final[Columns] = {
     "candidate": "{title}",
     "ROC-AUC": "{roc_auc:.4f}",
     "95 % interval": "{low:.4f} to {high:.4f}",
@@ -47,19 +53,19 @@ CANDIDATES: Final = {
     "fit, s": "{fit_seconds:.3f}",
     "score, s": "{score_seconds:.4f}",
 }
-IMPORTANCE: Final = {
+IMPORTANCE: Final[Columns] = {
     "feature": "{feature}",
     "loss of ROC-AUC": "{loss[mean]:+.4f}",
     "95 % interval": "{loss[low]:+.4f} to {loss[high]:+.4f}",
     "contribution": "{contribution[mean]:.3f}",
     "in the folds": "{contribution[low]:.3f} to {contribution[high]:.3f}",
-    "direction": "{direction}",
+    "direction": lambda row: describe_direction(row, is_russian=False),
 }
-GROUPS: Final = {
+GROUPS: Final[Columns] = {
     "group": "{word}",
     "customers": "{customers:,}",
-    "ROC-AUC": "{area}",
-    "95 % interval": "{interval}",
+    "ROC-AUC": lambda row: "too few" if row["roc_auc"] is None else f"{row['roc_auc']:.3f}",
+    "95 % interval": "{low:.3f} to {high:.3f}",
     "mean probability": "{mean_probability:.0%}",
     "declined": "{declined:.0%}",
     "Brier": "{brier:.3f}",
@@ -172,13 +178,13 @@ class Card:
 
     def table(self) -> str:
         """Return the comparison as text for a terminal."""
-        columns = {**CANDIDATES, "candidate": "{mark} {title}", "95 % interval": "{low:.3f} to {high:.3f}"}
+        columns: Columns = {**CANDIDATES, "candidate": "{mark} {title}", "95 % interval": "{low:.3f} to {high:.3f}"}
         marked = [{**row, "mark": "*" if self.is_selected(row) else " "} for row in self.candidates]
         headings = ("  candidate", *list(columns)[1:])
         return "\n".join(
             [
                 f"{self.customers:,} customers, {self.declined:,} declined; {self.protocol.describe()}",
-                *align(headings, _cells(columns, marked), indent="  "),
+                *align(headings, fill(columns, marked), indent="  "),
                 "",
                 f"  {self.describe_decision()}",
                 f"  {self.describe_power()}",
@@ -286,140 +292,75 @@ def write_card(card: Card, trained_at: str) -> dict[str, str]:
     return {
         "card.json": to_text(plain),
         CARD: _markdown(card, plain, trained_at),
-        CARD_PAGE: render_card(plain, trained_at),
+        CARD_PAGE: _html(plain, trained_at),
         **{f"{name}.svg": picture for name, picture in pictures.items()},
     }
 
 
 def _markdown(card: Card, facts: Mapping[str, Any], trained_at: str) -> str:
-    quick = "\n> Made with `--quick`: too few splits to rely on.\n" if card.is_quick else ""
     candidates = [
         {**row, "title": row["title"] + " (selected)"} if card.is_selected(row) else row for row in card.candidates
     ]
-    groups = [
-        {**row, "area": "too few", "interval": "-"}
-        if row["roc_auc"] is None
-        else {**row, "area": f"{row['roc_auc']:.3f}", "interval": f"{row['low']:.3f} to {row['high']:.3f}"}
-        for row in facts["groups"]
-    ]
-    importance = [{**row, "direction": describe_direction(row, is_russian=False)} for row in card.importance]
     titles = {measured.candidate.name: measured.candidate.title for measured in card.measured}
-    others = "\n".join(
-        f"- {titles[name]}: {comparison.describe()}" for name, comparison in card.against_others().items()
-    )
     plain = card.against_plain()
-    against_plain = "" if plain is None else f" The challenger against {PLAIN.title}: {plain.describe()}."
-    inputs = "\n".join(f"- `{file['file']}`, SHA-256 `{file['sha256']}`" for file in card.inputs)
-    warnings = "\n".join(f"- {warning}." for warning in card.warnings)
-    samples = describe_samples([measured.candidate for measured in card.measured], card.customers, card.protocol)
-    settings = "\n".join(f"- {line}" for line in describe_settings(card.settings, is_russian=False))
-    top, area = facts["ranking"]["top_tenth"], facts["roc_auc_out_of_fold_delong"]
-    return f"""# Model card: {card.selected.candidate.title}
-{quick}
-Predicts the probability that a regular customer's activity falls in the next three months.
-
-Trained on {trained_at[:10]}. Owner: {card.owner or "not named"}. Licence: {facts["licence"]}. In Russian:
-[card.html](card.html).
-
-## Use
-
-For choosing whom a retention campaign of this shop addresses, and with what. Not for decisions about a person that
-matter to them beyond an offer (prices, credit, refusals), not for customers who were inactive in one of the last three
-months, not for another shop without training anew.
-
-## Data
-
-{card.customers:,} customers of the labelled drop `{card.drop_name}`, {card.declined:,} of them declined
-({card.declined / card.customers:.1%}). The drop does not say which months it covers.
-
-{inputs}
-
-{warnings}
-
-## Protocol
-
-{card.protocol.describe().capitalize()}; seed {card.protocol.seed}. Near twins stay on one side of every split. Caps,
-knots, scaling, tuning and calibration are learned from the training rows of each split. Intervals are corrected for the
-overlap of the training sets (Nadeau and Bengio 2003).{samples}
-
-## Candidates
-
-{_table(CANDIDATES, candidates)}
-
-**Decision.** {card.describe_decision()} {card.describe_power()} Beside the decision, on log-loss, where less is
-better: {card.on_log_loss().describe("log-loss")}.{against_plain}
-
-The champion against the others:
-
-{others}
-
-Out-of-fold ROC-AUC over all customers, each by the one model of the first repeat that had not seen them:
-{area["auc"]:.4f} (DeLong's 95 % interval {area["low"]:.4f} to {area["high"]:.4f}). All figures below are of
-these probabilities, so of single models, as the deployed one is; Brier scores above are means over the splits.
-
-![ROC](roc.svg) ![Precision and recall](precision_recall.svg)
-
-Average precision {facts["ranking"]["average_precision"]:.3f}. Of the riskiest tenth, {top["customers"]:,} customers,
-{top["declined"]:,} declined: a precision of {top["precision"]:.1%} (Wilson's 95 % interval {top["low"]:.1%} to
-{top["high"]:.1%}).
-
-## Calibration
-
-{card.describe_calibration()}. It is learned from
-out-of-fold margins. Brier score {card.calibration.brier:.4f}; expected calibration error
-{card.calibration.expected_error:.3f} (bootstrap 95 % interval {card.calibration.expected_error_low:.3f} to
-{card.calibration.expected_error_high:.3f}; a perfectly calibrated model would show more than 0, too, at this size).
-
-![Reliability](reliability.svg)
-
-Points are tenths of the customers, with Wilson's 95 % intervals.
-
-## Settings of the deployed model
-
-{settings}
-
-## What it leans on
-
-Loss of ROC-AUC on test rows when a feature is shuffled, with the corrected interval over the splits of the first
-repeat; mean absolute contribution to the log-odds (SHAP values) in the deployed model, with the least and the most of
-the models of the folds; and the direction, by the rank correlation of values and contributions in the deployed model.
-
-![Loss of ROC-AUC](loss.svg) ![Contribution](contribution.svg)
-
-{_table(IMPORTANCE, importance)}
-
-## Groups
-
-Out-of-fold. Flagged: at or above the risk threshold.
-
-{_table(GROUPS, groups)}
-
-## Thresholds
-
-- Risk is high from {card.thresholds.risk:.3f}: riskier than the average customer, the share of those who declined.
-- Profit is high from {card.thresholds.profit:g}: the median of these customers.
-- The share of promotions is high from {card.thresholds.promo_share:g}: half of the purchases.
-
-## What it cannot see
-
-Of those who declined, {facts["missed"]["below_threshold"]:.0%} had been given less than the threshold, and
-{facts["missed"]["below_a_tenth"]:.0%} less than 10 %: they look like those who stay. The list of customers at high risk
-is not the list of all who will decline.
-
-## Caveats
-
-- One shop, one export, {card.customers:,} customers: differences of 0.01 in ROC-AUC between models are noise here.
-- The champion's basis (which changes of revenue, knots, features by category) was designed on this very export; new
-  splits do not undo that. Expect a little less on next month's customers.
-- The base rate ({card.declined / card.customers:.0%}) is the export's. Where fewer customers decline, probabilities are
-  too high until the model is trained anew.
-"""
+    text = files("job.training").joinpath("card.md").read_text(encoding="utf-8")
+    return text.format(
+        card=card,
+        facts=facts,
+        trained_at=trained_at,
+        quick="\n> Made with `--quick`: too few splits to rely on.\n" if card.is_quick else "",
+        owner=card.owner or "not named",
+        rate=card.declined / card.customers,
+        inputs="\n".join(f"- `{file['file']}`, SHA-256 `{file['sha256']}`" for file in card.inputs),
+        warnings="\n".join(f"- {warning}." for warning in card.warnings),
+        protocol=card.protocol.describe().capitalize(),
+        samples=describe_samples([measured.candidate for measured in card.measured], card.customers, card.protocol),
+        candidates=_table(CANDIDATES, candidates),
+        decision=card.describe_decision(),
+        power=card.describe_power(),
+        on_log_loss=card.on_log_loss().describe("log-loss"),
+        against_plain="" if plain is None else f" The challenger against {PLAIN.title}: {plain.describe()}.",
+        others="\n".join(f"- {titles[name]}: {other.describe()}" for name, other in card.against_others().items()),
+        area=facts["roc_auc_out_of_fold_delong"],
+        top=facts["ranking"]["top_tenth"],
+        calibrated=card.describe_calibration(),
+        calibration=card.calibration,
+        settings="\n".join(f"- {line}" for line in describe_settings(card.settings, is_russian=False)),
+        importance=_table(IMPORTANCE, card.importance),
+        groups=_table(GROUPS, facts["groups"]),
+    )
 
 
-def _cells(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    return [[cell.format_map(row) for cell in columns.values()] for row in rows]
+def _html(card: Mapping[str, Any], trained_at: str) -> str:
+    """Return the card for the shop: one Russian page, without scripts and without anything loaded from elsewhere."""
+    pictures = draw_pictures(card, is_russian=True)
+    css = files("job.report").joinpath("page.css").read_text(encoding="utf-8")
+    return (
+        html_environment("job.training")
+        .get_template("card.html")
+        .render(
+            card=card,
+            css=Markup(css),  # noqa: S704 - our own file
+            pictures={name: Markup(svg) for name, svg in pictures.items()},  # noqa: S704 - drawn here; texts are escaped
+            trained_at=trained_at,
+            title=MODELS[card["decision"]["selected"]],
+            top=card["ranking"]["top_tenth"],
+            months=PROFIT_MONTHS,
+            directions=[
+                (title_of(row["feature"]), describe_direction(row, is_russian=True)) for row in card["importance"]
+            ],
+            settings=describe_settings(card["settings"], is_russian=True),
+            candidates=[(MODELS[row["name"]], row) for row in card["candidates"]],
+            groups=[(word_title(row["word"]), row) for row in card["groups"]],
+            sorted_by=[
+                (_KEPT_OUT[row["column"]], fixed(row["auc"], 3))
+                for row in card["single_columns"]
+                if row["column"] in _KEPT_OUT and row["auc"] > LEAK_AUC
+            ],
+        )
+    )
 
 
-def _table(columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [list(columns), ["---"] * len(columns), *_cells(columns, rows)]
+def _table(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [list(columns), ["---"] * len(columns), *fill(columns, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
