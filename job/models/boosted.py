@@ -12,7 +12,7 @@ import polars as pl
 from job.errors import ArtifactError
 from job.models.forest import Forest
 from job.models.kinds import Explained
-from job.models.linear import Calibration, add_up, capped, read_caps
+from job.models.linear import Calibration, add_up, capped, read_caps, stacked
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_DTYPES, FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
@@ -88,14 +88,15 @@ class BoostedModel:
 
     def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
         """Return what explains each row's probability; see `job.models.kinds.Explained`."""
-        changed = {
-            theme: features.with_columns(
-                pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items()
-            )
-            for theme, values in usual.items()
-        }
-        probabilities = pl.DataFrame({theme: self.probabilities(rows) for theme, rows in changed.items()})
-        return Explained(self.contributions(features), self.probabilities(features), probabilities)
+        changed = (
+            features.with_columns(pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items())
+            for values in usual.values()
+        )
+        return Explained(
+            self.contributions(features).to_numpy().T,
+            self.probabilities(features).to_numpy(),
+            stacked([self.probabilities(rows) for rows in changed], features.height),
+        )
 
     @cached_property
     def _forest(self) -> Forest | None:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from job.models.linear import Calibration
 
@@ -20,14 +22,14 @@ class Explained(NamedTuple):
     """Why customers have their probabilities, in their order.
 
     Args:
-        contributions: what each feature adds to the uncalibrated log-odds (one Float64 column per feature).
+        contributions: what each feature adds to the uncalibrated log-odds (a row per feature, in order of `explained`).
         probability: of decline, calibrated.
-        usual: the same with some features at their usual values (one Float64 column per theme).
+        usual: the same with some features at their usual values (a row per theme).
     """
 
-    contributions: pl.DataFrame
-    probability: pl.Series
-    usual: pl.DataFrame
+    contributions: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    usual: NDArray[np.float64]
 
 
 class Model(Protocol):

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from job.errors import ArtifactError
-from job.models.linear import add_up
 from job.models.phrasebook import Phrasebook
 from job.rounding import with_one_zero
 from job.russian import MINUS, noun, number, percent
@@ -30,11 +30,12 @@ from schemas.phrases import Number, Phrase, Theme, WordPhrase
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from job.levels import Levels
     from job.models.kinds import Model
 
 REASONS: Final = ("reason_1", "reason_2", "reason_3")
-RANKS: Final = ("rank_1", "rank_2", "rank_3")  # the places of the themes with the largest sums
 LEAST_FALL: Final = 0.02
 LEAST_DISTANCE: Final = 0.25
 SMALLEST_SHOWN: Final = 0.01  # of the customers
@@ -144,54 +145,43 @@ class Explainer:
             pl.lit(explained[reason]).gather("place").alias(reason) for reason in REASONS
         )
 
-    def find(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return the places of the features named as each row's reasons, `rank_1` to `rank_3` (UInt8 or null)."""
+    def find(self, features: pl.DataFrame) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Return the places of the features named as each row's reasons (a row per rank), and which there are."""
         explained = self.model.explain(features, self.usual_of_themes)
-        far = features.select(_is_far(name, self.usual[name]).alias(f"{name}_far") for name in self._names)
-        named, sums = [], []
+        contributions = explained.contributions[[self.model.explained.index(name) for name in self._names]]
+        far = features.select(_is_far(name, self.usual[name]).alias(name) for name in self._names).to_numpy().T
+        raising = np.where(far, contributions, 0.0)
+        named = np.empty((len(self.themes), features.height), dtype=np.uint8)
+        sums = np.empty(named.shape)
         first = 0
-        for theme, names in self.themes.items():
-            raising = {
-                first + step: pl.when(pl.col(f"{name}_far") & (pl.col(name) > 0)).then(pl.col(name))
-                for step, name in enumerate(names)
-            }
-            largest = pl.max_horizontal(*raising.values())
-            named.append(
-                pl.coalesce(
-                    pl.when(value == largest).then(pl.lit(index, pl.UInt8)) for index, value in raising.items()
-                ).alias(f"{theme}_named")
-            )
-            total = add_up([pl.col(name) for name in names])
-            is_reason = largest.is_not_null() & (pl.col("actual") - pl.col(f"{theme}_usual") >= LEAST_FALL)
-            sums.append(pl.when(is_reason).then(total).otherwise(0.0).alias(theme))
-            first += len(names)
-        usual = explained.usual.rename({theme: f"{theme}_usual" for theme in self.themes})
-        parts = [explained.contributions, far, usual, explained.probability.alias("actual").to_frame()]
-        known = pl.concat(parts, how="horizontal").select(*named, *sums)
-        ranked = rank_reasons(known.select(self.themes.keys()))
-        return pl.concat([known, ranked], how="horizontal").select(
-            pl.coalesce(
-                pl.when(pl.col(rank) == step).then(pl.col(f"{theme}_named")) for step, theme in enumerate(self.themes)
-            ).alias(rank)
-            for rank in RANKS
-        )
+        for row, (names, usual) in enumerate(zip(self.themes.values(), explained.usual, strict=True)):
+            of_theme = slice(first, first + len(names))
+            named[row] = first + raising[of_theme].argmax(axis=0)
+            is_reason = (raising[of_theme].max(axis=0) > 0) & (explained.probability - usual >= LEAST_FALL)
+            sums[row] = np.where(is_reason, contributions[of_theme].sum(axis=0), 0.0)
+            first = of_theme.stop
+        themes, are_reasons = rank_reasons(sums)
+        return np.take_along_axis(named, themes, axis=0), are_reasons
 
     def _explain_all(self, features: pl.DataFrame) -> pl.DataFrame:
         batches = [
-            self._put_into_words(self._as_delivered(batch), self.find(batch))
+            self._put_into_words(self._as_delivered(batch), *self.find(batch))
             for start in range(0, features.height, BATCH_ROWS)
             for batch in [features.slice(start, BATCH_ROWS)]
         ]
         return pl.concat(batches) if batches else pl.DataFrame(schema=dict.fromkeys(REASONS, pl.String))
 
-    def _put_into_words(self, features: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
-        columns = features.select(pl.col(self._names).to_physical().cast(pl.Float64)).get_columns()
-        values = pl.concat([column.alias("value") for column in columns], rechunk=True)
-        row = pl.int_range(pl.len(), dtype=pl.UInt32) % features.height
-        places = pl.DataFrame({"place": pl.concat([named[rank] for rank in RANKS])})
-        asked = places.select(
-            "place", pl.lit(values).gather(pl.col("place").cast(pl.UInt32) * features.height + row).alias("value")
-        )
+    def _put_into_words(
+        self, features: pl.DataFrame, named: NDArray[np.uint8], are_reasons: NDArray[np.bool_]
+    ) -> pl.DataFrame:
+        values = features.select(pl.col(self._names).to_physical().cast(pl.Float64)).to_numpy()
+        asked = pl.DataFrame(
+            {
+                "place": named.ravel(),
+                "value": values[np.arange(features.height), named].ravel(),
+                "is_reason": are_reasons.ravel(),
+            }
+        ).select(pl.when("is_reason").then("place").alias("place"), "value")
         decimals = pl.lit(self._decimals).gather(pl.col("place"))
         phrases = self._phrasebook.phrases(asked.with_columns(_shown(pl.col("value"), decimals)))
         return pl.DataFrame(
@@ -204,33 +194,16 @@ class Explainer:
         return say(feature, value if words is None else words.words[int(value)], self._compared[feature])
 
 
-def rank_reasons(sums: pl.DataFrame) -> pl.DataFrame:
-    """Return the places of the three largest positive columns, `rank_1` to `rank_3` (UInt8); the first of equals."""
-    left = sums.lazy()
-    for step in _ranking_steps(tuple(sums.columns)):
-        left = left.with_columns(step)
-    return left.select(RANKS).collect()
-
-
-@cache
-def _ranking_steps(names: tuple[str, ...]) -> list[list[pl.Expr]]:
-    """Return what is computed of columns, one step after the other, until each of `RANKS` is there."""
-    steps = []
-    for rank in RANKS:
-        largest = pl.max_horizontal(names)
-        steps.append([pl.when(largest > 0).then(largest).alias("_largest")])
-        first = pl.coalesce(
-            pl.when(pl.col(name) == pl.col("_largest")).then(pl.lit(index, pl.UInt8))
-            for index, name in enumerate(names)
-        )
-        steps.append([first.alias(rank)])
-        if rank != RANKS[-1]:
-            left = [
-                pl.when(pl.col(rank) == index).then(0.0).otherwise(pl.col(name)).alias(name)
-                for index, name in enumerate(names)
-            ]
-            steps.append(left)
-    return steps
+def rank_reasons(sums: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return which rows have the three largest sums of each column, the first of equals, and which of them are > 0."""
+    left, columns = sums.copy(), np.arange(sums.shape[1])
+    largest = np.empty((len(REASONS), sums.shape[1]), dtype=np.intp)
+    are_positive = np.empty(largest.shape, dtype=np.bool_)
+    for rank in range(len(REASONS)):
+        largest[rank] = left.argmax(axis=0)
+        are_positive[rank] = left[largest[rank], columns] > 0
+        left[largest[rank], columns] = 0.0
+    return largest, are_positive
 
 
 def _shown(value: pl.Expr, decimals: pl.Expr) -> pl.Expr:

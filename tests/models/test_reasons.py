@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -28,6 +29,8 @@ from schemas.phrases import Number, Phrase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
 REFERENCE: dict[str, Any] = {
     "reference": {
@@ -65,14 +68,13 @@ class Plain:
         )
 
     def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
-        changed = {
-            theme: features.with_columns(
-                pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items()
-            )
-            for theme, values in usual.items()
-        }
-        probabilities = pl.DataFrame({theme: self.probabilities(rows) for theme, rows in changed.items()})
-        return Explained(self.contributions(features), self.probabilities(features), probabilities)
+        changed = [
+            features.with_columns(pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items())
+            for values in usual.values()
+        ]
+        contributions = self.contributions(features).to_numpy().T
+        probability, *probabilities = (self.probabilities(rows).to_numpy() for rows in (features, *changed))
+        return Explained(contributions, probability, np.array(probabilities))
 
 
 def frame(**columns: list[Any]) -> pl.DataFrame:
@@ -228,17 +230,21 @@ def test_the_most_frequent_word_and_an_unknown_one_are_no_reasons() -> None:
 
 
 def test_the_strongest_first_and_only_what_is_positive() -> None:
-    sums = pl.DataFrame(
-        {"a": [1.0, -1.0, 0.0, 2.0], "b": [3.0, 0.5, 0.0, 2.0], "c": [2.0, -2.0, -1.0, 1.0], "d": [0.5, 0.0, 0.0, 3.0]}
-    )
-    expected = {"rank_1": [1, 1, None, 3], "rank_2": [2, None, None, 0], "rank_3": [0, None, None, 1]}
-    assert_frame_equal(rank_reasons(sums), pl.DataFrame(expected, schema=dict.fromkeys(expected, pl.UInt8)))
+    sums = np.array([[1.0, -1.0, 0.0, 2.0], [3.0, 0.5, 0.0, 2.0], [2.0, -2.0, -1.0, 1.0], [0.5, 0.0, 0.0, 3.0]])
+    assert ranks_of(sums) == [(1, 2, 0), (1, None, None), (None, None, None), (3, 0, 1)]
+
+
+def ranks_of(sums: NDArray[np.float64]) -> list[tuple[int | None, ...]]:
+    places, are_reasons = rank_reasons(sums)
+    return [
+        tuple(place if is_reason else None for place, is_reason in zip(*column, strict=True))
+        for column in zip(places.T.tolist(), are_reasons.T.tolist(), strict=True)
+    ]
 
 
 @given(st.lists(st.tuples(*[st.floats(-5, 5)] * 5), min_size=1, max_size=20))
 def test_ranks_are_those_of_a_sort(rows: list[tuple[float, ...]]) -> None:
-    ranked = rank_reasons(pl.DataFrame(rows, schema=list("abcde"), orient="row"))
-    for row, ranks in zip(rows, ranked.iter_rows(), strict=True):
+    for row, ranks in zip(rows, ranks_of(np.array(rows).T), strict=True):
         raising = sorted((place for place in range(5) if row[place] > 0), key=lambda place, row=row: -row[place])
         assert ranks == tuple([*raising, None, None, None][:3])
 
