@@ -6,40 +6,34 @@ Written out here because the library `phik` needs pandas, scipy and joblib: the 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-Table = list[list[int]]
-Matrix = list[list[float]]
+    from numpy.typing import ArrayLike, NDArray
 
-REACH: Final = 5.0  # phi_k cutoffs the normal distribution at five standard deviations
+    Counts = NDArray[np.int64]
+    Numbers = NDArray[np.float64]
+
+REACH: Final = 5.0  # phi_k cuts off the normal distribution at five standard deviations
 STEPS: Final = 60
 # Gauss-Legendre nodes and weights on -1..1, three points: Abramowitz and Stegun (1964), table 25.4.
 NODES: Final = ((-math.sqrt(0.6), 5 / 9), (0.0, 8 / 9), (math.sqrt(0.6), 5 / 9))
 SINGULAR: Final = 1e-10
 
 
-def chi_square(table: Table) -> float:
+def chi_square(table: ArrayLike) -> float:
     """Return Pearson's chi-square of a contingency table against independence; empty rows and columns add nothing."""
-    rows = [sum(row) for row in table]
-    columns = [sum(column) for column in zip(*table, strict=True)]
-    total = sum(rows)
-    return math.fsum(
-        (count - row * column / total) ** 2 / (row * column / total)
-        for row, counts in zip(rows, table, strict=True)
-        for column, count in zip(columns, counts, strict=True)
-        if row and column
-    )
+    counts = _filled(table)
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    return float(((counts - expected) ** 2 / expected).sum())
 
 
-def phi_k(table: Table) -> float:
+def phi_k(table: ArrayLike) -> float:
     """Return phi_k (0: independent, or one row or column; 1: one follows from the other) of a contingency table.
 
     The correlation of a bivariate normal distribution, cut into as many bins, that has the same chi-square; chi-square
@@ -51,34 +45,29 @@ def phi_k(table: Table) -> float:
     Args:
         table: counts, rows x columns, at least one customer. Empty rows and columns are left out.
     """
-    filled = [row for row in table if any(row)]
-    filled = [list(column) for column in zip(*filled, strict=True) if any(column)]
-    rows, columns = len(filled), len(filled[0])
-    if min(rows, columns) < 2:  # noqa: PLR2004 - one value cannot vary with another
+    counts = _filled(table)
+    fewer, more = sorted(counts.shape)
+    if fewer < 2:  # noqa: PLR2004 - one value cannot vary with another
         return 0.0
-    total = sum(map(sum, filled))
-    pedestal = (rows - 1) * (columns - 1)
-    highest = total * (min(rows, columns) - 1)
-    statistic = chi_square(filled)
+    pedestal = (fewer - 1) * (more - 1)
+    highest = int(counts.sum()) * (fewer - 1)
+    statistic = chi_square(counts)
     if statistic <= pedestal:
         return 0.0
     if statistic >= highest or highest <= pedestal:
         return 1.0
-    return _correlation_with((statistic - pedestal) / (highest - pedestal), rows, columns)
+    root = math.sqrt((statistic - pedestal) / (highest - pedestal))
+    return math.sin(np.interp(root, _chi_square_roots(fewer, more), np.linspace(0, math.pi / 2, STEPS + 1)))
 
 
-def _correlation_with(share: float, rows: int, columns: int) -> float:
-    """Return the correlation at which the binned normal has this share of its chi-square at correlation 1."""
-    roots = _chi_square_roots(min(rows, columns), max(rows, columns))
-    root = math.sqrt(share)
-    above = min(max(bisect_left(roots, root), 1), len(roots) - 1)
-    low, high = roots[above - 1], roots[above]
-    angle = (above - 1 + (root - low) / (high - low)) * (math.pi / 2 / STEPS)
-    return min(1.0, math.sin(angle))
+def _filled(table: ArrayLike) -> Counts:
+    """Return a table without its empty rows and columns."""
+    counts: Counts = np.asarray(table)
+    return counts[counts.any(axis=1)][:, counts.any(axis=0)]
 
 
 @lru_cache(maxsize=256)
-def _chi_square_roots(rows: int, columns: int) -> tuple[float, ...]:
+def _chi_square_roots(rows: int, columns: int) -> Numbers:
     """Return sqrt(chi-square / its value at correlation 1) of the binned normal at correlation sin(0 ... 90 degrees).
 
     The distribution function at correlation r is Phi(h) Phi(k) + 1/(2 pi) times the integral of
@@ -86,52 +75,17 @@ def _chi_square_roots(rows: int, columns: int) -> tuple[float, ...]:
     Statistical Computation and Simulation 35, 1990): one sweep over t gives all correlations. Roots, because they are
     nearly a straight line in the angle.
     """
-    # Cell (i, j) has as much as (rows - 1 - i, columns - 1 - j): the upper half of the rows tells all.
-    across, down = _edges(rows)[: (rows + 1) // 2 + 1], _edges(columns)
-    twice = [1 if 2 * row + 1 == rows else 2 for row in range((rows + 1) // 2) for _ in range(columns)]
-    start = [[_normal(h) * _normal(k) for k in down] for h in across]
-    independent = _cells(start)
-    moved = [0.0] * (len(across) * len(down))
-    chi_squares = [0.0]
-    for step in _sweep(across, down):
-        moved = [before + added for before, added in zip(moved, step, strict=True)]
-        gained = _cells([moved[start : start + len(down)] for start in range(0, len(moved), len(down))])
-        summands = (times * gain * gain / cell for times, gain, cell in zip(twice, gained, independent, strict=True))
-        chi_squares.append(math.fsum(summands))
-    return tuple(math.sqrt(value / chi_squares[-1]) for value in chi_squares)
-
-
-def _sweep(across: Sequence[float], down: Sequence[float]) -> Iterator[list[float]]:
-    """Yield for each of `STEPS` steps of the angle what the integral gains, for each of `across` and of `down`."""
+    edges = [np.linspace(-REACH, REACH, bins + 1) for bins in (rows, columns)]
+    independent = np.outer(*(np.diff([math.erfc(-edge / math.sqrt(2)) / 2 for edge in of_bins]) for of_bins in edges))
     width = math.pi / 2 / STEPS
-    nodes = [((step + (node + 1) / 2) * width, weight) for step in range(STEPS) for node, weight in NODES]
-    points = pl.DataFrame({"h": across}).join(pl.DataFrame({"k": down}), how="cross")
-    h, k, sine, cosine = pl.col("h"), pl.col("k"), pl.col("angle").sin(), pl.col("angle").cos()
-    exponent = (h * h + k * k - 2 * h * k * sine) / (2 * cosine * cosine)
-    density = (-exponent).exp() * pl.col("weight") * (width / 2 / (2 * math.pi))
-    grid = pl.DataFrame(nodes, schema=["angle", "weight"], orient="row").join(points, how="cross")
-    values = grid.select(density).to_series().to_list()
-    size = points.height
-    for start in range(0, len(values), size * len(NODES)):
-        of_nodes = (values[start + node * size : start + (node + 1) * size] for node in range(len(NODES)))
-        yield [sum(added) for added in zip(*of_nodes, strict=True)]
-
-
-def _edges(bins: int) -> list[float]:
-    return [-REACH + 2 * REACH * edge / bins for edge in range(bins + 1)]
-
-
-def _normal(value: float) -> float:
-    return math.erfc(-value / math.sqrt(2)) / 2
-
-
-def _cells(cumulated: Matrix) -> list[float]:
-    """Return the mass of each cell from the distribution function at the edges."""
-    return [
-        after[row + 1] - after[row] - before[row + 1] + before[row]
-        for before, after in pairwise(cumulated)
-        for row in range(len(after) - 1)
-    ]
+    nodes, weights = np.array(NODES).T[..., None, None]
+    angles = (np.arange(STEPS)[:, None, None, None] + (nodes + 1) / 2) * width
+    h, k = edges[0][:, None], edges[1]
+    exponents = (h * h + k * k - 2 * h * k * np.sin(angles)) / (2 * np.cos(angles) ** 2)
+    gained = (np.exp(-exponents) * weights).sum(axis=1).cumsum(axis=0) * (width / 2 / (2 * math.pi))
+    cells = np.diff(np.diff(gained, axis=1), axis=2)
+    chi_squares = (cells**2 / independent).sum(axis=(1, 2))
+    return np.sqrt([0.0, *(chi_squares / chi_squares[-1])])
 
 
 def variance_inflation(correlations: Sequence[Sequence[float]]) -> list[float | None]:

@@ -11,6 +11,7 @@ import math
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import numpy as np
 import polars as pl
 
 from job.hashing import hashed_bits, whole
@@ -46,7 +47,6 @@ _OF_CARD: Final = (
     *("customers", "declined", "protocol", "candidates", "decision"),
     *("roc_auc", "roc_auc_out_of_fold_delong", "calibration", "groups"),
 )  # what the page repeats of the model card
-_FLAGS: Final = [bytes(ord("1" if own == code else "0") for own in range(256)) for code in range(CODES)]
 
 
 SUMS: Final = (
@@ -293,11 +293,13 @@ def correlate(part: pl.DataFrame) -> dict[str, Any]:
     numbers = pl.col(RISK, *(feature.name for feature in NUMERIC_FEATURES))
     quantiles = [edge / VALUE_BINS for edge in range(1, VALUE_BINS)]
     edges = part.select(numbers.quantile(quantiles, "linear")).row(0, named=True)
-    masks = [_masks(few[name] if name in few.columns else _codes(part[name], edges[name])) for name in names]
-    tables = (
-        [[(first & second).bit_count() for second in right] for first in left] for left, right in combinations(masks, 2)
-    )
-    return {"names": names, "phi_k": _symmetric(len(names), (round(phi_k(table), 4) for table in tables))}
+    codes = [
+        few[name].to_numpy() if name in few.columns else np.searchsorted(np.unique(edges[name]), part[name].to_numpy())
+        for name in names
+    ]
+    tables = (np.bincount(left * CODES + right, minlength=CODES**2) for left, right in combinations(codes, 2))
+    associations = (round(phi_k(table.reshape(CODES, CODES)), 4) for table in tables)
+    return {"names": names, "phi_k": _symmetric(len(names), associations)}
 
 
 def _symmetric(size: int, pairs: Iterable[float]) -> list[list[float]]:
@@ -306,17 +308,6 @@ def _symmetric(size: int, pairs: Iterable[float]) -> list[list[float]]:
     for (row, column), value in zip(combinations(range(size), 2), pairs, strict=True):
         matrix[row][column] = matrix[column][row] = value
     return matrix
-
-
-def _masks(codes: pl.Series) -> list[int]:
-    """Return the customers of each code that occurs, a bit each: two masks are counted together at once."""
-    text = bytes(codes.to_list())
-    return [mask for flags in _FLAGS if (mask := int(text.translate(flags), 2))]
-
-
-def _codes(values: pl.Series, edges: Sequence[float]) -> pl.Series:
-    """Return how many different edges each value is above."""
-    return pl.Series(sorted(set(edges)), dtype=pl.Float64).search_sorted(values.cast(pl.Float64), "left")
 
 
 def inflate(part: pl.DataFrame) -> list[dict[str, Any]]:
