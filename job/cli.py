@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import getpass
 import inspect
 import json
 import math
@@ -31,7 +30,6 @@ from job.errors import (
 from job.process import logs, supervisor
 from job.process.invocation import Invocation
 from job.settings import Bounds, DropSettings, LiftSettings, Option, ScoreSettings, TrainSettings, name_month
-from schemas.results import RESULT_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -247,6 +245,8 @@ def _check_environment(group: click.Group) -> None:
 
 
 def _print_json(plain: Mapping[str, Any]) -> None:
+    from schemas.results import RESULT_FORMAT  # noqa: PLC0415
+
     click.echo(json.dumps({"format": RESULT_FORMAT, **plain}, ensure_ascii=False, indent=1))
 
 
@@ -279,11 +279,12 @@ def _parts(hint: Any) -> list[Any]:  # noqa: ANN401 - an annotation
 
 def _options_of(record: type[Any]) -> Iterator[Callable[..., Any]]:
     """Yield Click's option for each setting of a record and of its groups, in their order."""
+    parameters = inspect.signature(record).parameters
     for name, hint, option in _settings_of(record):
         if option is None:
             yield from _options_of(hint)
             continue
-        default = inspect.signature(record).parameters[name].default
+        default = parameters[name].default
         attributes: dict[str, Any] = {} if default is None else {"default": default}
         kinds = [part for part in _parts(hint) if not isinstance(part, Option | Bounds) and part is not NoneType]
         bounds = next((part for part in _parts(hint) if isinstance(part, Bounds)), Bounds())
@@ -717,6 +718,8 @@ def models(*, store: Place, promote: int | None, rollback: bool, note: str | Non
       retention models --store /data/models --promote 2 --note "labels of October"
       retention models --store /data/models --rollback --note "too many complaints"
     """  # noqa: D301 - Click reads the character
+    import getpass  # noqa: PLC0415
+
     from job.storage.models import ModelStore, summarise_versions  # noqa: PLC0415
 
     if promote is not None and rollback:

@@ -133,24 +133,24 @@ KINDS: Final[Mapping[str, Words]] = {
     ),
 }
 _RUSSIAN_FOUND: Final = (
-    (re.compile(r"^nothing$"), "ничего"),
-    (re.compile(r"^two offers$"), "разные"),
-    (re.compile(r"^more$"), "больше"),
-    (re.compile(r"^(\d+) times$"), r"\1 раза"),
-    (re.compile(r"^(\d+) segments with it: (.+)$"), r"сегментов с ним: \1 (\2)"),
-    (re.compile(r"^(\d+) segments with it$"), r"сегментов с ним: \1"),
-    (re.compile(r"^([\d,]+) characters$"), r"знаков: \1"),
-    (re.compile(r"^byte (0x..)$"), r"байт \1"),
-    (re.compile(r"^(\w+) beside ([\d.]+)$"), r"\1 рядом с \2"),
-    (re.compile(r"^(condition = .+) at priority (\S+)$"), r"\1 с приоритетом \2"),
-    (re.compile(r"^No such file or directory$"), "пустое место: файла нет"),
+    (r"^nothing$", "ничего"),
+    (r"^two offers$", "разные"),
+    (r"^more$", "больше"),
+    (r"^(\d+) times$", r"\1 раза"),
+    (r"^(\d+) segments with it: (.+)$", r"сегментов с ним: \1 (\2)"),
+    (r"^(\d+) segments with it$", r"сегментов с ним: \1"),
+    (r"^([\d,]+) characters$", r"знаков: \1"),
+    (r"^byte (0x..)$", r"байт \1"),
+    (r"^(\w+) beside ([\d.]+)$", r"\1 рядом с \2"),
+    (r"^(condition = .+) at priority (\S+)$", r"\1 с приоритетом \2"),
+    (r"^No such file or directory$", "пустое место: файла нет"),
 )
 _RUSSIAN_PLACES: Final = (
-    (re.compile(r"\bsegment\b"), "сегмент"),
-    (re.compile(r"\boffer\b"), "предложение"),
-    (re.compile(r"\btitle «"), "название «"),
-    (re.compile(r"\bpriority (?=-?\d)"), "приоритет "),
-    (re.compile(r"\bthe last by priority\b"), "последний по приоритету"),
+    (r"\bsegment\b", "сегмент"),
+    (r"\boffer\b", "предложение"),
+    (r"\btitle «", "название «"),
+    (r"\bpriority (?=-?\d)", "приоритет "),
+    (r"\bthe last by priority\b", "последний по приоритету"),
 )
 
 
@@ -183,10 +183,10 @@ class Mistake(NamedTuple):
         place = [self.file, *([f"строка {self.line}"] if self.line else []), *([self.where] if self.where else [])]
         text = ", ".join(place)
         for pattern, instead in _RUSSIAN_PLACES:
-            text = pattern.sub(instead, text)
+            text = re.sub(pattern, instead, text)
         found = self.found or ""
         for pattern, instead in _RUSSIAN_FOUND:
-            found = pattern.sub(instead, found)
+            found = re.sub(pattern, instead, found)
         told = f"найдено {shorten(found)}; нужно: " if found else "нужно: "
         example = words.example.format(**self.values) if words.example else ""
         return f"{text}: {told}{words.russian.format(**self.values)}{f'. Правильно: {example}' if example else ''}"
@@ -240,16 +240,16 @@ def line_at(lines: Mapping[Path, int], path: Path) -> int | None:
     return next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
 
 
-_COMMA: Final = re.compile(r"(\s*[\w-]+\s*=\s*[+-]?\d+),(\d+)(\s*(?:#.*)?)")
-_QUOTES: Final = re.compile(r"(\s*[\w-]+\s*=\s*)[«„“”](.*)[»“”](\s*(?:#.*)?)")
-_BARE: Final = re.compile(r"(\s*[\w-]+\s*=\s*)([^\W\d][^\"'#\[\]{}]*?)(\s*(?:#.*)?)")
+_COMMA: Final = r"(\s*[\w-]+\s*=\s*[+-]?\d+),(\d+)(\s*(?:#.*)?)"
+_QUOTES: Final = r"(\s*[\w-]+\s*=\s*)[«„“”](.*)[»“”](\s*(?:#.*)?)"
+_BARE: Final = r"(\s*[\w-]+\s*=\s*)([^\W\d][^\"'#\[\]{}]*?)(\s*(?:#.*)?)"
 
 
 def mend(line: str, reason: str) -> tuple[str, str] | None:
     """Return the kind of mistake in a line that is no TOML, and the line as it was meant; None if that is unclear."""
-    if found := _COMMA.fullmatch(line):
+    if found := re.fullmatch(_COMMA, line):
         return "decimal_comma", f"{found[1]}.{found[2]}{found[3]}"
-    if found := _QUOTES.fullmatch(line) or _BARE.fullmatch(line):
+    if found := re.fullmatch(_QUOTES, line) or re.fullmatch(_BARE, line):
         inside = found[2].replace("\\", "").replace('"', "")
         return "quotes", f'{found[1]}"{inside}"{found[3]}'
     if reason.startswith("Cannot overwrite a value"):
