@@ -12,7 +12,7 @@ import polars as pl
 from job.errors import ArtifactError
 from job.models.forest import Forest
 from job.models.kinds import Explained
-from job.models.linear import Calibration, add_up, capped, read_caps, stacked
+from job.models.linear import Calibration, add_up, capped, read_caps
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_DTYPES, FEATURE_NAMES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
@@ -87,15 +87,16 @@ class BoostedModel:
         return columns.select(*(feature.name for feature in NUMERIC_FEATURES), *words)
 
     def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
-        """Return what explains each row's probability; see `job.models.kinds.Explained`."""
+        """Return what explains each row's log-odds; see `job.models.kinds.Explained`."""
         changed = (
             features.with_columns(pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items())
             for values in usual.values()
         )
+        lowered = [self.margins(rows).to_numpy() for rows in changed]
         return Explained(
             self.contributions(features).to_numpy().T,
-            self.probabilities(features).to_numpy(),
-            stacked([self.probabilities(rows) for rows in changed], features.height),
+            self.margins(features).to_numpy(),
+            np.array(lowered).reshape(len(lowered), features.height),
         )
 
     @cached_property

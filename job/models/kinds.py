@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Explained(NamedTuple):
-    """Why customers have their probabilities, in their order.
+    """Why customers have their uncalibrated log-odds, a column each.
 
     Args:
-        contributions: what each feature adds to the uncalibrated log-odds (a row per feature, in order of `explained`).
-        probability: of decline, calibrated.
+        contributions: what each feature adds (a row per feature, in the order of `explained`).
+        margins: the log-odds.
         usual: the same with some features at their usual values (a row per theme).
     """
 
     contributions: NDArray[np.float64]
-    probability: NDArray[np.float64]
+    margins: NDArray[np.float64]
     usual: NDArray[np.float64]
 
 
@@ -57,7 +57,7 @@ class Model(Protocol):
         """Return what each feature adds to each row's uncalibrated log-odds (one Float64 column per feature)."""
 
     def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
-        """Return what explains each row's probability. Args: usual: theme -> its features -> their usual values."""
+        """Return what explains each row's log-odds. Args: usual: theme -> its features -> their usual values."""
 
     def calibrated(self, calibration: Calibration) -> Self:
         """Return the same model with another calibration."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from job.models.kinds import Explained
@@ -22,7 +21,6 @@ from schemas.vocabulary import UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
 
 NUMERIC_NAMES: Final = frozenset(feature.name for feature in NUMERIC_FEATURES)
 
@@ -145,14 +143,10 @@ class LinearModel:
         return pl.DataFrame(dict(zip(self.explained, contributions, strict=True)))
 
     def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
-        """Return what explains each row's probability; see `job.models.kinds.Explained`."""
+        """Return what explains each row's log-odds; see `job.models.kinds.Explained`."""
         changes = [self._form.change(values) for values in usual.values()]
         margins, contributions, falls = self._form.explain(features, changes)
-        lowered = pl.DataFrame({str(number): row for number, row in enumerate([margins, *(margins - falls)])})
-        probability, *probabilities = lowered.select(
-            self.calibration.probability(pl.col(name)).alias(name) for name in lowered.columns
-        ).get_columns()
-        return Explained(contributions, probability.to_numpy(), stacked(probabilities, features.height))
+        return Explained(contributions, margins, margins - falls)
 
     def with_centers(self, features: pl.DataFrame) -> LinearModel:
         """Return the same model with each product's mean over the given rows as its center.
@@ -239,11 +233,6 @@ def read_caps(plain: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, fl
 def capped(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> pl.DataFrame:
     """Return the feature frame with the columns that have caps held within them."""
     return features.with_columns(pl.col(name).clip(low, high) for name, (low, high) in caps.items())
-
-
-def stacked(rows: Sequence[pl.Series], customers: int) -> NDArray[np.float64]:
-    """Return a matrix with these rows, each with a value of each customer."""
-    return np.array([row.to_numpy() for row in rows]).reshape(len(rows), customers)
 
 
 def add_up(parts: Sequence[pl.Expr]) -> pl.Expr:

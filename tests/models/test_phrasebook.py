@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-import polars as pl
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from job.models.phrasebook import HIGHEST, LOWEST, Phrasebook
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DECIMALS = (0, 1, 2)
 VALUES = st.one_of(
@@ -20,22 +24,26 @@ VALUES = st.one_of(
 ASKED = st.lists(st.tuples(st.none() | st.integers(0, 2), VALUES), max_size=30)
 
 
-def frame(rows: list[tuple[int | None, int]]) -> pl.DataFrame:
-    """Return rows of places and of values in units of the last decimal."""
-    told = [(place, step / 10 ** DECIMALS[place or 0] + 0.0) for place, step in rows]
-    return pl.DataFrame(told, schema={"place": pl.UInt8, "value": pl.Float64}, orient="row")
+Rows = list[tuple[int | None, int]]
+
+
+def asked_of(rows: Rows) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return features, values and whether they are wanted, of places and values in units of the last decimal."""
+    features = np.array([place or 0 for place, _ in rows], dtype=np.uint8)
+    values = [step / 10 ** DECIMALS[place or 0] for place, step in rows]
+    return features, np.array(values, dtype=np.float64), np.array([place is not None for place, _ in rows], dtype=bool)
 
 
 def words(place: int, value: float) -> str:
     return f"{place}: {value!r}"
 
 
-def expected(asked: pl.DataFrame) -> list[str | None]:
-    return [None if place is None else words(place, value) for place, value in asked.iter_rows()]
+def expected(rows: Rows) -> list[str | None]:
+    return [None if place is None else words(place, step / 10 ** DECIMALS[place] + 0.0) for place, step in rows]
 
 
 @given(st.lists(ASKED, max_size=4))
-def test_each_value_has_its_own_words(batches: list[list[tuple[int | None, int]]]) -> None:
+def test_each_value_has_its_own_words(batches: list[Rows]) -> None:
     said: list[tuple[int, float]] = []
 
     def say(place: int, value: float) -> str:
@@ -44,22 +52,21 @@ def test_each_value_has_its_own_words(batches: list[list[tuple[int | None, int]]
 
     book = Phrasebook(DECIMALS, say)
     for batch in [*batches, *batches]:
-        asked = frame(batch)
-        assert book.phrases(asked).to_list() == expected(asked)
+        assert book.phrases(*asked_of(batch)).to_list() == expected(batch)
     assert len(said) == len(set(said))
 
 
 def test_threads_may_ask_at_once() -> None:
     book = Phrasebook(DECIMALS, words)
     batches = [
-        frame([(place, step) for step in range(start, start + 3_000, 7)])
+        [(place, step) for step in range(start, start + 3_000, 7)]
         for start in range(0, 2_000, 100)
         for place in (0, 1, 2)
     ]
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(book.phrases, batches))
-    assert [phrases.to_list() for phrases in found] == [expected(asked) for asked in batches]
+        found = list(pool.map(lambda rows: book.phrases(*asked_of(rows)), batches))
+    assert [phrases.to_list() for phrases in found] == [expected(rows) for rows in batches]
 
 
 def test_nothing_asked() -> None:
-    assert Phrasebook(DECIMALS, words).phrases(frame([])).to_list() == []
+    assert Phrasebook(DECIMALS, words).phrases(*asked_of([])).to_list() == []

@@ -1,4 +1,4 @@
-"""The probability with usual values, all themes at once, is the model's own of customers who have these values."""
+"""The log-odds with usual values, all themes at once, are the model's own of customers who have these values."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ USUAL = {
 
 def check(model: LinearModel, usual: Mapping[str, Mapping[str, float | str]], features: pl.DataFrame) -> None:
     explained = model.explain(features, usual)
-    assert (explained.probability == model.probabilities(features).to_numpy()).all()
+    assert (explained.margins == model.margins(features).to_numpy()).all()
     assert (explained.contributions == model.contributions(features).to_numpy().T).all()
     for row, values in zip(explained.usual, usual.values(), strict=True):
         changed = features.with_columns(
             pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items()
         )
-        assert row == pytest.approx(model.probabilities(changed).to_numpy(), rel=0, abs=1e-12)
+        assert row == pytest.approx(model.margins(changed).to_numpy(), rel=0, abs=1e-12)
 
 
 @pytest.mark.parametrize("terms", [TERMS, TERMS[:1], TERMS[1:2], TERMS[6:7]], ids=["all", "number", "word", "words"])
@@ -94,7 +94,7 @@ def test_a_customer_is_the_same_to_the_last_bit_whoever_is_beside_it(
         part = artifact.model.explain(rows[first:last], usual)
         assert (part.contributions == whole.contributions[:, first:last]).all()
         assert (part.usual == whole.usual[:, first:last]).all()
-        assert (part.probability == whole.probability[first:last]).all()
+        assert (part.margins == whole.margins[first:last]).all()
 
 
 def test_nobody(artifact: Artifact) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 from job.errors import ArtifactError
 from job.models import reasons
 from job.models.kinds import Explained
+from job.models.linear import Calibration
 from job.models.reasons import Explainer, UsualNumber, UsualWord, rank_reasons, say, theme_of, usual_values
 from schemas.features import (
     CATEGORICAL_FEATURES,
@@ -56,9 +57,10 @@ class Plain:
     def explained(self) -> tuple[str, ...]:
         return tuple(self.weights)
 
-    def probabilities(self, features: pl.DataFrame) -> pl.Series:
-        logits = [math.fsum(row) + self.intercept for row in self.contributions(features).iter_rows()]
-        return pl.Series("decline_probability", [1 / (1 + math.exp(-logit)) for logit in logits], dtype=pl.Float64)
+    calibration: ClassVar = Calibration()
+
+    def margins(self, features: pl.DataFrame) -> NDArray[np.float64]:
+        return np.array([math.fsum(row) + self.intercept for row in self.contributions(features).iter_rows()])
 
     def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
         return features.select(
@@ -73,8 +75,7 @@ class Plain:
             for values in usual.values()
         ]
         contributions = self.contributions(features).to_numpy().T
-        probability, *probabilities = (self.probabilities(rows).to_numpy() for rows in (features, *changed))
-        return Explained(contributions, probability, np.array(probabilities))
+        return Explained(contributions, self.margins(features), np.array([self.margins(rows) for rows in changed]))
 
 
 def frame(**columns: list[Any]) -> pl.DataFrame:
@@ -235,10 +236,11 @@ def test_the_strongest_first_and_only_what_is_positive() -> None:
 
 
 def ranks_of(sums: NDArray[np.float64]) -> list[tuple[int | None, ...]]:
-    places, are_reasons = rank_reasons(sums)
+    rows = np.arange(len(sums), dtype=np.uint8)[:, None]
+    named, are_reasons = rank_reasons(sums, np.broadcast_to(rows, sums.shape))
     return [
         tuple(place if is_reason else None for place, is_reason in zip(*column, strict=True))
-        for column in zip(places.T.tolist(), are_reasons.T.tolist(), strict=True)
+        for column in zip(named.T.tolist(), are_reasons.T.tolist(), strict=True)
     ]
 
 
