@@ -39,6 +39,7 @@ from job.scoring.past import find_past, nothing_past
 from job.scoring.power import describe_power
 from job.scoring.publish import (
     describe_files,
+    flush_all,
     keep_newest,
     locked_output,
     name_anew,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from job.scoring.run import Written
     from job.scoring.score import Setup
     from job.scoring.segments import Segmentation
-    from job.settings import ScoreSettings
+    from job.settings import DriftLimits, ScoreSettings
     from schemas.report_data import ReportData
 
 
@@ -162,7 +163,9 @@ def run_scoring(
                 written = finish_ranges(staged, scored, finish, executor=executor)
             with watch.stage("lists"):
                 lists = partial(write_lists, staged, written.contacts, scored, segmentation, rows=memory.customers)
-                hashes, facts, drift = _write_and_tell(lists, written, setup, intake.customers_in, settings)
+                hashes, facts, drift = _write_and_tell(
+                    staged, lists, written, setup, drift=settings.drift, delivered=intake.customers_in
+                )
                 previous = read_previous(output)
                 segments, shifts = compare_segments(written.counts.groups, segmentation, previous, settings)
                 if settings.campaign_format == "xlsx" and written.contacts.height <= MOST_ROWS:
@@ -254,17 +257,27 @@ def describe_settings(settings: ScoreSettings, segmentation: Segmentation, past:
 
 
 def _write_and_tell(
-    write: Callable[[], dict[str, str]], written: Written, setup: Setup, delivered: int, settings: ScoreSettings
+    folder: Path,
+    write: Callable[[], dict[str, str]],
+    written: Written,
+    setup: Setup,
+    *,
+    drift: DriftLimits,
+    delivered: int,
 ) -> tuple[dict[str, str], ReportData, Drift | None]:
-    """Write the last tables; meanwhile find what there is to tell of all customers. The SHA-256 is of all tables."""
+    """Write the last tables; meanwhile find what there is to tell of all customers, and flush what is written already.
+
+    The SHA-256 is of all tables.
+    """
     with ThreadPoolExecutor(1) as beside:
         listed = beside.submit(write)
-        counts, artifact, drift = written.counts, setup.artifact, None
+        counts, artifact, judged = written.counts, setup.artifact, None
         facts = describe_facts(counts.groups, counts.sample, artifact)
         if setup.reference is not None and counts.drift is not None:
-            how = {**settings.drift._asdict(), "measured": artifact.manifest.get("roc_auc")}
-            drift = judge_drift(counts.drift, setup.reference, delivered=delivered, **how)
-        return written.hashes | listed.result(), facts, drift
+            how = {**drift._asdict(), "measured": artifact.manifest.get("roc_auc")}
+            judged = judge_drift(counts.drift, setup.reference, delivered=delivered, **how)
+        flush_all(folder)
+        return written.hashes | listed.result(), facts, judged
 
 
 def write_page(folder: Path, manifest: Manifest) -> list[str]:

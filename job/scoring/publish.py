@@ -221,8 +221,7 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
         staged.mkdir()
         try:
             yield staged
-            for path in staged.rglob("*"):
-                flush(path)
+            flush_all(staged)
             (staged / SUCCESS).write_text(f"{next_number(output)}\n", encoding="ascii")
             flush(staged / SUCCESS)
             flush(staged)
@@ -239,6 +238,12 @@ def staged_run(output: Path, run_id: str) -> Iterator[Path]:
             raise
         flush(runs)
         point_latest(output, run_id)
+
+
+def flush_all(folder: Path) -> None:
+    """Flush what lies beneath a folder to disk, as far as it is written. Raises OSError."""
+    for path in folder.rglob("*"):
+        flush(path)
 
 
 def point_latest(output: Path, run_id: str) -> None:
