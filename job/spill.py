@@ -7,7 +7,6 @@ knows where rows are, or in what order they were delivered.
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 from bisect import bisect_left
@@ -71,11 +70,9 @@ class SpillSpace:
         rows = max(PIECE_ROWS, PIECE_BYTES * frame.height // max(1, int(frame.estimated_size())))
         offsets = [0]
         try:
-            with path.open("wb") as stream:
+            with path.open("wb", buffering=0) as stream:
                 for piece in frame.iter_slices(rows):
-                    text = io.BytesIO()
-                    piece.write_ipc_stream(text, compression="uncompressed")
-                    stream.write(text.getbuffer())
+                    piece.write_ipc_stream(stream, compression="uncompressed")
                     offsets.append(stream.tell())
         except (OSError, pl.exceptions.PolarsError) as error:
             raise OutputError(f"{self.folder}: cannot be written: {reason_of(error)}") from error

@@ -191,7 +191,7 @@ def judge_typed(
 def _plain_number(heading: Column, dtypes: pl.Schema) -> pl.Expr:
     column = pl.col(heading.name)
     if heading.kind is Kind.NUMBER:
-        return pl.when(column.is_finite()).then(with_one_zero(column))
+        return with_one_zero(column)  # no infinite one, and no NaN, keeps the column's rules
     return _number(column, heading.kind, ".") if dtypes[heading.name] == pl.String else column
 
 
