@@ -1,21 +1,17 @@
-"""Repeatable pseudo-random bits in wrapping UInt64 arithmetic, the same in every version of Polars."""
+"""Repeatable pseudo-random bits in wrapping UInt64 arithmetic, the same in every version of Polars and NumPy."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from numpy.typing import NDArray
 
-HASHED: Final = "mixed"
-
-_STEPS: Final[tuple[Callable[[pl.Expr], pl.Expr], ...]] = (
-    lambda bits: (bits ^ (bits // whole(1 << 30))) * whole(0xBF58476D1CE4E5B9),
-    lambda bits: (bits ^ (bits // whole(1 << 27))) * whole(0x94D049BB133111EB),
-    lambda bits: bits ^ (bits // whole(1 << 31)),
-)
+_FIRST: Final = 0xBF58476D1CE4E5B9
+_SECOND: Final = 0x94D049BB133111EB
 
 
 def splitmix64(state: pl.Expr) -> pl.Expr:
@@ -23,24 +19,22 @@ def splitmix64(state: pl.Expr) -> pl.Expr:
 
     The mixing function of Steele, Lea and Flood, «Fast splittable pseudorandom number generators» (2014).
     """
-    mixed = state
-    for step in _STEPS:
-        mixed = step(mixed)
-    return mixed
+    bits = (state ^ (state // whole(1 << 30))) * whole(_FIRST)
+    bits = (bits ^ (bits // whole(1 << 27))) * whole(_SECOND)
+    return bits ^ (bits // whole(1 << 31))
 
 
-def hashed_bits(state: pl.LazyFrame, *keys: int) -> pl.LazyFrame:
-    """Return the same of the only column, whole numbers, as the column `HASHED`; each step is taken once.
-
-    The expression repeats its argument eight times. The keys are added one before each mixing; without any, it is mixed
-    once.
-    """
-    frame = state.select(pl.all().cast(pl.UInt64).alias(HASHED))
-    for key in keys or (0,):
-        frame = frame.select(pl.col(HASHED) + whole(key))
-        for step in _STEPS:
-            frame = frame.select(step(pl.col(HASHED)))
-    return frame
+def hashed_bits(numbers: pl.Series, *keys: int) -> NDArray[np.uint64]:
+    """Return whole numbers, none of them null, mixed like this once with each key, which is added before."""
+    bits = numbers.cast(pl.UInt64).to_numpy()
+    for key in keys:
+        bits = bits + np.uint64(key)
+        bits ^= bits >> 30
+        bits *= np.uint64(_FIRST)
+        bits ^= bits >> 27
+        bits *= np.uint64(_SECOND)
+        bits ^= bits >> 31
+    return bits
 
 
 def whole(value: int) -> pl.Expr:

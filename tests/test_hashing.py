@@ -16,5 +16,4 @@ def test_like_the_published_algorithm(state: int) -> None:
     mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & MASK
     assert pl.select(splitmix64(whole(state))).item() == mixed ^ (mixed >> 31)
-    column = pl.LazyFrame({"state": [state]}, schema={"state": pl.UInt64})
-    assert hashed_bits(column).collect().item() == mixed ^ (mixed >> 31)
+    assert hashed_bits(pl.Series([state], dtype=pl.UInt64), 0).item() == mixed ^ (mixed >> 31)

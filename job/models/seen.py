@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from job.hashing import HASHED, hashed_bits
+from job.hashing import hashed_bits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,4 +64,4 @@ def find_probability(artifact: Artifact, ids: pl.Series, features: pl.DataFrame)
 
 def _hashes(ids: pl.Series, salt: str) -> pl.Series:
     first, second = (int(salt[start : start + 16], 16) for start in (0, 16))
-    return hashed_bits(ids.to_frame().lazy(), first, second).select(HASHED).collect().to_series()
+    return pl.Series(ids.name, hashed_bits(ids, first, second))

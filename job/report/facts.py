@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 import polars as pl
 
-from job.hashing import hashed_bits, whole
+from job.hashing import hashed_bits
 from job.models.reasons import REASONS
 from job.report.association import phi_k, variance_inflation
 from job.rounding import DIGITS, rounded
@@ -170,13 +170,12 @@ def _matches(groups: pl.DataFrame) -> dict[str, dict[str, int]]:
 
 def sample_hash(ids: pl.Series) -> pl.Series:
     """Return the hash of each id (UInt64): customers of the lowest ones are those that are compared."""
-    return hashed_bits(ids.to_frame().lazy(), SEED).collect().to_series()
+    return pl.Series("hash", hashed_bits(ids, SEED))
 
 
 def sample_bins(ids: pl.Series) -> pl.Series:
     """Return the bin of each id's hash (Int64), from 0, below `HASH_BINS`."""
-    bits = sample_hash(ids).to_frame("bin")
-    return bits.select((pl.col("bin") // whole(1 << HASH_BIN_BITS)).cast(pl.Int64)).to_series()
+    return pl.Series("bin", hashed_bits(ids, SEED) >> HASH_BIN_BITS, pl.Int64)
 
 
 def last_sampled_bin(counts: pl.DataFrame) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from job.hashing import HASHED, hashed_bits, whole
+from job.hashing import hashed_bits
 from job.scoring.segments import COST_PARTS
 from job.settings import Campaign  # noqa: TC001 - also for those who take it from here
 from schemas.scored import CAMPAIGN_GROUPS, CONTROL, MONEY_DECIMALS, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
@@ -29,9 +29,7 @@ def draw_lots(ids: pl.Series, name: str) -> pl.Series:
     """
     digest = hashlib.sha256(name.encode()).digest()
     first, second = (int.from_bytes(digest[start : start + 8], "little") for start in (0, 8))
-    twice = hashed_bits(ids.to_frame().lazy(), first, second)
-    draw = (pl.col(HASHED) // whole(1 << 11)).cast(pl.Float64) * 2.0**-53
-    return twice.select(draw.alias("draw")).collect().to_series()
+    return pl.Series("draw", (hashed_bits(ids, first, second) >> 11) * 2.0**-53)
 
 
 def plan_contacts(

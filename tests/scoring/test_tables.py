@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 from job.errors import OutputError
 from job.scoring import tables
 from job.scoring.spreadsheet import RUSSIAN
-from job.scoring.tables import CsvTable, ParquetTable, even_parts
+from job.scoring.tables import CsvTable, ParquetTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,17 +33,23 @@ def parted(step: int) -> list[pl.DataFrame]:
     return [TABLE.slice(start, step) for start in range(0, TABLE.height, step)]
 
 
-@settings(max_examples=50)
-@given(st.lists(st.integers(0, 30), max_size=10), st.integers(1, 25))
-def test_even_parts(heights: list[int], rows: int) -> None:
-    given_parts = [pl.DataFrame({"a": range(height)}) for height in heights]
-    found = list(even_parts(given_parts, rows))
-    assert [part.height for part in found[:-1]] == [rows] * (len(found) - 1)
-    assert all(0 < part.height <= rows for part in found)
-    if found:
-        assert_frame_equal(pl.concat(found), pl.concat(given_parts))
-    else:
-        assert not sum(heights)
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=10), st.integers(1, 250))
+def test_parts_do_not_show(tmp_path_factory: pytest.TempPathFactory, heights: list[int], rows: int) -> None:
+    folder = tmp_path_factory.mktemp("parts")
+    whole = pl.concat([TABLE] * 3).head(sum(heights))
+    stops = [sum(heights[: number + 1]) for number in range(len(heights))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "GROUP_ROWS", rows)
+        for name, parts in {
+            "whole": [whole],
+            "parts": [whole.slice(stop - height, height) for stop, height in zip(stops, heights, strict=True)],
+        }.items():
+            with ParquetTable(folder / name, TABLE.schema) as file:
+                for part in parts:
+                    file.add(part)
+    assert (folder / "parts").read_bytes() == (folder / "whole").read_bytes()
+    assert_frame_equal(pl.read_parquet(folder / "parts"), whole)
 
 
 @pytest.mark.parametrize("style", [{}, RUSSIAN], ids=["plain", "russian"])
