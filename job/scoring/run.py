@@ -34,7 +34,7 @@ from job.scoring.ranges import (
 )
 from job.scoring.spreadsheet import RUSSIAN, without_formulas
 from job.scoring.tables import CsvTable, ParquetTable, hash_file
-from job.scoring.workbook import contacts_table, list_contacts, rank_contacts
+from job.scoring.workbook import contacts_table, rank_contacts
 from job.spill import SortedRuns
 from schemas.scored import SCORED_DTYPES
 
@@ -190,19 +190,16 @@ def write_lists(
 ) -> dict[str, str]:
     """Write `campaign.csv`, `excluded.csv` and `rejected.csv`, some rows at a time; return the SHA-256 of each."""
 
-    def table_of(listed: pl.DataFrame) -> pl.DataFrame:
-        return contacts_table(list_contacts(listed, segmentation))
-
     def write(name: str, schema: pl.Schema, parts: Iterable[pl.DataFrame]) -> str:
         with CsvTable(folder / name, schema.to_frame()) as table:
             for part in parts:
                 table.add(without_formulas(part))
         return table.sha256
 
-    nobody = next(rank_contacts([contacts.schema.to_frame()]))
-    with CsvTable(folder / "campaign.csv", table_of(nobody), **RUSSIAN) as campaign:
+    [nobody] = rank_contacts([contacts.schema.to_frame()])
+    with CsvTable(folder / "campaign.csv", contacts_table(nobody, segmentation), **RUSSIAN) as campaign:
         ranked = prefetched(rank_contacts(contacts.ranges(rows)), 1)
-        for text in mapped(lambda listed: campaign.text_of(table_of(listed)), ranked):
+        for text in mapped(lambda part: campaign.text_of(contacts_table(part, segmentation)), ranked):
             campaign.add_text(text)
     rejections = list(scored.intake.rejections.values())
     rejected = (part for of_file in rejections for part in of_file.ranges(rows))

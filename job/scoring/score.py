@@ -14,7 +14,7 @@ from job.models.reasons import Explainer, usual_values
 from job.models.reference import Reference, read_reference
 from job.models.seen import find_probability
 from job.scoring.campaign import plan_contacts
-from job.scoring.segments import Segmentation, load_segmentation, take_by_code
+from job.scoring.segments import Segmentation, load_segmentation
 from schemas.scored import MONEY_DECIMALS, PROBABILITY_DECIMALS, PROFIT_MONTHS, SCORED_COLUMNS, check_scored
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def complete(
     segmentation, campaign = setup.segmentation, setup.campaign
     planned = plan_contacts(placed, segmentation, campaign, held=setup.held, budget_cutoff=cutoffs.budget)
     planned = pl.concat([planned, reasons], how="horizontal")
-    texts = [take_by_code(name, codes, codes.categories.alias(name)) for name, codes in segmentation.codes().items()]
+    texts = [segmentation.take(name, codes.categories.alias(name)) for name, codes in segmentation.codes().items()]
     scored = planned.with_columns(texts).select(SCORED_COLUMNS)
     check_scored(scored)
     return scored, planned

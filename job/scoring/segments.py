@@ -124,6 +124,10 @@ class Segmentation(NamedTuple):
         """Return the dtypes of the columns `segment` and `offer`, all of whose codes are known."""
         return {"segment": pl.Enum([one.code for one in self.segments]), "offer": pl.Enum([*self.all_offers()])}
 
+    def take(self, column: str, values: pl.Series) -> pl.Expr:
+        """Return the value of each `segment` or `offer` (text, or of `codes`) by its place."""
+        return pl.lit(values).gather(pl.col(column).cast(self.codes()[column]).to_physical())
+
     def offers(self) -> pl.DataFrame:
         """Return one row per segment and offer, by priority, then as in the file.
 
@@ -132,11 +136,6 @@ class Segmentation(NamedTuple):
         """
         codes = self.codes()
         return _offers(self.segments).cast(pl.Schema({**codes, "onsite_offer": codes["offer"]}))
-
-
-def take_by_code(column: str, codes: pl.DataType, values: pl.Series) -> pl.Expr:
-    """Return the value of each code (text, or of `codes`) by its place: to look codes up takes ten times as long."""
-    return pl.lit(values).gather(pl.col(column).cast(codes).to_physical())
 
 
 def _with_levels(customers: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import polars as pl
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DECIMALS: Final = 2
 
@@ -17,8 +14,9 @@ RUSSIAN: Final[dict[str, Any]] = {
     "line_terminator": "\r\n",
     "decimal_comma": True,
     "float_precision": DECIMALS,
+    "quote_style": "never",
 }
-"""What a Russian Excel expects of a CSV file."""
+"""What a Russian Excel expects of a CSV file. Texts are `cells`: each is looked at once, however many rows have it."""
 
 _SIGNS: Final = (
     r"[=+\-@%＝﹦＋﹢－﹣＠﹫％﹪]"  # also in full width and small forms: East Asian versions read them alike
@@ -30,6 +28,7 @@ _BEFORE: Final = rf"(^|[{_ENDS}])([{_UNSEEN}--[{_ENDS}]]*"
 _FORMULA: Final = rf"{_BEFORE}{_SIGNS})"
 _PIPE: Final = rf"{_BEFORE}[|｜])"
 _EITHER: Final = rf"{_BEFORE}(?:{_SIGNS}|[|｜]))"
+_ENDING: Final = r'[;"\r\n]'
 _NUMBER: Final = r"^[+-]?[0-9]+([.,][0-9]+)?$"
 
 
@@ -41,25 +40,32 @@ def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
 
     Source: OWASP, CSV Injection.
     """
-    # Looking is faster, once at each text: most are an offer, a segment or a reason of many customers.
-    doubtful = [column.name for column in table.get_columns() if _texts_of(column).str.contains(_EITHER).any()]
-    return table.with_columns(_escaped(name) for name in doubtful)
+    # Looking is faster, once at each text.
+    texts = [column for column in table.get_columns() if column.dtype == pl.String]
+    return table.with_columns(_escaped(column.name) for column in texts if column.unique().str.contains(_EITHER).any())
 
 
-def _texts_of(column: pl.Series) -> pl.Series:
-    """Return the texts in a column, each once; of a vocabulary all of its words."""
-    if isinstance(column.dtype, pl.Enum):
-        return column.dtype.categories
-    is_text = column.dtype in (pl.String, pl.Categorical)
-    return (column.unique() if is_text else column.clear()).cast(pl.String)
+def cells(texts: pl.Series) -> pl.Series:
+    """Return texts (String) as they stand in a file in the style `RUSSIAN`.
+
+    Nothing in them runs, and they are in quotation marks where they hold what ends a cell.
+    """
+    text = pl.col(texts.name)
+    quoted = pl.format('"{}"', text.str.replace_all('"', '""', literal=True))
+    ends = text.str.contains(_ENDING)
+    return without_formulas(texts.to_frame()).select(pl.when(ends).then(quoted).otherwise(text)).to_series()
 
 
-def russian_table(table: pl.DataFrame, headings: Mapping[str, str]) -> pl.DataFrame:
-    """Return a table as a person reads it: nothing in it runs, and it has these headings, in their order."""
-    return without_formulas(table.select(*headings)).rename(dict(headings))
+def cells_of_words(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the same of a table of words (Categorical) that many cells have: each word is looked at once."""
+    words = pl.concat([column.alias("word") for column in table]).unique().drop_nulls()
+    places = words.to_physical()
+    by_place = pl.repeat(None, max(places, default=0) + 1, dtype=pl.String, eager=True)
+    shown = pl.lit(by_place.scatter(places, cells(words.cast(pl.String))))
+    return table.select(shown.gather(pl.col(name).to_physical()).alias(name) for name in table.columns)
 
 
 def _escaped(name: str) -> pl.Expr:
-    text, before = pl.col(name).cast(pl.String), "${1}'${2}"
+    text, before = pl.col(name), "${1}'${2}"
     escaped = text.str.replace_all(_PIPE, before).str.replace_all(_FORMULA, before)
     return pl.when(text.str.contains(_NUMBER)).then(text).otherwise(escaped).alias(name)

@@ -14,8 +14,7 @@ from job import russian
 from job.features import EXCLUSIONS
 from job.models.reasons import REASONS, theme_of
 from job.scoring.published import SCORED
-from job.scoring.segments import take_by_code
-from job.scoring.spreadsheet import DECIMALS, russian_table
+from job.scoring.spreadsheet import DECIMALS, RUSSIAN, cells, cells_of_words
 from schemas.columns import RULES
 from schemas.phrases import (
     CHANNELS,
@@ -100,30 +99,29 @@ def rank_contacts(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 def list_contacts(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
     """Return what marketing should know of ranked contacts (`segment` and `CONTACT_HEADINGS`), in their order."""
-    codes, offers = segmentation.codes()["offer"], segmentation.all_offers().values()
     return contacts.with_columns(
         _titles(segmentation),
-        take_by_code("offer", codes, _words("offer_text", [offer.text for offer in offers])),
-        take_by_code("offer", codes, _words("channel", [CHANNELS[offer.channel] for offer in offers])),
-        take_by_code("offer", codes, pl.Series("cost", [offer.cost for offer in offers])),
+        *(segmentation.take("offer", values) for values in _offers(segmentation).drop("offer")),
         hints_of(contacts["reason_1"], segmentation.hints),
     ).select("segment", *CONTACT_HEADINGS)
 
 
 def _titles(segmentation: Segmentation) -> pl.Expr:
-    titles = _words("segment_title", [segment.title for segment in segmentation.segments])
-    return take_by_code("segment", segmentation.codes()["segment"], titles)
+    return segmentation.take("segment", pl.Series("segment_title", [one.title for one in segmentation.segments]))
 
 
-def _words(name: str, texts: Sequence[str]) -> pl.Series:
-    """Return texts as an Enum of them: what runs in a spreadsheet is then looked for in the vocabulary alone."""
-    return pl.Series(name, texts, dtype=pl.Enum(list(dict.fromkeys(texts))))
+def _offers(segmentation: Segmentation) -> pl.DataFrame:
+    """Return what is listed of each offer, in the order of `Segmentation.codes`."""
+    offers = segmentation.all_offers().values()
+    rows = [(offer.text, offer.code, CHANNELS[offer.channel], offer.cost) for offer in offers]
+    return pl.DataFrame(rows, schema=["offer_text", "offer", "channel", "cost"], orient="row")
 
 
 def hints_of(reasons: pl.Series, hints: Mapping[str, str]) -> pl.Series:
     """Return what can be done about each reason: `hint` (Enum), null without a reason or a hint for its theme."""
     known = {reason: hints.get(theme_of(reason)) for reason in reasons.drop_nulls().unique()}
-    return reasons.replace_strict(known, default=None, return_dtype=_words("", [*hints.values()]).dtype).alias("hint")
+    hint = pl.Enum(list(dict.fromkeys(hints.values())))
+    return reasons.replace_strict(known, default=None, return_dtype=hint).alias("hint")
 
 
 def choose_contacts(planned: pl.DataFrame, contacts_current_month: pl.Series) -> pl.DataFrame:
@@ -138,19 +136,32 @@ def choose_contacts(planned: pl.DataFrame, contacts_current_month: pl.Series) ->
     )
 
 
-def contacts_table(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Return what `campaign.csv` shows of contacts (of `list_contacts`), with its headings: the risk in percent."""
-    costs = {cost: russian.number(cost, decimals=4) for cost in contacts["cost"].unique()}
-    money = ("monthly_profit", "profit_at_risk", "expected_value")
-    shown = contacts.with_columns(
-        (pl.col("decline_probability") * 100).round(1), pl.col(money).round(DECIMALS)
-    ).with_columns(
-        # Decimals are written in a third of the time of floats with so many decimals.
-        pl.col("decline_probability", *money).cast(pl.Decimal(scale=DECIMALS)),
-        pl.col("cost").replace_strict(costs, return_dtype=_words("", [*costs.values()]).dtype),
+def contacts_table(contacts: pl.DataFrame, segmentation: Segmentation) -> pl.DataFrame:
+    """Return what `campaign.csv` shows of ranked contacts, in the style `RUSSIAN`, with its headings.
+
+    What is told of an offer is one text, with its separators. Amounts are decimals, which are written in a third of the
+    time of floats with so many decimals; the risk is in percent.
+    """
+    offers = _offers(segmentation)
+    costs = pl.Series("cost", [russian.number(cost, decimals=4) for cost in offers["cost"]])
+    offer = pl.concat_str([cells(texts) for texts in offers.with_columns(costs)], separator=RUSSIAN["separator"])
+    hints = dict(
+        zip(segmentation.hints, cells(pl.Series([*segmentation.hints.values()], dtype=pl.String)), strict=True)
     )
-    heading = {"decline_probability": f"{CONTACT_HEADINGS['decline_probability']}, %"}
-    return russian_table(shown, {**CONTACT_HEADINGS, **heading})
+    amount = pl.Decimal(scale=DECIMALS)
+    headings = CONTACT_HEADINGS | {
+        "decline_probability": f"{CONTACT_HEADINGS['decline_probability']}, %",
+        "offer": RUSSIAN["separator"].join(CONTACT_HEADINGS[name] for name in offers.columns),
+    }
+    shown = contacts.with_columns(
+        _titles(segmentation),
+        (pl.col("decline_probability") * 100).round(1).cast(amount),
+        pl.col("monthly_profit", "profit_at_risk", "expected_value").round(DECIMALS).cast(amount),
+        segmentation.take("offer", pl.select(offer.alias("offer")).to_series()),
+        *cells_of_words(contacts.select(REASONS)),
+        hints_of(contacts["reason_1"], hints),
+    )
+    return shown.select(pl.col(name).alias(heading) for name, heading in headings.items() if name in shown.columns)
 
 
 def list_others(folder: Path, segmentation: Segmentation) -> Iterator[tuple[str, Mapping[str, str], pl.DataFrame, str]]:

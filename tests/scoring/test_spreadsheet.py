@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from job.scoring.spreadsheet import RUSSIAN, russian_table, without_formulas
+from job.scoring.spreadsheet import RUSSIAN, cells, cells_of_words, without_formulas
 from job.scoring.tables import CsvTable
 
 if TYPE_CHECKING:
@@ -62,10 +62,19 @@ def test_numbers_stay() -> None:
 
 
 def test_russian_csv(tmp_path: Path) -> None:
-    table = pl.DataFrame({"x": [1.5, -1234.567], "id": [1, 2], "text": ["один; два", "=2"], "other": ["a", None]})
-    shown = russian_table(table, {"id": "id", "text": "Текст", "x": "Число", "other": "Ещё"})
+    texts, other = pl.Series("Текст", ["один; два", "=2"]), pl.Series("Ещё", ["a", None], dtype=pl.Categorical)
+    amounts = pl.Series("Число", [1.5, -1234.567])
+    shown = pl.DataFrame([pl.Series("id", [1, 2]), cells(texts), amounts, *cells_of_words(other.to_frame())])
     with CsvTable(tmp_path / "a.csv", shown, **RUSSIAN) as file:
         file.add(shown)
     assert (tmp_path / "a.csv").read_bytes() == (
         b"\xef\xbb\xbf" + 'id;Текст;Число;Ещё\r\n1;"один; два";1,50;a\r\n2;\'=2;-1234,57;\r\n'.encode()
     )
+
+
+def test_cells_are_quoted_where_they_hold_what_ends_one() -> None:
+    texts = pl.Series("a", ["x", "1;2", 'a "b"', "a\r\nb", "=1;2", None, "1,2"])
+    quoted = ["x", '"1;2"', '"a ""b"""', '"a\r\nb"', '"\'=1;2"', None, "1,2"]
+    assert cells(texts).to_list() == quoted
+    assert cells_of_words(texts.cast(pl.Categorical).to_frame())["a"].to_list() == quoted
+    assert cells_of_words(texts.cast(pl.Categorical).clear().to_frame()).is_empty()

@@ -85,9 +85,9 @@ def _cell(cell: Any) -> str | None:
     return f"'{text.text}'" if text is not None else cell.findtext(f"{MAIN}v")
 
 
-def listed(scored: pl.DataFrame) -> pl.DataFrame:
-    [ranked] = rank_contacts([chosen(scored)])
-    return list_contacts(ranked, SEGMENTATION)
+def ranked(scored: pl.DataFrame) -> pl.DataFrame:
+    [contacts] = rank_contacts([chosen(scored)])
+    return contacts
 
 
 def chosen(scored: pl.DataFrame) -> pl.DataFrame:
@@ -110,13 +110,13 @@ def write_run(folder: Path, scored: pl.DataFrame) -> Path:
 
 
 def write_contacts(contacts: pl.DataFrame, path: Path) -> None:
-    shown = contacts_table(contacts)
+    shown = contacts_table(contacts, SEGMENTATION)
     with CsvTable(path, shown, **RUSSIAN) as file:
         file.add(shown)
 
 
 def test_contacts_are_the_treated_by_what_they_are_worth() -> None:
-    assert listed(SCORED).select(
+    assert list_contacts(ranked(SCORED), SEGMENTATION).select(
         "rank", "id", "segment_title", "channel", "cost", "decline_probability", "contacts_current_month"
     ).rows() == [
         (1, 2, "Самый высокий риск", "SMS", 0.3, 0.9, 1),
@@ -132,7 +132,7 @@ def test_ranks_go_on_through_the_parts_of_a_list() -> None:
 
 
 def test_campaign_csv(tmp_path: Path) -> None:
-    write_contacts(listed(SCORED).slice(0, 3), tmp_path / "campaign.csv")
+    write_contacts(ranked(SCORED).slice(0, 3), tmp_path / "campaign.csv")
     assert (tmp_path / "campaign.csv").read_bytes().decode("utf-8-sig").split("\r\n") == [
         "№;id;Сегмент;Риск снижения, %;Прибыль за месяц;Прибыль под риском;Ожидаемая ценность контакта;Предложение;"
         "Код предложения;Канал;"
@@ -230,7 +230,7 @@ def test_titles_are_what_excel_takes(title: str, sheet: str) -> None:
 
 def test_nobody_to_contact(tmp_path: Path) -> None:
     nobody = SCORED.clear()
-    write_contacts(listed(nobody), tmp_path / "campaign.csv")
+    write_contacts(ranked(nobody), tmp_path / "campaign.csv")
     assert (tmp_path / "campaign.csv").read_bytes().count(b"\r\n") == 1
     assert list(read_sheets(write_run(tmp_path, nobody))) == ["Сводка", "Не оценены", "Отклонены"]
 
