@@ -59,12 +59,6 @@ class ContactCounts(TypedDict):
     treatment_declines: float
 
 
-class Contacts(ContactCounts):
-    """The same of all customers. `has_groups`: whether a campaign was drawn."""
-
-    has_groups: bool
-
-
 class SegmentCounts(ContactCounts):
     """The same of a segment."""
 
@@ -174,7 +168,7 @@ class ReportData(TypedDict):
     risk_and_profit: RiskAndProfit
     segments: list[SegmentCounts]
     matches: dict[str, dict[str, int]]
-    contacts: Contacts
+    contacts: ContactCounts
     drivers: Drivers
     capped: list[Capped]
     correlations: Correlations

@@ -107,7 +107,7 @@ def make_report_data() -> ReportData:
         "risk_and_profit": {"profit_edges": [], "customers": []},
         "segments": [],
         "matches": {},
-        "contacts": {**counts, "has_groups": True},
+        "contacts": counts,
         "drivers": {"overall": {}, "direction": {}, "segments": {}, "spread": {"edges": [], "features": {}}},
         "capped": [],
         "correlations": {"names": [], "phi_k": []},

@@ -212,10 +212,8 @@ def contact_bars(facts: ReportData, titles: Mapping[str, str]) -> Picture:
 
 def contact_parts(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
     """Return a segment's customers: contacted, control, allowed but not contacted, without consent."""
-    left = row["allowed"] - row["treatment"] - row["control"]
-    if left < 0:  # a control group that was drawn from all customers, consent or not
-        return row["treatment"], row["control"], 0, row["customers"] - row["treatment"] - row["control"]
-    return row["treatment"], row["control"], left, row["customers"] - row["allowed"]
+    treatment, control, allowed = row["treatment"], row["control"], row["allowed"]
+    return treatment, control, allowed - treatment - control, row["customers"] - allowed
 
 
 def risk_histogram(facts: ReportData) -> Picture:

@@ -148,7 +148,7 @@ def describe_facts(
             pl.col("profit_at_risk").round_sig_figs(DIGITS), "segment", descending=[True, False]
         ).to_dicts(),
         "matches": _matches(groups),
-        "contacts": {"has_groups": True, **groups.select(contacts).row(0, named=True)},
+        "contacts": groups.select(contacts).row(0, named=True),
         "drivers": _drivers(part, artifact),
         "capped": _capped(part, artifact),
         "correlations": correlate(part),
