@@ -30,6 +30,7 @@ import polars as pl
 
 from job.errors import OutputError, Problem, SettingsError, reason_of
 from job.hashing import splitmix64, whole
+from job.statistics import first_true
 from schemas.columns import MARKET_FILE, MARKET_MONEY, MARKET_TIME, MONEY, TABLES, Kind, Table
 from schemas.vocabulary import (
     ACTIVITY,
@@ -192,25 +193,17 @@ class FaultShare(NamedTuple):
     change: Callable[[pl.Expr], pl.Expr]  # value -> what stands there instead
 
 
-def _empty(_: pl.Expr) -> pl.Expr:
-    return pl.lit(None)
-
-
-def _same(value: pl.Expr) -> pl.Expr:
-    return value
-
-
 FAULTS: Final = (
     FaultShare(MARKET_MONEY.name, Fault.ZERO_MONTHS, 0.002, "revenue", lambda _: pl.lit(0.0)),
     FaultShare(MARKET_MONEY.name, Fault.SPIKE, 1 / 1300, "revenue", lambda value: (value * 20).round(1)),
     FaultShare(MARKET_FILE.name, Fault.OUT_OF_RANGE, 0.001, "promo_share", lambda value: (value + 1).round(2)),
     FaultShare(MARKET_FILE.name, Fault.CONTRADICTION, 0.001, "pages_per_visit", lambda value: value + 1),
     FaultShare(MARKET_MONEY.name, Fault.UNPARSEABLE, 0.002, "revenue", lambda _: pl.lit("н/д")),
-    FaultShare(MARKET_MONEY.name, Fault.EMPTY, 0.002, "revenue", _empty),
-    FaultShare(MARKET_MONEY.name, Fault.DUPLICATE, 0.002, "revenue", _same),
+    FaultShare(MARKET_MONEY.name, Fault.EMPTY, 0.002, "revenue", lambda _: pl.lit(None)),
+    FaultShare(MARKET_MONEY.name, Fault.DUPLICATE, 0.002, "revenue", lambda value: value),
     FaultShare(MARKET_TIME.name, Fault.OUT_OF_RANGE, 0.002, "minutes", lambda value: value + 50_000),
-    FaultShare(MARKET_TIME.name, Fault.DUPLICATE, 0.002, "minutes", _same),
-    FaultShare(MONEY.name, Fault.EMPTY, 0.001, "monthly_profit", _empty),
+    FaultShare(MARKET_TIME.name, Fault.DUPLICATE, 0.002, "minutes", lambda value: value),
+    FaultShare(MONEY.name, Fault.EMPTY, 0.001, "monthly_profit", lambda _: pl.lit(None)),
     FaultShare(MONEY.name, Fault.ORPHAN, 0.001, "id", lambda value: value + ORPHAN_OFFSET),
 )
 """The first two are as in the export; the others make 0.2 % of each table's rows unusable. In the order in which they
@@ -422,7 +415,7 @@ def _choice_by_kind(column: str, draw: pl.Expr) -> pl.Expr:
         for kind, of_kind in enumerate(zip(*counts.values(), strict=True))
         for edge in accumulate(of_kind)
     ]
-    spellings = [_spelling(_WORDS[column], name) for name in counts] * len(COUNTS["kind"])
+    spellings = [spelling(_WORDS[column], name) for name in counts] * len(COUNTS["kind"])
     index = pl.lit(pl.Series(edges[:-1])).search_sorted(pl.col("kind") + draw)
     return pl.lit(pl.Series(spellings)).gather(index).alias(column)
 
@@ -455,17 +448,11 @@ def _limit(level: float, column: str) -> float:
         (count / sum(counts), NormalDist(mean, deviation))
         for count, mean, deviation in zip(counts, *SCORES[column], strict=True)
     ]
-    low, high = -10.0, 10.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        if sum(share * kind.cdf(middle) for share, kind in kinds) < level:
-            low = middle
-        else:
-            high = middle
-    return round(low, 9)
+    return round(first_true(lambda score: sum(share * kind.cdf(score) for share, kind in kinds) >= level, -10, 10), 9)
 
 
-def _spelling(words: Words, name: str) -> str:
+def spelling(words: Words, name: str) -> str:
+    """Return how a word is delivered."""
     return next(word for word, inside in words.values.items() if inside == name)
 
 
@@ -523,9 +510,9 @@ def _label(draws: Draws) -> pl.Expr:
     for column, coefficient in LABEL_COEFFICIENTS.items():
         score = score + coefficient * pl.col(column)
     for category, coefficient in LABEL_CATEGORIES.items():
-        score = score + coefficient * (pl.col("favourite_category") == _spelling(CATEGORY, category)).cast(pl.Float64)
+        score = score + coefficient * (pl.col("favourite_category") == spelling(CATEGORY, category)).cast(pl.Float64)
     declines = draws.uniform("activity") * (1.0 + (-score).exp()) < 1.0
-    declined, unchanged = (pl.lit(_spelling(ACTIVITY, name)) for name in (DECLINED, UNCHANGED))
+    declined, unchanged = (pl.lit(spelling(ACTIVITY, name)) for name in (DECLINED, UNCHANGED))
     return pl.when(declines).then(declined).otherwise(unchanged)
 
 
@@ -578,7 +565,7 @@ def _soil(
         ids = plan.filter(pl.col("table") == table_name, pl.col("fault") == str(fault))["id"]
         has_fault = pl.col("id").is_in(ids.implode())
         if "period" in table.key:
-            is_current = _delivered(table, "period") == _spelling(MONTHS_OF_REVENUE, CURRENT_MONTH)
+            is_current = _delivered(table, "period") == spelling(MONTHS_OF_REVENUE, CURRENT_MONTH)
             has_fault &= ~is_current if fault is Fault.ZERO_MONTHS else is_current
         value = _delivered(table, column)
         if fault in _EXTRA_ROWS:

@@ -79,9 +79,8 @@ class Known(NamedTuple):
 
     contacted: pl.Series | None = None  # ids that really were sent to (Int64); None if nobody said
     exposure: Exposure = Exposure(0)  # of the control group, to other runs
-    revenue_before: pl.DataFrame | None = (
-        None  # `id`, `revenue_before` (Float64), of the run's drop; None if it is gone
-    )
+    # `id`, `revenue_before` (Float64), of the run's drop; None if it is gone
+    revenue_before: pl.DataFrame | None = None
     new_customers: int = 0  # in the outcome, but not scored by the run
 
 
@@ -234,16 +233,8 @@ def _effect(compared: pl.DataFrame, measure: str, *, level: float) -> Effect:
         return effect
     difference = mean_difference(*estimates)
     error = sqrt(estimates[0].variance + estimates[1].variance)
-    return replace(
-        effect,
-        difference=difference.difference,
-        low=difference.low,
-        high=difference.high,
-        standard_error=error,
-        p_value=difference.p_value,
-        p_value_corrected=difference.p_value,
-        detectable=effect.detectable if measure == DECLINE else detectable_difference(error, level=level),
-    )
+    effect = replace(effect, **vars(difference), p_value_corrected=difference.p_value, standard_error=error)
+    return effect if measure == DECLINE else replace(effect, detectable=detectable_difference(error, level=level))
 
 
 def _split(compared: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -309,8 +300,7 @@ def _sensitivity(compared: pl.DataFrame, covariates: Sequence[str]) -> tuple[Cas
         declined, profit = (compare_strata(*groups, adjusted_name(measure)) for measure in OF_SEGMENTS)
         result = Case(case, *(mean_of(group[DECLINE]) for group in groups))
         if declined is not None:
-            shown = mean_difference(*declined)
-            result = replace(result, difference=shown.difference, low=shown.low, high=shown.high, p_value=shown.p_value)
+            result = replace(result, **vars(mean_difference(*declined)))
         if profit is not None:
             gained = (profit[0].mean - profit[1].mean) * groups[0].height * PROFIT_MONTHS
             result = replace(result, net=gained - float(groups[0]["cost"].sum()))

@@ -227,7 +227,6 @@ def _compare_pair(one: str, other: str, treated: dict[str, pl.DataFrame]) -> Off
         return None
     common = set(groups[0][_STRATUM]) & set(groups[1][_STRATUM])
     sizes = [group.filter(pl.col(_STRATUM).is_in(list(common))).height for group in groups]
-    difference = mean_difference(*estimates)
     money = compare_strata(treated[one], treated[other], _NET, stratum=_STRATUM)
     net = None if money is None else mean_difference(*money)
     return OfferPair(
@@ -235,10 +234,7 @@ def _compare_pair(one: str, other: str, treated: dict[str, pl.DataFrame]) -> Off
         second=other,
         first_customers=sizes[0],
         second_customers=sizes[1],
-        difference=difference.difference,
-        low=difference.low,
-        high=difference.high,
-        p_value=difference.p_value,
+        **vars(mean_difference(*estimates)),
         net_difference=None if net is None else net.difference,
         net_low=None if net is None else net.low,
         net_high=None if net is None else net.high,

@@ -14,9 +14,9 @@ import polars as pl
 
 from job.campaign.run import load_run
 from job.errors import Problem, SettingsError
-from job.sample import FIRST_ID, ORPHAN_OFFSET, Draws, draw_customers, soil, split_tables, write_pieces
+from job.sample import FIRST_ID, ORPHAN_OFFSET, Draws, draw_customers, soil, spelling, split_tables, write_pieces
 from schemas.scored import PROFIT_MONTHS, TREATMENT
-from schemas.vocabulary import ACTIVITY, CONSENT, DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE, UNCHANGED, Words
+from schemas.vocabulary import ACTIVITY, CONSENT, DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE, UNCHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,7 +141,10 @@ def simulate_outcome(
         return left
     fates = left.select(
         "id",
-        pl.when(pl.col("contact_allowed")).then(_word(CONSENT, "yes")).otherwise(_word(CONSENT, "no")).alias("consent"),
+        pl.when(pl.col("contact_allowed"))
+        .then(pl.lit(spelling(CONSENT, "yes")))
+        .otherwise(pl.lit(spelling(CONSENT, "no")))
+        .alias("consent"),
         (draws.uniform("outcome: decline") < 1 - unharmed.pow(part)).alias("declines"),
         draws.uniform("outcome: level").alias("draw"),
         pl.col("monthly_profit").alias("profit_before"),
@@ -159,7 +162,10 @@ def simulate_outcome(
         pl.concat([fates, drawn], how="horizontal")
         .with_columns(level.alias("level"))
         .with_columns(
-            pl.when("declines").then(_word(ACTIVITY, DECLINED)).otherwise(_word(ACTIVITY, UNCHANGED)).alias("activity"),
+            pl.when("declines")
+            .then(pl.lit(spelling(ACTIVITY, DECLINED)))
+            .otherwise(pl.lit(spelling(ACTIVITY, UNCHANGED)))
+            .alias("activity"),
             (pl.col("profit_before") - change).round(2).alias("monthly_profit"),
             *(
                 (pl.col(f"revenue_{month}") * since[month] * season).round(1).alias(f"revenue_{month}")
@@ -208,7 +214,3 @@ def _original(ids: pl.Series) -> pl.Expr:
     """Return the customers' own ids in place of the stand-ins; orphans keep their distance."""
     offset = (pl.col("id") >= ORPHAN_OFFSET).cast(pl.Int64) * ORPHAN_OFFSET
     return (pl.lit(ids).gather(pl.col("id") - offset - FIRST_ID) + offset).alias("id")
-
-
-def _word(words: Words, name: str) -> pl.Expr:
-    return pl.lit(next(word for word, inside in words.values.items() if inside == name))

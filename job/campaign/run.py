@@ -13,22 +13,13 @@ from job.beneath import SMALL_BYTES, is_file_beneath, read_beneath
 from job.errors import ArtifactError, Problem, SettingsError
 from job.scoring.published import MANIFEST, SCORED, SUCCESS, parts_of
 from schemas.manifest import Manifest, Output, input_digests, parse_manifest
-from schemas.scored import CAMPAIGN_GROUPS
+from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_COLUMNS: Final[dict[str, type[pl.DataType]]] = {
-    "id": pl.Int64,
-    "decline_probability": pl.Float64,
-    "risk_decile": pl.Int8,
-    "monthly_profit": pl.Float64,
-    "segment": pl.String,
-    "offer": pl.String,
-    "contact_allowed": pl.Boolean,
-    "campaign_group": pl.String,
-    "in_training": pl.Boolean,
-}
+_UNREAD: Final = ("profit_at_risk", "expected_value", "reason_1", "reason_2", "reason_3")
+_COLUMNS: Final = {name: dtype for name, dtype in SCORED_DTYPES.items() if name not in _UNREAD}
 
 
 @dataclass(frozen=True)
