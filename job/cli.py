@@ -380,8 +380,7 @@ def score(
         champion = stack.enter_context(chosen_artifact(artifacts))
         engine = Executor()
         if spark_remote is not None:
-            from job.spark.executor import SparkExecutor  # noqa: PLC0415 - an extra
-            from job.spark.session import Cluster  # noqa: PLC0415
+            from job.spark.executor import Cluster, SparkExecutor  # noqa: PLC0415 - an extra
 
             engine = SparkExecutor(stack.enter_context(closing(Cluster(spark_remote))))
         executor = WatchedExecutor(engine, lambda *steps: call.bar.show(call.stage, *steps))

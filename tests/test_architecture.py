@@ -45,7 +45,7 @@ ALLOWED = {
     },
     "job.validate": {"job.errors", "job.settings", "job.features", "job.intake", "job.memory", "job.spill"},
     "job.features": {"schemas", "job.errors"},
-    "job.sample": {"schemas", "job.errors", "job.hashing"},
+    "job.sample": {"schemas", "job.errors", "job.hashing", "job.statistics"},
     "job.models": {
         "schemas",
         "job.errors",

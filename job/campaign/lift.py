@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
+from job.accuracy import brier_score, calibration_bins, calibration_error, delong
 from job.campaign.adjustment import adjust, adjusted_name, compare_strata
 from job.campaign.offers import compare_offers, find_strata, make_worth
-from job.campaign.quality import assess_model, mean_of
 from job.campaign.results import (
     CAPPED,
     DECLINE,
@@ -35,12 +35,14 @@ from job.campaign.results import (
     VANISHED,
     Case,
     Comparison,
+    Decile,
     Delivery,
     Effect,
     Exposure,
     Group,
     Lift,
     Note,
+    Quality,
     Vanishing,
     correct,
 )
@@ -54,6 +56,7 @@ from job.statistics import (
     mean_difference,
     rate_difference,
     smallest_fall,
+    wilson_interval,
 )
 from schemas.columns import MARKET_FILE
 from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
@@ -335,6 +338,42 @@ def _delivery(compared: pl.DataFrame, contacted: pl.Series) -> Delivery:
     difference = mean_difference(*rest)
     low, high = (None if end is None else effect + end / contact for end in (difference.low, difference.high))
     return replace(delivery, difference=effect, low=low, high=high)
+
+
+def assess_model(customers: pl.DataFrame) -> Quality:
+    """Compare the run's probabilities with the labels of the customers who have one."""
+    labelled = customers.filter(pl.col("declined").is_not_null())
+    if labelled.is_empty():
+        return Quality(0, 0)
+    probability, declined = labelled["decline_probability"], labelled["declined"]
+    auc = delong(probability, declined)
+    deciles = (
+        labelled.group_by("risk_decile")
+        .agg(pl.len(), pl.col("decline_probability").mean(), pl.col("declined").sum())
+        .sort("risk_decile")
+    )
+    return Quality(
+        customers=labelled.height,
+        declined=int(declined.sum()),
+        predicted=mean_of(probability),
+        observed=int(declined.sum()) / labelled.height,
+        roc_auc=None if auc is None else auc.auc,
+        roc_auc_low=None if auc is None else auc.low,
+        roc_auc_high=None if auc is None else auc.high,
+        brier=brier_score(probability, declined),
+        calibration_error=calibration_error(calibration_bins(probability, declined)),
+        deciles=tuple(
+            Decile(decile, count, predicted, events / count, ends.low, ends.high)
+            for decile, count, predicted, events in deciles.iter_rows()
+            for ends in [wilson_interval(events, count)]
+        ),
+    )
+
+
+def mean_of(values: pl.Series) -> float | None:
+    """Return the mean of values (Float64); None without any."""
+    mean: float | None = values.to_frame().select(pl.all().mean()).item()
+    return mean
 
 
 def _notes(customers: pl.DataFrame, plan: Plan, known: Known, vanishing: Vanishing | None) -> tuple[Note, ...]:

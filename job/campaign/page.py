@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from job.campaign.offers import Plan
-    from job.campaign.quality import Quality
     from job.campaign.results import (
         Case,
         Comparison,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
         Note,
         OfferPair,
         OfferResult,
+        Quality,
         Verdict,
     )
 

@@ -15,7 +15,6 @@ from job.statistics import LEVEL, holm
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from job.campaign.quality import Quality
     from job.statistics import Difference
 
 FOUND: Final = "found"  # with a usable row in the outcome's `market_file`
@@ -196,6 +195,34 @@ class Delivery:
     difference: float | None = None
     low: float | None = None
     high: float | None = None
+
+
+@dataclass(frozen=True)
+class Decile:
+    """A tenth of the run's customers by risk, 1 the highest: what the model said and what came."""
+
+    decile: int
+    customers: int
+    predicted: float
+    observed: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How the model did, on some of the customers: those found, with a label."""
+
+    customers: int
+    declined: int
+    predicted: float | None = None  # mean probability
+    observed: float | None = None  # rate of decline
+    roc_auc: float | None = None  # None if fewer than two customers declined, or did not
+    roc_auc_low: float | None = None  # DeLong's 95 % interval
+    roc_auc_high: float | None = None
+    brier: float | None = None  # mean squared error
+    calibration_error: float | None = None  # expected, over ten bins of equal size
+    deciles: tuple[Decile, ...] = ()  # by the run's `risk_decile`, those with customers
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Probabilities that can be acted on, and how far they are from the truth.
+"""Probabilities that can be acted on, how far they are from the truth, and how well they rank.
 
 Platt's sigmoid (Probabilistic Outputs for Support Vector Machines, 1999) or beta calibration (Kull, Silva Filho and
 Flach, AISTATS 2017); no isotonic regression: with about a thousand rows its steps fit noise.
@@ -7,15 +7,17 @@ Flach, AISTATS 2017); no isotonic regression: with about a thousand rows its ste
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.metrics import average_precision_score
 
 from job.accuracy import brier_score, calibration_bins, calibration_error
 from job.models.linear import Calibration
+from job.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 
 RESAMPLES: Final = 1000
+CUTS: Final = 100
+TOP: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -114,3 +118,33 @@ def assess(probability: Numbers, labels: Labels, *, seed: int) -> CalibrationQua
         expected_error_high=float(high),
         bins=tuple(bins.iter_rows()),
     )
+
+
+def rank_customers(probability: Numbers, labels: Labels) -> dict[str, Any]:
+    """Return how many of the first customers by risk declined: every point of the ROC and precision-recall curves.
+
+    `probability`: of each row, by a model that did not see it.
+
+    Returns:
+        `cuts`: about a hundred pairs, from (0, 0) to all: customers with the highest probability, and how many of them
+        declined; customers with equal probabilities are cut together. `average_precision`: of all cuts. `top_tenth`: of
+        the riskiest tenth the customers, the declined, their share and its Wilson interval.
+    """
+    order = np.argsort(-probability, kind="stable")
+    declined = np.concatenate([[0], np.cumsum(labels[order])])
+    whole = np.flatnonzero(np.diff(probability[order], append=-1.0)) + 1  # where the next customer has less
+    wanted = np.searchsorted(whole, np.linspace(0, 1, CUTS + 1)[1:] * len(labels))
+    cuts = [0, *np.unique(whole[np.minimum(wanted, len(whole) - 1)]).tolist()]
+    top = int(whole[np.searchsorted(whole, TOP * len(labels))])
+    interval = wilson_interval(int(declined[top]), top)
+    return {
+        "cuts": [[cut, int(declined[cut])] for cut in cuts],
+        "average_precision": float(average_precision_score(labels, probability)),
+        "top_tenth": {
+            "customers": top,
+            "declined": int(declined[top]),
+            "precision": float(declined[top] / top),
+            "low": interval.low,
+            "high": interval.high,
+        },
+    }

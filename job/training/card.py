@@ -18,11 +18,10 @@ from job.report.formats import fixed
 from job.report.page import MODELS, html_environment
 from job.statistics import POWER
 from job.text_table import Columns, align, fill
-from job.training.calibration import assess
+from job.training.calibration import assess, rank_customers
 from job.training.candidates import PLAIN
 from job.training.leaks import LEAK_AUC
 from job.training.pictures import draw_pictures
-from job.training.ranking import rank_customers
 from job.training.selection import compare, corrected_interval, describe_samples, roc_auc_interval
 from job.training.wording import describe_direction, describe_settings
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, title_of, word_title

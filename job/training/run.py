@@ -33,12 +33,20 @@ from job.models.seen import describe_seen
 from job.training.calibration import probabilities
 from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES
 from job.training.card import Card, write_card
-from job.training.duration import describe_seconds, estimate_seconds
 from job.training.folds import group_folds, twin_groups
 from job.training.importance import measure_importance
 from job.training.leaks import guard_against_leaks
 from job.training.reference import describe_reference
-from job.training.selection import Comparison, Protocol, compare, compare_with_artifact, learn, measure
+from job.training.selection import (
+    Comparison,
+    Protocol,
+    compare,
+    compare_with_artifact,
+    describe_seconds,
+    estimate_seconds,
+    learn,
+    measure,
+)
 from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from job.campaign.lift import Known, match_outcome, measure_lift
+from job.campaign.lift import Known, assess_model, match_outcome, measure_lift
 from job.campaign.offers import Plan, PlannedOffer
 from job.campaign.outcome import Effects, simulate_outcome
-from job.campaign.quality import assess_model
 from job.campaign.results import DECLINE, MEASURES, OF_SEGMENTS, PROFIT, Exposure, Group, Note
 from job.intake.drop import find_files
 from job.intake.reconcile import accept_drop

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from job.executor import attempt
-from job.spark.executor import caught
-from job.spark.session import Cluster
+from job.spark.executor import Cluster, caught
 
 
 @dataclass(frozen=True)

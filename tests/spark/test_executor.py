@@ -17,8 +17,7 @@ from job.models.reasons import Explainer
 from job.sample import write_drop
 from job.scoring.pipeline import Outcome, run_scoring
 from job.settings import Campaign, ScoreSettings
-from job.spark.executor import SparkExecutor
-from job.spark.session import Cluster
+from job.spark.executor import Cluster, SparkExecutor
 from schemas.columns import TABLES
 from tests.spark.conftest import Server, assert_same_runs, retention
 

@@ -17,8 +17,7 @@ import pytest
 from job.errors import EngineError
 from job.scoring.pipeline import run_scoring
 from job.settings import Campaign, ScoreSettings
-from job.spark.executor import SparkExecutor
-from job.spark.session import Cluster
+from job.spark.executor import Cluster, SparkExecutor
 from tests.spark.conftest import ROOT, Server, assert_same_runs, end
 from tests.spark.executors import FatalCluster
 

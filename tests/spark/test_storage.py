@@ -9,8 +9,7 @@ import pytest
 
 from job.scoring.pipeline import run_scoring
 from job.settings import Campaign
-from job.spark.executor import SparkExecutor
-from job.spark.session import Cluster
+from job.spark.executor import Cluster, SparkExecutor
 from tests.spark.conftest import FILES, Server
 
 pytest.importorskip("moto", reason="the extra spark-test is not installed: make spark-test")

@@ -6,10 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from job.training import duration
+from job.training import selection
 from job.training.candidates import PLAIN, Fitted
-from job.training.duration import describe_seconds, estimate_seconds
-from job.training.selection import Protocol
+from job.training.selection import Protocol, describe_seconds, estimate_seconds
 
 
 def test_each_fit_of_the_protocol_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +21,7 @@ def test_each_fit_of_the_protocol_is_counted(monkeypatch: pytest.MonkeyPatch) ->
         rows.append(features.height)
         return Fitted(lambda other: np.zeros(other.height), None)
 
-    monkeypatch.setattr(duration.time, "process_time", lambda: clock[0])
+    monkeypatch.setattr(selection.time, "process_time", lambda: clock[0])
     candidates = [replace(PLAIN, fit=fit), replace(PLAIN, fit=fit, most_rows=40)]
     labels = np.tile(np.array([0, 1], dtype=np.int8), 100)
     found = estimate_seconds(

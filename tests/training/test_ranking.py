@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import auc, roc_auc_score
 
-from job.training.ranking import rank_customers
+from job.training.calibration import rank_customers
 
 
 def test_the_first_customers_by_risk_are_counted_with_those_who_declined() -> None:
