@@ -95,7 +95,7 @@ def render_page(lift: Lift, *, run_id: str, titles: Mapping[str, str], plan: Pla
         soft(f"Прогон {escape(run_id)}, через {PROFIT_MONTHS} месяца"),
         _verdict(lift),
         _tiles(lift.overall),
-        _notes(lift.notes),
+        section("На что обратить внимание", bullets(map(_note, lift.notes)), kind="notes") if lift.notes else "",
         _offers(lift, plan),
         _segments(segments),
         _measures(lift.overall),
@@ -179,10 +179,6 @@ def _net(part: Comparison) -> float | None:
     """Return the net result of what the page shows beside it."""
     gained = _gained(part)
     return None if gained is None else round(gained) - round(part.worth.offer_cost)
-
-
-def _notes(notes: Sequence[Note]) -> str:
-    return section("На что обратить внимание", bullets(map(_note, notes)), kind="notes") if notes else ""
 
 
 def _note(note: Note) -> str:

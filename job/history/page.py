@@ -41,22 +41,17 @@ def write_history(output: Path, history: HistoryFile) -> None:
 
 def render_history(history: HistoryFile) -> str:
     """Return the page of `describe_history`."""
+    warnings = translate_warnings(history["warnings"])
     measured = f"Прогонов: {number(len(history['runs']))}, измеренных кампаний: {number(len(history['campaigns']))}"
     parts = [
         "<h1>Что дали кампании, месяц за месяцем</h1>",
         soft(f"{measured}. Деньги — в единицах столбца «Прибыль»."),
-        _warnings(history["warnings"]),
+        section("Не удалось прочитать", bullets(map(escape, warnings)), kind="notes") if warnings else "",
         _offers(history["offers"]),
         _campaigns(history),
         section("Месяцы", _scrolled(table(_RUN_COLUMNS, history["runs"]))),
     ]
     return document("Что дали кампании", parts, head=_POLICY)
-
-
-def _warnings(warnings: Sequence[str]) -> str:
-    if not warnings:
-        return ""
-    return section("Не удалось прочитать", bullets(map(escape, translate_warnings(warnings))), kind="notes")
 
 
 def _offers(offers: Sequence[HistoryOffer]) -> str:
@@ -128,19 +123,6 @@ def _ends(interval: Interval | None, show: Callable[[float], str], unit: str = "
     return f"{show(interval['mean'])}{unit} ({show(interval['low'])} … {show(interval['high'])})"
 
 
-def _points(share: float) -> str:
-    return number(share * 100, decimals=1)
-
-
-def _high_risk(run: HistoryRun) -> str:
-    return UNKNOWN if run["high_risk"] is None or not run["scored"] else _share(run["high_risk"] / run["scored"])
-
-
-def _level(run: HistoryRun) -> str:
-    level = run["levels"].get("current_month")
-    return UNKNOWN if level is None else percent(level - 1, signed=True)
-
-
 def _known(value: float | None, show: Callable[[float], str]) -> str:
     return UNKNOWN if value is None else show(value)
 
@@ -172,7 +154,9 @@ _CAMPAIGN_COLUMNS: Final[dict[str, Callable[[HistoryCampaign], str]]] = {
     "Когда": lambda campaign: _day(campaign["finished"]),
     "Получили": lambda campaign: number(campaign["treated"]),
     "В контроле": lambda campaign: number(campaign["control"]),
-    "Уходов стало меньше на": lambda campaign: _ends(campaign["fall"], _points, POINTS),
+    "Уходов стало меньше на": lambda campaign: _ends(
+        campaign["fall"], lambda share: number(share * 100, decimals=1), POINTS
+    ),
     "Ожидали сверх затрат": lambda campaign: _known(campaign["expected_value"], compact),
     "Получили сверх затрат": lambda campaign: _ends(campaign["net"], compact),
 }
@@ -180,9 +164,11 @@ _RUN_COLUMNS: Final[dict[str, Callable[[HistoryRun], str]]] = {
     "Кампания": lambda run: escape(run["campaign"]),
     "Когда": lambda run: _day(run["finished"]),
     "Клиентов": lambda run: number(run["customers"]),
-    "Высокий риск": _high_risk,
+    "Высокий риск": lambda run: _share(run["high_risk"] / run["scored"]) if run["scored"] else UNKNOWN,
     "Средний риск": lambda run: _known(run["mean_risk"], _share),
-    "Выручка месяца к обучению": _level,
+    "Выручка месяца к обучению": lambda run: _known(
+        run["levels"].get("current_month"), lambda level: percent(level - 1, signed=True)
+    ),
     "Сдвиг клиентов": lambda run: SEVERITIES.get(run["drift"] or "", UNKNOWN),
     "ROC-AUC: обещан": lambda run: _known(run["roc_auc_foretold"], _auc),
     "ROC-AUC: оказался": lambda run: _known(run["roc_auc_found"], _auc),

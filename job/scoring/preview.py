@@ -38,7 +38,12 @@ def preview_segments(run: Path, segmentation: Segmentation) -> tuple[list[Segmen
         scored = read_scored(folder, manifest, ["id", *_SCORES]).sort("id")
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise SettingsError([Problem("--run", "a published run (OUT/runs/ID)", str(run))]) from error
-    features = _features_of(manifest).join(scored.select("id"), on="id", how="semi").sort("id")
+    prepared = prepare(read_again(manifest, Limits(rejected=1, unknown=1)).tables)
+    features = (
+        pl.concat([prepared.customers.select("id"), prepared.features], how="horizontal")
+        .join(scored.select("id"), on="id", how="semi")
+        .sort("id")
+    )
     if features.height != scored.height:
         raise SettingsError([Problem("--run", "a run whose drop has all of its customers", str(run))])
     thresholds = Thresholds(**manifest["model"]["thresholds"])
@@ -51,12 +56,6 @@ def preview_segments(run: Path, segmentation: Segmentation) -> tuple[list[Segmen
 
 
 _SCORES = ("decline_probability", "risk_decile", "monthly_profit", "profit_at_risk", "contact_allowed")
-
-
-def _features_of(manifest: Manifest) -> pl.DataFrame:
-    """Return `id` and the features, as they were delivered, of the customers of the drop that a run scored."""
-    prepared = prepare(read_again(manifest, Limits(rejected=1, unknown=1)).tables)
-    return pl.concat([prepared.customers.select("id"), prepared.features], how="horizontal")
 
 
 def describe_preview(segments: Sequence[SegmentRow], manifest: Manifest) -> list[dict[str, Any]]:
@@ -88,15 +87,12 @@ def summarise_segments(segmentation: Segmentation, preview: Sequence[Mapping[str
         (
             row["title"],
             number(row["customers"]),
-            _change(row["customers"], row["customers_before"]),
+            "новый" if before is None else number(row["customers"] - before, signed=True),
             *(number(row[key]) for key in ("contacts", "control", "not_worth")),
             *(number(row[key], decimals=2) for key in ("cost", "expected_value")),
         )
         for row in preview
+        for before in [row["customers_before"]]
     ]
     headings = ("сегмент", "клиентов", "изменение", "написать", "в контроле", "писать дороже", "стоимость", "ценность")
     return "\n".join([*lines, *align(headings, rows)])
-
-
-def _change(customers: int, before: int | None) -> str:
-    return "новый" if before is None else number(customers - before, signed=True)

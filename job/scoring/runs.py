@@ -42,7 +42,11 @@ COLUMNS: Final[Columns] = {
     "contacts": "{contacts:,}",
     "ROC-AUC": "{estimated_roc_auc:.3f}",
     "drift": "{drift:s}",
-    "model": lambda run: f"{run['model']} ({_version(run)}{run['model_digest'][:12]})",
+    "model": lambda run: (
+        f"{run['model']} ("
+        + ("" if run["model_version"] is None else f"version {run['model_version']}, ")
+        + f"{run['model_digest'][:12]})"
+    ),
 }
 
 
@@ -54,10 +58,6 @@ def summarise_runs(runs: Sequence[Mapping[str, Any]]) -> str:
     if any(run["estimated_roc_auc"] is not None for run in runs):
         lines += ["", "  ROC-AUC: without labels, if a probability still means what it did in training."]
     return "\n".join(lines)
-
-
-def _version(run: Mapping[str, Any]) -> str:
-    return "" if run["model_version"] is None else f"version {run['model_version']}, "
 
 
 def _describe(manifest: Manifest) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import hashlib
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -88,10 +87,14 @@ def mirror_output(output: Bucket | Path, folder: Path) -> None:
     """
     read: Callable[[str], bytes | None]
     if isinstance(output, Path):
-        runs = {run.name: _sizes_of(run) for run in published_runs(output)}
+        manifests = {run.name: read_manifest(run) for run in published_runs(output)}
+        runs = {
+            run_id: {name: written["bytes"] for name, written in manifest["outputs"].items()}
+            for run_id, manifest in manifests.items()
+        }
         looked_at = [name for name in (f"{ACKNOWLEDGED}/{run_id}" for run_id in runs) if is_file_beneath(output, name)]
         beside = [*looked_at, *(f"{LIFTS}/{lift.run_id}/{LIFT}" for lift in read_lifts(output)[0])]
-        latest, read = latest_run(output), partial(_read_file, output)
+        latest, read = latest_run(output), lambda name: read_beneath((output / name).parent, Path(name).name)
     else:
         runs = {run_id: files for run_id, files in list_runs_files(output).items() if SUCCESS in files}
         beside = [name for name in (*output.entries(ACKNOWLEDGED), *output.entries(LIFTS)) if _BESIDE.fullmatch(name)]
@@ -111,15 +114,6 @@ def mirror_output(output: Bucket | Path, folder: Path) -> None:
                 (folder / name).write_bytes(content)
     if latest is not None:
         (folder / LATEST).symlink_to(Path(RUNS) / latest)
-
-
-def _sizes_of(run: Path) -> dict[str, int]:
-    return {name: written["bytes"] for name, written in read_manifest(run)["outputs"].items()}
-
-
-def _read_file(output: Path, name: str) -> bytes:
-    path = output / name
-    return read_beneath(path.parent, path.name)
 
 
 def bring_file(output: Bucket | Path, folder: Path, name: str) -> None:

@@ -62,7 +62,11 @@ def describe_reference(
     bins = {feature.name: _count_number(features[feature.name]) for feature in NUMERIC_FEATURES}
     words = {}
     for feature in CATEGORICAL_FEATURES:
-        bins[feature.name] = _count_words(features[feature.name], feature.values)
+        values = features[feature.name]
+        bins[feature.name] = {
+            "words": list(feature.values),
+            **_count(values, WordBins(values.name, feature.values, (), 0), len(feature.values)),
+        }
         shares = [count / features.height for count in bins[feature.name]["counts"]]
         words[feature.name] = dict(zip(feature.values, shares, strict=True))
     both = np.sort(np.concatenate([probability, deployed]))[::2]
@@ -141,10 +145,6 @@ def cut(values: pl.Series) -> list[float]:
 def _count_number(values: pl.Series) -> dict[str, Any]:
     edges = cut(values)
     return {"edges": edges, **_count(values, NumberBins(values.name, tuple(edges), (), 0), len(edges) + 1)}
-
-
-def _count_words(values: pl.Series, words: tuple[str, ...]) -> dict[str, Any]:
-    return {"words": list(words), **_count(values, WordBins(values.name, words, (), 0), len(words))}
 
 
 def _count(values: pl.Series, bins: Bins, number: int) -> dict[str, Any]:

@@ -124,16 +124,9 @@ class SplineBasis:
         """
         hat_count, word_count = len(self.hats.mean), len(self.words)
         sizes = np.cumsum([hat_count, word_count, len(self.categories.mean)])
-        hats, ones, categories, products = np.split(coefficients * self.weights, sizes)
-        hats, ones, categories, products = (
-            weights / standard.scale
-            for weights, standard in (
-                (hats, self.hats),
-                (ones, self.indicators),
-                (categories, self.categories),
-                (products, self.products),
-            )
-        )
+        standards = (self.hats, self.indicators, self.categories, self.products)
+        parts = zip(np.split(coefficients * self.weights, sizes), standards, strict=True)
+        hats, ones, categories, products = (weights / standard.scale for weights, standard in parts)
         factors = self._factors(_numbers(features))
         words = [
             Factor(name, "equals", float(mean), word=word)
@@ -156,14 +149,10 @@ class SplineBasis:
         # to the terms' centers.
         constant = intercept - float(np.sum(categories * self.categories.mean))
         constant -= float(np.sum(products * self.products.mean))
+        ends = zip(NUMERIC_FEATURES, self.knots, strict=True)
+        caps = {feature.name: (float(knots[0]), float(knots[-1])) for feature, knots in ends}
         terms = tuple(Term(of_term, 0.0, float(weight)) for of_term, weight in weighted)
-        return LinearModel(terms, constant, self._caps(), Calibration()).with_centers(features)
-
-    def _caps(self) -> dict[str, tuple[float, float]]:
-        return {
-            feature.name: (float(knots[0]), float(knots[-1]))
-            for feature, knots in zip(NUMERIC_FEATURES, self.knots, strict=True)
-        }
+        return LinearModel(terms, constant, caps, Calibration()).with_centers(features)
 
     def _factors(self, columns: Matrix) -> list[list[Factor]]:
         """Return, for each feature, its value and its bend at each inner knot."""
