@@ -184,7 +184,7 @@ def judge_typed(
     last = accepted.item(-1, "row") if accepted.height else 0
     counts = RowCounts(rows=accepted.height, last_accepted=last, repairs=repairs)
     names = (coded.name_of(accepted[name]) for name, coded in words.items())
-    accepted = accepted.with_columns(repaired, *names).select(accepted_schema(plan).names())
+    accepted = accepted.with_columns(repaired, *names)[accepted_schema(plan).names()]
     return Plain(accepted, (~is_plain).arg_true(), counts)
 
 
