@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import getpass
 import inspect
 import json
 import math
@@ -717,8 +718,6 @@ def models(*, store: Place, promote: int | None, rollback: bool, note: str | Non
       retention models --store /data/models --promote 2 --note "labels of October"
       retention models --store /data/models --rollback --note "too many complaints"
     """  # noqa: D301 - Click reads the character
-    import getpass  # noqa: PLC0415
-
     from job.storage.models import ModelStore, summarise_versions  # noqa: PLC0415
 
     if promote is not None and rollback:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import erfc, exp, log, sqrt
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,8 +58,7 @@ class Difference:
     p_value: float | None
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """A mean, of one group or of several strata by their weights."""
 
     mean: float
@@ -67,8 +66,7 @@ class Estimate:
     scatter: float  # the sum of the parts' squared variances, each over its customers less 1: how well that is known
 
 
-@dataclass(frozen=True)
-class Stratum:
+class Stratum(NamedTuple):
     """Customers whose treated and control group were drawn by one lot: a campaign's, a segment's or an offer's."""
 
     treated: int
@@ -93,24 +91,21 @@ class Stratum:
         return self.treated_variance(effect) / self.treated + self.variance / self.control
 
 
-@dataclass(frozen=True)
-class Fall:
+class Fall(NamedTuple):
     """A fall of a decline rate: in points, as a share of the customers, and as a share of the declines."""
 
     points: float
     effect: float
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """What one campaign showed of an offer: the share of the declines that it prevented, and its standard error."""
 
     effect: float
     error: float
 
 
-@dataclass(frozen=True)
-class PooledEffect:
+class PooledEffect(NamedTuple):
     """The share of the declines that an offer prevents in the mean of such campaigns, with its 95 % interval.
 
     `weight_of_assumption` says how much of it is what was assumed, 0 to 1; the campaigns are the rest.

@@ -345,9 +345,7 @@ def test_pooled_effect_is_the_posterior_by_definition() -> None:
 def test_without_campaigns_the_assumption_is_all_there_is() -> None:
     pooled = pool_effects([], assumed=0.1, spread=0.2)
     expected = PooledEffect(0.1, 0.1 - 1.959964 * 0.2, 0.1 + 1.959964 * 0.2, 1.0)
-    assert [round(value, 6) for value in vars(pooled).values()] == [
-        round(value, 6) for value in vars(expected).values()
-    ]
+    assert [round(value, 6) for value in pooled] == [round(value, 6) for value in expected]
 
 
 def test_the_assumption_weighs_less_with_each_campaign() -> None:

@@ -170,7 +170,7 @@ def _compare_offer(
     difference = mean_difference(*estimates)
     # What is adjusted has another mean; the share is of the rate that these customers would have had.
     rate = raw[0].mean
-    rates = (replace(estimates[0], mean=rate), replace(estimates[1], mean=rate - difference.difference))
+    rates = (estimates[0]._replace(mean=rate), estimates[1]._replace(mean=rate - difference.difference))
     result = replace(
         result,
         treatment_rate=rate,
