@@ -11,7 +11,7 @@ from job.campaign.results import Exposure
 from job.campaign.run import load_run
 from job.errors import JobError, Problem, SettingsError, reason_of
 from job.scoring.past import is_in_outcome
-from job.scoring.published import published_runs, read_manifest
+from job.scoring.published import read_runs
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def find_exposure(run: PublishedRun) -> Exposure:
     """
     control = run.scored.filter(pl.col("campaign_group") == CONTROL)["id"]
     exposed, runs, unread = pl.Series("id", [], pl.Int64), [], []
-    for folder in reversed(published_runs(run.folder.parent.parent)):
-        if folder.resolve() == run.folder or not is_in_outcome(run.manifest, read_manifest(folder)):
+    for folder, manifest in reversed(read_runs(run.folder.parent.parent)):
+        if folder.resolve() == run.folder or not is_in_outcome(run.manifest, manifest):
             continue
         try:
             other = load_run(folder)

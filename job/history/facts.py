@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from job.rounding import rounded
 from job.scoring.effects import OfferEffect, pool_lifts, read_lifts
-from job.scoring.past import read_runs
+from job.scoring.published import read_runs
 from job.statistics import pool_effects
 from schemas.manifest import mean_risk
 from schemas.results import RESULT_FORMAT
@@ -28,9 +28,8 @@ def describe_history(output: Path) -> HistoryFile:
 
     What cannot be read is in `warnings`. Raises OSError if the output cannot be listed.
     """
-    runs, unread = read_runs(output)
     lifts, unmeasured = read_lifts(output)
-    manifests = {folder.name: manifest for folder, manifest in runs}
+    manifests = {folder.name: manifest for folder, manifest in read_runs(output)}
     assumed, texts = _offers_of(manifests.values())
     measured = {lift.run_id: lift for lift in lifts}
     finished = {name: manifest["finished"] for name, manifest in manifests.items()}
@@ -43,7 +42,7 @@ def describe_history(output: Path) -> HistoryFile:
             "campaigns": campaigns,
             "expected": _sum_up(campaigns),
             "runs": [_describe_run(manifest, measured.get(name)) for name, manifest in manifests.items()],
-            "warnings": [*unread, *unmeasured],
+            "warnings": unmeasured,
         }
     )
     return plain

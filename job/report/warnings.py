@@ -50,7 +50,6 @@ PATTERNS: Final = {
     ),
     r"the lift of run (\S+) is not used: .+": "Измеренное по прогону {0} не учтено: файл изменён или не читается",
     r"report\.html is left out: .+": "Страница прогона не нарисована",
-    r"run (\S+) is not used: .+": "Прогон {0} не учтён: его описание не читается",
 }
 """Line of the manifest, as a pattern -> what people read."""
 _DRIFT: Final = "drift, "  # the page has a section about it

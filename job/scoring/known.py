@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from job.errors import JobError, Problem, SettingsError
 from job.intake.drop import all_files, find_files, hash_file
 from job.intake.reconcile import accept_drop
-from job.scoring.past import read_runs
+from job.scoring.published import read_runs
 from schemas.manifest import input_digests
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Digests = frozenset[str]
 
 def read_published_inputs(output: Path) -> dict[Digests, str]:
     """Return the drops that an output has published -> the newest run of each. A run that cannot be read has none."""
-    return {input_digests(manifest["inputs"]): folder.name for folder, manifest in reversed(read_runs(output)[0])}
+    return {input_digests(manifest["inputs"]): folder.name for folder, manifest in reversed(read_runs(output))}
 
 
 def refuse_published(known: Mapping[Digests, str], files: Mapping[str, TableFile]) -> Problem | None:

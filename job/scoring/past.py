@@ -15,7 +15,7 @@ import polars as pl
 
 from job.errors import reason_of
 from job.scoring.effects import effects_of, pool_lifts, read_lifts
-from job.scoring.published import parts_of, published_runs, read_manifest, read_scored
+from job.scoring.published import parts_of, read_runs, read_scored
 from schemas.scored import CONTROL
 
 if TYPE_CHECKING:
@@ -58,18 +58,6 @@ class Past(NamedTuple):
             "release_control": self.release_control,
             "held_by": list(self.held_by),
         }
-
-
-def read_runs(output: Path) -> tuple[Runs, list[str]]:
-    """Return the runs of an output, and a line for each that cannot be read. Raises OSError if none can be listed."""
-    runs: Runs = []
-    warnings = []
-    for folder in published_runs(output):
-        try:
-            runs.append((folder, read_manifest(folder)))
-        except (OSError, ValueError) as error:
-            warnings.append(f"run {folder.name} is not used: its manifest cannot be read: {reason_of(error)}")
-    return runs, warnings
 
 
 def is_in_outcome(manifest: Manifest, other: Manifest) -> bool:
@@ -126,16 +114,15 @@ def find_past(
 
     Args: assumed: offer -> the effect of the segments file; identity: name of the run's drop, model and settings.
     """
-    runs, warnings = read_runs(output)
+    runs = read_runs(output)
     lifts, unread = read_lifts(output) if settings.effects == "measured" else ([], [])
     itself = {folder.name for folder, manifest in runs if manifest["identity"] == identity}
     pooled = pool_lifts([lift for lift in lifts if lift.run_id not in itself], assumed)
     is_free = settings.release_control
     holding = [] if is_free else choose_holding(runs, settings.campaign, identity=identity, now=now)
     held, held_by, unheld = read_held(holding, bring)
-    all_warnings = (*warnings, *unread, *unheld)
     earlier = tuple(manifest for _, manifest in runs)
-    return Past(held, held_by, effects_of(pooled), settings.effects, is_free, all_warnings, earlier)
+    return Past(held, held_by, effects_of(pooled), settings.effects, is_free, (*unread, *unheld), earlier)
 
 
 def nothing_past(effects_from: EffectSource = "measured") -> Past:

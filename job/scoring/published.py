@@ -39,6 +39,11 @@ logger = logging.getLogger(__name__)
 
 def published_runs(output: Path) -> list[Path]:
     """Return the folders of the whole runs, the newest first, as far as manifests and sizes tell. Raises OSError."""
+    return [run for run, _ in read_runs(output)]
+
+
+def read_runs(output: Path) -> list[tuple[Path, Manifest]]:
+    """Return the folders of the same runs, with their manifests. Raises OSError."""
     numbers = {run: number for run in _folders(output) if (number := _number_of(run)) is not None}
     runs = sorted(numbers, key=lambda run: (numbers[run], run.name))
     last = min(numbers.values(), default=0)
@@ -46,8 +51,9 @@ def published_runs(output: Path) -> list[Path]:
     for run in runs:
         if numbers[run] - last > LARGEST_STEP:
             break
-        if not verify_run(run, with_digests=False)[1]:
-            whole.append(run)
+        manifest, problems = check_run(run, with_digests=False)
+        if manifest is not None and not problems:
+            whole.append((run, manifest))
             last = numbers[run]
     return whole[::-1]
 
@@ -80,12 +86,12 @@ def resolve_latest(run: Path) -> Path:
 
 def is_whole(run: Path) -> bool:
     """Return whether a run of this name is there with all its files, as far as their sizes tell."""
-    return not verify_run(run, with_digests=False)[1]
+    return not check_run(run, with_digests=False)[1]
 
 
 def is_intact(run: Path) -> bool:
     """Return whether a run of this name is there, and every file of it is the one of its manifest."""
-    return not verify_run(run, with_digests=True)[1]
+    return not check_run(run, with_digests=True)[1]
 
 
 def read_manifest(run: Path) -> Manifest:
@@ -118,20 +124,20 @@ def read_scored(run: Path, manifest: Manifest, columns: Sequence[str]) -> pl.Dat
     return pl.concat(parts)
 
 
-def verify_run(run: Path, *, with_digests: bool) -> tuple[int, list[Problem]]:
-    """Return how many files a run's manifest lists, and what is wrong with them, by their sizes or by all they hold."""
+def check_run(run: Path, *, with_digests: bool) -> tuple[Manifest | None, list[Problem]]:
+    """Return a run's manifest, and what is wrong with the files that it lists, by their sizes or by all they hold."""
     name = f"{RUNS}/{shorten(run.name)}"
     if RUN_NAME.fullmatch(run.name) is None or not is_plain_folder(run):
-        return 0, [Problem(name, "a folder that is named like a run", "another, which is passed over")]
+        return None, [Problem(name, "a folder that is named like a run", "another, which is passed over")]
     if _number_of(run) is None:
         fault = f"no {SUCCESS}: it will be made again" if not (run / SUCCESS).exists() else f"another {SUCCESS}"
-        return 0, [Problem(name, f"a published run, with {SUCCESS}", fault)]
+        return None, [Problem(name, f"a published run, with {SUCCESS}", fault)]
     try:
-        outputs = read_manifest(run)["outputs"]
+        manifest = read_manifest(run)
     except (OSError, ValueError) as error:
-        return 0, [Problem(f"{name}/{MANIFEST}", "the manifest of a run of this version", reason_of(error))]
+        return None, [Problem(f"{name}/{MANIFEST}", "the manifest of a run of this version", reason_of(error))]
     problems = []
-    for file, output in outputs.items():
+    for file, output in manifest["outputs"].items():
         where = f"{name}/{shorten(file)}"
         try:
             size = size_beneath(run, file)
@@ -145,8 +151,8 @@ def verify_run(run: Path, *, with_digests: bool) -> tuple[int, list[Problem]]:
         except OSError as error:
             problems.append(Problem(where, "a file as published", reason_of(error)))
     if with_digests:
-        problems += _strangers_within(run, {*outputs, MANIFEST, SUCCESS})
-    return len(outputs), problems
+        problems += _strangers_within(run, {*manifest["outputs"], MANIFEST, SUCCESS})
+    return manifest, problems
 
 
 class Verification(NamedTuple):
@@ -162,8 +168,8 @@ def verify_output(output: Path) -> Verification:
     files, problems = 0, []
     folders = sorted(path for path in (output / RUNS).iterdir() if not path.name.startswith("."))
     for folder in folders:
-        read, faults = verify_run(folder, with_digests=True)
-        files += read
+        manifest, faults = check_run(folder, with_digests=True)
+        files += len(manifest["outputs"]) if manifest is not None else 0
         problems += faults
     if folders and latest_run(output) is None:
         problems.append(Problem(LATEST, "the name of a published run", "none"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from job.errors import Problem, SettingsError, reason_of, shorten
-from job.scoring.published import latest_run, published_runs, read_manifest, tell_strangers
+from job.scoring.published import latest_run, read_runs, tell_strangers
 from job.text_table import Columns, table
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def list_runs(output: Path) -> list[dict[str, Any]]:
         tell_strangers(output)
         latest = latest_run(output)
         return [
-            {"run_id": run.name, "is_latest": run.name == latest, **_describe(read_manifest(run))}
-            for run in published_runs(output)
+            {"run_id": run.name, "is_latest": run.name == latest, **_describe(manifest)}
+            for run, manifest in read_runs(output)
         ]
     except (OSError, ValueError) as error:  # or it is altered at this moment
         raise SettingsError(f"{output}: cannot be read: {reason_of(error)}") from error

@@ -31,8 +31,8 @@ from job.scoring.published import (
     SUCCESS,
     is_whole,
     latest_run,
-    published_runs,
     read_manifest,
+    read_runs,
 )
 from job.storage.bucket import ChangedObjectError
 from schemas.manifest import parse_manifest
@@ -87,10 +87,9 @@ def mirror_output(output: Bucket | Path, folder: Path) -> None:
     """
     read: Callable[[str], bytes | None]
     if isinstance(output, Path):
-        manifests = {run.name: read_manifest(run) for run in published_runs(output)}
         runs = {
-            run_id: {name: written["bytes"] for name, written in manifest["outputs"].items()}
-            for run_id, manifest in manifests.items()
+            run.name: {name: written["bytes"] for name, written in manifest["outputs"].items()}
+            for run, manifest in read_runs(output)
         }
         looked_at = [name for name in (f"{ACKNOWLEDGED}/{run_id}" for run_id in runs) if is_file_beneath(output, name)]
         beside = [*looked_at, *(f"{LIFTS}/{lift.run_id}/{LIFT}" for lift in read_lifts(output)[0])]

@@ -27,8 +27,7 @@ from job.scoring.published import (
     Verification,
     is_whole,
     parts_of,
-    published_runs,
-    read_manifest,
+    read_runs,
     resolve_latest,
     verify_output,
 )
@@ -215,7 +214,7 @@ def _fetch_months(run: Address, folder: Path) -> Path:
     address = _resolve_run(run)
     bucket, mirror = Bucket(address.parent.parent), folder / "output"
     mirror_output(bucket, mirror)
-    runs = {path.name: read_manifest(path) for path in published_runs(mirror)}
+    runs = {path.name: manifest for path, manifest in read_runs(mirror)}
     if address.name not in runs:
         raise _no_run(run, "no such objects")
     for name, manifest in runs.items():

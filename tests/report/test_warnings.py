@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import cast
 
 import polars as pl
-import pytest
 
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import MOST_REPAIRS, accept_drop
@@ -15,11 +14,10 @@ from job.intake.reconcile import _most_frequent as most_frequent
 from job.levels import Levels
 from job.report.warnings import PATTERNS, translate_warnings
 from job.sample import write_drop
-from job.scoring import past
 from job.scoring.changes import TITLES, tell_changes
 from job.scoring.effects import read_lifts
 from job.scoring.manifest import count_segments, describe_segments, segment_warnings
-from job.scoring.past import read_held, read_runs
+from job.scoring.past import read_held
 from job.scoring.pipeline import write_page
 from job.scoring.segments import load_segmentation
 from job.settings import Arrival, Limits
@@ -63,14 +61,12 @@ def test_each_line_that_the_job_writes_is_told_in_russian() -> None:
 
 
 def lines_of_the_past(folder: Path) -> list[str]:
-    """Return what is told of runs, lifts and control groups that cannot be read."""
+    """Return what is told of lifts and control groups that cannot be read."""
     (folder / "lift" / "0123456789abcdef").mkdir(parents=True)
     (folder / "lift" / "0123456789abcdef" / "lift.json").write_text("{")
     gone = folder / "runs" / "fedcba9876543210"
     held = read_held([(gone, cast("Manifest", make_manifest()))])[2]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(past, "published_runs", lambda _: [gone])  # removed since they were listed
-        return [*read_runs(folder)[1], *read_lifts(folder)[1], *held]
+    return [*read_lifts(folder)[1], *held]
 
 
 def lines_of_the_job(folder: Path) -> list[str]:

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 
 from job.cli import main
 from job.sample import write_drop
-from job.scoring.past import choose_holding, read_runs
+from job.scoring.past import choose_holding
+from job.scoring.published import read_runs
 from job.settings import Campaign
 from tests.faults.processes import UNMOVED
 
@@ -119,7 +120,7 @@ def test_a_run_that_was_altered_is_told_and_loses_nothing(drop: Path, output: Pa
 
 
 def test_after_three_months_a_control_group_is_free(output: Path) -> None:
-    runs, _ = read_runs(output)
+    runs = read_runs(output)
     finished = datetime.fromisoformat(runs[0][1]["finished"])
     winter = Campaign(control="winter")
     for days, count in ((92, 1), (93, 0)):
