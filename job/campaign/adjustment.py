@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 
 from job.statistics import FEWEST, Estimate
@@ -19,8 +20,8 @@ from schemas.scored import CONTROL, TREATMENT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SMALLEST_PIVOT: Final = 1e-9
-"""Of a covariate's variance, which the ones before it leave: below, it tells nothing that they do not."""
+_NOTHING: Final = 1e-9
+"""Share of the covariates' variance in a direction, below which it tells nothing."""
 _FEWEST_OF_STRATUM: Final = 2
 
 
@@ -105,24 +106,11 @@ def _slopes(customers: pl.DataFrame, measure: str, covariates: Sequence[str]) ->
 
 
 def _regress(rows: pl.DataFrame, measure: str, covariates: Sequence[str]) -> dict[str, float]:
-    """Return the slopes of least squares within segments; 0 of a covariate that the ones before it foretell."""
-    within = rows.select((pl.col(name) - pl.col(name).mean()).over("segment") for name in (*covariates, measure))
-    names = [*covariates, measure]
-    products = within.select(
-        (pl.col(one) * pl.col(other)).sum().alias(f"{one}:{other}") for one in covariates for other in names
-    ).row(0)
-    width = len(names)
-    system = [list(products[row * width : (row + 1) * width]) for row in range(len(covariates))]
-    variances = [system[row][row] for row in range(len(covariates))]
-    used = []
-    for row in range(len(covariates)):  # Gauss and Jordan; symmetric and not negative, so that it needs no exchanges
-        pivot = system[row][row]
-        if pivot <= _SMALLEST_PIVOT * variances[row] or pivot <= 0:
-            continue
-        used.append(row)
-        system[row] = [entry / pivot for entry in system[row]]
-        for other in range(len(covariates)):
-            if other != row:
-                factor = system[other][row]
-                system[other] = [a - factor * b for a, b in zip(system[other], system[row], strict=True)]
-    return {name: system[row][-1] if row in used else 0.0 for row, name in enumerate(covariates)}
+    """Return the slopes of least squares within segments; what others of the covariates foretell counts once."""
+    names = (*covariates, measure)
+    within = rows.select((pl.col(name) - pl.col(name).mean()).over("segment") for name in names).to_numpy()
+    scale = np.where((deviation := within.std(axis=0)) > 0, deviation, 1.0)
+    # One after the other, not by a library's blocks: the last bits are the same on every machine.
+    products = np.einsum("ri,rj->ij", within / scale, within / scale)
+    slopes = np.linalg.pinv(products[:-1, :-1], rcond=_NOTHING, hermitian=True) @ products[:-1, -1]
+    return dict(zip(covariates, (slopes * scale[-1] / scale[:-1]).tolist(), strict=True))
