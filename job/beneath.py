@@ -10,12 +10,12 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from io import BufferedReader
-    from pathlib import Path
 
 SMALL_BYTES: Final = 8 << 20  # the most that a file may have which is read at once
 MOST_ENTRIES: Final = 100_000  # of a folder and the folders in it

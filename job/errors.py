@@ -15,10 +15,8 @@ Anything else that escapes is a defect of the job (exit code 1). 0 and 8 are out
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final, NamedTuple
 
 EXIT_PUBLISHED = 0
 EXIT_DEFECT = 1

@@ -5,8 +5,9 @@ Training and scoring call the same functions; nothing here knows which of the tw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
@@ -14,9 +15,6 @@ from job.errors import DropError
 from schemas.columns import MARKET_FILE
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, check_features
 from schemas.vocabulary import PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 INACTIVE_MONTH: Final = "not active for three months: a month without revenue"
 NO_REVENUE_ROW: Final = "no accepted revenue row for a month"

@@ -17,14 +17,16 @@ differ from the export's by at most 0.13. What is guaranteed:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import cache
 from hashlib import blake2b
 from itertools import accumulate, pairwise, permutations
 from math import sqrt
+from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -44,10 +46,6 @@ from schemas.vocabulary import (
     UNCHANGED,
     Words,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 FIRST_ID: Final = 100_001
 ORPHAN_OFFSET: Final = 1_000_000_000

@@ -8,13 +8,11 @@ takes it, or its group, from there.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path  # noqa: TC003 - the command line asks for the types
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Final, Literal, NamedTuple
 
 from job.errors import Problem, SettingsError
-
-if TYPE_CHECKING:
-    from datetime import date
 
 HIGHEST_BUDGET: Final = 1e12
 LONGEST_NAME: Final = 100

@@ -7,13 +7,11 @@ confidence. An effect is the share of the declines that an offer prevents: 0.2 o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import erfc, exp, log, sqrt
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 CONFIDENCE: Final = 0.95
 LEVEL: Final = 0.05  # of a two-sided test

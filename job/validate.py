@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +16,6 @@ from job.memory import MemoryPlan
 from job.spill import SpillSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from job.intake.drop import TableFile
     from job.intake.reconcile import Intake
     from job.settings import Limits

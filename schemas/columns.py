@@ -7,8 +7,9 @@ by meaning; that is a slip of the export, and its row is rejected.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -28,9 +29,6 @@ from schemas.vocabulary import (
     UNKNOWN,
     Words,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 MINUTES_PER_MONTH: Final = 31 * 24 * 60
 ID_DIGITS: Final = 18

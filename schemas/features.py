@@ -6,16 +6,14 @@ segments).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import polars as pl
 
 from schemas.columns import DERIVED, MARKET_FILE, Meaning, NumericFeature
 from schemas.contract import FINITE, Contract, Field, check
 from schemas.vocabulary import UNKNOWN, Words
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class CategoricalFeature(NamedTuple):

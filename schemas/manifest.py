@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypedDict, cast
 
 from schemas.report_data import ReportData, Thresholds  # noqa: TC001 - asked for its hints, to check what a file says
 from schemas.typed import find_fault, parse_object
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 FORMAT: Final = 1
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, get_args, get_origin, get_type_hints, is_typeddict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, NoReturn, get_args, get_origin, get_type_hints, is_typeddict
 
 _LARGEST: Final = 2**63
 _HALF: Final = re.compile("[\ud800-\udfff]")  # of a character: text with it cannot be written

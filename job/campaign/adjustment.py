@@ -9,16 +9,14 @@ customers, within segments; every comparison uses the same ones.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from job.statistics import FEWEST, Estimate
 from schemas.scored import CONTROL, TREATMENT
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _NOTHING: Final = 1e-9
 """Share of the covariates' variance in a direction, below which it tells nothing."""

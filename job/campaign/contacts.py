@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -15,8 +16,6 @@ from job.scoring.published import read_runs
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from job.campaign.run import PublishedRun
 
 MOST_PROBLEMS: Final = 10

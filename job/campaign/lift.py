@@ -11,6 +11,7 @@ corrected for their number, the segments for theirs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -63,8 +64,6 @@ from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, PROFIT_MON
 from schemas.vocabulary import DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from job.campaign.offers import Plan
     from job.campaign.results import Verdict
     from job.intake.reconcile import Intake

@@ -7,7 +7,9 @@ from the shop.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -19,9 +21,6 @@ from schemas.scored import PROFIT_MONTHS, TREATMENT
 from schemas.vocabulary import ACTIVITY, CONSENT, DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE, UNCHANGED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     from schemas.manifest import Manifest
 
 MONTHS: Final = PROFIT_MONTHS

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -28,9 +30,6 @@ from schemas.columns import MARKET_FILE, MARKET_MONEY
 from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     from job.campaign.run import PublishedRun
     from job.intake.drop import TableFile
     from job.intake.reconcile import Intake

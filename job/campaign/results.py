@@ -7,14 +7,13 @@ What too few customers do not allow is None.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from job.statistics import LEVEL, holm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from job.statistics import Difference
 
 FOUND: Final = "found"  # with a usable row in the outcome's `market_file`

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -14,9 +15,6 @@ from job.errors import ArtifactError, Problem, SettingsError
 from job.scoring.published import MANIFEST, SCORED, SUCCESS, parts_of
 from schemas.manifest import Manifest, Output, input_digests, parse_manifest
 from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _UNREAD: Final = ("profit_at_risk", "expected_value", "reason_1", "reason_2", "reason_3")
 _COLUMNS: Final = {name: dtype for name, dtype in SCORED_DTYPES.items() if name not in _UNREAD}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from job.campaign.lift import CAP_LEVEL
@@ -11,8 +12,6 @@ from job.text_table import UNKNOWN, Columns, align, table
 from schemas.scored import CAMPAIGN_GROUPS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from job.campaign.results import Delivery, Effect, Lift, OfferPair, Verdict, Worth
 
 TITLES: Final = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from job.rounding import rounded
@@ -13,9 +15,6 @@ from schemas.manifest import mean_risk
 from schemas.results import RESULT_FORMAT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
     from job.scoring.effects import Lift
     from schemas.manifest import Interval, Manifest
     from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from job.files import replace_file
@@ -14,9 +16,6 @@ from job.report.warnings import translate_warnings
 from job.scoring.publish import as_output_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from schemas.manifest import Interval
     from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun
 

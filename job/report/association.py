@@ -6,14 +6,13 @@ Written out here because the library `phik` needs pandas, scipy and joblib: the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
     Counts = NDArray[np.int64]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,8 +35,6 @@ from job.statistics import wilson_interval
 from schemas.features import MEANINGS, title_of, word_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from schemas.manifest import Drift, EarlierRun
     from schemas.report_data import ReportData
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from job.models.reference import SCORE
@@ -11,8 +12,6 @@ from schemas.phrases import Phrase
 from schemas.vocabulary import CURRENT_MONTH, MONTH_BEFORE_PREVIOUS, PREVIOUS_MONTH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from schemas.manifest import Drift, Finding, RevenueLevels
 
 MIDDLE: Final = 0.5

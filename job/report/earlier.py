@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from schemas.manifest import input_digests, mean_risk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from schemas.manifest import EarlierRun, Manifest
 
 MOST_RUNS: Final = 12  # a year of months, this run among them

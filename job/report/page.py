@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +27,6 @@ from schemas.phrases import MOST_ROWS
 from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from schemas.report_data import ReportData
 
 REPORT: Final = "report.html"

@@ -6,13 +6,11 @@ All are about as wide as a phone, because text in an SVG shrinks with it; a desk
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from job.report.formats import compact, percent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 BLUE: Final = "#0072B2"
 RED: Final = "#D55E00"

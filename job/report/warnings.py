@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from schemas.vocabulary import CURRENT_MONTH, MONTH_BEFORE_PREVIOUS, PREVIOUS_MONTH
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _MONTHS: Final = {
     period.replace("_", " "): words

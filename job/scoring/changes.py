@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from job.rounding import rounded
@@ -10,8 +11,6 @@ from job.scoring.manifest import is_by_chance
 from schemas.manifest import mean_risk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from schemas.manifest import Change, Manifest
 
 TITLES: Final = {

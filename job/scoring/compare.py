@@ -9,6 +9,8 @@ change of the sum is split into one part for each factor by the logarithmic mean
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from job.beneath import is_file_beneath
@@ -20,9 +22,6 @@ from job.text_table import align
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     from schemas.manifest import Manifest, SegmentRow
 
 FACTORS: Final = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, cast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypedDict, cast
 
 from job.beneath import is_plain_folder, read_beneath
 from job.errors import reason_of, shorten
@@ -10,10 +12,6 @@ from job.rounding import rounded
 from job.scoring.published import RUN_NAME
 from job.statistics import Effect, PooledEffect, pool_effects
 from schemas.typed import find_fault, parse_object
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 LIFTS: Final = "lift"
 LIFT: Final = "lift.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,6 @@ from job.scoring.published import read_runs
 from schemas.manifest import input_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from job.intake.drop import TableFile
     from job.intake.reconcile import Intake
     from job.settings import Limits

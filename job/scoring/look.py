@@ -8,6 +8,9 @@ beside them: `OUT/acknowledged/<run_id>`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from job.beneath import is_file_beneath
@@ -17,10 +20,6 @@ from job.scoring.publish import as_output_error
 from job.scoring.published import RUNS, is_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-    from pathlib import Path
-
     from schemas.manifest import Manifest
 
 ACKNOWLEDGED: Final = "acknowledged"

@@ -6,12 +6,10 @@ The one table that holds both languages; a mistake holds only its kind, the plac
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from job.errors import Problem, SettingsError, shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 Path = tuple[str | int, ...]
 

@@ -6,7 +6,7 @@ passed over. What cannot be verified is not used, and told.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -19,8 +19,6 @@ from job.scoring.published import parts_of, read_runs, read_scored
 from schemas.scored import CONTROL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from job.settings import Campaign, EffectSource, ScoreSettings
     from schemas.manifest import HistoryUsed, Manifest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from job.rounding import rounded
@@ -10,8 +11,6 @@ from job.statistics import LEVEL, POWER, Stratum, smallest_control_share, smalle
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import polars as pl
 
     from job.scoring.manifest import Parts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,9 +20,6 @@ from job.settings import Campaign, Limits
 from job.text_table import align
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     from job.scoring.segments import Segmentation
     from schemas.manifest import Manifest, SegmentRow
 

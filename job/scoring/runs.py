@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from job.errors import Problem, SettingsError, reason_of, shorten
@@ -9,9 +11,6 @@ from job.scoring.published import latest_run, read_runs, tell_strangers
 from job.text_table import Columns, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     from schemas.manifest import Manifest
 
 

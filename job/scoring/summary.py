@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from job.scoring.drift import summarise_drift
@@ -9,8 +10,6 @@ from job.scoring.past import OUTCOME_DAYS
 from job.text_table import Columns, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from schemas.manifest import CampaignOutcome, CampaignPower, HistoryUsed, Manifest, ModelUsed, RevenueLevels
 
 

@@ -11,17 +11,15 @@ import pickle
 import re
 import socket
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from job import __version__
 from job.errors import EngineError, JobError, Problem, SettingsError
 from job.executor import Executor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -14,16 +14,15 @@ import os
 import re
 import shutil
 import weakref
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from job.errors import JobError, SettingsError, printable
 from job.storage.relay import ENDPOINTS, relay_of_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
     from job.storage.address import Address
 
 PIECE_BYTES: Final = 16 << 20  # asked for, or sent, at a time

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from job.errors import DropError, DropIncompleteError, OutputError, Problem, shorten
@@ -17,9 +19,6 @@ from job.intake.names import belongs_to_drop, sign_of
 from job.storage.bucket import Bucket, ChangedObjectError, Entry, storage_errors_as
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
     from job.intake.drop import Refuse
     from job.settings import Arrival
     from job.storage.address import Address

@@ -13,17 +13,15 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from job.errors import OutputBusyError
 from job.process import supervisor
 from job.storage.address import Address
 from job.storage.bucket import Bucket, ChangedObjectError, Entry, StorageError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 LEASE: Final = ".lock"
 LEASE_SECONDS: Final = 120.0

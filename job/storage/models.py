@@ -13,6 +13,7 @@ import contextlib
 import getpass
 import json
 import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partialmethod
 from pathlib import Path
@@ -27,8 +28,6 @@ from job.storage.run import delivered
 from job.text_table import Columns, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from job.settings import TrainSettings
     from job.storage.address import Address
     from job.storage.run import Place

@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import re
 import shutil
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -38,8 +39,6 @@ from job.storage.bucket import ChangedObjectError
 from schemas.manifest import parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from job.storage.bucket import Bucket
     from job.storage.lease import Lease
 

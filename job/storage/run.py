@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -38,8 +39,6 @@ from job.storage.lease import leased
 from job.storage.output import bring_file, holds_run, mirror_output, read_latest, remove_dead_runs, send_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from job.executor import Executor
     from job.intake.drop import Refuse
     from job.scoring.known import Digests

@@ -6,6 +6,7 @@ Flach, AISTATS 2017); no isotonic regression: with about a thousand rows its ste
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,8 +21,6 @@ from job.models.linear import Calibration
 from job.statistics import wilson_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from job.training.folds import Labels, Numbers
 
 

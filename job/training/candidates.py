@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,8 +25,6 @@ from job.training.splines import SplineSettings, fit_splines
 from schemas.features import NUMERIC_FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import polars as pl
     from numpy.typing import NDArray
     from optuna.distributions import BaseDistribution

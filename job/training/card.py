@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -28,8 +29,6 @@ from schemas.features import CATEGORICAL_FEATURES, FEATURE_NAMES, title_of, word
 from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from job.models.artifact import Thresholds
     from job.models.linear import Calibration
     from job.training.calibration import CalibrationQuality

@@ -5,6 +5,7 @@ About 23 % of the customers have a near twin, often with the other label: a spli
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +14,6 @@ import polars as pl
 from sklearn.model_selection import StratifiedGroupKFold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     Labels = NDArray[np.int8]  # 1 for a customer who declined, by row

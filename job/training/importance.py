@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,8 +14,6 @@ from job.training.selection import corrected_interval
 from schemas.features import NUMERIC_FEATURES, WORD_FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from job.models.kinds import Model
     from job.training.candidates import Fitted
     from job.training.folds import Labels, Split

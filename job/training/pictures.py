@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from job.report.charts import reliability, shares_against_shares
 from job.report.formats import fixed
 from job.report.svg import BLUE, GREY, MUTED, SMALL, WIDTH, Frame, Picture, share
 from schemas.features import title_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 ROW: Final = 30
 

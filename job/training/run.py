@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -51,9 +53,6 @@ from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     from job.models.kinds import Model
     from job.settings import Arrival, Limits, TrainSettings
     from job.training.candidates import Candidate, Fitted

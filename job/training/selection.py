@@ -11,6 +11,7 @@ one stays.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,6 @@ from job.training.calibration import choose_calibration, log_loss, probabilities
 from job.training.folds import group_folds, repeated_group_folds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
     from job.models.artifact import Artifact

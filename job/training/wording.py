@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from job import russian
 from job.report.facts import direction_of
 from job.report.page import DIRECTIONS
 from schemas.features import word_title
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SETTINGS: Final = {
     "knots": (
