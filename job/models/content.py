@@ -43,15 +43,15 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - what it is depends on who wr
 
 def check_numbers(plain: object, name: str) -> None:
     """Refuse a model whose numbers are not finite or huge. Raises ValueError."""
-    waiting = [plain]
+    waiting: list[Any] = [[plain]]
     while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-        elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
-            raise ValueError(f"{name}: a number beyond {LARGEST_NUMBER:g}")
+        parts = waiting.pop()
+        for part in parts.values() if isinstance(parts, dict) else parts:
+            if isinstance(part, (float, int)):
+                if not abs(part) <= LARGEST_NUMBER:
+                    raise ValueError(f"{name}: a number beyond {LARGEST_NUMBER:g}")
+            elif isinstance(part, (dict, list)):
+                waiting.append(part)
 
 
 def check_thresholds(thresholds: Mapping[str, float]) -> None:
