@@ -66,3 +66,16 @@ def test_freed_memory_is_kept_for_what_is_asked_for_next() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert int(ended.stdout) < 8 * MIB // resource.getpagesize() // 10
+
+
+def test_polars_keeps_what_one_thread_frees_for_the_next() -> None:
+    script = (
+        "import resource; from threading import Thread; from job.memory import MIB, keep_freed_memory\n"
+        "keep_freed_memory(); import polars as pl; column = pl.zeros(MIB // 2, pl.Float64, eager=True)\n"
+        "def faults():\n    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    thread = Thread(target=column.reverse); thread.start(); thread.join()\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "column.reverse(); print(faults())"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert int(ended.stdout) < 4 * MIB // resource.getpagesize() // 4

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from job.features import make_features
+from job.features import feature_columns, make_features
 from job.intake.counts import add_counts
 from job.intake.reconcile import DropCounts, reconcile_range
 from job.report.facts import add_groups, count_groups, sample_bins, take_sample
@@ -227,7 +227,7 @@ def complete_customers(customers: pl.DataFrame, finish: Finish) -> tuple[pl.Data
     """Return the output frame of scored customers, those to contact (of `choose_contacts`), and what is counted."""
     setup = finish.setup
     thresholds = setup.artifact.thresholds
-    features = make_features(customers)
+    features = customers.select(feature_columns())  # they were checked when they were scored
     scores = describe_scores(customers)
     known = setup.levels.at_training(features)
     reasons = setup.explainer.explain(known, scores["decline_probability"] >= thresholds.risk)
