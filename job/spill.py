@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEY_STEP: Final = 256  # every so many rows of a run, its key is kept in memory
 PIECE_ROWS: Final = 4096  # that are read from a file together, at least: a range takes little of each run
-PIECE_BYTES: Final = 1 << 18  # of rows that take less: each piece costs as much as it takes to read so many
+PIECE_BYTES: Final = 1 << 18  # of rows that take less: to read so many costs about as much as to begin with a piece
 
 NUMBER: Final = "row"
 

@@ -107,7 +107,7 @@ def _odd_lines(lines: Lines, plan: FilePlan) -> pl.Series:
     odd = raw[lines.starts] < ord("1") if plan.columns[0] == "id" else np.zeros(lines.starts.size, bool)
     for mark in ('"', *("." if plan.style.decimal_mark == "," else ())):
         if mark.encode() in lines.block:
-            odd[np.searchsorted(lines.stops, np.flatnonzero(raw == ord(mark)))] = True
+            odd |= np.logical_or.reduceat(raw == ord(mark), lines.starts)
     return pl.Series(odd)
 
 
