@@ -17,12 +17,11 @@ from schemas.results import RESULT_FORMAT
 if TYPE_CHECKING:
     from job.scoring.effects import Lift
     from schemas.manifest import Interval, Manifest
-    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun
 
 DECLINE: Final = "decline_rate"
 
 
-def describe_history(output: Path) -> HistoryFile:
+def describe_history(output: Path) -> dict[str, Any]:
     """Return what an output knows of its runs and campaigns, the newest first.
 
     What cannot be read is in `warnings`. Raises OSError if the output cannot be listed.
@@ -34,7 +33,7 @@ def describe_history(output: Path) -> HistoryFile:
     finished = {name: manifest["finished"] for name, manifest in manifests.items()}
     lifts.sort(key=lambda lift: (finished.get(lift.run_id, ""), lift.run_id), reverse=True)
     campaigns = [_describe_campaign(lift, manifests.get(lift.run_id)) for lift in lifts]
-    plain: HistoryFile = rounded(
+    plain: dict[str, Any] = rounded(
         {
             "format": RESULT_FORMAT,
             "offers": _describe_offers(pool_lifts(lifts, assumed), assumed, texts),
@@ -62,9 +61,9 @@ def _offers_of(manifests: Iterable[Manifest]) -> tuple[dict[str, float], dict[st
 
 def _describe_offers(
     pooled: Mapping[str, OfferEffect], assumed: Mapping[str, float], texts: Mapping[str, str]
-) -> list[HistoryOffer]:
+) -> list[dict[str, Any]]:
     """Return each offer's effect, the largest first; of those that no campaign measured, what is assumed."""
-    offers: list[HistoryOffer] = [
+    offers: list[dict[str, Any]] = [
         {
             "offer": offer,
             "text": texts[offer],
@@ -83,7 +82,7 @@ def _describe_offers(
     return sorted(offers, key=lambda row: (-row["effect"], row["offer"]))
 
 
-def _describe_campaign(lift: Lift, manifest: Manifest | None) -> HistoryCampaign:
+def _describe_campaign(lift: Lift, manifest: Manifest | None) -> dict[str, Any]:
     """Return what a campaign was expected to bring, and what came. Args: manifest: None if the run is gone."""
     overall: Any = lift.facts.get("overall")
     groups = _part(overall, "groups")
@@ -102,7 +101,7 @@ def _describe_campaign(lift: Lift, manifest: Manifest | None) -> HistoryCampaign
     }
 
 
-def _describe_run(manifest: Manifest, lift: Lift | None) -> HistoryRun:
+def _describe_run(manifest: Manifest, lift: Lift | None) -> dict[str, Any]:
     campaign, drift, scored = manifest["campaign"], manifest["drift"], manifest["customers"]["scored"]
     foretold = drift and drift["roc_auc"]
     untreated = {} if lift is None else _part(lift.facts.get("model"), "untreated")
@@ -129,7 +128,7 @@ def _describe_run(manifest: Manifest, lift: Lift | None) -> HistoryRun:
     }
 
 
-def _sum_up(campaigns: Sequence[HistoryCampaign]) -> dict[str, Any]:
+def _sum_up(campaigns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the sums, over the measured campaigns, of what was expected and of what came, with its 95 % interval.
 
     Campaigns are taken to be independent of each other; those that share a control group are so but nearly.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from job.files import replace_file
 from job.report.formats import POINTS, compact, fixed, number, percent
@@ -17,7 +17,8 @@ from job.scoring.publish import as_output_error
 
 if TYPE_CHECKING:
     from schemas.manifest import Interval
-    from schemas.results import HistoryCampaign, HistoryFile, HistoryOffer, HistoryRun
+
+Row = Mapping[str, Any]
 
 PAGE: Final = "history.html"
 JSON: Final = "history.json"
@@ -30,7 +31,7 @@ _POLICY: Final = (
 _WIDTH, _LEFT, _ROW = 720, 250, 34  # of the picture, in its own units
 
 
-def write_history(output: Path, history: HistoryFile) -> None:
+def write_history(output: Path, history: Row) -> None:
     """Replace both files. Raises OutputError if they cannot be written."""
     with as_output_error(output):
         replace_file(output / PAGE, render_history(history).encode())
@@ -38,7 +39,7 @@ def write_history(output: Path, history: HistoryFile) -> None:
         replace_file(output / JSON, text.encode())
 
 
-def render_history(history: HistoryFile) -> str:
+def render_history(history: Row) -> str:
     """Return the page of `describe_history`."""
     warnings = translate_warnings(history["warnings"])
     measured = f"Прогонов: {number(len(history['runs']))}, измеренных кампаний: {number(len(history['campaigns']))}"
@@ -53,7 +54,7 @@ def render_history(history: HistoryFile) -> str:
     return document("Что дали кампании", parts, head=_POLICY)
 
 
-def _offers(offers: Sequence[HistoryOffer]) -> str:
+def _offers(offers: Sequence[Row]) -> str:
     if not offers:
         return section("Предложения", "<p>Ни одного прогона с предложениями ещё нет.</p>")
     return section(
@@ -66,7 +67,7 @@ def _offers(offers: Sequence[HistoryOffer]) -> str:
     )
 
 
-def _picture(offers: Sequence[HistoryOffer]) -> str:
+def _picture(offers: Sequence[Row]) -> str:
     """Return the effects with their intervals, and what was assumed, as SVG."""
     low = min(0.0, *(offer["low"] for offer in offers))
     high = max(0.1, *(offer["high"] for offer in offers))
@@ -94,7 +95,7 @@ def _picture(offers: Sequence[HistoryOffer]) -> str:
     )
 
 
-def _campaigns(history: HistoryFile) -> str:
+def _campaigns(history: Row) -> str:
     if not history["campaigns"]:
         return section(
             "Кампании",
@@ -138,7 +139,7 @@ def _day(moment: str | None) -> str:
     return UNKNOWN if moment is None else f"{datetime.fromisoformat(moment):%d.%m.%Y}"
 
 
-_OFFER_COLUMNS: Final[dict[str, Callable[[HistoryOffer], str]]] = {
+_OFFER_COLUMNS: Final[dict[str, Callable[[Row], str]]] = {
     "Предложение": lambda offer: escape(offer["text"]),
     "Эффект": lambda offer: _share(offer["effect"]),
     "С вероятностью 95 %": lambda offer: f"{_share(offer['low'])} … {_share(offer['high'])}",
@@ -148,7 +149,7 @@ _OFFER_COLUMNS: Final[dict[str, Callable[[HistoryOffer], str]]] = {
     "Получили": lambda offer: number(offer["treated"]),
     "В контроле": lambda offer: number(offer["control"]),
 }
-_CAMPAIGN_COLUMNS: Final[dict[str, Callable[[HistoryCampaign], str]]] = {
+_CAMPAIGN_COLUMNS: Final[dict[str, Callable[[Row], str]]] = {
     "Кампания": lambda campaign: escape(campaign["name"] or campaign["run_id"]),
     "Когда": lambda campaign: _day(campaign["finished"]),
     "Получили": lambda campaign: number(campaign["treated"]),
@@ -159,7 +160,7 @@ _CAMPAIGN_COLUMNS: Final[dict[str, Callable[[HistoryCampaign], str]]] = {
     "Ожидали сверх затрат": lambda campaign: _known(campaign["expected_value"], compact),
     "Получили сверх затрат": lambda campaign: _ends(campaign["net"], compact),
 }
-_RUN_COLUMNS: Final[dict[str, Callable[[HistoryRun], str]]] = {
+_RUN_COLUMNS: Final[dict[str, Callable[[Row], str]]] = {
     "Кампания": lambda run: escape(run["campaign"]),
     "Когда": lambda run: _day(run["finished"]),
     "Клиентов": lambda run: number(run["customers"]),

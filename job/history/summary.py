@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from job.text_table import Columns, table
-
-if TYPE_CHECKING:
-    from schemas.results import HistoryFile
 
 _CAME: Final = "{net[mean]:,.2f} ({net[low]:,.2f} to {net[high]:,.2f})"
 OFFERS: Final[Columns] = {
@@ -43,7 +41,7 @@ RUNS: Final[Columns] = {
 }
 
 
-def summarise_history(history: HistoryFile) -> str:
+def summarise_history(history: Mapping[str, Any]) -> str:
     """Return what offers are worth, what campaigns brought, and the runs, the newest first."""
     together = f"  together: {{expected_value:,.2f}} expected, {_CAME} came"
     lines = [

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
@@ -16,9 +18,6 @@ from job.history.page import render_history
 from job.sample import write_drop
 from job.statistics import Effect, pool_effects
 from tests.faults.processes import UNMOVED
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GONE = "0123456789abcdef"
 
@@ -129,6 +128,9 @@ def test_the_command_prints_and_writes_the_same(output: Path) -> None:
     result = call("history", "--output", output, "--json")
     assert result.exit_code == 0
     printed = json.loads(result.stdout)
+    schema = Path(__file__).parents[2] / "docs" / "schemas" / "history.json"
+    jsonschema.Draft202012Validator(json.loads(schema.read_text(encoding="utf-8"))).validate(printed)
+    assert printed["campaigns"][0]["net"]
     assert printed == json.loads((output / "history.json").read_bytes()) == describe_history(output)
     before = (output / "history.html").read_bytes()
     text = call("history", "--output", output).stdout
