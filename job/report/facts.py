@@ -26,6 +26,8 @@ from schemas.vocabulary import DECLINED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from job.models.artifact import Artifact, Thresholds
     from schemas.features import CategoricalFeature
     from schemas.report_data import ReportData
@@ -196,16 +198,17 @@ def _drivers(part: pl.DataFrame, artifact: Artifact) -> dict[str, Any]:
     overall = contributions.select(pl.all().abs().mean()).row(0, named=True)
     by_segment = contributions.group_by(part["segment"]).agg(pl.col(names).mean()).sort("segment")
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in names]
-    moves = rank_correlations(part.select(numbers), contributions.select(numbers))
+    ranks = part.select(pl.col(numbers).rank())
+    moves = rank_correlations(ranks, contributions.select(numbers))
     return {
         "overall": dict(sorted(overall.items(), key=lambda item: (-item[1], item[0]))),
         "direction": {name: direction_of(moves.get(name, 0.0)) for name in names},
         "segments": {row.pop("segment"): row for row in by_segment.iter_rows(named=True)},
-        "spread": _spread(part, contributions, numbers),
+        "spread": _spread(contributions, (ranks - 0.5) / part.height),
     }
 
 
-def _spread(part: pl.DataFrame, contributions: pl.DataFrame, numbers: Sequence[str]) -> dict[str, Any]:
+def _spread(contributions: pl.DataFrame, ranks: pl.DataFrame) -> dict[str, Any]:
     """Return the shares of customers in bins of contributions, the same `edges` for all features, and `ranks`.
 
     `ranks` has the mean rank (0 to 1) of the values of a number in each bin; None of words, and where nobody is.
@@ -215,18 +218,14 @@ def _spread(part: pl.DataFrame, contributions: pl.DataFrame, numbers: Sequence[s
     ).row(0)
     low, high = min(tails), max(tails)
     width = (high - low) / SPREAD_BINS or 1.0
-    rank = {name: (pl.col(name).rank() - 0.5) / part.height for name in numbers}
-    ranks = part.select(rank.get(name, pl.lit(None, pl.Float64)).alias(name) for name in contributions.columns)
-    placed = contributions.select(_place(pl.all(), low, width, SPREAD_BINS)).unpivot(value_name="place")
-    counts = placed.with_columns(ranks.unpivot()["value"]).group_by("variable", "place")
-    counted = {
-        (row[0], row[1]): row[2:] for row in counts.agg(pl.len() / part.height, pl.col("value").mean()).iter_rows()
-    }
-    bins = {name: [counted.get((name, place), (0.0, None)) for place in range(SPREAD_BINS)] for name in ranks.columns}
-    features = {
-        name: {"shares": [share for share, _ in of_name], "ranks": [rank for _, rank in of_name]}
-        for name, of_name in bins.items()
-    }
+    features = {}
+    for places in contributions.select(_place(pl.all(), low, width, SPREAD_BINS)):
+        counts = _count_places(places, SPREAD_BINS)
+        means: list[float | None] = [None] * SPREAD_BINS
+        if places.name in ranks.columns:
+            sums = np.bincount(places.to_numpy(), ranks[places.name].to_numpy(), SPREAD_BINS)
+            means = [total / count if count else None for total, count in zip(sums.tolist(), counts, strict=True)]
+        features[places.name] = {"shares": [count / contributions.height for count in counts], "ranks": means}
     return {"edges": [low + width * bin_number for bin_number in range(SPREAD_BINS + 1)], "features": features}
 
 
@@ -251,6 +250,12 @@ def _place(values: pl.Expr, low: float, width: float, bins: int) -> pl.Expr:
     return ((values - low) / width).floor().clip(0, bins - 1).cast(pl.Int64)
 
 
+def _count_places(places: pl.Series, bins: int) -> list[int]:
+    """Return how many customers are in each of so many bins."""
+    counted: list[int] = np.bincount(places.to_numpy(), minlength=bins).tolist()
+    return counted
+
+
 def _capped(part: pl.DataFrame, artifact: Artifact) -> list[dict[str, Any]]:
     """Return the features with values above what the model believes: the cap, how many customers, the largest value."""
     caps: Mapping[str, tuple[float, float]] = getattr(artifact.model, "caps", {})
@@ -262,15 +267,11 @@ def _capped(part: pl.DataFrame, artifact: Artifact) -> list[dict[str, Any]]:
     ]
 
 
-def rank_correlations(left: pl.DataFrame, right: pl.DataFrame) -> dict[str, float]:
-    """Return Spearman's correlation of each column of one frame with that of the other, 0 where one is constant."""
-    both = pl.concat([left, right.select(pl.all().name.prefix("other "))], how="horizontal")
-    varies = both.select(pl.all().n_unique() > 1).row(0, named=True)
-    names = [name for name in left.columns if varies[name] and varies[f"other {name}"]]
-    correlations = both.select(
-        pl.corr(pl.col(name).rank(), pl.col(f"other {name}").rank()).alias(name) for name in names
-    )
-    return {**dict.fromkeys(left.columns, 0.0), **(correlations.row(0, named=True) if names else {})}
+def rank_correlations(ranks: pl.DataFrame, values: pl.DataFrame) -> dict[str, float]:
+    """Return Spearman's correlation of each column of ranks with that of values, 0 where one is constant."""
+    both = pl.concat([ranks, values.select(pl.all().rank().name.prefix("other "))], how="horizontal")
+    pairs = both.select(pl.corr(name, f"other {name}").fill_nan(0.0).alias(name) for name in ranks.columns)
+    return {pair.name: pair.item() for pair in pairs}
 
 
 def direction_of(correlation: float) -> str | None:
@@ -287,18 +288,20 @@ def correlate(part: pl.DataFrame) -> dict[str, Any]:
     does not decide.
     """
     names = [*FEATURE_NAMES, RISK]
-    distinct = part.select(pl.col(names).n_unique()).row(0, named=True)
-    few = part.select(pl.col(name).rank("dense") - 1 for name in names if distinct[name] <= VALUE_BINS)
-    numbers = pl.col(RISK, *(feature.name for feature in NUMERIC_FEATURES))
-    quantiles = [edge / VALUE_BINS for edge in range(1, VALUE_BINS)]
-    edges = part.select(numbers.quantile(quantiles, "linear")).row(0, named=True)
-    codes = [
-        few[name].to_numpy() if name in few.columns else np.searchsorted(np.unique(edges[name]), part[name].to_numpy())
-        for name in names
-    ]
+    codes = [_codes(column.to_numpy()) for column in part.select(pl.col(names).to_physical())]
     tables = (np.bincount(left * CODES + right, minlength=CODES**2) for left, right in combinations(codes, 2))
     associations = (round(phi_k(table.reshape(CODES, CODES)), 4) for table in tables)
     return {"names": names, "phi_k": _symmetric(len(names), associations)}
+
+
+def _codes(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Return which one each value is of a few; of more, in which of `VALUE_BINS` equally filled bins it is."""
+    rising = np.sort(values)
+    edges = rising[np.append(True, rising[1:] > rising[:-1])]
+    if len(edges) > VALUE_BINS:
+        places = np.arange(1, VALUE_BINS) / VALUE_BINS * (len(rising) - 1)
+        edges = np.unique(np.interp(places, np.arange(len(rising)), rising))
+    return np.searchsorted(edges, values)
 
 
 def _symmetric(size: int, pairs: Iterable[float]) -> list[list[float]]:
@@ -319,7 +322,7 @@ def inflate(part: pl.DataFrame) -> list[dict[str, Any]]:
         pl.col(feature.name).clip(pl.col(feature.name).quantile(0.01), pl.col(feature.name).quantile(0.99))
         for feature in NUMERIC_FEATURES
     )
-    names = [name for name, distinct in part.select(pl.all().n_unique()).row(0, named=True).items() if distinct > 1]
+    names = [varies.name for varies in part.select(pl.all().max() > pl.all().min()) if varies.item()]
     pairs = [pl.corr(one, other).alias(f"{one} {other}") for one, other in combinations(names, 2)]
     correlations = _symmetric(len(names), part.select(pairs).row(0) if pairs else ())
     factors = dict(zip(names, variance_inflation(correlations), strict=True))
@@ -379,14 +382,12 @@ def _number_shares(groups: Sequence[pl.DataFrame], known: pl.DataFrame) -> list[
     measured = (known.select(scale).row(0) for scale in (lowest, highest, value.n_unique(), is_whole))
     scales = {name: _scale(*scale) for name, *scale in zip(names, *measured, strict=True)}
     places = [_place(pl.col(name), low, width, bins) for name, (low, width, bins) in scales.items()]
-    counts = [group.select(places).unpivot().group_by("variable", "value").len().iter_rows() for group in groups]
-    counted = [{(name, place): count for name, place, count in of_group} for of_group in counts]
+    placed = [group.select(places) for group in groups]
     medians = [group.select(value.median()).row(0, named=True) for group in groups]
     numbers = []
     for name, (low, width, bins) in scales.items():
         shares = [
-            [of_group.get((name, place), 0) / max(1, group.height) for place in range(bins)]
-            for of_group, group in zip(counted, groups, strict=True)
+            [count / max(1, of_group.height) for count in _count_places(of_group[name], bins)] for of_group in placed
         ]
         edges = [low + width * edge for edge in range(bins + 1)]
         numbers.append({"feature": name, "edges": edges, "shares": shares, "medians": [each[name] for each in medians]})

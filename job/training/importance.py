@@ -51,7 +51,7 @@ def measure_importance(
     losses = _permutation_losses(splits, fitted, features, labels, seed=seed)
     shares, *of_folds = (one.contributions(features) for one in (model, *fold_models))
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in shares.columns]
-    correlations = rank_correlations(features.select(numbers), shares.select(numbers))
+    correlations = rank_correlations(features.select(pl.col(numbers).rank()), shares.select(numbers))
     means, *of_fold_means = (one.select(pl.all().abs().mean()).row(0, named=True) for one in (shares, *of_folds))
     rows = []
     for name in features.columns:
