@@ -84,9 +84,10 @@ def keep_freed_memory() -> None:
 
     A block of a file, a column or a table's text is some megabytes. Left alone, they give each back to the system as it
     is freed, or soon after, and the system clears the next one: a fifth of a run's processor time. Polars' allocator
-    reads its settings as Polars is imported.
+    reads its settings as Polars is imported; the last one counts, which is the user's.
     """
-    os.environ.setdefault(POLARS_HEAP, f"narenas:1,dirty_decay_ms:{KEPT_MILLISECONDS}")
+    kept, given = f"narenas:1,dirty_decay_ms:{KEPT_MILLISECONDS}", os.environ.get(POLARS_HEAP)
+    os.environ[POLARS_HEAP] = f"{kept},{given}" if given else kept
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # not every C library has it
     for option, value in ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, KEPT_BLOCK), (M_TRIM_THRESHOLD, KEPT_HEAP)):
         if set_option is not None:
