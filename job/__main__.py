@@ -44,6 +44,7 @@ def run() -> None:
 def _command() -> int:
     gc.set_threshold(COLLECTED_EVERY)
     keep_freed_memory()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's: threads for every core, and memory for each, unused
     warnings.filterwarnings("ignore", message="Polars binary is missing")  # no memory to load it: one line tells
     from job.cli import main  # noqa: PLC0415 - loaded by the child
     from job.process.invocation import Invocation  # noqa: PLC0415
