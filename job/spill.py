@@ -19,7 +19,7 @@ from job.errors import OutputError, reason_of
 from job.memory import RUN_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 KEY_STEP: Final = 256  # every so many rows of a run, its key is kept in memory
@@ -148,16 +148,12 @@ class SortedRuns:
         space: where they wait.
         schema: of the rows.
         key: the column by which they are read; never null.
-        stored: dtypes while rows wait, where there are narrower ones than the schema's that hold all values.
     """
 
-    def __init__(
-        self, space: SpillSpace, schema: pl.Schema, key: str, *, stored: Mapping[str, pl.DataType] | None = None
-    ) -> None:
+    def __init__(self, space: SpillSpace, schema: pl.Schema, key: str) -> None:
         self._space = space
         self.schema = schema
         self.key = key
-        self._stored = pl.Schema({**schema, **(stored or {})})
         self._runs: list[_Run] = []
         self._pending: list[pl.DataFrame] = []
         self._pending_bytes = 0
@@ -174,7 +170,7 @@ class SortedRuns:
         """
         if rows.is_empty():
             return
-        waiting = compacted(rows, self._stored)
+        waiting = compacted(rows, self.schema)
         self._pending.append(waiting)
         self._pending_bytes += int(waiting.estimated_size())
         if self._pending_bytes >= self._space.run_bytes:
@@ -200,8 +196,6 @@ class SortedRuns:
         if not parts:
             return self.schema.to_frame()
         rows = pl.concat(parts, rechunk=True)
-        if rows.schema != self.schema:
-            rows = rows.cast(self.schema)
         return rows if rows[self.key].is_sorted() else rows.sort(self.key, maintain_order=True)
 
     def keys(self) -> pl.Series:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = pl.Schema({"id": pl.Int64(), "word": pl.String(), "value": pl.Float64()})
-STORED = {"word": pl.Enum(["a", "b"]), "id": pl.Int32()}
 unhurried = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -52,9 +51,7 @@ def test_read_is_sort_and_filter(  # noqa: PLR0917 - hypothesis hands them over
     before = spill_module.KEY_STEP, spill_module.PIECE_ROWS, spill_module.PIECE_BYTES
     spill_module.KEY_STEP, spill_module.PIECE_ROWS, spill_module.PIECE_BYTES = 7, 5, 180
     try:
-        runs = SortedRuns(
-            SpillSpace(tmp_path_factory.mktemp("scratch"), memory, run_bytes), SCHEMA, "id", stored=STORED
-        )
+        runs = SortedRuns(SpillSpace(tmp_path_factory.mktemp("scratch"), memory, run_bytes), SCHEMA, "id")
         added = [rows(ids, 1000 * place) for place, ids in enumerate(parts)]
         for part in added:
             runs.append(part)
