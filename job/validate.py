@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from job.errors import OutputError
 from job.features import check_some_scored, order_reasons, split_range
-from job.intake.reconcile import DropCounts, judge_drop, read_drop, reconcile_all
+from job.intake.reconcile import DropCounts, Intake, judge_drop, read_drop, reconcile_all
 from job.memory import MemoryPlan
 from job.spill import SpillSpace
 
 if TYPE_CHECKING:
     from job.intake.drop import TableFile
-    from job.intake.reconcile import Intake
     from job.settings import Limits
 
 

@@ -20,7 +20,7 @@ import polars as pl
 
 from job.accuracy import brier_score, calibration_bins, calibration_error, delong
 from job.campaign.adjustment import adjust, adjusted_name, compare_strata
-from job.campaign.offers import compare_offers, find_strata, make_worth
+from job.campaign.offers import Plan, compare_offers, find_strata, make_worth
 from job.campaign.results import (
     CAPPED,
     DECLINE,
@@ -45,6 +45,7 @@ from job.campaign.results import (
     Note,
     Quality,
     Vanishing,
+    Verdict,
     correct,
 )
 from job.features import join_tables
@@ -64,8 +65,6 @@ from schemas.scored import CAMPAIGN_GROUPS, CONTROL, NOT_IN_CAMPAIGN, PROFIT_MON
 from schemas.vocabulary import DECLINED, PERIODS_OF_MINUTES, PERIODS_OF_REVENUE
 
 if TYPE_CHECKING:
-    from job.campaign.offers import Plan
-    from job.campaign.results import Verdict
     from job.intake.reconcile import Intake
 
 UNLIKE_SCORE: Final = 3.0

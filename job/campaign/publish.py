@@ -12,16 +12,15 @@ import polars as pl
 
 from job import __version__
 from job.beneath import is_file_beneath, read_beneath
-from job.campaign.contacts import find_exposure, read_contacted
 from job.campaign.lift import Known, match_outcome, measure_lift
 from job.campaign.offers import read_plan
 from job.campaign.page import render_page
 from job.campaign.results import REVENUE_BEFORE, Lift
-from job.campaign.run import load_run, segment_titles
+from job.campaign.run import PublishedRun, find_exposure, load_run, read_contacted, segment_titles
 from job.errors import DropError, OutputError, Problem, SettingsError, reason_of
 from job.files import replace_file
-from job.intake.drop import all_files, hash_file, wait_for_files
-from job.intake.reconcile import accept_drop
+from job.intake.drop import TableFile, all_files, hash_file, wait_for_files
+from job.intake.reconcile import Intake, accept_drop
 from job.models.linear import add_up
 from job.rounding import rounded
 from job.scoring.known import read_again
@@ -30,9 +29,6 @@ from schemas.columns import MARKET_FILE, MARKET_MONEY
 from schemas.scored import PROFIT_MONTHS
 
 if TYPE_CHECKING:
-    from job.campaign.run import PublishedRun
-    from job.intake.drop import TableFile
-    from job.intake.reconcile import Intake
     from job.settings import LiftSettings, Limits
 
 FOLDER: Final = "lift"

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
-from job.statistics import LEVEL, holm
-
-if TYPE_CHECKING:
-    from job.statistics import Difference
+from job.statistics import LEVEL, Difference, holm
 
 FOUND: Final = "found"  # with a usable row in the outcome's `market_file`
 VANISHED: Final = "vanished"  # without any row there

@@ -1,9 +1,13 @@
-"""A published run, read for what came of it. Nothing is ever written to it."""
+"""A published run, read for what came of it, and who really was contacted. Nothing is ever written to a run.
+
+Contacted by its campaign, as the sender says, and by other runs, as their folders say.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,11 +15,16 @@ from typing import Final
 import polars as pl
 
 from job.beneath import SMALL_BYTES, is_file_beneath, read_beneath
-from job.errors import ArtifactError, Problem, SettingsError
-from job.scoring.published import MANIFEST, SCORED, SUCCESS, parts_of
+from job.campaign.results import Exposure
+from job.errors import ArtifactError, JobError, Problem, SettingsError, reason_of
+from job.scoring.past import is_in_outcome
+from job.scoring.published import MANIFEST, SCORED, SUCCESS, parts_of, read_runs
 from schemas.manifest import Manifest, Output, input_digests, parse_manifest
-from schemas.scored import CAMPAIGN_GROUPS, SCORED_DTYPES
+from schemas.scored import CAMPAIGN_GROUPS, CONTROL, SCORED_DTYPES, TREATMENT
 
+MOST_PROBLEMS: Final = 10
+_SEPARATOR: Final = re.compile(r"[;,\t]")
+_INT64: Final = 2**63
 _UNREAD: Final = ("profit_at_risk", "expected_value", "reason_1", "reason_2", "reason_3")
 _COLUMNS: Final = {name: dtype for name, dtype in SCORED_DTYPES.items() if name not in _UNREAD}
 
@@ -60,6 +69,58 @@ def segment_titles(manifest: Manifest) -> dict[str, str]:
     """Return segment -> its Russian title, in order of priority."""
     rows = sorted(manifest["segments"], key=lambda row: row["priority"])
     return {row["segment"]: row["title"] for row in rows}
+
+
+def read_contacted(path: Path) -> pl.Series:
+    """Return the ids (Int64) of a file of customers that were sent to.
+
+    A table with a column `id`, such as `campaign.csv` without the rows that were not sent, or one id a line.
+
+    Raises:
+        SettingsError: it cannot be read, or holds something else; the first `MOST_PROBLEMS` are named.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError([Problem(str(path), "a file of ids", reason_of(error))]) from error
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+    rows = [(row, [cell.strip(' "') for cell in _SEPARATOR.split(line)]) for row, line in enumerate(lines, start=1)]
+    headings = [cell.lower() for cell in rows[0][1]] if rows else []
+    column = headings.index("id") if "id" in headings else 0
+    if "id" in headings:
+        rows = rows[1:]
+    ids, problems = [], []
+    for row, cells in rows:
+        text = cells[column] if column < len(cells) else ""
+        if re.fullmatch(r"-?[0-9]{1,19}", text) and -_INT64 <= int(text) < _INT64:
+            ids.append(int(text))
+        elif cells != [""]:
+            problems.append(Problem(path.name, "a whole number", text or "nothing", row=row, column="id"))
+    if problems:
+        raise SettingsError(problems[:MOST_PROBLEMS])
+    return pl.Series("id", ids, pl.Int64)
+
+
+def find_exposure(run: PublishedRun) -> Exposure:
+    """Return which customers of a run's control group other runs of its output contacted in the three months after it.
+
+    Runs that were altered, or are of another version, are named and not used.
+    """
+    control = run.scored.filter(pl.col("campaign_group") == CONTROL)["id"]
+    exposed, runs, unread = pl.Series("id", [], pl.Int64), [], []
+    for folder, manifest in reversed(read_runs(run.folder.parent.parent)):
+        if folder.resolve() == run.folder or not is_in_outcome(run.manifest, manifest):
+            continue
+        try:
+            other = load_run(folder)
+        except JobError:
+            unread.append(folder.name)
+            continue
+        treated = other.scored.filter(pl.col("campaign_group") == TREATMENT, pl.col("id").is_in(control.implode()))
+        if treated.height:
+            runs.append(other.run_id)
+            exposed = pl.concat([exposed, treated["id"]])
+    return Exposure(exposed.n_unique(), tuple(runs), tuple(unread))
 
 
 def _fault(name: str, expected: str, found: str) -> ArtifactError:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from job.rounding import rounded
-from job.scoring.effects import OfferEffect, pool_lifts, read_lifts
+from job.scoring.effects import Lift, OfferEffect, pool_lifts, read_lifts
 from job.scoring.published import read_runs
 from job.statistics import pool_effects
-from schemas.manifest import mean_risk
+from schemas.manifest import Interval, Manifest, mean_risk
 from schemas.results import RESULT_FORMAT
-
-if TYPE_CHECKING:
-    from job.scoring.effects import Lift
-    from schemas.manifest import Interval, Manifest
 
 DECLINE: Final = "decline_rate"
 

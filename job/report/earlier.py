@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from schemas.manifest import input_digests, mean_risk
-
-if TYPE_CHECKING:
-    from schemas.manifest import EarlierRun, Manifest
+from schemas.manifest import EarlierRun, Manifest, input_digests, mean_risk
 
 MOST_RUNS: Final = 12  # a year of months, this run among them
 

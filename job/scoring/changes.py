@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from job.rounding import rounded
 from job.scoring.manifest import is_by_chance
-from schemas.manifest import mean_risk
-
-if TYPE_CHECKING:
-    from schemas.manifest import Change, Manifest
+from schemas.manifest import Change, Manifest, mean_risk
 
 TITLES: Final = {
     "customers": "customers",

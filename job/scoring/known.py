@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from job.errors import JobError, Problem, SettingsError
-from job.intake.drop import all_files, find_files, hash_file
-from job.intake.reconcile import accept_drop
+from job.intake.drop import TableFile, all_files, find_files, hash_file
+from job.intake.reconcile import Intake, accept_drop
 from job.scoring.published import read_runs
-from schemas.manifest import input_digests
+from schemas.manifest import Manifest, input_digests
 
 if TYPE_CHECKING:
-    from job.intake.drop import TableFile
-    from job.intake.reconcile import Intake
     from job.settings import Limits
-    from schemas.manifest import Manifest
 
 Digests = frozenset[str]
 """SHA-256 of each file of a drop."""

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from job.rounding import rounded
-from job.scoring.manifest import sum_parts
+from job.scoring.manifest import Parts, sum_parts
 from job.statistics import LEVEL, POWER, Stratum, smallest_control_share, smallest_fall
 from schemas.scored import CONTROL, TREATMENT
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from job.scoring.manifest import Parts
     from job.scoring.segments import Segmentation
     from schemas.manifest import CampaignPower, Shown
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from job.errors import DropError, DropIncompleteError, OutputError, Problem, shorten
-from job.intake.drop import wait_for_files
+from job.intake.drop import Refuse, wait_for_files
 from job.intake.names import belongs_to_drop, sign_of
 from job.storage.bucket import Bucket, ChangedObjectError, Entry, storage_errors_as
 
 if TYPE_CHECKING:
-    from job.intake.drop import Refuse
     from job.settings import Arrival
     from job.storage.address import Address
 

@@ -24,13 +24,12 @@ from job.errors import ArtifactError, JobError, OutputError, Problem, SettingsEr
 from job.files import create_file
 from job.models.artifact import load_artifact
 from job.storage.bucket import Bucket, ChangedObjectError, StorageError
-from job.storage.run import delivered
+from job.storage.run import Place, delivered
 from job.text_table import Columns, table
 
 if TYPE_CHECKING:
     from job.settings import TrainSettings
     from job.storage.address import Address
-    from job.storage.run import Place
     from job.training.run import Trained
 
     Progress = Callable[[str, int, int], None]  # what is done, how many steps are, of how many

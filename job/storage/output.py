@@ -35,11 +35,10 @@ from job.scoring.published import (
     read_manifest,
     read_runs,
 )
-from job.storage.bucket import ChangedObjectError
+from job.storage.bucket import Bucket, ChangedObjectError
 from schemas.manifest import parse_manifest
 
 if TYPE_CHECKING:
-    from job.storage.bucket import Bucket
     from job.storage.lease import Lease
 
 READERS: Final = 8

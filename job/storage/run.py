@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from job.errors import OutputError, Problem, SettingsError
 from job.scoring.compare import compare_runs
 from job.scoring.effects import LIFTS
-from job.scoring.known import read_published_inputs, refuse_published
+from job.scoring.known import Digests, read_published_inputs, refuse_published
 from job.scoring.look import ACKNOWLEDGED, acknowledge_run, describe_acknowledgement
 from job.scoring.manifest import read_previous
 from job.scoring.past import is_in_outcome
@@ -41,7 +41,6 @@ from job.storage.output import bring_file, holds_run, mirror_output, read_latest
 if TYPE_CHECKING:
     from job.executor import Executor
     from job.intake.drop import Refuse
-    from job.scoring.known import Digests
     from job.settings import Arrival, ScoreSettings
     from job.storage.models import Champion
 

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Labels = NDArray[np.int8]  # 1 for a customer who declined, by row
-    Groups = NDArray[np.int64]  # of near twins, by row
-    Numbers = NDArray[np.float64]
+Labels = NDArray[np.int8]
+"""1 for a customer who declined, by row."""
+Groups = NDArray[np.int64]
+"""Of near twins, by row."""
+Numbers = NDArray[np.float64]
 
 TWIN_FEATURES: Final = (
     "registered_days",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -81,15 +81,10 @@ def _permutation_losses(
         test, truth = features[split.test], labels[split.test]
         whole = roc_auc_score(truth, model.margins(test))
         for name in features.columns:
-            shuffled = [roc_auc_score(truth, model.margins(rows)) for rows in _shuffles(test, name, random)]
-            losses[name].append(float(whole - np.mean(shuffled)))
+            orders = [random.permutation(test.height) for _ in range(SHUFFLES)]
+            shuffled = [model.margins(test.with_columns(test[name].gather(order))) for order in orders]
+            losses[name].append(float(whole - np.mean([roc_auc_score(truth, margins) for margins in shuffled])))
     return losses
-
-
-def _shuffles(rows: pl.DataFrame, name: str, random: np.random.Generator) -> Iterator[pl.DataFrame]:
-    """Yield the rows with a column shuffled, several times."""
-    for _ in range(SHUFFLES):
-        yield rows.with_columns(rows[name].gather(random.permutation(rows.height)).alias(name))
 
 
 def _words_by_contribution(words: pl.Series, contribution: pl.Series) -> list[str]:

@@ -8,11 +8,10 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
-from job.models.reference import MISSING, SCORE, NumberBins, WordBins, count_bins, count_scores, estimate_roc_auc
+from job.models.reference import MISSING, SCORE, Bins, NumberBins, WordBins, count_bins, count_scores, estimate_roc_auc
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
 
 if TYPE_CHECKING:
-    from job.models.reference import Bins
     from job.training.folds import Groups, Labels, Numbers
 
 QUANTILES: Final = tuple(tenth / 10 for tenth in range(11))

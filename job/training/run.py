@@ -33,14 +33,15 @@ from job.models.artifact import (
 )
 from job.models.seen import describe_seen
 from job.training.calibration import probabilities
-from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES
+from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES, Candidate, Fitted
 from job.training.card import Card, write_card
-from job.training.folds import group_folds, twin_groups
+from job.training.folds import Groups, Labels, Numbers, Split, group_folds, twin_groups
 from job.training.importance import measure_importance
 from job.training.leaks import guard_against_leaks
 from job.training.reference import describe_reference
 from job.training.selection import (
     Comparison,
+    Measured,
     Protocol,
     compare,
     compare_with_artifact,
@@ -55,9 +56,6 @@ from schemas.vocabulary import CATEGORY, DECLINED, SERVICE_TYPE
 if TYPE_CHECKING:
     from job.models.kinds import Model
     from job.settings import Arrival, Limits, TrainSettings
-    from job.training.candidates import Candidate, Fitted
-    from job.training.folds import Groups, Labels, Numbers, Split
-    from job.training.selection import Measured
 
 logger = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from job.accuracy import brier_score
 from job.models.seen import find_probability
 from job.statistics import CONFIDENCE, LEVEL, POWER
 from job.training.calibration import choose_calibration, log_loss, probabilities
-from job.training.folds import group_folds, repeated_group_folds
+from job.training.folds import Groups, Labels, Numbers, Split, group_folds, repeated_group_folds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from job.models.artifact import Artifact
     from job.models.linear import Calibration
     from job.training.candidates import Candidate, Settings
-    from job.training.folds import Groups, Labels, Numbers, Split
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from job.campaign.contacts import find_exposure, read_contacted
 from job.campaign.results import Exposure
-from job.campaign.run import load_run
+from job.campaign.run import find_exposure, load_run, read_contacted
 from job.errors import SettingsError
 from tests.campaign.runs import make_scored, publish
 
