@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 
 from job.errors import DropError, SettingsError
-from job.models.reasons import Explainer
 from job.sample import write_drop
 from job.scoring.pipeline import Outcome, run_scoring
 from job.settings import Campaign, ScoreSettings
@@ -44,17 +43,6 @@ def test_same_run_in_many_parts(tmp_path: Path, drop: Path, cluster: Cluster, bu
     _, spark = same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
     assert len(list((spark.folder / "scored.parquet").iterdir())) > 3
     assert not list((tmp_path / "spark").glob(".scratch-*"))
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_same_run_with_some_explained(
-    tmp_path: Path, drop: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A boosted model explains those of whom most depends."""
-    monkeypatch.setattr(Explainer, "count", lambda _, customers: min(customers, 500))
-    settings = ScoreSettings(campaign=Campaign("c", control_share=0.1), no_report=True)
-    local, _ = same_runs(tmp_path, drop, SparkExecutor(cluster), settings)
-    assert pl.read_parquet(local.folder / "scored.parquet")["reason_1"].null_count() > 2000
 
 
 def test_same_run_from_parquet(tmp_path: Path, cluster: Cluster) -> None:
