@@ -6,6 +6,7 @@ Polars and is loaded only then (`schemas.pandera_schemas`, made from the same re
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import polars as pl
@@ -23,9 +24,9 @@ class Rule(NamedTuple):
     def holds(self, column: pl.Expr) -> pl.Expr:
         """Return where the rule holds (Boolean, null where the value is). Without bounds and words: is finite."""
         if self.words is not None:
-            return column.is_in(self.words)
+            return pl.any_horizontal(column == word for word in self.words)  # of few words a third of `is_in`'s time
         if self.low is None and self.high is None:
-            return column.is_finite()
+            return column.abs() < math.inf  # not of NaN; half of `is_finite`'s time
         if self.low is None:
             return column <= self.high
         return column >= self.low if self.high is None else column.is_between(self.low, self.high)
