@@ -116,9 +116,8 @@ def make_worth(profit: Difference | None, customers: int, cost: float) -> Worth:
         customers: treated, with a known profit.
         cost: of all treated customers of the run.
     """
-    scale = customers * PROFIT_MONTHS
     ends = (None, None, None) if profit is None else (profit.difference, profit.low, profit.high)
-    total, low, high = (None if end is None else end * scale for end in ends)
+    total, low, high = (None if end is None else end * customers * PROFIT_MONTHS for end in ends)
     return Worth(total, low, high, cost, *(None if end is None else end - cost for end in (total, low, high)))
 
 
