@@ -70,7 +70,7 @@ for folder, folders, files in os.walk("/"):
     for name in folders + files:
         path = os.path.join(folder, name)
         mode = os.lstat(path)
-        if name in (programs if folder.endswith("bin") else packages):
+        if name in (programs if folder.endswith("bin") else packages) and ".dist-info/" not in folder:  # licences
             print(path, "should not be here")
         if mode.st_uid or mode.st_gid:
             print(path, "does not belong to root")
