@@ -21,7 +21,6 @@ from schemas.vocabulary import UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-
 NUMERIC_NAMES: Final = frozenset(feature.name for feature in NUMERIC_FEATURES)
 
 Basis = Literal["value", "above", "equals"]

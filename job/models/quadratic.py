@@ -39,14 +39,16 @@ class Change(NamedTuple):
     Args:
         rows: the factors of their numbers.
         factors: the values of these then, a column.
-        weights: W of these rows and columns.
-        words: place of a customer's words -> their place then; None if no words are among the features.
+        weights: W of these rows and columns; None where they are not multiplied with each other.
+        words: by the place of a customer's words, how much lower a(c) is then; None if no words are among the features.
+        linear: the same of b + t(c), a row per factor; None where it does not change.
     """
 
     rows: Places
     factors: Numbers
-    weights: Numbers
-    words: Places | None
+    weights: Numbers | None
+    words: Numbers | None
+    linear: Numbers | None
 
 
 class Block(NamedTuple):
@@ -121,10 +123,18 @@ class QuadraticForm:
         """Return what customers are compared with who have these values of some features."""
         rows = np.flatnonzero([factor.feature in values for factor in self._factors])
         factors = self._factors_of(_column([float(values.get(name, 0.0)) for name in self._numbers]))
-        words = None
+        weights = self._w[np.ix_(rows, rows)]
+        words = linear = None
         if any(name in values for name in self._words):
-            words = np.array([self._places.index(self._changed(place, values)) for place in self._places])
-        return Change(rows, factors[rows], self._w[np.ix_(rows, rows)], words)
+            places = np.array([self._places.index(self._changed(place, values)) for place in self._places])
+            words, linear = self._all_a - self._all_a[places], self._linear - self._linear[:, places]
+        return Change(
+            rows,
+            factors[rows],
+            weights if weights.any() else None,
+            words,
+            linear if linear is not None and linear.any() else None,
+        )
 
     def _changed(self, place: tuple[str, ...], values: Mapping[str, float | str]) -> tuple[str, ...]:
         return tuple(str(values.get(name, word)) for name, word in zip(self._words, place, strict=True))
@@ -209,15 +219,14 @@ class QuadraticForm:
         """Return by how much a change, first of the numbers, then of the words, lowers the log-odds."""
         steps = block.factors[change.rows] - change.factors
         fall = _dot(steps, slopes[change.rows])
-        if change.weights.any():
+        if change.weights is not None:
             fall -= _dot(steps, _product(change.weights, steps)) / 2
         if change.words is not None:
+            fall += change.words[block.words]
+        if change.linear is not None:
             factors = block.factors.copy()
             factors[change.rows] = change.factors
-            linear = self._linear - self._linear[:, change.words]
-            fall += (self._all_a - self._all_a[change.words])[block.words]
-            if linear.any():
-                fall += _dot(factors, linear.take(block.words, axis=1))
+            fall += _dot(factors, change.linear.take(block.words, axis=1))
         return fall
 
 
