@@ -72,7 +72,7 @@ def locked_output(output: Path) -> Iterator[None]:
                 for stale in (output / RUNS).glob(f"{prefix}*"):
                     _remove_or_tell(stale)
             remove_stale_scratch(output)
-            tell_strangers(output)
+            tell_strangers(output, published_runs(output))
         yield
     finally:
         os.close(descriptor)

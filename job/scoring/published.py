@@ -176,11 +176,11 @@ def verify_output(output: Path) -> Verification:
     return Verification(len(folders), files, problems)
 
 
-def tell_strangers(output: Path) -> None:
-    """Log what lies among the runs and is none, if anything does."""
-    runs = {run.name for run in published_runs(output)}
+def tell_strangers(output: Path, runs: Iterable[Path]) -> None:
+    """Log what lies among the published runs and is none, if anything does."""
+    published = {run.name for run in runs}
     names = [path.name for path in (output / RUNS).iterdir()] if is_plain_folder(output / RUNS) else []
-    strangers = sorted(shorten(name) for name in names if name not in runs and name[:1] != ".")
+    strangers = sorted(shorten(name) for name in names if name not in published and name[:1] != ".")
     if strangers:
         more = f" and {len(strangers) - SHOWN_STRANGERS:,} more" if len(strangers) > SHOWN_STRANGERS else ""
         listed = ", ".join(strangers[:SHOWN_STRANGERS])

@@ -22,12 +22,10 @@ def list_runs(output: Path) -> list[dict[str, Any]]:
     if not output.is_dir():
         raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
     try:
-        tell_strangers(output)
+        runs = read_runs(output)
+        tell_strangers(output, [run for run, _ in runs])
         latest = latest_run(output)
-        return [
-            {"run_id": run.name, "is_latest": run.name == latest, **_describe(manifest)}
-            for run, manifest in read_runs(output)
-        ]
+        return [{"run_id": run.name, "is_latest": run.name == latest, **_describe(manifest)} for run, manifest in runs]
     except (OSError, ValueError) as error:  # or it is altered at this moment
         raise SettingsError(f"{output}: cannot be read: {reason_of(error)}") from error
 
