@@ -58,24 +58,25 @@ def test_most_of_what_is_allowed_is_taken(
 
 def test_freed_memory_is_kept_for_what_is_asked_for_next() -> None:
     """A block of a file that is freed and asked for again costs no new pages."""
-    script = (
-        "import resource; from job.memory import MIB, keep_freed_memory; keep_freed_memory()\n"
-        "def faults():\n    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n    bytearray(8 * MIB)\n"
-        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
-        "faults(); print(faults())"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    assert int(ended.stdout) < 8 * MIB // resource.getpagesize() // 10
+    pages = new_pages("keep_freed_memory(); bytearray(8 * MIB)", "bytearray(8 * MIB)")
+    assert pages < 8 * MIB // resource.getpagesize() // 10
 
 
 def test_polars_keeps_what_one_thread_frees_for_the_next() -> None:
+    prepared = (
+        "from threading import Thread; keep_freed_memory()\n"
+        "import polars as pl; column = pl.zeros(MIB // 2, pl.Float64, eager=True); column.reverse()"
+    )
+    pages = new_pages(prepared, "thread = Thread(target=column.reverse); thread.start(); thread.join()")
+    assert pages < 4 * MIB // resource.getpagesize() // 4
+
+
+def new_pages(prepared: str, step: str) -> int:
+    """Return how many pages a step asks the system for, in a process of its own that has prepared for it."""
     script = (
-        "import resource; from threading import Thread; from job.memory import MIB, keep_freed_memory\n"
-        "keep_freed_memory(); import polars as pl; column = pl.zeros(MIB // 2, pl.Float64, eager=True)\n"
-        "def faults():\n    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "    thread = Thread(target=column.reverse); thread.start(); thread.join()\n"
-        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
-        "column.reverse(); print(faults())"
+        f"import resource; from job.memory import MIB, keep_freed_memory\n{prepared}\n"
+        f"before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n{step}\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
     )
     ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    assert int(ended.stdout) < 4 * MIB // resource.getpagesize() // 4
+    return int(ended.stdout)
