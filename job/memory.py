@@ -70,7 +70,7 @@ class MemoryPlan(NamedTuple):
     range_rows: int = 700_000  # of the four tables together, joined and scored at a time
     piece_bytes: int = 32 * MIB  # of a text file that are read by one worker
     piece_rows: int = 400_000  # of a Parquet file, the same
-    kept_bytes: int = 64 * MIB  # may wait in memory before rows go to disk
+    kept_bytes: int = 192 * MIB  # may wait in memory before rows go to disk
     run_bytes: int = RUN_BYTES  # of one table that go there together
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from job import files
-from job.files import create_file, flush, replace_file, replace_link
+from job.files import LargeFile, create_file, flush, replace_file, replace_link
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
@@ -82,3 +82,47 @@ def test_a_link_is_swapped(tmp_path: Path) -> None:
         replace_link(tmp_path / "latest", Path(target))
         assert (tmp_path / "latest").readlink() == Path(target)
     assert [entry.name for entry in tmp_path.iterdir()] == ["latest"]
+
+
+def test_a_large_file_is_flushed_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[tuple[str, int]] = []
+    monkeypatch.setattr(files, "FLUSHED_BYTES", 10)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: events.append(("flushed", os.fstat(descriptor).st_size)))
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, __, size, ___: events.append(("forgotten", size)))
+    with LargeFile(tmp_path / "a.csv") as file:
+        for block in (b"123456", b"78901", b"2345", b"678901", memoryview(b"2")):
+            file.write(block)
+            if file._flushing is not None:
+                file._flushing.result()
+    assert (tmp_path / "a.csv").read_bytes() == b"1234567890123456789012"
+    assert [size for event, size in events if event == "forgotten"] == [11, 21]
+    assert [event for event, _ in events] == ["flushed", "forgotten"] * 2
+
+
+def test_a_large_file_that_cannot_be_flushed_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(files, "FLUSHED_BYTES", 10)
+    monkeypatch.setattr(os, "fsync", broken)
+    file = LargeFile(tmp_path / "a.csv")
+    file.write(b"1234567890")
+    with pytest.raises(OSError, match="Input/output error"), file:  # at its end
+        pass
+    file = LargeFile(tmp_path / "b.csv")
+    file.write(b"1234567890")
+    with pytest.raises(OSError, match="Input/output error"), file:  # before more is flushed
+        file.write(b"1234567890")
+        pytest.fail("the second write goes on")
+    file = LargeFile(tmp_path / "c.csv")
+    file.write(b"1234567890")
+    with pytest.raises(InterruptedError), file:  # what else happened comes first
+        raise InterruptedError
+
+
+def test_a_large_file_needs_no_system_that_forgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "FLUSHED_BYTES", 10)
+    monkeypatch.delattr(os, "posix_fadvise")
+    with LargeFile(tmp_path / "a.csv") as file:
+        file.write(b"1234567890")
+    assert (tmp_path / "a.csv").read_bytes() == b"1234567890"

@@ -14,6 +14,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from job.errors import OutputError, reason_of
+from job.files import LargeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +32,11 @@ class CsvTable(AbstractContextManager["CsvTable"]):
         self._path = path
         self._style = style
         self._digest = hashlib.sha256()
-        self._stream = path.open("wb")
+        self._file = LargeFile(path)
         self.add_text(self._text_of(columns.clear(), include_header=True, **style))
 
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
+    def __exit__(self, *error: object) -> None:
+        self._file.__exit__(*error)
 
     def add(self, rows: pl.DataFrame) -> None:
         """Write some rows."""
@@ -54,7 +55,7 @@ class CsvTable(AbstractContextManager["CsvTable"]):
             return
         for block in _blocks(text):
             self._digest.update(block)
-            self._stream.write(block)
+            self._file.write(block)
 
     @property
     def sha256(self) -> str:
