@@ -67,19 +67,21 @@ def parse_block(block: bytes, plan: FilePlan) -> Block | None:
     assert dialect is not None  # noqa: S101 - of a text file
     if lines is None:
         return None
-    try:
-        typed = pl.read_csv(
-            block,
-            has_header=False,
-            schema={name: _read_as(name, plan) for name in plan.columns},
-            separator=dialect.separator,
-            quote_char=None,
-            ignore_errors=True,
-            decimal_comma=plan.style.decimal_mark == ",",
-        )
-    except pl.exceptions.PolarsError:  # a line with more fields, a first one with fewer, or what is not UTF-8
-        return None
-    return Block(typed, _odd_lines(lines, plan), lines) if typed.height == lines.starts.size else None
+    for words_known in (True, False):
+        try:
+            typed = pl.read_csv(
+                block,
+                has_header=False,
+                schema={name: _read_as(name, plan, words_known=words_known) for name in plan.columns},
+                separator=dialect.separator,
+                quote_char=None,
+                ignore_errors=True,
+                decimal_comma=plan.style.decimal_mark == ",",
+            )
+        except pl.exceptions.PolarsError:  # an unknown word; a line with more fields, a first one with fewer; no UTF-8
+            continue
+        return Block(typed, _odd_lines(lines, plan), lines) if typed.height == lines.starts.size else None
+    return None
 
 
 def _split_lines(block: bytes) -> Lines | None:
@@ -111,9 +113,11 @@ def _odd_lines(lines: Lines, plan: FilePlan) -> pl.Series:
     return pl.Series(odd)
 
 
-def _read_as(name: str, plan: FilePlan) -> pl.DataType:
+def _read_as(name: str, plan: FilePlan, *, words_known: bool) -> pl.DataType:
     heading = plan.file.table.heading(name)
-    if heading.words is not None or (heading.kind is Kind.IDENTIFIER and plan.columns[0] != name):
+    if heading.words is not None:
+        return _Coded.of(heading.words, {}).spelled if words_known else pl.String()
+    if heading.kind is Kind.IDENTIFIER and plan.columns[0] != name:
         return pl.String()
     return accepted_dtype(heading)
 
@@ -153,8 +157,8 @@ def judge_typed(
     """Accept the plain ones among rows whose fields were parsed.
 
     Args:
-        typed: the columns by their ASCII names, numbers with their dtypes (an identifier may be text), words as text;
-            null where there was nothing or no such value.
+        typed: the columns by their ASCII names, numbers with their dtypes (an identifier may be text), words as text or
+            as spelled; null where there was nothing or no such value.
         first: the number of the first of them.
         plan: of their file.
         spellings: of words that the careful way has seen.
