@@ -28,6 +28,7 @@ from job.errors import (
     Problem,
     SettingsError,
 )
+from job.intake.hashes import hash_ahead
 from job.process import logs, supervisor
 from job.process.invocation import Invocation
 from job.settings import Bounds, DropSettings, LiftSettings, Option, ScoreSettings, TrainSettings, name_month
@@ -363,6 +364,8 @@ def score(
     Example:
       retention score --input /data/drop --output /data/out
     """  # noqa: D301 - Click reads the character
+    if isinstance(drop, Path):
+        hash_ahead(drop)
     from job.executor import Executor, WatchedExecutor  # noqa: PLC0415 - each command imports only what it needs
     from job.report import missing_libraries  # noqa: PLC0415
     from job.scoring.compare import summarise_comparison  # noqa: PLC0415

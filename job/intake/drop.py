@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from job.beneath import opened_beneath
 from job.errors import DropError, DropIncompleteError, Problem, SettingsError, reason_of, shorten
 from job.executor import attempt_all
+from job.intake.hashes import Stamp, known_hash
 from job.intake.names import (
     ENDINGS,
     FORMATS,
@@ -60,14 +61,6 @@ _READY_LINE: Final = re.compile(
 logger = logging.getLogger(__name__)
 
 
-class Stamp(NamedTuple):
-    """What tells a file from a changed one without reading it: size in bytes, time of change in ns, inode."""
-
-    size: int
-    modified_ns: int
-    inode: int
-
-
 class TableFile(NamedTuple):
     """One table's file in a drop, not yet read."""
 
@@ -99,7 +92,7 @@ class TableFile(NamedTuple):
         try:
             handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             with os.fdopen(handle, "rb") as stream:
-                if _stamp_of(os.fstat(handle)) != self.stamp:
+                if Stamp.of(os.fstat(handle)) != self.stamp:
                     raise self._changed()
                 yield stream
         except OSError as error:
@@ -328,7 +321,8 @@ def all_files(files: Mapping[str, TableFile]) -> list[TableFile]:
 def hash_file(file: TableFile) -> str:
     """Return the SHA-256 of the file's bytes as they lie on disk, in hexadecimal. Raises as `TableFile.open`."""
     with file.open() as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type] # it has readinto
+        known = known_hash(file.stamp)
+        return known or hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type] # it has readinto
 
 
 def _candidates(folder: Path) -> dict[str, list[Path]]:
@@ -543,12 +537,12 @@ def _too_many_files(where: str) -> DropError:
 
 
 def _stamp_now(path: Path, *, is_folder: bool) -> Stamp:
-    return _stamp_of_all(_look_below(path).files) if is_folder else _stamp_of(path.stat())
+    return _stamp_of_all(_look_below(path).files) if is_folder else Stamp.of(path.stat())
 
 
 def _stamp_of_all(paths: list[Path]) -> Stamp:
     """Return the sums and the latest of the stamps of some files."""
-    stamps = [_stamp_of(path.stat()) for path in paths]
+    stamps = [Stamp.of(path.stat()) for path in paths]
     return Stamp(
         sum(stamp.size for stamp in stamps),
         max((stamp.modified_ns for stamp in stamps), default=0),
@@ -574,7 +568,7 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
     if status.st_size == 0 and not within:
         raise DropError([Problem(name, "a table with headings", "an empty file (0 bytes)")])
     file_format, compression = FORMATS[ending]
-    file = TableFile(table, path, file_format, compression, _stamp_of(status), within)
+    file = TableFile(table, path, file_format, compression, Stamp.of(status), within)
     with file.open():  # so that a file that may not be read is named together with whatever else is wrong
         return file
 
@@ -590,7 +584,3 @@ def _check_name(name: str) -> None:
 def _unreadable(name: str, error: OSError) -> DropError:
     expected = f"a file that user {os.geteuid()} may read" if isinstance(error, PermissionError) else "a readable file"
     return DropError([Problem(name, expected, reason_of(error))])
-
-
-def _stamp_of(status: os.stat_result) -> Stamp:
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
