@@ -15,9 +15,9 @@ RUN apt-get update \
     && python -m venv --without-pip /opt/retention
 ENV PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
-# Hash-pinned sets of requirements/; a boosted model needs --build-arg REQUIREMENTS="report storage boosted".
+# Hash-pinned sets of requirements/; a boosted model needs --build-arg REQUIREMENTS="storage boosted".
 FROM build AS libraries
-ARG REQUIREMENTS="report storage"
+ARG REQUIREMENTS="storage"
 COPY deploy/install.sh deploy/rootfs.py requirements/ /requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     sh /requirements/install.sh ${REQUIREMENTS}

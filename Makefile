@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/report ## Write a synthetic drop of 5,000 customers, score it, print a summary
+demo: $(VENV)/scoring ## Write a synthetic drop of 5,000 customers, score it, print a summary
 	@rm -rf $(DEMO)
 	@$(BIN)/retention sample --customers 5000 --seed 7 $(DEMO)/drop
 	@$(BIN)/retention score --input $(DEMO)/drop --output $(DEMO)/out
@@ -90,7 +90,7 @@ $(VENV)/python:
 	@touch $@
 
 # Sets of requirements are states of one environment; each holds scoring, development holds all.
-$(VENV)/scoring $(VENV)/report $(VENV)/training $(VENV)/development: $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/python
+$(VENV)/scoring $(VENV)/training $(VENV)/development: $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/python
 	@case $* in training|development) $(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2> /dev/null \
 		|| { echo "OpenMP's runtime is needed; on Debian and Ubuntu: apt-get install libgomp1" >&2; exit 1; } ;; esac
 	@echo "Installing the $* requirements into $(VENV)" >&2

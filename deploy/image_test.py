@@ -559,9 +559,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--build", action="store_true", help="only build, for use")
     parser.add_argument("--target", choices=("score", "train"), default="score", help="with --build: the stage")
-    parser.add_argument(
-        "--requirements", default="report storage", help="with --build: sets of requirements/ for `score`"
-    )
+    parser.add_argument("--requirements", default="storage", help="with --build: sets of requirements/ for `score`")
     parser.add_argument("--no-train", action="store_true", help="leave out the target train")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where images are kept without Docker")
     arguments = parser.parse_args()

@@ -367,17 +367,12 @@ def score(
     if isinstance(drop, Path):
         hash_ahead(drop)
     from job.executor import Executor, WatchedExecutor  # noqa: PLC0415 - each command imports only what it needs
-    from job.report import missing_libraries  # noqa: PLC0415
     from job.scoring.compare import summarise_comparison  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
     from job.storage.models import chosen_artifact  # noqa: PLC0415
     from job.storage.run import score_places  # noqa: PLC0415
 
     settings = settings._replace(campaign=name_month(settings.campaign, datetime.now(UTC).date()))
-    missing = [] if settings.no_report else missing_libraries()
-    if missing:
-        click.echo(f"report.html is left out: {_how_to_draw(missing)}", err=True)
-        settings = settings._replace(no_report=True)
     if (engine_name == "spark") != (spark_remote is not None):
         raise SettingsError("--engine spark and --spark-remote go together")
     with ExitStack() as stack:
@@ -664,11 +659,6 @@ def report(*, run: Place) -> Answer:
     Example:
       retention report --run /data/out/latest
     """  # noqa: D301 - Click reads the character
-    from job.report import missing_libraries  # noqa: PLC0415
-
-    missing = missing_libraries()
-    if missing:
-        raise SettingsError(f"report.html cannot be drawn: {_how_to_draw(missing)}")
     from job.report.page import write_report  # noqa: PLC0415
     from job.storage.run import published_run, send_report  # noqa: PLC0415
 
@@ -753,7 +743,3 @@ def verify(call: Invocation, *, output: Place) -> Answer:
     call.problems = len(problems)
     text = f"{verified.runs:,} runs, {verified.files:,} files, {len(problems):,} problems."
     return Answer(text, result, problems)
-
-
-def _how_to_draw(missing: list[str]) -> str:
-    return f"not installed: {', '.join(missing)}; pip install 'oneclick-retention[report]'"

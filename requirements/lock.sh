@@ -15,7 +15,6 @@ echo "uv" | compile --constraint requirements/development.txt --output-file requ
 compile --constraint requirements/development.txt --extra training --output-file requirements/training.txt pyproject.toml
 compile --constraint requirements/development.txt --extra boosted --output-file requirements/boosted.txt pyproject.toml
 compile --constraint requirements/development.txt --output-file requirements/scoring.txt pyproject.toml
-compile --constraint requirements/development.txt --extra report --output-file requirements/report.txt pyproject.toml
 compile --constraint requirements/development.txt --extra lineage --output-file requirements/lineage.txt pyproject.toml
 compile --constraint requirements/development.txt --extra storage --output-file requirements/storage.txt pyproject.toml
 compile --constraint requirements/development.txt --extra spark-test --output-file requirements/spark-test.txt pyproject.toml

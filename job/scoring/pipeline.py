@@ -115,7 +115,7 @@ def run_scoring(
     Args:
         drop: the folder with the four tables.
         output: where runs are published.
-        settings: what the user chose. Without `no_report`, drawing `report.html` needs the extra `report`.
+        settings: what the user chose.
         artifacts: the folder of the model artifact; None is the shipped one.
         model_version: its number in the store that it came from.
         drop_name: what the manifest calls the drop; None is its path.

@@ -26,7 +26,7 @@ SEED: Final = 1
 BLOCK_CUSTOMERS: Final = 100_000  # the floor writes the scored rows of so many customers again and again
 LABELLED_CUSTOMERS: Final = 5000
 SHAPES: Final = {"sorted": (), "shuffled": ("--shuffled",), "parquet": ("--format", "parquet")}
-LOCKS: Final = {"image": "report", "boosted": "boosted", "benchmark": "benchmark", "spark": "spark-test"}
+LOCKS: Final = {"image": "storage", "boosted": "boosted", "benchmark": "benchmark", "spark": "spark-test"}
 """Environment -> its lock in requirements/. `image` is what the image of the job has."""
 
 

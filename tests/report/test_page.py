@@ -247,28 +247,6 @@ def test_a_page_that_cannot_be_written(own_run: Path) -> None:
     )
 
 
-def test_without_the_libraries_a_page_cannot_be_drawn(own_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.report.missing_libraries", lambda: ["jinja2"])
-    assert retention("report", "--run", own_run) == (
-        2,
-        "",
-        "report.html cannot be drawn: not installed: jinja2; pip install 'oneclick-retention[report]'\n",
-    )
-
-
-def test_scoring_without_the_libraries_says_so_and_goes_on(
-    small_drop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("job.report.missing_libraries", lambda: ["jinja2"])
-    code, _, errors = retention("score", "--input", small_drop, "--output", tmp_path)
-    assert (code, errors.splitlines()[0]) == (
-        0,
-        "report.html is left out: not installed: jinja2; pip install 'oneclick-retention[report]'",
-    )
-    assert not (tmp_path / "latest" / "report.html").exists()
-    assert json.loads((tmp_path / "latest" / "manifest.json").read_text())["facts"]["customers"] == 300
-
-
 def test_no_report_leaves_the_page_out(small_drop: Path, tmp_path: Path) -> None:
     code, _, errors = retention("score", "--input", small_drop, "--output", tmp_path, "--no-report")
     assert (code, errors) == (0, "")
