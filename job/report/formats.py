@@ -9,7 +9,8 @@ from typing import Final
 from job import russian
 
 NO_BREAK_SPACE: Final = "\u00a0"
-POINTS: Final = "\u00a0п.\u00a0п."
+PERCENT: Final = f"{NO_BREAK_SPACE}%"
+POINTS: Final = f"{NO_BREAK_SPACE}п.{NO_BREAK_SPACE}п."
 MONTHS: Final = (
     "января",
     "февраля",
@@ -38,13 +39,13 @@ def percent(share: float, *, decimals: int = 0, signed: bool = False) -> str:
     text = number(share * 100, decimals=decimals, signed=signed)
     if share < 1 and not signed and text == number(100):
         text = f"больше {number(100 - 10**-decimals, decimals=decimals)}"
-    return f"{text}{NO_BREAK_SPACE}%"
+    return f"{text}{PERCENT}"
 
 
-def fixed(value: float, decimals: int) -> str:
+def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
     """Return a number with all its decimals, for columns of measures: 0.92 -> «0,920»."""
-    text = f"{value:.{decimals}f}"
-    return (text if float(text) else text.lstrip("-")).replace(".", ",").replace("-", russian.MINUS)
+    text = russian.number(value, decimals=decimals, signed=signed, is_fixed=True)
+    return text.replace(" ", NO_BREAK_SPACE)
 
 
 def compact(amount: float) -> str:

@@ -1,55 +1,48 @@
-"""What the pages that are written without templates share: their frame, sections, lists and tables."""
+"""Pages of templates: one frame, one style, one way of writing numbers; what is filled in is escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.resources import files
-from typing import TypeVar
+from functools import cache
+from typing import Final
 
-_Row = TypeVar("_Row")
+import jinja2
 
+from job.report.formats import compact, count, day, fixed, number, percent, significant
 
-def document(title: str, parts: Iterable[str], *, styles: Sequence[str] = ("job.report",), head: str = "") -> str:
-    """Return a page. Args: styles: packages whose `page.css` it takes; head: more of its head."""
-    css = "".join(files(package).joinpath("page.css").read_text(encoding="utf-8") for package in styles)
-    body = "\n".join(parts)
-    return (
-        f'<!DOCTYPE html>\n<html lang="ru">\n<head>\n<meta charset="utf-8">\n{head}'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{title}</title>\n<link rel="icon" href="data:,">\n<style>\n{css}</style>\n</head>\n'
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+CLIENTS: Final = ("клиент", "клиента", "клиентов")
+OF_CLIENTS: Final = ("клиента", "клиентов", "клиентов")  # у 1 клиента, у 2 клиентов
+TO_CLIENTS: Final = ("клиенту", "клиентам", "клиентам")
+ON_CLIENTS: Final = ("клиенте", "клиентах", "клиентах")  # на 1 клиенте, на 2 клиентах
 
 
-def section(title: str, content: str, *, kind: str = "") -> str:
-    """Return a part of a page under a heading."""
-    kind = kind and f' class="{kind}"'
-    return f"<section{kind}><h2>{title}</h2>{content}</section>"
+def render_html(package: str, template: str, **values: object) -> str:
+    """Return a page of a package's template, which may use the frame of `job.report`: the same values, the same bytes.
 
-
-def soft(text: str) -> str:
-    """Return a paragraph that explains."""
-    return f'<p class="soft">{text}</p>'
-
-
-def bullets(texts: Iterable[str]) -> str:
-    """Return a list."""
-    return f"<ul>{''.join(f'<li>{text}</li>' for text in texts)}</ul>"
-
-
-def table(columns: Mapping[str, Callable[[_Row], str]], rows: Iterable[_Row]) -> str:
-    """Return a table; on a phone each row is a list of its headings and cells.
-
-    Args:
-        columns: heading -> the cell of a row, as HTML.
-        rows: what the cells are made of.
+    `values`: what the template names; it must name no others. A value of it is escaped unless it is `Markup`.
     """
-    (first, name), *others = columns.items()
-    head = f"<th>{first}</th>" + "".join(f'<th class="n">{heading}</th>' for heading, _ in others)
-    body = "".join(
-        f'<tr><td class="head">{name(row)}</td>'
-        + "".join(f'<td class="n" data-label="{heading}">{cell(row)}</td>' for heading, cell in others)
-        + "</tr>"
-        for row in rows
+    return _environment(package).get_template(template).render(values)
+
+
+@cache
+def _environment(package: str) -> jinja2.Environment:
+    packages = dict.fromkeys((package, "job.report"))
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, package_path="") for name in packages]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return f'<table class="stack"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    environment.filters.update(
+        number=number,
+        fixed=fixed,
+        percent=percent,
+        compact=compact,
+        significant=significant,
+        day=day,
+        customers=lambda value: count(value, *CLIENTS),
+        of_customers=lambda value: count(value, *OF_CLIENTS),
+        to_customers=lambda value: count(value, *TO_CLIENTS),
+        on_customers=lambda value: count(value, *ON_CLIENTS),
+    )
+    return environment

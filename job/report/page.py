@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import jinja2
 from markupsafe import Markup
 
 from job.beneath import is_file_beneath, read_beneath
@@ -19,7 +17,8 @@ from job.models.kinds import KINDS
 from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
 from job.report.drift import describe_drift, describe_levels
 from job.report.earlier import describe_run
-from job.report.formats import compact, count, day, fixed, number, percent, significant
+from job.report.formats import count, number, percent
+from job.report.html import OF_CLIENTS, render_html
 from job.report.warnings import translate_warnings
 from schemas.features import MEANINGS, title_of, word_title
 from schemas.manifest import Manifest, Output, manifest_text, parse_manifest
@@ -40,10 +39,6 @@ DIRECTIONS: Final = {
     "less": "чем меньше, тем риск выше",
     None: "зависит от значения",
 }
-CLIENTS: Final = ("клиент", "клиента", "клиентов")
-OF_CLIENTS: Final = ("клиента", "клиентов", "клиентов")  # у 1 клиента, у 2 клиентов
-TO_CLIENTS: Final = ("клиенту", "клиентам", "клиентам")
-ON_CLIENTS: Final = ("клиенте", "клиентах", "клиентах")  # на 1 клиенте, на 2 клиентах
 MODELS: Final = {
     **{name: kind.title for name, kind in KINDS.items()},
     "plain_logistic": "простая логистическая регрессия",
@@ -107,78 +102,46 @@ def build_page(manifest: Manifest) -> str:
     runs = [*manifest["earlier"], describe_run(manifest)]
     charts = draw_charts(facts, {row["segment"]: row["title"] for row in segments}, drift=manifest["drift"], runs=runs)
     measured = manifest["settings"]["history"]["effects"]
-    return (
-        html_environment("job.report")
-        .get_template("page.html")
-        .render(
-            manifest=manifest,
-            facts=facts,
-            charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here; texts are escaped
-            css=Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-            segments=segments,
-            earlier=_taken_earlier(manifest),
-            has_left_out=any(contact_parts(row)[2] for row in segments),
-            are_measured={
-                offer["offer"] in measured
-                for row in manifest["segments"]
-                for offer in row["offers"]
-                if offer["treatment"]
-            },
-            warnings=translate_warnings(manifest["warnings"]),
-            has_workbook=manifest["settings"]["format"] == "xlsx" and facts["contacts"]["treatment"] <= MOST_ROWS,
-            capped=[
-                (
-                    title_of(row["feature"]),
-                    count(row["customers"], *OF_CLIENTS),
-                    *map(number, (row["largest"], row["cap"])),
-                )
-                for row in facts["capped"]
-                if row["largest"] >= FAR_ABOVE * row["cap"] and not MEANINGS[row["feature"]].unit.startswith("share")
-            ],
-            drivers=_drivers(facts),
-            drift=describe_drift(manifest["drift"]),
-            levels=describe_levels(manifest["levels"]),
-            correlations=_strongest(facts["correlations"]),
-            inflated=[
-                title_of(row["feature"])
-                for row in facts["inflation"]
-                if row["factor"] is None or row["factor"] > HIGH_INFLATION
-            ],
-            models=MODELS,
-            exclusions=EXCLUSIONS,
-            repair_headings=REPAIRS,
-            title_of=title_of,
-            word_title=word_title,
-            shown_features=SHOWN_FEATURES,
-            months=PROFIT_MONTHS,
-        )
+    return render_html(
+        "job.report",
+        "page.html",
+        manifest=manifest,
+        facts=facts,
+        charts={name: Markup(svg) for name, svg in charts.items()},  # noqa: S704 - drawn here; texts are escaped
+        segments=segments,
+        earlier=_taken_earlier(manifest),
+        has_left_out=any(contact_parts(row)[2] for row in segments),
+        are_measured={
+            offer["offer"] in measured for row in manifest["segments"] for offer in row["offers"] if offer["treatment"]
+        },
+        warnings=translate_warnings(manifest["warnings"]),
+        has_workbook=manifest["settings"]["format"] == "xlsx" and facts["contacts"]["treatment"] <= MOST_ROWS,
+        capped=[
+            (
+                title_of(row["feature"]),
+                count(row["customers"], *OF_CLIENTS),
+                *map(number, (row["largest"], row["cap"])),
+            )
+            for row in facts["capped"]
+            if row["largest"] >= FAR_ABOVE * row["cap"] and not MEANINGS[row["feature"]].unit.startswith("share")
+        ],
+        drivers=_drivers(facts),
+        drift=describe_drift(manifest["drift"]),
+        levels=describe_levels(manifest["levels"]),
+        correlations=_strongest(facts["correlations"]),
+        inflated=[
+            title_of(row["feature"])
+            for row in facts["inflation"]
+            if row["factor"] is None or row["factor"] > HIGH_INFLATION
+        ],
+        models=MODELS,
+        exclusions=EXCLUSIONS,
+        repair_headings=REPAIRS,
+        title_of=title_of,
+        word_title=word_title,
+        shown_features=SHOWN_FEATURES,
+        months=PROFIT_MONTHS,
     )
-
-
-@cache
-def html_environment(package: str) -> jinja2.Environment:
-    """Return what renders the templates of a package, with the page's frame and way of writing numbers."""
-    packages = dict.fromkeys((package, "job.report"))
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, package_path="") for name in packages]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=number,
-        fixed=fixed,
-        percent=percent,
-        compact=compact,
-        significant=significant,
-        day=day,
-        customers=lambda value: count(value, *CLIENTS),
-        of_customers=lambda value: count(value, *OF_CLIENTS),
-        to_customers=lambda value: count(value, *TO_CLIENTS),
-        on_customers=lambda value: count(value, *ON_CLIENTS),
-    )
-    return environment
 
 
 def _segments(manifest: Manifest) -> list[dict[str, Any]]:

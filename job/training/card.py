@@ -16,7 +16,8 @@ from markupsafe import Markup
 from job.accuracy import brier_score, delong
 from job.models.artifact import CARD, CARD_PAGE, to_text
 from job.report.formats import fixed
-from job.report.page import MODELS, html_environment
+from job.report.html import render_html
+from job.report.page import MODELS
 from job.statistics import POWER
 from job.text_table import Columns, align, fill
 from job.training.calibration import assess, rank_customers
@@ -332,30 +333,24 @@ def _markdown(card: Card, facts: Mapping[str, Any], trained_at: str) -> str:
 def _html(card: Mapping[str, Any], trained_at: str) -> str:
     """Return the card for the shop: one Russian page, without scripts and without anything loaded from elsewhere."""
     pictures = draw_pictures(card, is_russian=True)
-    css = files("job.report").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        html_environment("job.training")
-        .get_template("card.html")
-        .render(
-            card=card,
-            css=Markup(css),  # noqa: S704 - our own file
-            pictures={name: Markup(svg) for name, svg in pictures.items()},  # noqa: S704 - drawn here; texts are escaped
-            trained_at=trained_at,
-            title=MODELS[card["decision"]["selected"]],
-            top=card["ranking"]["top_tenth"],
-            months=PROFIT_MONTHS,
-            directions=[
-                (title_of(row["feature"]), describe_direction(row, is_russian=True)) for row in card["importance"]
-            ],
-            settings=describe_settings(card["settings"], is_russian=True),
-            candidates=[(MODELS[row["name"]], row) for row in card["candidates"]],
-            groups=[(word_title(row["word"]), row) for row in card["groups"]],
-            sorted_by=[
-                (_KEPT_OUT[row["column"]], fixed(row["auc"], 3))
-                for row in card["single_columns"]
-                if row["column"] in _KEPT_OUT and row["auc"] > LEAK_AUC
-            ],
-        )
+    return render_html(
+        "job.training",
+        "card.html",
+        card=card,
+        pictures={name: Markup(svg) for name, svg in pictures.items()},  # noqa: S704 - drawn here; texts are escaped
+        trained_at=trained_at,
+        title=MODELS[card["decision"]["selected"]],
+        top=card["ranking"]["top_tenth"],
+        months=PROFIT_MONTHS,
+        directions=[(title_of(row["feature"]), describe_direction(row, is_russian=True)) for row in card["importance"]],
+        settings=describe_settings(card["settings"], is_russian=True),
+        candidates=[(MODELS[row["name"]], row) for row in card["candidates"]],
+        groups=[(word_title(row["word"]), row) for row in card["groups"]],
+        sorted_by=[
+            (_KEPT_OUT[row["column"]], fixed(row["auc"], 3))
+            for row in card["single_columns"]
+            if row["column"] in _KEPT_OUT and row["auc"] > LEAK_AUC
+        ],
     )
 
 

@@ -144,6 +144,7 @@ def test_page_is_self_contained_and_escaped(base: Path, result: Result) -> None:
     assert "Верные &lt;и&gt; прибыльные" in page
     assert "Верные <и>" not in page
     assert re.findall(r"https?:|<script|src=|@import|url\(", page) == []
+    assert """content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">""" in page
     assert "None" not in page
     assert "nan" not in page
     assert page.count('class="dot"') == 1 + 2 + 10

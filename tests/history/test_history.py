@@ -162,6 +162,7 @@ def test_the_page_loads_nothing_and_escapes_what_others_wrote(output: Path) -> N
     assert not {"script", "link rel", "img"} & read.tags
     assert "<script>alert(1)</script>" in read.text
     assert not re.search(r"https?://", page)
+    assert """content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">""" in page
     assert "Вместе: ожидали" in read.text
 
 
