@@ -345,7 +345,7 @@ def _html(card: Mapping[str, Any], trained_at: str) -> str:
         directions=[(title_of(row["feature"]), describe_direction(row, is_russian=True)) for row in card["importance"]],
         settings=describe_settings(card["settings"], is_russian=True),
         candidates=[(MODELS[row["name"]], row) for row in card["candidates"]],
-        groups=[(word_title(row["word"]), row) for row in card["groups"]],
+        word_title=word_title,
         sorted_by=[
             (_KEPT_OUT[row["column"]], fixed(row["auc"], 3))
             for row in card["single_columns"]

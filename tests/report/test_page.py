@@ -129,6 +129,12 @@ def test_an_artifact_without_card_is_told(manifest: dict[str, Any]) -> None:
     assert "Карточки модели в артефакте нет." in text
 
 
+def test_a_group_too_small_for_a_roc_auc_is_shown_as_such(manifest: dict[str, Any]) -> None:
+    small = copy.deepcopy(manifest)
+    small["facts"]["card"]["groups"][0] |= {"roc_auc": None, "low": None, "high": None}
+    assert '<td class="n">мало</td>' in build_page(small)
+
+
 def test_the_words_of_a_category_are_told_with_their_rates(manifest: dict[str, Any]) -> None:
     distributions = manifest["facts"]["distributions"]
     rows = [row for row in distributions["words"] if row["feature"] == "favourite_category"]
