@@ -27,7 +27,6 @@ from job.report.svg import (
     Picture,
     between,
     shade,
-    share,
     ticks,
     wrapped,
 )
@@ -35,6 +34,8 @@ from job.statistics import wilson_interval
 from schemas.features import MEANINGS, title_of, word_title
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from schemas.manifest import Drift, EarlierRun
     from schemas.report_data import ReportData
 
@@ -59,7 +60,7 @@ def draw_charts(
     *,
     drift: Drift | None = None,
     runs: Sequence[EarlierRun] = (),
-) -> dict[str, str]:
+) -> dict[str, Markup]:
     """Return the page's charts (name -> SVG element, with a description for screen readers): those that are shown.
 
     Args:
@@ -138,7 +139,7 @@ def segment_bubbles(facts: ReportData) -> Picture:
     top = max(0.0, *(row["profit_at_risk"] for row in rows), 0.0) * 1.15 or 1.0
     picture, frame = plot(300, (0.0, 1.0), (lowest, top), left=48)
     frame.y_axis(ticks(lowest, top), "Прибыль под риском за 3 месяца")
-    frame.x_axis(SHARES, "Средний риск", written=share)
+    frame.x_axis(SHARES, "Средний риск", written=percent)
     area = (frame.right - frame.left) * (frame.bottom - frame.top)
     total = sum(row["customers"] for row in rows) or 1
     sizes = [math.sqrt(ALL_CIRCLES * area * row["customers"] / total / math.pi) for row in rows]
@@ -226,7 +227,7 @@ def risk_histogram(facts: ReportData) -> Picture:
         color = RED if (index + 0.5) / RISK_BINS >= threshold else BLUE
         y = frame.y(customers)
         picture.bar(frame.x(index / RISK_BINS) + 0.5, y, width - 1, frame.bottom - y, color)
-    frame.x_axis(SHARES, "Риск снижения активности", written=share)
+    frame.x_axis(SHARES, "Риск снижения активности", written=percent)
     at = frame.x(threshold)
     picture.line([(at, frame.top), (at, frame.bottom)], INK, dashes="4 3")
     anchor, shift = ("start", 5) if threshold <= 0.5 else ("end", -5)  # noqa: PLR2004 - where there is more room
@@ -266,7 +267,7 @@ def risk_and_profit(facts: ReportData) -> Picture:
                 x, y = frame.left + across * width, frame.bottom - (up + 1) * height
                 color = shade(0.12 + 0.88 * math.sqrt(customers) / most, BLUE)
                 picture.bar(x + 0.5, y + 0.5, width - 1, height - 1, color)
-    frame.x_axis(SHARES, "Риск снижения активности", written=share)
+    frame.x_axis(SHARES, "Риск снижения активности", written=percent)
     risk, profit = facts["thresholds"]["risk"], facts["thresholds"]["profit"]
     picture.line([(frame.x(risk), frame.top), (frame.x(risk), frame.bottom)], INK, dashes="4 3")
     if edges[0] < profit < edges[-1]:
@@ -375,10 +376,13 @@ def run_lines(runs: Sequence[EarlierRun], titles: Mapping[str, str]) -> dict[str
     drift = "Отличие оценки риска от обучающей, PSI, от прогона к прогону"
     psi = [("", [run["score_psi"] for run in runs])]
     return {
-        "risk": (_lines([("", [run["mean_risk"] for run in runs])], runs, share), "Средний риск от прогона к прогону"),
+        "risk": (
+            _lines([("", [run["mean_risk"] for run in runs])], runs, percent),
+            "Средний риск от прогона к прогону",
+        ),
         "level": (_lines([("", [run["revenue_level"] for run in runs])], runs, compact), level),
         "drift": (_lines(psi, runs, lambda value: number(value, decimals=3)), drift),
-        "segments": (_lines(segments, runs, share), "Доли клиентов в сегментах от прогона к прогону"),
+        "segments": (_lines(segments, runs, percent), "Доли клиентов в сегментах от прогона к прогону"),
     }
 
 
@@ -432,8 +436,8 @@ def correlation_map(facts: ReportData) -> Picture:
 def shares_against_shares(across: str, upwards: str) -> tuple[Picture, Frame]:
     """Return a picture with two axes of shares, of these titles."""
     picture, frame = plot(290, (0.0, 1.0), (0.0, 1.0), left=48)
-    frame.y_axis(SHARES, upwards, written=share)
-    frame.x_axis(SHARES, across, written=share)
+    frame.y_axis(SHARES, upwards, written=percent)
+    frame.x_axis(SHARES, across, written=percent)
     return picture, frame
 
 

@@ -40,8 +40,8 @@ def describe_drift(drift: Drift | None) -> dict[str, Any] | None:
                 feature_title(row["feature"]),
                 row["severity"] != "none",
                 *(_median(row, shares) for shares in ("shares", "reference_shares")),
-                _index(row["psi"]),
-                _index(row["chance"]),
+                fixed(row["psi"], 2),
+                fixed(row["chance"], 2),
             )
             for row in rows
         ],
@@ -90,16 +90,12 @@ def _say(row: Finding) -> str:
     higher = row.get("higher")
     if higher is not None:
         way = f" {'выше' if higher > MIDDLE else 'ниже'}, чем при обучении,"
-    return f"{title}:{way} PSI {_index(row['psi'])} (случайно бывает до {_index(row['chance'])})"
+    return f"{title}:{way} PSI {fixed(row['psi'], 2)} (случайно бывает до {fixed(row['chance'], 2)})"
 
 
 def feature_title(feature: str) -> str:
     """Return what people call a feature, or the score."""
     return SCORE_TITLE if feature == SCORE else title_of(feature)
-
-
-def _index(value: float) -> str:
-    return fixed(value, 2)
 
 
 def _median(row: Mapping[str, Any], shares: str) -> str:

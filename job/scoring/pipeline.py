@@ -283,7 +283,7 @@ def _write_and_tell(
 def write_page(folder: Path, manifest: Manifest) -> list[str]:
     """Draw `report.html` of a run; return what there is to say if that fails, which costs no run."""
     try:
-        from job.report.page import REPORT, build_page  # noqa: PLC0415 - the library is an extra
+        from job.report.page import REPORT, build_page  # noqa: PLC0415 - a run without a page loads none of it
 
         (folder / REPORT).write_text(build_page(manifest), encoding="utf-8")
     except OSError:  # the output cannot be written

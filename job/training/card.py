@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
-from markupsafe import Markup
 
 from job.accuracy import brier_score, delong
 from job.models.artifact import CARD, CARD_PAGE, to_text
@@ -332,12 +331,11 @@ def _markdown(card: Card, facts: Mapping[str, Any], trained_at: str) -> str:
 
 def _html(card: Mapping[str, Any], trained_at: str) -> str:
     """Return the card for the shop: one Russian page, without scripts and without anything loaded from elsewhere."""
-    pictures = draw_pictures(card, is_russian=True)
     return render_html(
         "job.training",
         "card.html",
         card=card,
-        pictures={name: Markup(svg) for name, svg in pictures.items()},  # noqa: S704 - drawn here; texts are escaped
+        pictures=draw_pictures(card, is_russian=True),
         trained_at=trained_at,
         title=MODELS[card["decision"]["selected"]],
         top=card["ranking"]["top_tenth"],

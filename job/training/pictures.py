@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from job.report.charts import reliability, shares_against_shares
-from job.report.formats import fixed
-from job.report.svg import BLUE, GREY, MUTED, SMALL, WIDTH, Frame, Picture, share
+from job.report.formats import fixed, percent
+from job.report.svg import BLUE, GREY, MUTED, SMALL, WIDTH, Frame, Picture
 from schemas.features import title_of
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 ROW: Final = 30
 
@@ -26,7 +29,7 @@ TEXTS: Final = {
 """What is written on the pictures, in English and in Russian."""
 
 
-def draw_pictures(card: Mapping[str, Any], *, is_russian: bool) -> dict[str, str]:
+def draw_pictures(card: Mapping[str, Any], *, is_russian: bool) -> dict[str, Markup]:
     """Return the card's pictures as SVG elements: `reliability`, `roc`, `precision_recall`, `loss`, `contribution`.
 
     `card`: as `card.json` has it. `is_russian`: the language; else English.
@@ -60,7 +63,7 @@ def _precision_recall(card: Mapping[str, Any], texts: Mapping[str, str]) -> Pict
     picture, frame = shares_against_shares(texts["reached"], texts["precision"])
     rate = declined / card["customers"]
     picture.line([(frame.x(0), frame.y(rate)), (frame.x(1), frame.y(rate))], GREY, dashes="4 3")
-    picture.text(frame.left + 4, frame.y(rate) + 10, f"{texts['base_rate']} {share(rate)}", color=MUTED, size=SMALL)
+    picture.text(frame.left + 4, frame.y(rate) + 10, f"{texts['base_rate']} {percent(rate)}", color=MUTED, size=SMALL)
     cuts = [(cut, hits) for cut, hits in card["ranking"]["cuts"] if cut]
     picture.line([(frame.x(hits / declined), frame.y(hits / cut)) for cut, hits in cuts], BLUE, width=2)
     return picture
