@@ -67,7 +67,7 @@ class MemoryPlan(NamedTuple):
 
     block_bytes: int = 8 * MIB  # read from a text file at a time
     batch_rows: int = 100_000  # read from a Parquet file at a time
-    range_rows: int = 700_000  # of the four tables together, joined and scored at a time
+    range_rows: int = 1_000_000  # of the four tables together, joined and scored at a time
     piece_bytes: int = 32 * MIB  # of a text file that are read by one worker
     piece_rows: int = 400_000  # of a Parquet file, the same
     kept_bytes: int = 192 * MIB  # may wait in memory before rows go to disk
