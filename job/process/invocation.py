@@ -108,7 +108,7 @@ class Invocation:
         return f"{_DEFECT}: {type(error).__name__}: {shorten(first, 300)}"
 
     def close(self, exit_code: int, *, died_of: str | None = None) -> None:
-        """Write the last line of the log and the metrics; `died_of` is the signal that ended the call."""
+        """Write the last line of the log and the metrics; `died_of` is the signal that ended the call, or `exit`."""
         self._end_stage()
         seconds, peak = round(time.monotonic() - self.started, 3), peak_memory()
         self._tell(Call(self.started_at, time.time(), exit_code, seconds, peak))
@@ -150,9 +150,9 @@ class Invocation:
 
 
 def close_for(ending: Ending) -> int:
-    """Close the call of a process that a signal ended before it could do so; return the call's exit code."""
-    assert ending.signal is not None  # noqa: S101 - for the type checker
-    name = ending.signal.name
+    """Close the call of a process that ended before it could do so; return the call's exit code."""
+    name = "exit" if ending.signal is None else ending.signal.name
+    died = "ended by a library" if ending.signal is None else f"died of {name}"
     call = Invocation(is_process=True, problems=1)
     if _NOTE in ending.notes:
         call.command, *files, call.drop, call.output, call.log_format, call.log_level, call.started, call.started_at = (
@@ -160,14 +160,14 @@ def close_for(ending: Ending) -> int:
         )
         call.files = {what: Path(path) for what, path in zip(_FILES, files, strict=True) if path}
     exit_code = EXIT_DEFECT
-    if ending.is_stopped:
+    if ending.is_stopped and ending.signal is not None:
         line, exit_code = f"stopped by {name}", supervisor.SIGNALLED + ending.signal
     elif name == "SIGKILL":
         line = "killed by the system, most likely for want of memory; the next try starts afresh"
     elif (limit := resource.getrlimit(resource.RLIMIT_AS)[0]) != resource.RLIM_INFINITY:
-        line = f"died of {name}, most likely for want of memory: address space has a limit of {limit >> 20:,} MiB"
+        line = f"{died}, most likely for want of memory: address space has a limit of {limit >> 20:,} MiB"
     else:
-        line = f"{_DEFECT}: it died of {name}"
+        line = f"{_DEFECT}: {'it ' if ending.signal else ''}{died}"
     print(line, file=sys.stderr)  # noqa: T201 - the line that the contract promises
     call.close(exit_code, died_of=name)
     return exit_code

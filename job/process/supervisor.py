@@ -30,13 +30,17 @@ SIGNALLED: Final = 128
 """A shell's exit code for a process that a signal ended is this plus the signal."""
 
 _FOLDER: Final = "folder "
+_WORKS: Final = "works"  # noted until Python leaves: a library that gives up may end the process with any exit code
 _PR_SET_PDEATHSIG: Final = 1
 _THREADS_OF_A_CORE: Final = 3  # Polars has several pools
 _SPARE_THREADS: Final = 8  # of Polars and of this job besides
 
 
 class Ending(NamedTuple):
-    """How the child ended: by itself or by a signal, as it was told or by accident; and what it had noted last."""
+    """How the child ended, as it was told or by accident; and what it had noted last.
+
+    By itself, with an exit code, or by a signal; with neither, a library ended it.
+    """
 
     exit_code: int | None
     signal: signal.Signals | None
@@ -67,6 +71,7 @@ class _Stopper:
 
 def _leave(exit_codes: list[int]) -> None:
     """End the process once all is said and done: to take an interpreter with its libraries apart takes 0.2 s."""
+    note(_WORKS, None)
     if not exit_codes:  # the work raised: Python tells of it, and leaves
         return
     with contextlib.suppress(OSError):  # who reads has gone: Python tells of it
@@ -144,6 +149,7 @@ def supervise(work: Callable[[], int]) -> Ending:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         exit_codes: list[int] = []
         atexit.register(_leave, exit_codes)  # the first to be registered, and so the last to be called
+        note(_WORKS, "")
         exit_codes.append(work())
         sys.exit(exit_codes[0])
     os.close(writer)
@@ -155,10 +161,10 @@ def supervise(work: Callable[[], int]) -> Ending:
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     notes = _listen(reader)
     _, status = os.waitpid(child, 0)
-    if os.WIFEXITED(status):
-        ended, exit_code = None, os.WEXITSTATUS(status)
-    else:
-        ended, exit_code = signal.Signals(os.WTERMSIG(status)), None
+    is_left = notes.pop(_WORKS, None) is None and os.WIFEXITED(status)
+    exit_code = os.WEXITSTATUS(status) if is_left else None
+    ended = signal.Signals(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
+    if not is_left:
         _kill_group(child)  # its children, such as the processes that train
     for name in [name for name in notes if name.startswith(_FOLDER)]:
         import shutil  # noqa: PLC0415 - rarely needed

@@ -169,6 +169,18 @@ def test_one_that_died_before_it_began(capsys: pytest.CaptureFixture[str]) -> No
     assert split(capsys.readouterr().err)[0] == ["stopped by SIGTERM"]
 
 
+def test_one_that_a_library_ended(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    note = json.dumps(["score", None, None, "/drop", "/out", "json", "info", 0.0, 1.0])
+    ending = Ending(None, None, is_stopped=False, notes={"call": note})
+    assert close_for(ending) == EXIT_DEFECT
+    lines, log = split(capsys.readouterr().err)
+    assert (lines, log[-1]["died_of"]) == (["a defect of the job, please report it: ended by a library"], "exit")
+    monkeypatch.setattr("resource.getrlimit", lambda _: (150 << 20, 150 << 20))
+    assert close_for(ending) == EXIT_DEFECT
+    lines, _ = split(capsys.readouterr().err)
+    assert lines == ["ended by a library, most likely for want of memory: address space has a limit of 150 MiB"]
+
+
 def test_nothing_of_a_customer_is_in_log_or_metrics(tmp_path: Path) -> None:
     """A dirty drop whose ids and revenues can be told from every other number."""
     drop, metrics = tmp_path / "drop", tmp_path / "retention.prom"

@@ -13,6 +13,7 @@ import pytest
 from job.process import supervisor
 
 ROOT = Path(__file__).parents[1]
+_ABORTED = "None SIGABRT False {}"
 BOUND = 5  # seconds in which a signal must have stopped everything
 
 PREFACE = """
@@ -66,11 +67,12 @@ def rest(process: subprocess.Popen[str]) -> str:
         ("raise SystemExit(4)", "4 None False {}"),
         ("import atexit\natexit.register(print, 'tidied')", "tidied\n0 None False {}"),
         ("sys.modules['kept'] = type('Kept', (), {'__del__': lambda self: print('apart')})()", "0 None False {}"),
-        ("os.abort()", "None SIGABRT False {}"),
+        ("os.abort()", _ABORTED),
         ("os.kill(os.getpid(), signal.SIGKILL)", "None SIGKILL False {}"),
         ("os.kill(os.getpid(), signal.SIGTERM)", "None SIGTERM True {}"),
         ("os.kill(os.getpid(), signal.SIGINT)", "None SIGINT False {}"),  # as OpenBLAS does for want of memory
-        ("os.write(sys.modules['job.process.supervisor']._channel.descriptor, b'[\"cut')", "0 None False {}"),
+        ("import ctypes\nctypes.CDLL(None).exit(1)", "None None False {}"),  # as OpenBLAS does, too
+        ("os.write(sys.modules['job.process.supervisor']._channel.descriptor, b'[\"cut')\nos.abort()", _ABORTED),
     ],
 )
 def test_the_ending_of_the_child_is_told(work: str, ending: str) -> None:
