@@ -67,7 +67,7 @@ _SHARES: Final = (
 
 
 class ConditionError(ValueError):
-    """A condition is refused: what was found, and a kind of `job.scoring.mistakes.KINDS` with its values."""
+    """A condition is refused: what was found, and a kind of `job.scoring.mistakes.kinds` with its values."""
 
     def __init__(self, found: str, kind: str, **values: object) -> None:
         super().__init__(found, kind, values)

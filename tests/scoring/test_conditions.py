@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.scoring.conditions import CONDITION_COLUMNS, LONGEST, ConditionError, is_always_true, parse_condition
-from job.scoring.mistakes import KINDS
+from job.scoring.mistakes import kinds
 
 CUSTOMERS = pl.DataFrame(
     {
@@ -72,7 +72,7 @@ def test_refused(condition: str, found: str, expected: str) -> None:
 
 
 def expected_of(error: ConditionError) -> str:
-    return KINDS[error.kind].english.format(**error.values)
+    return kinds()[error.kind].english.format(**error.values)
 
 
 @pytest.mark.parametrize(
