@@ -148,14 +148,14 @@ def rate_difference(events: tuple[int, int], totals: tuple[int, int]) -> Differe
     return Difference(difference, interval.low, interval.high, erfc(touching / sqrt(2)))
 
 
-def mean_difference(first: Estimate, second: Estimate, *, expected: float = 0.0) -> Difference:
+def mean_difference(first: Estimate, second: Estimate) -> Difference:
     """Return the difference of two independent means with Welch's interval (Biometrika 34, 1947).
 
     The degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946), over the parts of both means. There is no
-    interval if no value differs from another. The p-value is of the `expected` difference.
+    interval if no value differs from another.
     """
     variance, scatter = first.variance + second.variance, first.scatter + second.scatter
-    return _with_interval(first.mean - second.mean, variance, scatter, expected)
+    return _with_interval(first.mean - second.mean, variance, scatter)
 
 
 def prevented_share(first: Estimate, second: Estimate, *, expected: float = 0.0) -> tuple[Difference, float] | None:
@@ -210,8 +210,8 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
-def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL, power: float = POWER) -> Fall | None:
-    """Return the smallest fall of the decline rate that a comparison within strata finds with this power.
+def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL) -> Fall | None:
+    """Return the smallest fall of the decline rate that a comparison within strata finds with the power `POWER`.
 
     The normal formula for the adjusted estimator: a fall is found if it is (z of the level + z of the power) x its
     standard error, at the variances that the treated have if the offer prevents that share of the declines. Strata
@@ -229,7 +229,7 @@ def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL, power: flo
         return None
     weighted = [(stratum.treated / treated, stratum) for stratum in compared]
     rate = sum(weight * stratum.rate for weight, stratum in weighted)
-    scores = _scores(level, power)
+    scores = _scores(level)
 
     def is_found(effect: float) -> bool:
         variance = sum(weight**2 * stratum.variance_of_fall(effect) for weight, stratum in weighted)
@@ -242,12 +242,12 @@ def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL, power: flo
     return Fall(effect * rate, effect)
 
 
-def smallest_control_share(strata: Sequence[Stratum], *, effect: float = A_FIFTH, level: float = LEVEL) -> float | None:
-    """Return the smallest control share at which these customers would show an effect with this power.
+def smallest_control_share(strata: Sequence[Stratum], *, level: float = LEVEL) -> float | None:
+    """Return the smallest control share at which these customers would show the effect `A_FIFTH`, with that power.
 
     All strata get the same share, whatever share they have now. The formula is that of `smallest_fall`.
 
-    `strata`: a campaign's, or a segment's alone. `effect`: share of the declines prevented, above 0 and up to 1.
+    `strata`: a campaign's, or a segment's alone.
 
     Returns:
         A share of at most about one half; None if no share shows the effect.
@@ -258,11 +258,11 @@ def smallest_control_share(strata: Sequence[Stratum], *, effect: float = A_FIFTH
     weighted = [((stratum.treated + stratum.control) / customers, stratum) for stratum in strata]
     rate = sum(weight * stratum.rate for weight, stratum in weighted)
     untreated = sum(weight * stratum.variance for weight, stratum in weighted)
-    treated = sum(weight * stratum.treated_variance(effect) for weight, stratum in weighted)
-    scores = _scores(level, POWER)
+    treated = sum(weight * stratum.treated_variance(A_FIFTH) for weight, stratum in weighted)
+    scores = _scores(level)
 
     def is_found(share: float) -> bool:
-        return effect * rate >= scores * sqrt((treated / (1 - share) + untreated / share) / customers)
+        return A_FIFTH * rate >= scores * sqrt((treated / (1 - share) + untreated / share) / customers)
 
     if rate == 0:
         return None
@@ -339,7 +339,7 @@ def _sumprod(first: Sequence[float], second: Sequence[float]) -> float:
     return sum(one * other for one, other in zip(first, second, strict=True))
 
 
-def _with_interval(difference: float, variance: float, scatter: float, expected: float) -> Difference:
+def _with_interval(difference: float, variance: float, scatter: float, expected: float = 0.0) -> Difference:
     if variance <= 0:
         return Difference(difference, None, None, None)
     error, freedom = sqrt(variance), variance**2 / scatter
@@ -351,11 +351,11 @@ def _with_interval(difference: float, variance: float, scatter: float, expected:
 
 def detectable_difference(error: float, *, level: float = LEVEL) -> float:
     """Return the smallest difference, of this standard error, that a two-sided test finds with the power `POWER`."""
-    return _scores(level, POWER) * error
+    return _scores(level) * error
 
 
-def _scores(level: float, power: float) -> float:
-    return normal_score(1 - level) + _NORMAL.inv_cdf(power)
+def _scores(level: float) -> float:
+    return normal_score(1 - level) + _NORMAL.inv_cdf(POWER)
 
 
 def _newcombe(events: tuple[int, int], totals: tuple[int, int], score: float) -> Interval:

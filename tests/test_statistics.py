@@ -176,8 +176,6 @@ def test_welchs_interval_is_the_worked_example() -> None:
     assert found.low == pytest.approx(-3.3655, abs=0.001)
     assert found.high == pytest.approx(0.2055, abs=0.001)
     assert found.p_value == pytest.approx(0.07939, abs=0.0005)
-    turned = mean_difference(estimates[1], estimates[0], expected=1.58)
-    assert turned.p_value == pytest.approx(1, abs=1e-6)
 
 
 def test_prevented_share_is_the_delta_method() -> None:
@@ -191,6 +189,9 @@ def test_prevented_share_is_the_delta_method() -> None:
     assert difference.high is not None
     assert (difference.low + difference.high) / 2 == pytest.approx(0.2)
     assert (difference.high - difference.low) / 2 == pytest.approx(1.96 * error, rel=0.02)
+    as_expected = prevented_share(treated, control, expected=0.2)
+    assert as_expected is not None
+    assert as_expected[0].p_value == pytest.approx(1, abs=1e-6)
     assert prevented_share(treated, Estimate(0.0, 0.1, 0.1)) is None
     assert mean_difference(Estimate(1, 0, 0), Estimate(2, 0, 0)) == Difference(-1, None, None, None)
 
@@ -207,8 +208,9 @@ def test_smallest_fall_is_the_normal_formula() -> None:
     left = 0.3 - fall.points
     assert isclose(fall.points, SCORES * math.sqrt(left * (1 - left) / 900 + 0.21 / 100), rel_tol=1e-6)
     assert isclose(fall.effect, fall.points / 0.3)
-    stricter = [smallest_fall([stratum], level=0.05 / 7), smallest_fall([stratum], power=0.9)]
-    assert all(each is not None and each.points > fall.points for each in stricter)
+    stricter = smallest_fall([stratum], level=0.05 / 7)
+    assert stricter is not None
+    assert stricter.points > fall.points
 
 
 def test_known_probabilities_make_smaller_falls_visible_and_more_customers_too() -> None:
@@ -266,9 +268,6 @@ def test_smallest_control_share_shows_just_a_fifth() -> None:
     fall = smallest_fall(split)
     assert fall is not None
     assert abs(fall.effect - A_FIFTH) < 0.002
-    larger = smallest_control_share(strata, effect=0.5)
-    assert larger is not None
-    assert larger < share
 
 
 def test_no_control_share_shows_a_fifth_among_few() -> None:

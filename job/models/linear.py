@@ -6,7 +6,6 @@ Scoring with it needs no scikit-learn.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -16,7 +15,6 @@ import polars as pl
 from job.models.kinds import Explained
 from job.models.quadratic import QuadraticForm
 from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES, WORD_FEATURES
-from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +27,8 @@ Basis = Literal["value", "above", "equals"]
 class Factor(NamedTuple):
     """A simple function of one feature, less its mean in training (`center`).
 
-    `value` is the feature itself; `above` is max(0, feature - knot); `equals` is 1 where it is `word`, else 0.
+    `value` is the feature itself; `above` is max(0, feature - knot); `equals` is 1 where it is `word`, else 0. A word
+    that no model knows counts as the mean: it says nothing.
     """
 
     feature: str
@@ -48,21 +47,6 @@ class Factor(NamedTuple):
         if not is_known:
             raise ValueError(f"no feature, word or basis of this version: {self.feature[:40]!r}, {self.basis[:40]!r}")
 
-    def expression(self) -> pl.Expr:
-        """Return the factor's value (Float64). A word that no model knows counts as the mean: it says nothing."""
-        column = pl.col(self.feature)
-        if self.basis == "above":
-            return (column - self.knot).clip(lower_bound=0.0) - self.center
-        if self.basis == "equals":
-            known = (column == self.word).cast(pl.Float64) - self.center
-            return pl.when(column == UNKNOWN).then(pl.lit(0.0)).otherwise(known)
-        return column - self.center
-
-    def __str__(self) -> str:
-        if self.basis == "above":
-            return f"{self.feature} above {self.knot:g}"
-        return f"{self.feature} is {self.word}" if self.basis == "equals" else self.feature
-
 
 class Term(NamedTuple):
     """weight x (product of one or two factors - center), in log-odds; center is the product's mean in training."""
@@ -75,9 +59,6 @@ class Term(NamedTuple):
     def features(self) -> list[str]:
         """The names of its features, one or two."""
         return sorted({factor.feature for factor in self.factors})
-
-    def __str__(self) -> str:
-        return " x ".join(str(factor) for factor in self.factors)
 
 
 class Calibration(NamedTuple):
@@ -147,40 +128,16 @@ class LinearModel:
         margins, contributions, falls = self._form.explain(features, changes)
         return Explained(contributions, margins, margins - falls)
 
-    def with_centers(self, features: pl.DataFrame) -> LinearModel:
-        """Return the same model with each product's mean over the given rows as its center.
-
-        Margins stay as they are; contributions then add up to 0 over these rows.
-        """
-        means = (
-            capped(features, self.caps)
-            .select(factor.expression().alias(name) for factor, name in self._columns.items())
-            .select(self._product(term).mean().alias(str(index)) for index, term in enumerate(self.terms))
-        )
-        centers = means.row(0)
-        terms = tuple(term._replace(center=center) for term, center in zip(self.terms, centers, strict=True))
-        moved = math.fsum((new.center - old.center) * old.weight for new, old in zip(terms, self.terms, strict=True))
-        return replace(self, terms=terms, intercept=self.intercept + moved)
-
     def calibrated(self, calibration: Calibration) -> LinearModel:
         """Return the same model with another calibration."""
         return replace(self, calibration=calibration)
 
     @cached_property
-    def _columns(self) -> dict[Factor, str]:
-        factors = dict.fromkeys(factor for term in self.terms for factor in term.factors)
-        return {factor: f"factor_{number}" for number, factor in enumerate(factors)}
-
-    @cached_property
     def _form(self) -> QuadraticForm:
         return QuadraticForm(self)
 
-    def _product(self, term: Term) -> pl.Expr:
-        first, *rest = (pl.col(self._columns[factor]) for factor in term.factors)
-        return first * rest[0] if rest else first
-
     def to_json(self) -> dict[str, Any]:
-        """Return the model as plain values; `from_json` gives it back, equal to the last bit."""
+        """Return the model as plain values; `load` gives it back, equal to the last bit."""
         return {
             "intercept": self.intercept,
             "calibration": self.calibration._asdict(),
@@ -204,12 +161,7 @@ class LinearModel:
 
     @classmethod
     def load(cls, plain: Mapping[str, Any], _read: Callable[[str], str]) -> LinearModel:
-        """Return the model of an artifact; see `job.models.kinds`."""
-        return cls.from_json(plain)
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> LinearModel:
-        """Return the model that `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        """Return the model of `to_json`; see `job.models.kinds`. Raises KeyError, TypeError or ValueError otherwise."""
         terms = tuple(
             Term(tuple(Factor(**factor) for factor in term["factors"]), float(term["center"]), float(term["weight"]))
             for term in plain["terms"]

@@ -8,18 +8,20 @@ features. Each has an L2 penalty of its own, applied by scaling its columns befo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 from sklearn.linear_model import LogisticRegression
 
 from job.models.linear import Calibration, Factor, LinearModel, Term
 from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
+from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
@@ -128,10 +130,13 @@ class SplineBasis:
         parts = zip(np.split(coefficients * self.weights, sizes), standards, strict=True)
         hats, ones, categories, products = (weights / standard.scale for weights, standard in parts)
         factors = self._factors(_numbers(features))
-        words = [
-            Factor(name, "equals", float(mean), word=word)
-            for (name, word), mean in zip(self.words, self.indicators.mean, strict=True)
-        ]
+        of_words = {}
+        for (name, word), mean, column in zip(
+            self.words, self.indicators.mean, _indicators(features, self.words).T, strict=True
+        ):
+            is_unknown = (features[name] == UNKNOWN).to_numpy()
+            of_words[Factor(name, "equals", float(mean), word=word)] = np.where(is_unknown, 0.0, column - mean)
+        words = list(of_words)
         weighted: list[tuple[tuple[Factor, ...], float]] = [
             ((factor,), weight) for factor, weight in zip(chain(*factors), self._bends(hats), strict=True)
         ]
@@ -142,31 +147,34 @@ class SplineBasis:
             weighted += [
                 ((words[index], factor), weight) for factor, weight in zip(chain(*factors), bends, strict=True)
             ]
+        numbers = [next(iter(of_feature)) for of_feature in factors]
         for (left, right), weight in zip(combinations(range(len(factors)), 2), products, strict=True):
             scale = self.values.scale[left] * self.values.scale[right]
-            weighted.append(((factors[left][0], factors[right][0]), weight / scale))
+            weighted.append(((numbers[left], numbers[right]), weight / scale))
         # The regression's columns have mean 0 and so do single factors; a product's mean goes from the columns' means
-        # to the terms' centers.
+        # to the terms' centers: then contributions add up to 0 over these rows.
         constant = intercept - float(np.sum(categories * self.categories.mean))
         constant -= float(np.sum(products * self.products.mean))
         ends = zip(NUMERIC_FEATURES, self.knots, strict=True)
         caps = {feature.name: (float(knots[0]), float(knots[-1])) for feature, knots in ends}
-        terms = tuple(Term(of_term, 0.0, float(weight)) for of_term, weight in weighted)
-        return LinearModel(terms, constant, caps, Calibration()).with_centers(features)
+        values = dict(chain(of_words.items(), *(of_feature.items() for of_feature in factors)))
+        terms = tuple(
+            Term(each, _mean(np.prod([values[factor] for factor in each], axis=0)), float(weight))
+            for each, weight in weighted
+        )
+        constant += math.fsum(term.center * term.weight for term in terms)
+        return LinearModel(terms, constant, caps, Calibration())
 
-    def _factors(self, columns: Matrix) -> list[list[Factor]]:
-        """Return, for each feature, its value and its bend at each inner knot."""
-        clipped = _clipped(columns, self.knots)
-        return [
-            [
-                Factor(feature.name, "value", float(values.mean())),
-                *(
-                    Factor(feature.name, "above", float(np.clip(values - knot, 0, None).mean()), knot=float(knot))
-                    for knot in knots[1:-1]
-                ),
-            ]
-            for feature, knots, values in zip(NUMERIC_FEATURES, self.knots, clipped.T, strict=True)
-        ]
+    def _factors(self, columns: Matrix) -> list[dict[Factor, Matrix]]:
+        """Return, for each feature, its value and its bend at each inner knot, with what they are of each row."""
+        factors = []
+        for feature, knots, values in zip(NUMERIC_FEATURES, self.knots, _clipped(columns, self.knots).T, strict=True):
+            of_feature = {Factor(feature.name, "value", float(values.mean())): values}
+            for knot in knots[1:-1]:
+                above = np.clip(values - knot, 0, None)
+                of_feature[Factor(feature.name, "above", float(above.mean()), knot=float(knot))] = above
+            factors.append({factor: column - factor.center for factor, column in of_feature.items()})
+        return factors
 
     def _bends(self, weights: Matrix) -> Matrix:
         """Return, for each feature, the slope after its first knot and the change of slope at each inner one.
@@ -179,6 +187,10 @@ class SplineBasis:
             for at_knots, knots in zip(np.split(weights, ends), self.knots, strict=True)
         ]
         return np.concatenate([np.diff(of_feature, prepend=0.0) for of_feature in slopes])
+
+
+def _mean(column: Matrix) -> float:
+    return float(pl.Series(column).mean())  # type: ignore[arg-type] # a number
 
 
 def _numbers(features: pl.DataFrame) -> Matrix:
