@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypedDict, cast
+from typing import Any, Final, NotRequired, TypedDict, cast
 
 from schemas.report_data import ReportData, Thresholds  # noqa: TC001 - asked for its hints, to check what a file says
-from schemas.typed import find_fault, parse_object
+from schemas.typed import check, parse_object
 
 FORMAT: Final = 1
 
@@ -38,17 +38,14 @@ class Measured(Interval):
     how: str
 
 
-class _ModelFacts(TypedDict, total=False):
-    roc_auc: Measured
-    trained_on: dict[str, Any]
-
-
-class ModelUsed(_ModelFacts):
+class ModelUsed(TypedDict):
     """The model that scored; of a model that training did not make, some facts are not known.
 
     `version` is its number in the store of models, None where it came from none.
     """
 
+    roc_auc: NotRequired[Measured]
+    trained_on: NotRequired[dict[str, Any]]
     digest: str
     version: int | None
     kind: str
@@ -248,18 +245,15 @@ class Output(TypedDict):
     sha256: str
 
 
-class _Bins(TypedDict, total=False):
-    words: list[str]
-    edges: list[float]
-    higher: float | None
-
-
-class Distribution(_Bins):
+class Distribution(TypedDict):
     """A feature or the score, here and in training: shares per bin, of a word (`words`) or of a number (`edges`).
 
     `psi` beyond `chance` is no chance. `higher` is the probability that a customer here has more than one of training.
     """
 
+    words: NotRequired[list[str]]
+    edges: NotRequired[list[float]]
+    higher: NotRequired[float | None]
     feature: str
     psi: float
     chance: float
@@ -268,13 +262,10 @@ class Distribution(_Bins):
     reference_shares: list[float]
 
 
-class _OfFeature(TypedDict, total=False):
-    feature: str
-
-
-class Part(_OfFeature):
+class Part(TypedDict):
     """The customers without a value, or those not scored, here and in training."""
 
+    feature: NotRequired[str]
     share: float
     reference_share: float
     psi: float
@@ -282,19 +273,16 @@ class Part(_OfFeature):
     severity: str
 
 
-class _FindingFacts(TypedDict, total=False):
-    feature: str
-    word: str
-    psi: float
-    chance: float
-    higher: float | None
-    share: float
-    reference_share: float
-
-
-class Finding(_FindingFacts):
+class Finding(TypedDict):
     """What a person should know: `distribution`, `score`, `missing`, `not_scored`, `word_gone` or `word_new`."""
 
+    feature: NotRequired[str]
+    word: NotRequired[str]
+    psi: NotRequired[float]
+    chance: NotRequired[float]
+    higher: NotRequired[float | None]
+    share: NotRequired[float]
+    reference_share: NotRequired[float]
     kind: str
     severity: str
 
@@ -397,9 +385,7 @@ def parse_manifest(text: bytes) -> Manifest:
     plain = parse_object(text)
     if plain.get("format") != FORMAT:
         raise ValueError(f"format {plain.get('format')!s:.20}, not {FORMAT}, the one of this version")
-    fault = find_fault(plain, Manifest)
-    if fault is not None:
-        raise ValueError(fault)
+    check(plain, Manifest)
     return cast("Manifest", plain)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 import types
-from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple, NoReturn, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Final, NoReturn, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
 
 _LARGEST: Final = 2**63
 _HALF: Final = re.compile("[\ud800-\udfff]")  # of a character: text with it cannot be written
@@ -28,95 +27,40 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant}, which is no number")
 
 
-def find_fault(value: object, kind: Any, name: str = "") -> str | None:  # noqa: ANN401 - a type, or what stands for one
-    """Return where a value is not of a type, as a phrase; None if it is. Entries that nobody asked for do not matter.
+def check(value: Any, kind: Any, place: str = "") -> None:  # noqa: ANN401 - anything, and what it should be
+    """Raise ValueError, which says where, if a value is not of a type; entries that nobody asked for do not matter.
 
-    `kind`: a `TypedDict`, `dict[str, X]`, `list[X]`, `X | None`, `str`, `int`, `float`, `bool` or `Any`. `name`: of the
-    value, for the phrase.
+    `kind`: a `TypedDict`, `dict[str, X]`, `list[X]`, `X | None`, `str`, `int`, `float`, `bool` or `Any`.
     """
-    fault = _check_of(kind)(value)
-    if fault is None:
-        return None
-    place = f"{name}{fault.place}".removeprefix("." if not name else "")
-    return f"{fault.missing} in {place}".removesuffix(" in ") if fault.missing else f"{place} {fault.phrase}"
-
-
-class _Fault(NamedTuple):
-    """What is wrong. Args: place: within the value; phrase: what it is not; missing: the entries that are not there."""
-
-    place: str
-    phrase: str
-    missing: str = ""
-
-
-_Check = Callable[[object], "_Fault | None"]
-"""Returns what is wrong with a value."""
+    if type(value) is kind is float:  # as most are
+        return
+    shape, parts = _shape_of(kind)
+    if shape is types.UnionType:
+        if value is not None:
+            check(value, parts[0], place)
+    elif not _is_plain(value, shape):
+        raise ValueError(f"{place} is no {'object' if isinstance(parts, dict) else shape.__name__}")
+    elif isinstance(parts, dict):
+        if missing := [key for key, (_, is_needed) in parts.items() if is_needed and key not in value]:
+            raise ValueError(f"no {', '.join(missing)}{place and f' in {place}'}")
+        for key in filter(value.__contains__, parts):
+            check(value[key], parts[key][0], f"{place}.{key}".removeprefix("."))
+    elif parts:
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            check(each, parts[-1], f"{place}[{key}]")
 
 
 @cache
-def _check_of(kind: Any) -> _Check:  # noqa: ANN401 - as above
-    """Return the check of a type; it is made once, for manifests have thousands of values."""
-    arguments = get_args(kind)
-    if kind is Any:
-        return lambda _: None
-    if get_origin(kind) is types.UnionType:
-        return _check_of_union([_check_of(each) for each in arguments])
+def _shape_of(kind: Any) -> tuple[Any, Any]:  # noqa: ANN401 - as above
+    """Return the type without its parts, and these; of a `TypedDict`, key -> its type, and whether it must be there."""
     if is_typeddict(kind):
-        return _check_of_record(kind)
-    if get_origin(kind) in (list, dict):
-        return _check_of_parts(get_origin(kind), _check_of(arguments[-1]))
-    fault = _Fault("", f"is no {getattr(kind, '__name__', kind)}")
-    return lambda value: None if _is_plain(value, kind) else fault
-
-
-def _check_of_union(checks: Sequence[_Check]) -> _Check:
-    def check(value: object) -> _Fault | None:
-        first = None
-        for each in checks:
-            fault = each(value)
-            if fault is None:
-                return None
-            first = first or fault
-        return first
-
-    return check
-
-
-def _check_of_record(kind: Any) -> _Check:  # noqa: ANN401 - as above
-    entries = [(key, _check_of(hint)) for key, hint in get_type_hints(kind).items()]
-    required = [key for key, _ in entries if key in kind.__required_keys__]
-
-    def check(value: object) -> _Fault | None:
-        if not isinstance(value, dict):
-            return _Fault("", "is no object")
-        missing = [key for key in required if key not in value]
-        if missing:
-            return _Fault("", "", f"no {', '.join(missing)}")
-        for key, part in entries:
-            if key in value and (fault := part(value[key])) is not None:
-                return fault._replace(place=f".{key}{fault.place}")
-        return None
-
-    return check
-
-
-def _check_of_parts(container: type[Any], part: _Check) -> _Check:
-    def check(value: object) -> _Fault | None:
-        if not isinstance(value, container):
-            return _Fault("", f"is no {container.__name__}")
-        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
-            if (fault := part(each)) is not None:
-                return fault._replace(place=f"[{key}]{fault.place}")
-        return None
-
-    return check
+        hints = get_type_hints(kind, include_extras=True)
+        marked = {key: get_origin(hint) is NotRequired for key, hint in hints.items()}
+        return dict, {key: (get_args(hint)[0] if marked[key] else hint, not marked[key]) for key, hint in hints.items()}
+    return get_origin(kind) or kind, get_args(kind)
 
 
 def _is_plain(value: object, kind: Any) -> bool:  # noqa: ANN401 - as above
-    if isinstance(value, bool) or kind is bool:
-        return isinstance(value, bool) and kind is bool
-    if isinstance(value, int):
-        return kind in (int, float) and -_LARGEST <= value < _LARGEST
-    if isinstance(value, str):
-        return kind is str and not _HALF.search(value)
-    return isinstance(value, kind)
+    if type(value) is int and kind in (int, float):
+        return -_LARGEST <= value < _LARGEST
+    return kind is Any or (type(value) is kind and not (isinstance(value, str) and _HALF.search(value)))

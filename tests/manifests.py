@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, Any, NotRequired, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from schemas.manifest import FORMAT, Manifest
 
@@ -137,7 +137,11 @@ def json_schema(hint: Any = Manifest) -> dict[str, Any]:
         return {
             "type": "object",
             "properties": {name: json_schema(own) for name, own in get_type_hints(hint).items()},
-            "required": sorted(hint.__required_keys__),
+            "required": sorted(
+                name
+                for name, marked in get_type_hints(hint, include_extras=True).items()
+                if get_origin(marked) is not NotRequired
+            ),
             "additionalProperties": False,
         }
     arguments = get_args(hint)

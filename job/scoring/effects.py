@@ -11,7 +11,7 @@ from job.errors import reason_of, shorten
 from job.rounding import rounded
 from job.scoring.published import RUN_NAME
 from job.statistics import Effect, PooledEffect, pool_effects
-from schemas.typed import find_fault, parse_object
+from schemas.typed import check, parse_object
 
 LIFTS: Final = "lift"
 LIFT: Final = "lift.json"
@@ -100,9 +100,7 @@ def effects_of(pooled: Mapping[str, OfferEffect]) -> dict[str, float]:
 def _parse(run_id: str, text: bytes) -> Lift:
     """Return a lift. Raises ValueError if it is none of this run."""
     plain = parse_object(text)
-    fault = find_fault(plain, LiftFile)
-    if fault is not None:
-        raise ValueError(fault)
+    check(plain, LiftFile)
     if plain["run_id"] != run_id:
         raise ValueError(f"it is of run {plain['run_id']:.40}")
     offers = cast("list[LiftOffer]", plain["offers"])

@@ -7,9 +7,9 @@ beside them: `OUT/acknowledged/<run_id>`.
 
 from __future__ import annotations
 
+import getpass
 import json
-from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,15 +30,14 @@ def reasons_to_look(output: Path, run_id: str, manifest: Manifest) -> tuple[str,
     return () if is_file_beneath(output, f"{ACKNOWLEDGED}/{run_id}") else tuple(manifest["look"])
 
 
-def describe_acknowledgement(user: str, at: datetime, note: str | None) -> Mapping[str, str | None]:
-    """Return who looked at a run, when, and what they say of it."""
-    return {"user": user, "at": at.isoformat(timespec="seconds"), "note": note}
+def acknowledge_run(output: Path, run_id: str, note: str | None) -> None:
+    """Note that the user looked at a run, and what they say of it.
 
-
-def acknowledge_run(output: Path, run_id: str, acknowledgement: Mapping[str, str | None]) -> None:
-    """Note that a person looked at a run. Raises SettingsError: there is none; OutputError: it cannot be written."""
+    Raises SettingsError: there is none; OutputError: it cannot be written.
+    """
     if "/" in run_id or not is_whole(output / RUNS / run_id):
         raise SettingsError([Problem("--acknowledge", f"the name of a run of {output}", run_id)])
     with as_output_error(output):
         (output / ACKNOWLEDGED).mkdir(exist_ok=True)
-        replace_file(output / ACKNOWLEDGED / run_id, json.dumps(acknowledgement, ensure_ascii=False).encode() + b"\n")
+        looked = {"user": getpass.getuser(), "at": datetime.now(UTC).isoformat(timespec="seconds"), "note": note}
+        replace_file(output / ACKNOWLEDGED / run_id, json.dumps(looked, ensure_ascii=False).encode() + b"\n")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +13,7 @@ from job.errors import OutputError, Problem, SettingsError
 from job.scoring.compare import compare_runs
 from job.scoring.effects import LIFTS
 from job.scoring.known import Digests, read_published_inputs, refuse_published
-from job.scoring.look import ACKNOWLEDGED, acknowledge_run, describe_acknowledgement
+from job.scoring.look import ACKNOWLEDGED, acknowledge_run
 from job.scoring.manifest import read_previous
 from job.scoring.past import is_in_outcome
 from job.scoring.pipeline import Outcome, run_scoring
@@ -252,9 +250,8 @@ def _fetch_list(output: Address, folder: Path, *, is_new: bool) -> Path:
 
 def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
     """Note that a person looked at a run. Raises as `acknowledge_run`, and SettingsError for a store that refuses."""
-    acknowledgement = describe_acknowledgement(getpass.getuser(), datetime.now(UTC), note)
     with listed_output(output) as folder:
-        acknowledge_run(folder, run_id, acknowledgement)
+        acknowledge_run(folder, run_id, note)
         send_files(output, folder, [f"{ACKNOWLEDGED}/{run_id}"])
 
 
