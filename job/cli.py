@@ -636,7 +636,7 @@ def history(*, output: Place) -> Answer:
     Example:
       retention history --output /data/out
     """  # noqa: D301 - Click reads the character
-    from job.history.facts import describe_history  # noqa: PLC0415
+    from job.history.data import describe_history  # noqa: PLC0415
     from job.history.page import JSON, PAGE, write_history  # noqa: PLC0415
     from job.history.summary import summarise_history  # noqa: PLC0415
     from job.storage.run import listed_output, send_files  # noqa: PLC0415
@@ -644,10 +644,10 @@ def history(*, output: Place) -> Answer:
     if isinstance(output, Path) and not output.is_dir():
         raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
     with listed_output(output) as folder:
-        facts = describe_history(folder)
-        write_history(folder, facts)
+        history = describe_history(folder)
+        write_history(folder, history)
         send_files(output, folder, [PAGE, JSON])
-    return Answer(f"{summarise_history(facts)}\nPage: {output / PAGE}", facts)
+    return Answer(f"{summarise_history(history)}\nPage: {output / PAGE}", history)
 
 
 @main.command(has_log=True)

@@ -343,7 +343,7 @@ class EarlierRun(TypedDict):
 
 
 class Manifest(TypedDict):
-    """A run. `inputs` says of each file how it is written; `facts` is what the page draws; `drift` may be unknown.
+    """A run. `inputs` says of each file how it is written; `report_data` is what the page draws; `drift` may be none.
 
     `identity` names the drop, model and settings alone; `run_id` also what the run takes from the runs before it.
     `look` has a line for each reason why a person must look at the run before it is used.
@@ -366,7 +366,7 @@ class Manifest(TypedDict):
     segments_file: str
     segments: list[SegmentRow]
     campaign: CampaignOutcome
-    facts: ReportData
+    report_data: ReportData
     drift: Drift | None
     levels: RevenueLevels
     changes: list[Change]

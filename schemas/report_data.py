@@ -1,4 +1,4 @@
-"""What the page of a run is drawn from, as `facts` of its manifest: counts, means and shares, never a customer."""
+"""What the page of a run is drawn from, `report_data` of its manifest: counts, means and shares, never a customer."""
 
 from __future__ import annotations
 

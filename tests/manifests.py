@@ -78,7 +78,7 @@ def make_manifest(**changes: Any) -> Manifest:
                 "too_small": [],
             },
         },
-        "facts": make_report_data(),
+        "report_data": make_report_data(),
         "drift": None,
         "levels": {"source": "training", "months": []},
         "changes": [],

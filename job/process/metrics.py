@@ -172,7 +172,7 @@ def _describe_rows(manifest: Manifest) -> Iterator[Sample]:
 def _describe_scores(manifest: Manifest) -> Iterator[Sample]:
     segments, scored = manifest["segments"], manifest["customers"]["scored"]
     yield _sample("retention_contacts", manifest["campaign"]["contacts"])
-    yield _sample("retention_customers_in_training", manifest["facts"]["risk"]["in_training"])
+    yield _sample("retention_customers_in_training", manifest["report_data"]["risk"]["in_training"])
     if scored:
         total = math.fsum((row["mean_risk"] or 0.0) * row["customers"] for row in segments)
         yield _sample("retention_mean_decline_probability", total / scored)

@@ -1,4 +1,4 @@
-"""The charts of the page, each drawn of the run's facts."""
+"""The charts of the page, each drawn of the run's data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
+from job.report.data import RISK, RISK_BINS
 from job.report.drift import feature_title
-from job.report.facts import RISK, RISK_BINS
 from job.report.formats import compact, fixed, number, percent
 from job.report.svg import (
     BLUE,
@@ -55,7 +55,7 @@ _SERIES: Final = (BLUE, RED, "#009E73", "#CC79A7")
 
 
 def draw_charts(
-    facts: ReportData,
+    data: ReportData,
     titles: Mapping[str, str],
     *,
     drift: Drift | None = None,
@@ -64,31 +64,31 @@ def draw_charts(
     """Return the page's charts (name -> SVG element, with a description for screen readers): those that are shown.
 
     Args:
-        facts: as `describe_facts` returned them.
+        data: as `describe_report` returned them.
         titles: segment code -> Russian title.
         drift: None if the run does not tell it.
         runs: earlier runs of the same output and this one, the oldest first.
     """
     charts: dict[str, tuple[Picture, str]] = {
-        "bubbles": (segment_bubbles(facts), "Сегменты: средний риск, прибыль под риском и число клиентов"),
-        "segments": (segment_bars(facts, titles), "Прибыль под риском по сегментам"),
-        "contacts": (contact_bars(facts, titles), "Сколько клиентов каждого сегмента получат предложение"),
-        "histogram": (risk_histogram(facts), "Сколько клиентов с каким риском"),
-        "deciles": (decile_bars(facts), "Доля прибыли под риском по десятым долям клиентов"),
-        "worth": (risk_and_profit(facts), "Клиенты по риску и прибыли за месяц"),
-        "decliners": (decliners(facts), "Доля снизивших активность при обучении и здесь"),
-        "drivers": (shapley_summary(facts), "Вклады признаков в риск по клиентам, значения SHAP"),
-        "segment_drivers": (segment_drivers(facts), "Что повышает и что снижает риск в каждом сегменте"),
-        "correlations": (correlation_map(facts), "Связи между признаками, phi_k"),
-        "categories": (word_bars(facts["distributions"]), "Доля первой группы по категориям и типам сервиса"),
+        "bubbles": (segment_bubbles(data), "Сегменты: средний риск, прибыль под риском и число клиентов"),
+        "segments": (segment_bars(data, titles), "Прибыль под риском по сегментам"),
+        "contacts": (contact_bars(data, titles), "Сколько клиентов каждого сегмента получат предложение"),
+        "histogram": (risk_histogram(data), "Сколько клиентов с каким риском"),
+        "deciles": (decile_bars(data), "Доля прибыли под риском по десятым долям клиентов"),
+        "worth": (risk_and_profit(data), "Клиенты по риску и прибыли за месяц"),
+        "decliners": (decliners(data), "Доля снизивших активность при обучении и здесь"),
+        "drivers": (shapley_summary(data), "Вклады признаков в риск по клиентам, значения SHAP"),
+        "segment_drivers": (segment_drivers(data), "Что повышает и что снижает риск в каждом сегменте"),
+        "correlations": (correlation_map(data), "Связи между признаками, phi_k"),
+        "categories": (word_bars(data["distributions"]), "Доля первой группы по категориям и типам сервиса"),
     }
     if drift:
         charts["drift"] = (drift_bars(drift), "Отличие распределений этой выгрузки от обучающих, PSI")
-    if facts["card"] and "calibration" in facts["card"]:
-        charts["reliability"] = (reliability(facts["card"]), "Предсказанная вероятность и доля снизивших активность")
+    if data["card"] and "calibration" in data["card"]:
+        charts["reliability"] = (reliability(data["card"]), "Предсказанная вероятность и доля снизивших активность")
     if len(runs) > 1:
         charts |= {f"runs_{name}": drawn for name, drawn in run_lines(runs, titles).items()}
-    for index, row in enumerate(facts["distributions"]["numbers"]):
+    for index, row in enumerate(data["distributions"]["numbers"]):
         charts[f"distributions_{index}"] = (tile(row), f"Распределение: {title_of(row['feature'])}")
     return {name: picture.svg(description) for name, (picture, description) in charts.items()}
 
@@ -118,23 +118,23 @@ def plot(height: float, across: Ends, upwards: Ends, *, left: float = 44, top: f
     return picture, frame
 
 
-def numbered(facts: ReportData, titles: Mapping[str, str]) -> list[str]:
+def numbered(data: ReportData, titles: Mapping[str, str]) -> list[str]:
     """Return the segments' titles, numbered as the circles and the table are."""
-    names = [row["segment"] for row in facts["segments"]]
+    names = [row["segment"] for row in data["segments"]]
     return [f"{number}. {titles.get(name, name)}" for number, name in enumerate(names, start=1)]
 
 
-def risk_color(risk: float, facts: ReportData) -> str:
+def risk_color(risk: float, data: ReportData) -> str:
     """Return the colour of customers with a mean risk: red from the threshold on."""
-    return RED if risk >= facts["thresholds"]["risk"] else BLUE
+    return RED if risk >= data["thresholds"]["risk"] else BLUE
 
 
-def segment_bubbles(facts: ReportData) -> Picture:
+def segment_bubbles(data: ReportData) -> Picture:
     """Return the segments as numbered circles: mean risk across, profit at risk upwards, customers as area.
 
     Circles that would cover each other are moved apart; a line leads to where they belong.
     """
-    rows = facts["segments"]
+    rows = data["segments"]
     lowest = min(0.0, *(row["profit_at_risk"] for row in rows), 0.0)
     top = max(0.0, *(row["profit_at_risk"] for row in rows), 0.0) * 1.15 or 1.0
     picture, frame = plot(300, (0.0, 1.0), (lowest, top), left=48)
@@ -150,7 +150,7 @@ def segment_bubbles(facts: ReportData) -> Picture:
             picture.line([(x, y), (new_x, new_y)], MUTED)
             picture.circle(x, y, 2, MUTED)
     for label, (row, size, (x, y)) in enumerate(zip(rows, sizes, moved, strict=True), start=1):
-        picture.circle(x, y, size, risk_color(row["mean_risk"], facts), is_light=True)
+        picture.circle(x, y, size, risk_color(row["mean_risk"], data), is_light=True)
         picture.text(x, y, str(label), anchor="middle", is_bold=True)
     return picture
 
@@ -184,22 +184,22 @@ def move_apart(where: Sequence[tuple[float, float]], sizes: Sequence[float], fra
     return [(x, y) for x, y in places]
 
 
-def segment_bars(facts: ReportData, titles: Mapping[str, str]) -> Picture:
+def segment_bars(data: ReportData, titles: Mapping[str, str]) -> Picture:
     """Return profit at risk by segment, numbered as the circles and the table are."""
     return titled_bars(
         [
-            (title, row["profit_at_risk"], compact(row["profit_at_risk"]), risk_color(row["mean_risk"], facts))
-            for title, row in zip(numbered(facts, titles), facts["segments"], strict=True)
+            (title, row["profit_at_risk"], compact(row["profit_at_risk"]), risk_color(row["mean_risk"], data))
+            for title, row in zip(numbered(data, titles), data["segments"], strict=True)
         ]
     )
 
 
-def contact_bars(facts: ReportData, titles: Mapping[str, str]) -> Picture:
+def contact_bars(data: ReportData, titles: Mapping[str, str]) -> Picture:
     """Return each segment's customers as stacked bars: contacted, control, allowed but left out, no consent."""
-    rows = facts["segments"]
+    rows = data["segments"]
     picture = Picture(WIDTH, ROW * max(1, len(rows)))
     top = max([row["customers"] for row in rows], default=1) * 1.4
-    for index, (title, row) in enumerate(zip(numbered(facts, titles), rows, strict=True)):
+    for index, (title, row) in enumerate(zip(numbered(data, titles), rows, strict=True)):
         picture.text(0, ROW * index + 9, title)
         start: float = 0
         for color, part in zip((BLUE, LIGHT_BLUE, PALE, GREY), contact_parts(row), strict=True):
@@ -216,9 +216,9 @@ def contact_parts(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
     return treatment, control, allowed - treatment - control, row["customers"] - allowed
 
 
-def risk_histogram(facts: ReportData) -> Picture:
+def risk_histogram(data: ReportData) -> Picture:
     """Return how many customers have which risk, those at or above the threshold in red."""
-    counts, threshold = facts["risk"]["histogram"], facts["thresholds"]["risk"]
+    counts, threshold = data["risk"]["histogram"], data["thresholds"]["risk"]
     top = max([*counts, 1]) * 1.18
     picture, frame = plot(235, (0.0, 1.0), (0.0, top), top=24)
     frame.y_axis(ticks(0, top), "Клиентов", written=number)
@@ -235,10 +235,10 @@ def risk_histogram(facts: ReportData) -> Picture:
     return picture
 
 
-def decile_bars(facts: ReportData) -> Picture:
+def decile_bars(data: ReportData) -> Picture:
     """Return the share of all profit at risk in each tenth of the customers, the highest risk first."""
-    rows = facts["deciles"]
-    total = facts["risk"]["profit_at_risk"] or 1.0
+    rows = data["deciles"]
+    total = data["risk"]["profit_at_risk"] or 1.0
     top = max([row["profit_at_risk"] / total for row in rows], default=1.0) * 1.15 or 1.0
     picture, frame = plot(235, (0.5, 10.5), (0.0, top), left=4, top=10)
     width = (frame.right - frame.left) / 10
@@ -246,16 +246,16 @@ def decile_bars(facts: ReportData) -> Picture:
         part = row["profit_at_risk"] / total
         y = frame.y(max(part, 0))
         x = frame.x(row["risk_decile"])
-        picture.bar(x - width / 2 + 2, y, width - 4, frame.bottom - y, risk_color(row["mean_risk"], facts), radius=2)
+        picture.bar(x - width / 2 + 2, y, width - 4, frame.bottom - y, risk_color(row["mean_risk"], data), radius=2)
         picture.text(x, y - 8, percent(part), anchor="middle", color=MUTED, size=SMALL)
     deciles = [row["risk_decile"] for row in rows]
     frame.x_axis(deciles, "Десятые доли клиентов, от самого высокого риска", written=number)
     return picture
 
 
-def risk_and_profit(facts: ReportData) -> Picture:
+def risk_and_profit(data: ReportData) -> Picture:
     """Return the customers by risk (across) and monthly profit (upwards) as shades, with the thresholds as lines."""
-    edges, counts = facts["risk_and_profit"]["profit_edges"], facts["risk_and_profit"]["customers"]
+    edges, counts = data["risk_and_profit"]["profit_edges"], data["risk_and_profit"]["customers"]
     picture, frame = plot(250, (0.0, 1.0), (edges[0], edges[-1]))
     frame.y_axis(ticks(edges[0], edges[-1]), "Прибыль за месяц на клиента")
     most = math.sqrt(max(max(row) for row in counts) or 1)
@@ -268,17 +268,17 @@ def risk_and_profit(facts: ReportData) -> Picture:
                 color = shade(0.12 + 0.88 * math.sqrt(customers) / most, BLUE)
                 picture.bar(x + 0.5, y + 0.5, width - 1, height - 1, color)
     frame.x_axis(SHARES, "Риск снижения активности", written=percent)
-    risk, profit = facts["thresholds"]["risk"], facts["thresholds"]["profit"]
+    risk, profit = data["thresholds"]["risk"], data["thresholds"]["profit"]
     picture.line([(frame.x(risk), frame.top), (frame.x(risk), frame.bottom)], INK, dashes="4 3")
     if edges[0] < profit < edges[-1]:
         picture.line([(frame.left, frame.y(profit)), (frame.right, frame.y(profit))], INK, dashes="4 3")
     return picture
 
 
-def decliners(facts: ReportData) -> Picture:
+def decliners(data: ReportData) -> Picture:
     """Return the share of customers that declined: in training, foretold here, and observed here if labels are."""
-    card, labels = facts["card"], facts["labels"]
-    rows = [("Предсказано здесь: средний риск всех клиентов", facts["risk"]["mean"], BLUE)]
+    card, labels = data["card"], data["labels"]
+    rows = [("Предсказано здесь: средний риск всех клиентов", data["risk"]["mean"], BLUE)]
     if card and card.get("customers"):
         rows.insert(0, ("Снизили активность при обучении", card["declined"] / card["customers"], GREY))
     if labels:
@@ -286,13 +286,13 @@ def decliners(facts: ReportData) -> Picture:
     return titled_bars([(title, value, percent(value), color) for title, value, color in rows], limit=1.15)
 
 
-def shapley_summary(facts: ReportData) -> Picture:
+def shapley_summary(data: ReportData) -> Picture:
     """Return how the features' contributions (log-odds) are spread over customers, the most important first.
 
     A column is as high as the root of its share of customers; its colour is the mean rank of their values: red where
     they have more of the feature, blue where they have less; grey, of words, which have no order.
     """
-    drivers = facts["drivers"]
+    drivers = data["drivers"]
     names = list(drivers["overall"])[:SHOWN_FEATURES]
     edges = drivers["spread"]["edges"]
     height = 34
@@ -317,13 +317,13 @@ def shapley_summary(facts: ReportData) -> Picture:
     return picture
 
 
-def segment_drivers(facts: ReportData) -> Picture:
+def segment_drivers(data: ReportData) -> Picture:
     """Return what raises (red, +) and lowers (blue, −) the risk of each segment: mean contributions to the log-odds."""
-    drivers = facts["drivers"]
+    drivers = data["drivers"]
     names = list(drivers["overall"])[:SHOWN_FEATURES]
     segments = [
         (label, drivers["segments"][row["segment"]])
-        for label, row in enumerate(facts["segments"], start=1)
+        for label, row in enumerate(data["segments"], start=1)
         if row["segment"] in drivers["segments"]
     ]
     most = max((abs(means[name]) for _, means in segments for name in names), default=1.0) or 1.0
@@ -412,9 +412,9 @@ def _lines(
     return picture
 
 
-def correlation_map(facts: ReportData) -> Picture:
+def correlation_map(data: ReportData) -> Picture:
     """Return phi_k between all features and the risk as a table of shades (hundredths), columns numbered as rows."""
-    names, values = facts["correlations"]["names"], facts["correlations"]["phi_k"]
+    names, values = data["correlations"]["names"], data["correlations"]["phi_k"]
     left = 235
     picture = Picture(left + CELL * len(names), CELL * (len(names) + 1))
     for row, name in enumerate(names):

@@ -55,7 +55,7 @@ def write_report(run_folder: Path) -> Path:
     The page is written beside and renamed; the manifest's entry for it is brought up to date in the same way.
 
     Raises:
-        SettingsError: this is no published run, or one that holds no facts.
+        SettingsError: this is no published run, or one that holds no report data.
         OutputError: the page cannot be written.
     """
     manifest = _read_manifest(run_folder)
@@ -91,20 +91,20 @@ def build_page(manifest: Manifest) -> str:
     """Return the page of a run as HTML: the same manifest gives the same bytes.
 
     Args:
-        manifest: the run's manifest, with `facts` as `FactsTally.facts` returned them and, if the artifact has a
+        manifest: the run's manifest, with `report_data` as `describe_report` returned it and, if the artifact has a
             reference, `drift` as `judge_drift` did. `outputs` and `seconds` are not
             looked at, so that the page can be made before they are known.
     """
-    facts = manifest["facts"]
+    data = manifest["report_data"]
     segments = _segments(manifest)
     runs = [*manifest["earlier"], describe_run(manifest)]
-    charts = draw_charts(facts, {row["segment"]: row["title"] for row in segments}, drift=manifest["drift"], runs=runs)
+    charts = draw_charts(data, {row["segment"]: row["title"] for row in segments}, drift=manifest["drift"], runs=runs)
     measured = manifest["settings"]["history"]["effects"]
     return render_html(
         "job.report",
         "page.html",
         manifest=manifest,
-        facts=facts,
+        data=data,
         charts=charts,
         segments=segments,
         earlier=_taken_earlier(manifest),
@@ -113,23 +113,23 @@ def build_page(manifest: Manifest) -> str:
             offer["offer"] in measured for row in manifest["segments"] for offer in row["offers"] if offer["treatment"]
         },
         warnings=translate_warnings(manifest["warnings"]),
-        has_workbook=manifest["settings"]["format"] == "xlsx" and facts["contacts"]["treatment"] <= MOST_ROWS,
+        has_workbook=manifest["settings"]["format"] == "xlsx" and data["contacts"]["treatment"] <= MOST_ROWS,
         capped=[
             (
                 title_of(row["feature"]),
                 count(row["customers"], *OF_CLIENTS),
                 *map(number, (row["largest"], row["cap"])),
             )
-            for row in facts["capped"]
+            for row in data["capped"]
             if row["largest"] >= FAR_ABOVE * row["cap"] and not MEANINGS[row["feature"]].unit.startswith("share")
         ],
-        drivers=_drivers(facts),
+        drivers=_drivers(data),
         drift=describe_drift(manifest["drift"]),
         levels=describe_levels(manifest["levels"]),
-        correlations=_strongest(facts["correlations"]),
+        correlations=_strongest(data["correlations"]),
         inflated=[
             title_of(row["feature"])
-            for row in facts["inflation"]
+            for row in data["inflation"]
             if row["factor"] is None or row["factor"] > HIGH_INFLATION
         ],
         models=MODELS,
@@ -143,7 +143,7 @@ def build_page(manifest: Manifest) -> str:
 
 
 def _segments(manifest: Manifest) -> list[dict[str, Any]]:
-    """Return the segments' rows as facts count them, with the titles and offers that the manifest tells of them."""
+    """Return the segments' rows of the report data, with the titles and offers that the manifest tells of them."""
     segments = {row["segment"]: row for row in manifest["segments"]}
     return [
         {
@@ -151,7 +151,7 @@ def _segments(manifest: Manifest) -> list[dict[str, Any]]:
             "title": segments[row["segment"]]["title"],
             "offer_text": "; ".join(offer["offer_text"] for offer in segments[row["segment"]]["offers"]),
         }
-        for row in manifest["facts"]["segments"]
+        for row in manifest["report_data"]["segments"]
     ]
 
 
@@ -160,7 +160,7 @@ def _taken_earlier(manifest: Manifest) -> list[dict[str, Any]]:
     segments = sorted(manifest["segments"], key=lambda row: row["priority"])
     rows = []
     for row in segments[:-1]:  # the last one takes whoever is left
-        takers = dict(manifest["facts"]["matches"].get(row["segment"], {}))
+        takers = dict(manifest["report_data"]["matches"].get(row["segment"], {}))
         taken = takers.pop(row["segment"], 0)
         matching = taken + sum(takers.values())
         titles = {one["segment"]: one["title"] for one in segments if one["segment"] in takers}
@@ -170,12 +170,12 @@ def _taken_earlier(manifest: Manifest) -> list[dict[str, Any]]:
     return rows
 
 
-def _drivers(facts: ReportData) -> dict[str, Any]:
+def _drivers(data: ReportData) -> dict[str, Any]:
     """Return the leading features in words, and the words with the highest and the lowest rate of declines."""
-    drivers = facts["drivers"]
+    drivers = data["drivers"]
     first = [(title_of(name), DIRECTIONS[drivers["direction"][name]]) for name in list(drivers["overall"])[:3]]
     rates: dict[str, list[tuple[float, str]]] = {}
-    for row in facts["distributions"]["words"]:
+    for row in data["distributions"]["words"]:
         if row["rate"] is not None and row["feature"] in list(drivers["overall"])[:SHOWN_FEATURES]:
             rates.setdefault(row["feature"], []).append((row["rate"], word_title(row["word"])))
     words = [
@@ -183,7 +183,7 @@ def _drivers(facts: ReportData) -> dict[str, Any]:
         for name, rated in rates.items()
         if len(rated) > 1
     ]
-    return {"first": first, "words": words, "base_rate": percent(facts["distributions"]["base_rate"] or 0.0)}
+    return {"first": first, "words": words, "base_rate": percent(data["distributions"]["base_rate"] or 0.0)}
 
 
 def _strongest(correlations: Mapping[str, Any]) -> list[str]:

@@ -42,7 +42,7 @@ class Lift(NamedTuple):
 
     run_id: str
     offers: tuple[LiftOffer, ...]
-    facts: Mapping[str, Any]
+    content: Mapping[str, Any]
 
 
 class OfferEffect(NamedTuple):

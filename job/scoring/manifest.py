@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from job.features import order_reasons
-from job.report.facts import SUMS
+from job.report.data import SUMS
 from job.rounding import rounded
 from job.scoring.campaign import FATES, NO_CONSENT
 from job.scoring.published import RUNS, is_whole, latest_run, read_manifest

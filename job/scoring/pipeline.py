@@ -20,8 +20,8 @@ from job.intake.reconcile import read_drop
 from job.levels import find_levels, parse_levels
 from job.memory import choose_limit, plan_memory
 from job.models.artifact import default_folder
+from job.report.data import describe_report
 from job.report.earlier import choose_earlier
-from job.report.facts import describe_facts
 from job.scoring.changes import describe_changes, tell_changes
 from job.scoring.drift import check_limits, judge_drift, tell_findings
 from job.scoring.known import read_published_inputs, refuse_published
@@ -163,7 +163,7 @@ def run_scoring(
                 written = finish_ranges(staged, scored, finish, executor=executor)
             with watch.stage("lists"):
                 lists = partial(write_lists, staged, written.contacts, scored, segmentation, rows=memory.customers)
-                hashes, facts, drift = _write_and_tell(
+                hashes, data, drift = _write_and_tell(
                     staged, lists, written, setup, drift=settings.drift, delivered=intake.customers_in
                 )
                 previous = read_previous(output)
@@ -194,7 +194,7 @@ def run_scoring(
                     power=describe_power(written.counts.groups, segmentation),
                     beyond_budget=finish.value_beyond_budget(),
                 ),
-                "facts": facts,
+                "report_data": data,
                 "drift": drift,
                 "levels": setup.levels.describe(),
                 "changes": [],
@@ -272,12 +272,12 @@ def _write_and_tell(
     with ThreadPoolExecutor(1) as beside:
         listed = beside.submit(write)
         counts, artifact, judged = written.counts, setup.artifact, None
-        facts = describe_facts(counts.groups, counts.sample, artifact)
+        data = describe_report(counts.groups, counts.sample, artifact)
         if setup.reference is not None and counts.drift is not None:
             how = {**drift._asdict(), "measured": artifact.manifest.get("roc_auc")}
             judged = judge_drift(counts.drift, setup.reference, delivered=delivered, **how)
         flush_all(folder)
-        return written.hashes | listed.result(), facts, judged
+        return written.hashes | listed.result(), data, judged
 
 
 def write_page(folder: Path, manifest: Manifest) -> list[str]:

@@ -15,7 +15,7 @@ import polars as pl
 from job.features import feature_columns, make_features
 from job.intake.counts import add_counts
 from job.intake.reconcile import DropCounts, reconcile_range
-from job.report.facts import add_groups, count_groups, sample_bins, take_sample
+from job.report.data import add_groups, count_groups, sample_bins, take_sample
 from job.scoring.campaign import order_candidates
 from job.scoring.cutoffs import (
     RISK_ORDER,

@@ -16,7 +16,7 @@ from job.errors import OutputError
 from job.features import check_some_scored
 from job.intake.reconcile import DropCounts, judge_drop, keep_rejections, reconcile_all, refuses_rows
 from job.prefetch import mapped, prefetched
-from job.report.facts import last_sampled_bin
+from job.report.data import last_sampled_bin
 from job.scoring.campaign import budget_parts
 from job.scoring.cutoffs import Cutoffs, Reach, add_bins, find_last_affordable, find_places, last_ranks
 from job.scoring.published import SCORED

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from sklearn.metrics import roc_auc_score
 
-from job.report.facts import rank_correlations
+from job.report.data import rank_correlations
 from job.training.selection import corrected_interval
 from schemas.features import NUMERIC_FEATURES, WORD_FEATURES
 

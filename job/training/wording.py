@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from job import russian
-from job.report.facts import direction_of
+from job.report.data import direction_of
 from job.report.page import DIRECTIONS
 from schemas.features import word_title
 

@@ -64,7 +64,7 @@ def test_what_the_demo_counts_is_what_readme_and_guide_say(tmp_path: Path) -> No
         *("score", "--input", tmp_path / "drop", "--output", tmp_path / "out"),
         *("--no-report", "--format", "csv", *UNMOVED),
     )
-    matches = json.loads((tmp_path / "out" / "latest" / "manifest.json").read_bytes())["facts"]["matches"]
+    matches = json.loads((tmp_path / "out" / "latest" / "manifest.json").read_bytes())["report_data"]["matches"]
     top, beauty = matches["top_risk"], matches["high_risk_beauty"]
     guide = " ".join(GUIDES[0].read_text(encoding="utf-8").split())
     assert f"достаётся {top['top_risk']} из {sum(top.values())} клиентов десятой части" in guide

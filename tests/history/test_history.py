@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from job.cli import main
-from job.history.facts import describe_history
+from job.history.data import describe_history
 from job.history.page import render_history
 from job.sample import write_drop
 from job.statistics import Effect, pool_effects

@@ -45,7 +45,7 @@ MANIFEST: dict[str, Any] = {
     ],
     "drift": DRIFT,
     "levels": {"source": "drop", "months": [{"period": "current_month", "level": 6.5, "training": 5.0, "ratio": 1.3}]},
-    "facts": {"risk": {"in_training": 5}},
+    "report_data": {"risk": {"in_training": 5}},
     "changes": [
         {"measure": "customers", "before": 20.0, "now": 14.0, "change": -0.3, "is_beyond": False},
         {"measure": "contacts", "before": 0.0, "now": 7.0, "change": None, "is_beyond": True},

@@ -71,12 +71,12 @@ def test_the_page_is_quiet_and_whole(run_folder: Path, tmp_path: Path, width: in
     assert console == []
     assert urls == []
     charts = re.findall(r"<svg.*?</svg>", dom, flags=re.DOTALL)
-    facts = json.loads((run_folder / "manifest.json").read_text())["facts"]
+    data = json.loads((run_folder / "manifest.json").read_text())["report_data"]
     named = {found.group(1): chart for chart in charts if (found := re.search(r'aria-label="([^"]+)"', chart))}
     bubbles = named["Сегменты: средний риск, прибыль под риском и число клиентов"]
-    assert bubbles.count('fill-opacity=".3"') == len(facts["segments"])
+    assert bubbles.count('fill-opacity=".3"') == len(data["segments"])
     deciles = named["Доля прибыли под риском по десятым долям клиентов"]
-    assert deciles.count("<rect") == len(facts["deciles"])
+    assert deciles.count("<rect") == len(data["deciles"])
 
 
 MEASURE = """<!DOCTYPE html><iframe id="page" style="width:{width}px;height:900px;border:0" srcdoc="{page}"></iframe>

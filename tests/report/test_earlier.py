@@ -33,12 +33,12 @@ def test_a_year_is_enough(manifest: dict[str, Any]) -> None:
 
 def test_what_is_told_of_a_run(manifest: Any) -> None:
     told = describe_run(manifest)
-    assert told["mean_risk"] == pytest.approx(manifest["facts"]["risk"]["mean"])
+    assert told["mean_risk"] == pytest.approx(manifest["report_data"]["risk"]["mean"])
     assert sum(told["segments"].values()) == pytest.approx(1)
 
 
 def test_one_run_has_no_lines_and_two_have(manifest: Any) -> None:
     run = describe_run(manifest)
-    names = [name for name in draw_charts(manifest["facts"], {}, runs=[run, run]) if name.startswith("runs_")]
+    names = [name for name in draw_charts(manifest["report_data"], {}, runs=[run, run]) if name.startswith("runs_")]
     assert names == ["runs_risk", "runs_level", "runs_drift", "runs_segments"]
-    assert not [name for name in draw_charts(manifest["facts"], {}, runs=[run]) if name.startswith("runs_")]
+    assert not [name for name in draw_charts(manifest["report_data"], {}, runs=[run]) if name.startswith("runs_")]

@@ -124,19 +124,19 @@ def test_what_a_segments_file_says_is_escaped(manifest: dict[str, Any]) -> None:
 
 def test_an_artifact_without_card_is_told(manifest: dict[str, Any]) -> None:
     bare = copy.deepcopy(manifest)
-    bare["facts"]["card"] = None
+    bare["report_data"]["card"] = None
     text = Tags(build_page(bare)).text
     assert "Карточки модели в артефакте нет." in text
 
 
 def test_a_group_too_small_for_a_roc_auc_is_shown_as_such(manifest: dict[str, Any]) -> None:
     small = copy.deepcopy(manifest)
-    small["facts"]["card"]["groups"][0] |= {"roc_auc": None, "low": None, "high": None}
+    small["report_data"]["card"]["groups"][0] |= {"roc_auc": None, "low": None, "high": None}
     assert '<td class="n">мало</td>' in build_page(small)
 
 
 def test_the_words_of_a_category_are_told_with_their_rates(manifest: dict[str, Any]) -> None:
-    distributions = manifest["facts"]["distributions"]
+    distributions = manifest["report_data"]["distributions"]
     rows = [row for row in distributions["words"] if row["feature"] == "favourite_category"]
     highest, lowest = (pick(rows, key=lambda row: row["rate"]) for pick in (max, min))
     said = (
@@ -153,7 +153,7 @@ def test_the_words_of_a_category_are_told_with_their_rates(manifest: dict[str, A
 )
 def test_nouns_agree_with_their_numbers(manifest: dict[str, Any], high: int, said: str) -> None:
     changed = copy.deepcopy(manifest)
-    changed["facts"]["risk"]["high"] = high
+    changed["report_data"]["risk"]["high"] = high
     text = Tags(build_page(changed)).text.replace("\u00a0", " ")
     assert said in text
     assert "Обучена на 1 297 клиентах" in text
@@ -161,7 +161,7 @@ def test_nouns_agree_with_their_numbers(manifest: dict[str, Any], high: int, sai
 
 def test_a_sample_is_told(manifest: dict[str, Any]) -> None:
     sampled = copy.deepcopy(manifest)
-    sampled["facts"]["sample"] = {"customers": 100_000, "seed": 7}
+    sampled["report_data"]["sample"] = {"customers": 100_000, "seed": 7}
     assert "по случайной выборке из 100\u00a0000\u00a0клиентов (зерно 7)" in Tags(build_page(sampled)).text
 
 
@@ -228,17 +228,17 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
         ),
         ("{}", "format None, not 1, the one of this version, expected a run of this version; score the drop again"),
         (
-            json.dumps(make_manifest(facts={**make_report_data(), "risk": {}})),
+            json.dumps(make_manifest(report_data={**make_report_data(), "risk": {}})),
             "no mean, median, high, high_profit_at_risk, profit_at_risk, monthly_profit, in_training, histogram "
-            "in facts.risk, expected a run of this version; score the drop again",
+            "in report_data.risk, expected a run of this version; score the drop again",
         ),
         (
-            json.dumps(make_manifest(facts={**make_report_data(), "deciles": {}})),
-            "facts.deciles is no list, expected a run of this version; score the drop again",
+            json.dumps(make_manifest(report_data={**make_report_data(), "deciles": {}})),
+            "report_data.deciles is no list, expected a run of this version; score the drop again",
         ),
     ],
 )
-def test_a_manifest_that_does_not_hold_facts(own_run: Path, text: str, found: str) -> None:
+def test_a_manifest_that_does_not_hold_report_data(own_run: Path, text: str, found: str) -> None:
     (own_run / "manifest.json").write_text(text)
     assert retention("report", "--run", own_run) == (2, "", f"{own_run / 'manifest.json'}: found {found}\n")
 

@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 from job.intake.drop import wait_for_files
 from job.intake.reconcile import read_drop
 from job.models.artifact import default_folder
-from job.report.facts import HASH_BINS
+from job.report.data import HASH_BINS
 from job.sample import write_drop
 from job.scoring.cutoffs import Cutoffs, add_bins, add_histograms, find_places, last_ranks
 from job.scoring.ranges import (

@@ -53,7 +53,7 @@ def run(drop: Path, output: Path, plan: MemoryPlan, *, budget: float | None = 27
     manifest = json.loads((outcome.folder / "manifest.json").read_text(encoding="utf-8"))
     for name, file in manifest["outputs"].items():
         assert file["bytes"] == (outcome.folder / name).stat().st_size
-    told = {key: manifest[key] for key in ("customers", "segments", "campaign", "facts", "drift")}
+    told = {key: manifest[key] for key in ("customers", "segments", "campaign", "report_data", "drift")}
     return {**{name: (outcome.folder / name).read_bytes() for name in TABLES}, **told, "rows": manifest["rows"]}
 
 

@@ -12,7 +12,7 @@ from job.intake.drop import wait_for_files
 from job.intake.reconcile import accept_drop
 from job.levels import Levels
 from job.models.reasons import Explainer, usual_values
-from job.report.facts import HASH_BINS, SAMPLE, correlate, count_groups, describe_facts, inflate, take_sample
+from job.report.data import HASH_BINS, SAMPLE, correlate, count_groups, describe_report, inflate, take_sample
 from job.scoring.cutoffs import Cutoffs, add_bins, count_bins, find_places, last_ranks, order_by_risk
 from job.scoring.score import Prepared, Setup, complete, describe_scores, prepare, score_customers
 from job.scoring.segments import load_segmentation
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Scored = tuple[Prepared, pl.DataFrame]
 
 
-def gather_facts(
+def gather_data(
     features: pl.DataFrame,
     customers: pl.DataFrame,
     scored: pl.DataFrame,
@@ -36,9 +36,9 @@ def gather_facts(
     artifact: Artifact,
     sample: int = SAMPLE,
 ) -> dict[str, Any]:
-    """Return the facts of a whole run that is one part."""
+    """Return the data of a whole run that is one part."""
     part = take_sample(features, customers, scored.select(SCORED_COLUMNS), hash_bin=HASH_BINS)
-    return describe_facts(count_groups(scored, artifact.thresholds), part, artifact, most=sample)
+    return describe_report(count_groups(scored, artifact.thresholds), part, artifact, most=sample)
 
 
 @pytest.fixture(scope="module")
@@ -69,67 +69,67 @@ def labels(labelled_drop: Path, scored: Scored) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def facts(scored: Scored, artifact: Artifact) -> dict[str, Any]:
+def data(scored: Scored, artifact: Artifact) -> dict[str, Any]:
     prepared, frame = scored
-    return gather_facts(prepared.features, prepared.customers, frame, artifact=artifact)
+    return gather_data(prepared.features, prepared.customers, frame, artifact=artifact)
 
 
-def test_facts_are_plain_and_the_same_each_time(scored: Scored, artifact: Artifact, facts: dict[str, Any]) -> None:
-    text = json.dumps(facts, allow_nan=False)
+def test_data_are_plain_and_the_same_each_time(scored: Scored, artifact: Artifact, data: dict[str, Any]) -> None:
+    text = json.dumps(data, allow_nan=False)
     prepared, frame = scored
-    again = gather_facts(prepared.features, prepared.customers, frame, artifact=artifact)
+    again = gather_data(prepared.features, prepared.customers, frame, artifact=artifact)
     assert json.dumps(again, allow_nan=False) == text
-    assert json.loads(text) == facts
+    assert json.loads(text) == data
 
 
-def test_no_customer_is_in_the_facts(scored: Scored, facts: dict[str, Any]) -> None:
-    words = set(re.findall(r"[\w.]+", json.dumps(facts)))
+def test_no_customer_is_in_the_data(scored: Scored, data: dict[str, Any]) -> None:
+    words = set(re.findall(r"[\w.]+", json.dumps(data)))
     assert not words & {str(own) for own in scored[1]["id"]}
 
 
-def test_counts_and_sums_are_those_of_the_scored_frame(scored: Scored, facts: dict[str, Any]) -> None:
+def test_counts_and_sums_are_those_of_the_scored_frame(scored: Scored, data: dict[str, Any]) -> None:
     frame = scored[1]
     at_risk = pytest.approx(frame["profit_at_risk"].sum())
-    assert facts["customers"] == frame.height
-    assert sum(facts["risk"]["histogram"]) == frame.height
-    assert facts["risk"]["profit_at_risk"] == at_risk
-    assert sum(row["profit_at_risk"] for row in facts["deciles"]) == at_risk
-    assert sum(row["profit_at_risk"] for row in facts["segments"]) == at_risk
-    assert sum(row["customers"] for row in facts["segments"]) == frame.height
-    assert facts["contacts"]["treatment"] == frame.filter(pl.col("campaign_group") == "treatment").height
-    assert facts["contacts"]["allowed"] == frame["contact_allowed"].sum()
-    assert facts["sample"] is None
+    assert data["customers"] == frame.height
+    assert sum(data["risk"]["histogram"]) == frame.height
+    assert data["risk"]["profit_at_risk"] == at_risk
+    assert sum(row["profit_at_risk"] for row in data["deciles"]) == at_risk
+    assert sum(row["profit_at_risk"] for row in data["segments"]) == at_risk
+    assert sum(row["customers"] for row in data["segments"]) == frame.height
+    assert data["contacts"]["treatment"] == frame.filter(pl.col("campaign_group") == "treatment").height
+    assert data["contacts"]["allowed"] == frame["contact_allowed"].sum()
+    assert data["sample"] is None
 
 
 def test_drivers_are_mean_contributions_absolute_overall_and_signed_by_segment(
-    scored: Scored, artifact: Artifact, facts: dict[str, Any]
+    scored: Scored, artifact: Artifact, data: dict[str, Any]
 ) -> None:
     prepared, frame = scored
     contributions = artifact.model.contributions(prepared.features)
-    name, value = next(iter(facts["drivers"]["overall"].items()))
+    name, value = next(iter(data["drivers"]["overall"].items()))
     assert value == pytest.approx(contributions[name].abs().mean())
-    segment = facts["segments"][0]["segment"]
+    segment = data["segments"][0]["segment"]
     own = contributions.filter(frame["segment"] == segment)[name].mean()
-    assert facts["drivers"]["segments"][segment][name] == pytest.approx(own)
+    assert data["drivers"]["segments"][segment][name] == pytest.approx(own)
 
 
-def test_few_pages_are_said_to_raise_the_risk(facts: dict[str, Any]) -> None:
-    assert facts["drivers"]["direction"]["pages_per_visit"] == "less"
-    assert facts["drivers"]["direction"]["favourite_category"] is None
+def test_few_pages_are_said_to_raise_the_risk(data: dict[str, Any]) -> None:
+    assert data["drivers"]["direction"]["pages_per_visit"] == "less"
+    assert data["drivers"]["direction"]["favourite_category"] is None
 
 
 def test_words_are_rated_by_what_was_observed(
-    scored: Scored, labels: pl.DataFrame, artifact: Artifact, facts: dict[str, Any]
+    scored: Scored, labels: pl.DataFrame, artifact: Artifact, data: dict[str, Any]
 ) -> None:
     """By the share of declines where labels are known, else by the mean probability; never by contributions."""
     prepared, frame = scored
     rows = pl.concat([prepared.features, frame.select("id", "decline_probability")], how="horizontal")
     customers = prepared.customers.join(labels, on="id", how="left", maintain_order="left")
-    with_labels = gather_facts(prepared.features, customers, frame, artifact=artifact)["distributions"]
+    with_labels = gather_data(prepared.features, customers, frame, artifact=artifact)["distributions"]
     rows = rows.join(labels, on="id", how="left", maintain_order="left")
-    assert facts["distributions"]["base_rate"] == pytest.approx(rows["decline_probability"].mean())
+    assert data["distributions"]["base_rate"] == pytest.approx(rows["decline_probability"].mean())
     assert with_labels["base_rate"] == pytest.approx((rows["activity"] == "declined").mean())
-    for word, observed in zip(facts["distributions"]["words"], with_labels["words"], strict=True):
+    for word, observed in zip(data["distributions"]["words"], with_labels["words"], strict=True):
         own = rows.filter(pl.col(word["feature"]) == word["word"])
         assert word["rate"] == pytest.approx(own["decline_probability"].mean())
         assert observed["rate"] == pytest.approx((own["activity"] == "declined").mean())
@@ -137,11 +137,11 @@ def test_words_are_rated_by_what_was_observed(
 
 def test_of_many_customers_a_sample_is_compared_and_all_are_counted(scored: Scored, artifact: Artifact) -> None:
     prepared, frame = scored
-    facts = gather_facts(prepared.features, prepared.customers, frame, artifact=artifact, sample=100)
-    assert facts["sample"] == {"customers": 100, "seed": 20260701}
-    assert sum(facts["distributions"]["customers"]) == 100
-    assert sum(facts["risk"]["histogram"]) == frame.height
-    assert gather_facts(prepared.features, prepared.customers, frame, artifact=artifact, sample=100) == facts
+    data = gather_data(prepared.features, prepared.customers, frame, artifact=artifact, sample=100)
+    assert data["sample"] == {"customers": 100, "seed": 20260701}
+    assert sum(data["distributions"]["customers"]) == 100
+    assert sum(data["risk"]["histogram"]) == frame.height
+    assert gather_data(prepared.features, prepared.customers, frame, artifact=artifact, sample=100) == data
 
 
 def test_labels_split_the_distributions_and_measure_the_model(
@@ -149,19 +149,19 @@ def test_labels_split_the_distributions_and_measure_the_model(
 ) -> None:
     prepared, frame = scored
     customers = prepared.customers.join(labels, on="id", how="left", maintain_order="left")
-    facts = gather_facts(prepared.features, customers, frame, artifact=artifact)
+    data = gather_data(prepared.features, customers, frame, artifact=artifact)
     known = frame.join(labels, on="id", how="inner")
-    assert facts["distributions"]["by"] == "label"
-    assert facts["labels"]["customers"] == known.height
-    assert facts["labels"]["roc_auc"] == pytest.approx(
+    assert data["distributions"]["by"] == "label"
+    assert data["labels"]["customers"] == known.height
+    assert data["labels"]["roc_auc"] == pytest.approx(
         roc_auc_score(known["activity"] == "declined", known["decline_probability"])
     )
 
 
-def test_without_labels_risk_splits_the_distributions(facts: dict[str, Any]) -> None:
-    assert facts["distributions"]["by"] == "risk"
-    assert facts["labels"] is None
-    for row in facts["distributions"]["numbers"]:
+def test_without_labels_risk_splits_the_distributions(data: dict[str, Any]) -> None:
+    assert data["distributions"]["by"] == "risk"
+    assert data["labels"] is None
+    for row in data["distributions"]["numbers"]:
         assert len(row["edges"]) == len(row["shares"][0]) + 1
         assert [sum(shares) for shares in row["shares"]] == pytest.approx([1.0, 1.0])
 
@@ -169,7 +169,7 @@ def test_without_labels_risk_splits_the_distributions(facts: dict[str, Any]) -> 
 def test_an_artifact_without_card_gives_none(scored: Scored, artifact: Artifact, tmp_path: Path) -> None:
     prepared, frame = scored
     bare = artifact._replace(folder=tmp_path)
-    assert gather_facts(prepared.features, prepared.customers, frame, artifact=bare)["card"] is None
+    assert gather_data(prepared.features, prepared.customers, frame, artifact=bare)["card"] is None
 
 
 def test_correlations_are_symmetric_and_see_what_follows_from_what(scored: Scored) -> None:
@@ -194,16 +194,16 @@ def test_a_constant_column_is_left_out_of_inflation(scored: Scored) -> None:
     }
 
 
-def test_a_single_customer_has_facts(scored: Scored, artifact: Artifact) -> None:
+def test_a_single_customer_has_data(scored: Scored, artifact: Artifact) -> None:
     prepared, frame = scored
-    facts = gather_facts(prepared.features[:1], prepared.customers[:1], frame[:1], artifact=artifact)
-    assert facts["customers"] == 1
-    json.dumps(facts, allow_nan=False)
+    data = gather_data(prepared.features[:1], prepared.customers[:1], frame[:1], artifact=artifact)
+    assert data["customers"] == 1
+    json.dumps(data, allow_nan=False)
 
 
-def test_contributions_are_spread_over_the_customers(facts: dict[str, Any]) -> None:
-    spread = facts["drivers"]["spread"]
-    assert set(spread["features"]) == set(facts["drivers"]["overall"])
+def test_contributions_are_spread_over_the_customers(data: dict[str, Any]) -> None:
+    spread = data["drivers"]["spread"]
+    assert set(spread["features"]) == set(data["drivers"]["overall"])
     for feature in spread["features"].values():
         assert sum(feature["shares"]) == pytest.approx(1)
         assert len(feature["shares"]) == len(feature["ranks"]) == len(spread["edges"]) - 1
@@ -212,17 +212,17 @@ def test_contributions_are_spread_over_the_customers(facts: dict[str, Any]) -> N
     assert ranks[0] > 0.5 > ranks[-1], "many pages lower the risk, few raise it"
 
 
-def test_every_customer_has_a_cell_of_risk_and_profit(facts: dict[str, Any]) -> None:
-    cells = facts["risk_and_profit"]["customers"]
-    assert [sum(column) for column in cells] == facts["risk"]["histogram"]
-    assert len(facts["risk_and_profit"]["profit_edges"]) == len(cells[0]) + 1
+def test_every_customer_has_a_cell_of_risk_and_profit(data: dict[str, Any]) -> None:
+    cells = data["risk_and_profit"]["customers"]
+    assert [sum(column) for column in cells] == data["risk"]["histogram"]
+    assert len(data["risk_and_profit"]["profit_edges"]) == len(cells[0]) + 1
 
 
-def test_capped_values_are_counted(scored: Scored, artifact: Artifact, facts: dict[str, Any]) -> None:
+def test_capped_values_are_counted(scored: Scored, artifact: Artifact, data: dict[str, Any]) -> None:
     features = scored[0].features
-    for row in facts["capped"]:
+    for row in data["capped"]:
         values = features[row["feature"]]
         assert row["customers"] == (values > row["cap"]).sum() > 0
         assert row["largest"] == pytest.approx(values.max())
         assert row["cap"] == pytest.approx(artifact.model.caps[row["feature"]][1])  # type: ignore[attr-defined] # linear
-    assert facts["capped"]
+    assert data["capped"]

@@ -80,7 +80,7 @@ def _describe_offers(
 
 def _describe_campaign(lift: Lift, manifest: Manifest | None) -> dict[str, Any]:
     """Return what a campaign was expected to bring, and what came. Args: manifest: None if the run is gone."""
-    overall: Any = lift.facts.get("overall")
+    overall: Any = lift.content.get("overall")
     groups = _part(overall, "groups")
     planned = None if manifest is None else manifest["campaign"]
     treated, control = (int(_number(_part(groups, name).get("in_run")) or 0) for name in ("treatment", "control"))
@@ -100,7 +100,7 @@ def _describe_campaign(lift: Lift, manifest: Manifest | None) -> dict[str, Any]:
 def _describe_run(manifest: Manifest, lift: Lift | None) -> dict[str, Any]:
     campaign, drift, scored = manifest["campaign"], manifest["drift"], manifest["customers"]["scored"]
     foretold = drift and drift["roc_auc"]
-    untreated = {} if lift is None else _part(lift.facts.get("model"), "untreated")
+    untreated = {} if lift is None else _part(lift.content.get("model"), "untreated")
     return {
         "run_id": manifest["run_id"],
         "finished": manifest["finished"],
@@ -108,7 +108,7 @@ def _describe_run(manifest: Manifest, lift: Lift | None) -> dict[str, Any]:
         "customers": manifest["customers"]["in"],
         "scored": scored,
         "mean_risk": mean_risk(manifest),
-        "high_risk": manifest["facts"]["risk"]["high"],
+        "high_risk": manifest["report_data"]["risk"]["high"],
         "levels": {month["period"]: month["ratio"] for month in manifest["levels"]["months"]},
         "drift": drift and drift["severity"],
         "roc_auc_foretold": foretold and foretold["estimate"],

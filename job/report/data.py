@@ -100,7 +100,7 @@ def take_sample(
     return compacted(table.filter(sample_bins(table["id"]) <= hash_bin))
 
 
-def describe_facts(
+def describe_report(
     counted: pl.DataFrame, sample: pl.DataFrame, artifact: Artifact, *, most: int = SAMPLE
 ) -> ReportData:
     """Return plain values that JSON can hold (no NaN, no infinity); the same customers give the same values.
@@ -131,7 +131,7 @@ def describe_facts(
     )
     in_bins = dict(groups.group_by("risk_bin").agg(pl.col("customers").sum()).iter_rows())
     by_decile = groups.group_by("risk_decile").agg(*sums, pl.col("profit_at_risk").sum())
-    facts = {
+    data = {
         "customers": customers,
         "sample": {"customers": part.height, "seed": SEED} if part.height < customers else None,
         "thresholds": {"risk": thresholds.risk, "profit": thresholds.profit, "promo_share": thresholds.promo_share},
@@ -159,7 +159,7 @@ def describe_facts(
         "labels": _labels(part),
         "card": _card(artifact),
     }
-    return cast("ReportData", rounded(facts))
+    return cast("ReportData", rounded(data))
 
 
 def _matches(groups: pl.DataFrame) -> dict[str, dict[str, int]]:
