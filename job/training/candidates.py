@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from job.models.boosted import BoostedModel, matrix
 from job.models.linear import Calibration
-from job.training.splines import SplineSettings, fit_splines
+from job.training.splines import fit_splines
 from schemas.features import NUMERIC_FEATURES
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def learn_caps(features: pl.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _fit_splines(features: pl.DataFrame, labels: NDArray[np.int8], settings: Settings, _seed: int) -> Fitted:
-    fitted = fit_splines(features, labels, SplineSettings(**settings))
-    return Fitted(fitted.margins, fitted.model)
+    return Fitted(*fit_splines(features, labels, **settings))
 
 
 def _fit_boosted(features: pl.DataFrame, labels: NDArray[np.int8], settings: Settings, seed: int) -> Fitted:

@@ -9,9 +9,8 @@ features. Each has an L2 penalty of its own, applied by scaling its columns befo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import chain, combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,6 +21,8 @@ from schemas.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES
 from schemas.vocabulary import UNKNOWN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
@@ -29,110 +30,91 @@ if TYPE_CHECKING:
 MAX_ITERATIONS = 100
 
 
-@dataclass(frozen=True)
-class SplineSettings:
-    """How flexible the model is."""
+def fit_splines(
+    features: pl.DataFrame,
+    labels: NDArray[np.int8],
+    *,
+    knots: int,
+    tail: float,
+    single_penalty: float,
+    category_penalty: float,
+    product_penalty: float,
+) -> tuple[Callable[[pl.DataFrame], Matrix], LinearModel]:
+    """Fit the champion.
 
-    knots: int = 3  # per feature, the outer two included
-    tail: float = 0.03  # share of the rows beyond each outer knot
-    single_penalty: float = 10.0  # on each feature by itself
-    category_penalty: float = 60.0  # on features by category
-    product_penalty: float = 100.0  # on products
+    Args:
+        features: of the training rows.
+        labels: 1 for a customer who declined.
+        knots: per feature, the outer two included.
+        tail: share of the rows beyond each outer knot.
+        single_penalty: on each feature by itself.
+        category_penalty: on features by category.
+        product_penalty: on products.
 
-
-@dataclass(frozen=True)
-class SplineFit:
-    """A fitted basis: what scikit-learn saw, and the same model as readable terms."""
-
-    basis: SplineBasis  # turns features into the matrix that scikit-learn saw
-    regression: LogisticRegression
-    model: LinearModel  # the same, uncalibrated, as it is deployed
-
-    def margins(self, features: pl.DataFrame) -> NDArray[np.float64]:
-        """Return scikit-learn's decision function of each row, in log-odds."""
-        scores: NDArray[np.float64] = self.regression.decision_function(self.basis.matrix(features))
-        return scores
-
-
-def fit_splines(features: pl.DataFrame, labels: NDArray[np.int8], settings: SplineSettings) -> SplineFit:
-    """Fit the champion."""
-    basis = SplineBasis.learn(features, settings)
+    Returns:
+        Scikit-learn's decision function of a feature frame, in log-odds, and the same model as readable terms,
+        uncalibrated, as it is deployed.
+    """
+    penalties = (single_penalty, single_penalty, category_penalty, product_penalty)
+    basis = SplineBasis(features, np.linspace(tail, 1 - tail, knots), penalties)
     regression = LogisticRegression(C=1.0, solver="newton-cholesky", max_iter=MAX_ITERATIONS, tol=1e-6)
     regression.fit(basis.matrix(features), labels)
-    return SplineFit(basis, regression, basis.to_model(regression.coef_[0], float(regression.intercept_[0]), features))
+    model = basis.to_model(regression.coef_[0], float(regression.intercept_[0]), features)
+    return lambda rows: np.asarray(regression.decision_function(basis.matrix(rows))), model
 
 
-@dataclass(frozen=True)
-class _Standard:
-    """Columns less their mean, by their standard deviation (1 where a column does not vary)."""
+class _Standard(NamedTuple):
+    """Of columns the mean, and the standard deviation (1 where a column does not vary)."""
 
     mean: Matrix
     scale: Matrix
 
-    @classmethod
-    def learn(cls, columns: Matrix) -> tuple[_Standard, Matrix]:
-        """Return it, and the columns so."""
-        scale = columns.std(axis=0)
-        standard = cls(columns.mean(axis=0), np.where(scale > 1e-9, scale, 1.0))  # noqa: PLR2004 - rounding
-        return standard, standard.apply(columns)
 
-    def apply(self, columns: Matrix) -> Matrix:
-        return (columns - self.mean) / self.scale
-
-
-@dataclass(frozen=True)
 class SplineBasis:
     """What turns the feature frame into the columns of the regression. Learned from training rows only."""
 
-    knots: tuple[Matrix, ...]
-    words: tuple[tuple[str, str], ...]
-    indicators: _Standard
-    hats: _Standard
-    categories: _Standard
-    values: _Standard
-    products: _Standard
-    weights: Matrix  # of each column: 1 / sqrt(its block's penalty)
-
-    @classmethod
-    def learn(cls, features: pl.DataFrame, settings: SplineSettings) -> SplineBasis:
-        """Learn knots, means and scales from training rows."""
-        columns = _numbers(features)
-        quantiles = np.linspace(settings.tail, 1 - settings.tail, settings.knots)
-        knots = tuple(_distinct_knots(column, quantiles) for column in columns.T)
-        words = tuple((feature.name, word) for feature in CATEGORICAL_FEATURES for word in _modelled(feature.values))
-        indicators, ones = _Standard.learn(_indicators(features, words))
-        hats, hat_columns = _Standard.learn(_hats(columns, knots))
-        categories, by_category = _Standard.learn(_by_category(ones, hat_columns, words))
-        values, clipped = _Standard.learn(_clipped(columns, knots))
-        products, pairs = _Standard.learn(_pairs(clipped))
-        sizes = (hat_columns.shape[1] + len(words), by_category.shape[1], pairs.shape[1])
-        penalties = (settings.single_penalty, settings.category_penalty, settings.product_penalty)
-        weights = 1 / np.sqrt(np.repeat(penalties, sizes))
-        return cls(knots, words, indicators, hats, categories, values, products, weights)
+    def __init__(self, features: pl.DataFrame, quantiles: Matrix, penalties: Sequence[float]) -> None:
+        self.knots = tuple(_distinct_knots(column, quantiles) for column in _numbers(features).T)
+        self.words = tuple(
+            (feature.name, word) for feature in CATEGORICAL_FEATURES for word in _modelled(feature.values)
+        )
+        self.weights = 1 / np.sqrt(penalties)  # of the blocks of `matrix`
+        self.standards: dict[str, _Standard] = {}
+        self.matrix(features)  # learns the standards
 
     def matrix(self, features: pl.DataFrame) -> Matrix:
         """Return the regression's columns: hats, words, hats by category, products; each scaled by its penalty."""
         columns = _numbers(features)
-        ones = self.indicators.apply(_indicators(features, self.words))
-        hats = self.hats.apply(_hats(columns, self.knots))
-        by_category = self.categories.apply(_by_category(ones, hats, self.words))
-        products = self.products.apply(_pairs(self.values.apply(_clipped(columns, self.knots))))
-        return np.hstack([hats, ones, by_category, products]) * self.weights
+        hats = self._standardised("hats", _hats(columns, self.knots))
+        ones = self._standardised("ones", _indicators(features, self.words))
+        by_category = self._standardised("categories", _by_category(ones, hats, self.words))
+        values = self._standardised("values", _clipped(columns, self.knots))
+        products = self._standardised("products", _pairs(values))
+        blocks = zip((hats, ones, by_category, products), self.weights, strict=True)
+        return np.hstack([block * weight for block, weight in blocks])
+
+    def _standardised(self, block: str, columns: Matrix) -> Matrix:
+        if block not in self.standards:
+            scale = columns.std(axis=0)
+            scale = np.where(scale > 1e-9, scale, 1.0)  # noqa: PLR2004 - rounding
+            self.standards[block] = _Standard(columns.mean(axis=0), scale)
+        standard = self.standards[block]
+        return (columns - standard.mean) / standard.scale
 
     def to_model(self, coefficients: Matrix, intercept: float, features: pl.DataFrame) -> LinearModel:
         """Return the same model as terms: the hats of a feature are one slope and one bend at each inner knot.
 
         `coefficients`: of the columns of `matrix`. `features`: the training rows, for the means of the terms.
         """
-        hat_count, word_count = len(self.hats.mean), len(self.words)
-        sizes = np.cumsum([hat_count, word_count, len(self.categories.mean)])
-        standards = (self.hats, self.indicators, self.categories, self.products)
-        parts = zip(np.split(coefficients * self.weights, sizes), standards, strict=True)
-        hats, ones, categories, products = (weights / standard.scale for weights, standard in parts)
+        of_blocks = [self.standards[block] for block in ("hats", "ones", "categories", "products")]
+        ends = np.cumsum([len(standard.mean) for standard in of_blocks])[:-1]
+        parts = zip(np.split(coefficients, ends), self.weights, of_blocks, strict=True)
+        hats, ones, categories, products = (part * weight / standard.scale for part, weight, standard in parts)
+        of_hats, of_ones, of_categories, of_products = of_blocks
         factors = self._factors(_numbers(features))
         of_words = {}
         for (name, word), mean, column in zip(
-            self.words, self.indicators.mean, _indicators(features, self.words).T, strict=True
+            self.words, of_ones.mean, _indicators(features, self.words).T, strict=True
         ):
             is_unknown = (features[name] == UNKNOWN).to_numpy()
             of_words[Factor(name, "equals", float(mean), word=word)] = np.where(is_unknown, 0.0, column - mean)
@@ -142,21 +124,22 @@ class SplineBasis:
         ]
         weighted += [((word,), weight) for word, weight in zip(words, ones, strict=True)]
         places = _categories(self.words)
-        for index, row in zip(places, categories.reshape(len(places), hat_count), strict=True):
-            bends = self._bends(row / self.hats.scale / self.indicators.scale[index])
+        for index, row in zip(places, categories.reshape(len(places), -1), strict=True):
+            bends = self._bends(row / of_hats.scale / of_ones.scale[index])
             weighted += [
                 ((words[index], factor), weight) for factor, weight in zip(chain(*factors), bends, strict=True)
             ]
+        scales = self.standards["values"].scale
         numbers = [next(iter(of_feature)) for of_feature in factors]
         for (left, right), weight in zip(combinations(range(len(factors)), 2), products, strict=True):
-            scale = self.values.scale[left] * self.values.scale[right]
+            scale = scales[left] * scales[right]
             weighted.append(((numbers[left], numbers[right]), weight / scale))
         # The regression's columns have mean 0 and so do single factors; a product's mean goes from the columns' means
         # to the terms' centers: then contributions add up to 0 over these rows.
-        constant = intercept - float(np.sum(categories * self.categories.mean))
-        constant -= float(np.sum(products * self.products.mean))
-        ends = zip(NUMERIC_FEATURES, self.knots, strict=True)
-        caps = {feature.name: (float(knots[0]), float(knots[-1])) for feature, knots in ends}
+        constant = intercept - float(np.sum(categories * of_categories.mean))
+        constant -= float(np.sum(products * of_products.mean))
+        knots_of = zip(NUMERIC_FEATURES, self.knots, strict=True)
+        caps = {feature.name: (float(knots[0]), float(knots[-1])) for feature, knots in knots_of}
         values = dict(chain(of_words.items(), *(of_feature.items() for of_feature in factors)))
         terms = tuple(
             Term(each, _mean(np.prod([values[factor] for factor in each], axis=0)), float(weight))
