@@ -17,6 +17,7 @@ differ from the export's by at most 0.13. What is guaranteed:
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
@@ -53,107 +54,19 @@ ORPHAN_OFFSET: Final = 1_000_000_000
 MOST_CUSTOMERS: Final = ORPHAN_OFFSET
 TABLE_FORMATS: Final = ("csv", "parquet")
 
+FIGURES: Final = tomllib.loads(Path(__file__).with_name("sample.toml").read_text(encoding="utf-8"))
 COUNTS: Final[Mapping[str, Mapping[Any, int]]] = {
-    "kind": {0: 370, 1: 335, 2: 333, 3: 258},
     "consent": dict(zip(CONSENT.values, (962, 338), strict=True)),
-    "contacts_current_month": {3: 308, 4: 669, 5: 323},
-    "service_errors": {0: 17, 1: 74, 2: 189, 3: 226, 4: 257, 5: 208, 6: 156, 7: 92, 8: 66, 9: 15},
-    "categories_per_visit": {1: 106, 2: 312, 3: 356, 4: 263, 5: 177, 6: 86},
-    "unpaid_items_quarter": {0: 116, 1: 261, 2: 261, 3: 218, 4: 197, 5: 135, 6: 44, 7: 34, 8: 20, 9: 10, 10: 4},
-    "pages_per_visit": dict(
-        enumerate([20, 58, 76, 112, 115, 127, 102, 109, 108, 104, 92, 73, 61, 53, 36, 21, 19, 7, 5, 2], start=1)
-    ),
-    "minutes_current_month": dict(
-        enumerate([9, 11, 34, 45, 72, 109, 104, 105, 118, 96, 136, 68, 81, 70, 64, 58, 51, 27, 30, 8], start=4)
-    ),
-    "minutes_previous_month": dict(
-        enumerate([11, 24, 43, 69, 77, 100, 115, 117, 108, 118, 106, 81, 93, 81, 61, 50, 26, 10, 6], start=5)
-    ),
+    **{column: dict(enumerate(counts, first)) for column, (first, counts) in FIGURES["counts"].items()},
 }
 """Column -> value -> customers."""
-
-_REVENUE_LEVELS: Final = (0.001, 0.01, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999)
-QUANTILES: Final = {
-    "registered_days": ((0.0, 0.1, 0.25, 0.5, 0.75, 0.95, 1.0), (110.0, 250.0, 406.0, 606.0, 806.0, 997.0, 1079.0)),
-    "contacts_6_months": (
-        (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999),
-        (0.9, 1.4, 2.4, 3.1, 3.5, 3.9, 4.2, 4.4, 4.8, 5.2, 5.5, 5.8, 6.3, 6.6),
-    ),
-    # With a gap: 87 % of the customers buy up to 0.47 in promotions, 13 % from 0.89.
-    "promo_share": (
-        (0.02, 0.05, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.84, 0.87, 0.871, 0.873, 0.9, 0.93, 0.95, 0.98),
-        (0.11, 0.13, 0.16, 0.18, 0.22, 0.24, 0.27, 0.3, 0.34, 0.39, 0.44, 0.47, 0.89, 0.93, 0.94, 0.95, 0.99),
-    ),
-    # Of the months above 0, without the one revenue of 106,862.2.
-    "revenue_current_month": (
-        _REVENUE_LEVELS,
-        (2989.4, 3327.6, 3887.7, 4223.1, 4830.5, 5180.0, 5597.9, 6366.2, 6717.5, 7310.2, 7591.1),
-    ),
-    "revenue_previous_month": (
-        _REVENUE_LEVELS,
-        (2924.0, 3154.6, 3639.0, 4002.0, 4626.2, 5005.5, 5324.0, 5822.2, 6037.2, 6379.5, 6781.7),
-    ),
-    "revenue_month_before_previous": (
-        _REVENUE_LEVELS,
-        (4102.0, 4167.9, 4341.0, 4427.5, 4636.5, 4810.5, 4994.5, 5307.0, 5442.0, 5609.1, 5649.5),
-    ),
-}
-"""Column -> levels and quantiles."""
 REVENUE_PREVIOUS_TENTHS: Final = 0.36
 """Share of the previous month's revenues that are not rounded to whole units; the month before is whole everywhere."""
 PROFIT_MEAN: Final = 4.0
 PROFIT_DEVIATION: Final = 1.01
 PROFIT_FLOOR: Final = 0.0
 
-# Kinds of customers: a mixture of four, fitted to the normal scores of the columns below (normal within a kind, the
-# revenues of the months correlated) and to the two words by expectation-maximisation; four are what the Bayesian
-# information criterion chooses out of three to five. In this order: those who lose interest; those whose revenue stays
-# (children's goods, devices for beauty and health); those whose revenue grows; those whose revenue shrinks.
-SCORES: Final = {
-    "contacts_6_months": ((-0.73, 0.29, 0.36, 0.20), (0.88, 0.87, 0.94, 0.80)),
-    "promo_share": ((0.80, -0.30, -0.33, -0.33), (0.71, 0.89, 0.93, 0.86)),
-    "categories_per_visit": ((-0.52, 0.23, 0.14, 0.30), (0.85, 0.88, 0.85, 0.89)),
-    "unpaid_items_quarter": ((0.58, -0.20, -0.12, -0.36), (1.03, 0.79, 0.83, 0.85)),
-    "service_errors": ((-0.16, 0.03, 0.02, 0.18), (0.93, 0.96, 1.03, 0.93)),
-    "pages_per_visit": ((-1.04, 0.48, 0.39, 0.38), (0.62, 0.77, 0.82, 0.75)),
-    "minutes_current_month": ((-0.75, 0.22, 0.12, 0.65), (0.66, 0.95, 0.95, 0.82)),
-    "minutes_previous_month": ((-0.95, 0.37, 0.17, 0.67), (0.69, 0.78, 0.79, 0.84)),
-    "revenue_current_month": ((0.07, -0.23, 0.85, -0.89), (1.12, 0.48, 0.70, 0.72)),
-    "revenue_previous_month": ((0.06, -0.33, 0.62, -0.46), (1.23, 1.01, 0.61, 0.49)),
-    "revenue_month_before_previous": ((-0.71, 0.27, 0.17, 0.45), (0.82, 0.91, 0.90, 0.94)),
-}
-"""Column that depends on the kind -> mean and deviation of its normal score, by kind."""
-WORD_COUNTS: Final = {
-    "service_type": {"standard": (235, 264, 246, 177), "premium": (135, 71, 87, 81)},
-    "favourite_category": {
-        "children_goods": (117, 176, 21, 16),
-        "home_textiles": (71, 18, 93, 68),
-        "cosmetics_accessories": (83, 5, 71, 64),
-        "beauty_health_devices": (31, 116, 22, 13),
-        "small_appliances_electronics": (15, 12, 78, 68),
-        "kitchenware": (54, 8, 47, 29),
-    },
-}
-"""Column -> word -> customers, by kind."""
 _WORDS: Final = {"service_type": SERVICE_TYPE, "favourite_category": CATEGORY}
-CURRENT_AND_PREVIOUS: Final = (0.894, 0.830, 0.912, 0.897)
-CURRENT_AND_BEFORE: Final = (0.259, 0.965, 0.057, 0.182)
-PREVIOUS_AND_BEFORE: Final = (0.296, 0.728, 0.430, 0.557)
-"""Correlations of the normal scores of two months' revenues, by kind."""
-
-LABEL_COEFFICIENTS: Final = {
-    "contacts_6_months": -0.43,
-    "promo_share": 2.5,
-    "categories_per_visit": -0.49,
-    "unpaid_items_quarter": 0.24,
-    "pages_per_visit": -0.18,
-    "revenue_month_before_previous": -0.0007,
-    "minutes_current_month": -0.11,
-    "minutes_previous_month": -0.18,
-}
-"""Log-odds of a decline per unit: an unregularised logistic regression on the export (1,296 customers), rounded."""
-LABEL_CATEGORIES: Final = {"small_appliances_electronics": -0.97, "beauty_health_devices": -0.57}
-"""Log-odds of a decline by favourite category, from the same fit; the others are 0."""
 LABEL_INTERCEPT: Final = 10.19
 """Makes declines 0.38 of the customers, as in the export. (The fit's own is 10.35; the dependence here is simpler.)"""
 
@@ -221,11 +134,7 @@ def make_tables(*, customers: int, seed: int, labelled: bool) -> dict[str, pl.Da
         By name, with the headings as delivered: `market_file` (a row per customer), `market_money` (3), `market_time`
         (2) and `money` (1). `id` counts from `FIRST_ID` and increases with the rows; the months of a customer come in
         random order. Whole numbers and ids are Int64, other numbers Float64, words String; nothing is null.
-
-    Raises:
-        SettingsError: `customers` is out of range.
     """
-    _check_customers(customers)
     return _tables(0, customers, seed=seed, labelled=labelled)
 
 
@@ -249,12 +158,11 @@ def plan_faults(*, customers: int, seed: int) -> pl.DataFrame:
     Each of `FAULTS` has its share of the customers, rounded; at least one customer from 1,000 customers on. No customer
     has two.
 
-    `customers`: as given to `make_tables`, with the same errors. `seed`: as given to `soil`.
+    `customers`: as given to `make_tables`. `seed`: as given to `soil`.
 
     Returns:
         One row per fault: `id` (Int64), `table` and `fault` (String; the table's name and a value of `Fault`).
     """
-    _check_customers(customers)
     least = int(customers >= _ALL_KINDS_FROM)
     counts = [max(least, round(fault.share * customers)) for fault in FAULTS]
     faults = [fault for fault, count in zip(FAULTS, counts, strict=True) for _ in range(count)]
@@ -318,10 +226,12 @@ def write_drop(
         Rows written, by table.
 
     Raises:
-        SettingsError: `customers` or `table_format` is out of range.
+        SettingsError: `customers` is out of range.
         OutputError: the folder is not empty, or cannot be written.
     """
-    _check_customers(customers)
+    if not 1 <= customers <= MOST_CUSTOMERS:
+        expected = f"a whole number from 1 to {MOST_CUSTOMERS:,}"
+        raise SettingsError([Problem("customers", expected, f"{customers}")])
     pieces = _pieces(customers, seed=seed, labelled=labelled, clean=clean, progress=progress)
     return write_pieces(folder, pieces, table_format=table_format, shuffle_seed=seed if shuffled else None)
 
@@ -337,8 +247,6 @@ def write_pieces(
         table_format: one of `TABLE_FORMATS`.
         shuffle_seed: puts every table's rows in a random order.
     """
-    if table_format not in TABLE_FORMATS:
-        raise SettingsError([Problem("table_format", f"one of: {', '.join(TABLE_FORMATS)}", table_format)])
     try:
         _claim(folder)
         if shuffle_seed is not None:
@@ -348,12 +256,6 @@ def write_pieces(
         return _write(pieces, folder, table_format)
     except (OSError, pl.exceptions.ComputeError) as error:
         raise OutputError([Problem(str(folder), "a folder that can be written", reason_of(error))]) from error
-
-
-def _check_customers(customers: int) -> None:
-    if not 1 <= customers <= MOST_CUSTOMERS:
-        expected = f"a whole number from 1 to {MOST_CUSTOMERS:,}"
-        raise SettingsError([Problem("customers", expected, f"{customers}")])
 
 
 class Draws(NamedTuple):
@@ -384,7 +286,7 @@ class Draws(NamedTuple):
 
     def of(self, column: str) -> pl.Expr:
         """Return a column's draw: its normal score of a customer of the `kind`, or a uniform one if kinds are alike."""
-        return _score(column, self.normal(column)) if column in SCORES else self.uniform(column)
+        return _score(column, self.normal(column)) if column in FIGURES["scores"] else self.uniform(column)
 
 
 def _of_kind(figures: Sequence[float]) -> pl.Expr:
@@ -393,7 +295,7 @@ def _of_kind(figures: Sequence[float]) -> pl.Expr:
 
 def _score(column: str, deviation: pl.Expr) -> pl.Expr:
     """Return the normal score that deviates so from the mean of its kind, in the kind's deviations."""
-    means, deviations = SCORES[column]
+    means, deviations = FIGURES["scores"][column]
     return _of_kind(means) + _of_kind(deviations) * deviation
 
 
@@ -406,8 +308,8 @@ def _choice(column: str, draw: pl.Expr) -> pl.Expr:
 
 
 def _choice_by_kind(column: str, draw: pl.Expr) -> pl.Expr:
-    """Return the word, as delivered, whose share of its kind's `WORD_COUNTS` a uniform draw falls into."""
-    counts = WORD_COUNTS[column]
+    """Return the word, as delivered, whose share of its kind's counts a uniform draw falls into."""
+    counts = FIGURES["words"][column]
     edges = [
         kind + edge / sum(of_kind)
         for kind, of_kind in enumerate(zip(*counts.values(), strict=True))
@@ -424,7 +326,7 @@ def _quantile(column: str, draw: pl.Expr, decimals: int) -> pl.Expr:
     Rounded to what prints with so many decimals: a division by a power of ten, which Polars turns into a
     multiplication, would give 6.6000000000000005.
     """
-    levels, values = QUANTILES[column]
+    levels, values = FIGURES["quantiles"][column]
     limits = [_limit(level, column) for level in levels]
     slopes = [(right[1] - left[1]) / (right[0] - left[0]) for left, right in pairwise(zip(limits, values, strict=True))]
     starts = [value - slope * limit for limit, value, slope in zip(limits, values, slopes, strict=False)]
@@ -439,12 +341,12 @@ def _limit(level: float, column: str) -> float:
 
     The former by bisection, rounded, so that the last bit of the platform's error function is not seen.
     """
-    if column not in SCORES:
+    if column not in FIGURES["scores"]:
         return level
     counts = COUNTS["kind"].values()
     kinds = [
         (count / sum(counts), NormalDist(mean, deviation))
-        for count, mean, deviation in zip(counts, *SCORES[column], strict=True)
+        for count, mean, deviation in zip(counts, *FIGURES["scores"][column], strict=True)
     ]
     return round(first_true(lambda score: sum(share * kind.cdf(score) for share, kind in kinds) >= level, -10, 10), 9)
 
@@ -471,7 +373,7 @@ def _customers(rows: pl.DataFrame, *, seed: int, labelled: bool) -> pl.DataFrame
         "row",
         "id",
         *(_choice(name, draws.of(name)) for name in COUNTS if name != "kind"),
-        *(_choice_by_kind(name, draws.uniform(name)) for name in WORD_COUNTS),
+        *(_choice_by_kind(name, draws.uniform(name)) for name in FIGURES["words"]),
         _quantile("registered_days", draws.of("registered_days"), 0).cast(pl.Int64),
         _quantile("contacts_6_months", draws.of("contacts_6_months"), 1),
         _quantile("promo_share", draws.of("promo_share"), 2),
@@ -484,15 +386,16 @@ def _customers(rows: pl.DataFrame, *, seed: int, labelled: bool) -> pl.DataFrame
 
 def _revenue(draws: Draws) -> list[pl.Expr]:
     """Return the three revenues: each month's deviation is a regression on the later months' of the same kind."""
+    current_and_previous = FIGURES["correlations"]["current_and_previous"]
     on_current, on_previous, by_itself = [], [], []
-    for near, far, between in zip(CURRENT_AND_PREVIOUS, CURRENT_AND_BEFORE, PREVIOUS_AND_BEFORE, strict=True):
+    for near, far, between in zip(*FIGURES["correlations"].values(), strict=True):
         on_current.append((far - near * between) / (1 - near**2))
         on_previous.append((between - near * far) / (1 - near**2))
         by_itself.append(sqrt(1 - on_current[-1] * far - on_previous[-1] * between))
     names = ("revenue_current_month", "revenue_previous_month", "revenue_month_before_previous")
     current, of_previous, of_before = (draws.normal(name) for name in names)
-    left = _of_kind([sqrt(1 - near**2) for near in CURRENT_AND_PREVIOUS])
-    previous = _of_kind(CURRENT_AND_PREVIOUS) * current + left * of_previous
+    left = _of_kind([sqrt(1 - near**2) for near in current_and_previous])
+    previous = _of_kind(current_and_previous) * current + left * of_previous
     before = _of_kind(on_current) * current + _of_kind(on_previous) * previous + _of_kind(by_itself) * of_before
     scores = [_score(name, deviation) for name, deviation in zip(names, (current, previous, before), strict=True)]
     in_tenths = draws.uniform("tenths") < REVENUE_PREVIOUS_TENTHS
@@ -505,9 +408,9 @@ def _revenue(draws: Draws) -> list[pl.Expr]:
 
 def _label(draws: Draws) -> pl.Expr:
     score = pl.lit(LABEL_INTERCEPT)
-    for column, coefficient in LABEL_COEFFICIENTS.items():
+    for column, coefficient in FIGURES["label"].items():
         score = score + coefficient * pl.col(column)
-    for category, coefficient in LABEL_CATEGORIES.items():
+    for category, coefficient in FIGURES["label_categories"].items():
         score = score + coefficient * (pl.col("favourite_category") == spelling(CATEGORY, category)).cast(pl.Float64)
     declines = draws.uniform("activity") * (1.0 + (-score).exp()) < 1.0
     declined, unchanged = (pl.lit(spelling(ACTIVITY, name)) for name in (DECLINED, UNCHANGED))
