@@ -44,7 +44,10 @@ class Log:
         if self.is_quiet or level < LEVELS[self.level] or sys.stderr is None:
             return
         shown = {name: value for name, value in values.items() if value is not None}
-        line = (_as_json if self.is_json else _as_text)(logging.getLevelName(level).lower(), level, event, shown)
+        if self.is_json:
+            at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+            shown |= {"event": event, "level": logging.getLevelName(level).lower(), "timestamp": at}
+        line = json.dumps(shown, ensure_ascii=False) if self.is_json else _as_text(level, event, shown)
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 
@@ -82,13 +85,8 @@ def describe_traceback(traceback: TracebackType | None) -> list[str]:
     return frames
 
 
-def _as_json(name: str, _level: int, event: str, values: Mapping[str, Any]) -> str:
-    timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    return json.dumps({**values, "event": event, "level": name, "timestamp": timestamp}, ensure_ascii=False)
-
-
-def _as_text(name: str, level: int, event: str, values: Mapping[str, Any]) -> str:
-    start = CLEAR if sys.stderr.isatty() else ""
+def _as_text(level: int, event: str, values: Mapping[str, Any]) -> str:
+    name, start = logging.getLevelName(level).lower(), CLEAR if sys.stderr.isatty() else ""
     if start and not os.environ.get("NO_COLOR"):  # https://no-color.org
         name = f"\x1b[{_COLOURS.get(level, 31)}m{name}\x1b[0m"
     shown = [f"{key}={value}" for key, value in sorted(values.items())]

@@ -7,7 +7,6 @@ carry the name of the output: files of several outputs may lie in one folder. No
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -170,13 +169,13 @@ def _describe_rows(manifest: Manifest) -> Iterator[Sample]:
 
 
 def _describe_scores(manifest: Manifest) -> Iterator[Sample]:
-    segments, scored = manifest["segments"], manifest["customers"]["scored"]
+    from schemas.manifest import mean_risk  # noqa: PLC0415 - a call that tells of no run loads none of it
+
     yield _sample("retention_contacts", manifest["campaign"]["contacts"])
     yield _sample("retention_customers_in_training", manifest["report_data"]["risk"]["in_training"])
-    if scored:
-        total = math.fsum((row["mean_risk"] or 0.0) * row["customers"] for row in segments)
-        yield _sample("retention_mean_decline_probability", total / scored)
-    for row in segments:
+    if (risk := mean_risk(manifest)) is not None:
+        yield _sample("retention_mean_decline_probability", risk)
+    for row in manifest["segments"]:
         yield _sample("retention_segment_share", row["share"], segment=row["segment"])
 
 

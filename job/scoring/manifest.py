@@ -10,7 +10,7 @@ from job.features import order_reasons
 from job.report.data import SUMS
 from job.rounding import rounded
 from job.scoring.campaign import FATES, NO_CONSENT
-from job.scoring.published import RUNS, is_whole, latest_run, read_manifest
+from job.scoring.published import RUNS, check_run, latest_run
 from job.scoring.segments import COST_PARTS
 from schemas.columns import TABLES
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
@@ -233,12 +233,9 @@ def segment_warnings(
 
 def read_previous(output: Path) -> Manifest | None:
     """Return the manifest of the latest run; None if there is none, or none that can be read."""
-    try:
-        latest = latest_run(output)
-        is_there = latest is not None and is_whole(output / RUNS / latest)
-        return read_manifest(output / RUNS / latest) if latest is not None and is_there else None
-    except (OSError, ValueError):  # it was removed meanwhile
-        return None
+    latest = latest_run(output)
+    manifest, problems = (None, []) if latest is None else check_run(output / RUNS / latest, with_digests=False)
+    return None if problems else manifest
 
 
 def previous_shares(previous: Manifest | None, segments_digest: str) -> tuple[dict[str, float], int]:

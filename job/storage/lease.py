@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -33,18 +33,10 @@ logger = logging.getLogger(__name__)
 
 
 class Lease:
-    """The right to publish to an output; `now` is the time by the store's clock, `clock` only goes forward."""
+    """The right to publish to an output."""
 
-    def __init__(
-        self,
-        bucket: Bucket,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
-        self._now = now
-        self._clock = clock
         self.token = os.urandom(8).hex()
         self._held: Entry | None = None
         self._renewed = 0.0
@@ -79,7 +71,7 @@ class Lease:
 
     def check(self) -> None:
         """Raise OutputBusyError if another run may have taken the output."""
-        if self._held is None or self._clock() - self._renewed > LEASE_SECONDS:
+        if self._held is None or time.monotonic() - self._renewed > LEASE_SECONDS:
             raise OutputBusyError(
                 f"{self._bucket.address}: another run may have taken the output: it was held too long"
             )
@@ -93,13 +85,13 @@ class Lease:
                     self._bucket.write(LEASE, _content(None), instead_of=held)
 
     def _write(self, instead_of: Entry | None) -> None:
-        asked = self._clock()
+        asked = time.monotonic()
         self._held = self._bucket.write(LEASE, _content(self.token), instead_of=instead_of, anew=instead_of is None)
         self._renewed = asked
 
     def _may_take(self, content: bytes, entry: Entry) -> bool:
         holder = _holder(content)
-        return holder in (None, self.token) or (self._now() - entry.modified).total_seconds() > LEASE_SECONDS
+        return holder in (None, self.token) or (datetime.now(UTC) - entry.modified).total_seconds() > LEASE_SECONDS
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,8 +27,10 @@ def bucket(store: Any) -> Bucket:
     return Bucket(Address(SHOP, "out"))
 
 
-def later(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)
+def let_pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let it be so much later than it is by the store's clock."""
+    later = datetime.now(UTC) + timedelta(seconds=seconds)
+    monkeypatch.setattr("job.storage.lease.datetime", SimpleNamespace(now=lambda _: later))
 
 
 def test_one_holds_it_until_it_is_released(bucket: Bucket, store: Any) -> None:
@@ -42,12 +45,14 @@ def test_one_holds_it_until_it_is_released(bucket: Bucket, store: Any) -> None:
         lease.check()
 
 
-def test_a_dead_run_is_succeeded_by_one_and_cannot_publish(bucket: Bucket) -> None:
+def test_a_dead_run_is_succeeded_by_one_and_cannot_publish(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     dead = Lease(bucket)
     dead.acquire()
+    let_pass(monkeypatch, LEASE_SECONDS - 5)
     with pytest.raises(OutputBusyError, match=BUSY):
-        Lease(bucket, now=lambda: later(LEASE_SECONDS - 5)).acquire()
-    heir = Lease(bucket, now=lambda: later(LEASE_SECONDS + 5))
+        Lease(bucket).acquire()
+    let_pass(monkeypatch, LEASE_SECONDS + 5)
+    heir = Lease(bucket)
     heir.acquire()
     heir.check()
     dead.renew()
@@ -58,9 +63,10 @@ def test_a_dead_run_is_succeeded_by_one_and_cannot_publish(bucket: Bucket) -> No
     heir.check()
 
 
-def test_who_cannot_renew_for_long_has_lost_it(bucket: Bucket, server: Server) -> None:
+def test_who_cannot_renew_for_long_has_lost_it(bucket: Bucket, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = [0.0]
-    lease = Lease(bucket, clock=lambda: ticks[0])
+    monkeypatch.setattr("job.storage.lease.time", SimpleNamespace(monotonic=lambda: ticks[0]))
+    lease = Lease(bucket)
     lease.acquire()
     server.faults.append(Fault("PUT", LEASE, "500 Internal Server Error"))
     ticks[0] = LEASE_SECONDS - 1
@@ -77,8 +83,8 @@ def test_who_cannot_renew_for_long_has_lost_it(bucket: Bucket, server: Server) -
 def test_two_that_come_at_once(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both find the lease of a dead run; one writes first."""
     Lease(bucket).acquire()
-    first = Lease(bucket, now=lambda: later(LEASE_SECONDS + 5))
-    second = Lease(bucket, now=lambda: later(LEASE_SECONDS + 5))
+    let_pass(monkeypatch, LEASE_SECONDS + 5)
+    first, second = Lease(bucket), Lease(bucket)
     found = bucket.read(LEASE)
     first.acquire()
     monkeypatch.setattr(bucket, "read", lambda _: found)
