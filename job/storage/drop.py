@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -102,13 +101,7 @@ class Copy:
 
 @contextlib.contextmanager
 def drop_at_hand(
-    address: Address,
-    folder: Path,
-    *,
-    arrival: Arrival,
-    refuse: Refuse = lambda _: None,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    address: Address, folder: Path, *, arrival: Arrival, refuse: Refuse = lambda _: None
 ) -> Iterator[Path]:
     """Give a new folder with the files of a complete drop; errors of the block name the objects in place of its files.
 
@@ -119,7 +112,7 @@ def drop_at_hand(
     """
     with naming_objects(address, folder), storage_errors_as(DropError, DropIncompleteError):
         copy = Copy(address, folder)
-        wait_for_files(folder, arrival, refresh=copy.refresh, refuse=refuse, clock=clock, sleep=sleep)
+        wait_for_files(folder, arrival, refresh=copy.refresh, refuse=refuse)
         copy.check_unchanged()
         yield folder
 

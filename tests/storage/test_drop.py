@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import obstore
 import pytest
 
 from job.errors import DropError, DropIncompleteError
+from job.intake.drop import wait_for_files
 from job.settings import Arrival
 from job.storage import bucket as bucket_module
 from job.storage.address import Address
@@ -78,7 +80,7 @@ def test_an_object_that_is_replaced_while_it_is_copied(
     assert copies(tmp_path / "copy") == {}
 
 
-def test_a_drop_is_waited_for(store: Any, small_drop: Path, tmp_path: Path) -> None:
+def test_a_drop_is_waited_for(store: Any, small_drop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files come one by one, then the marker that names them."""
     coming = sorted(small_drop.iterdir())
     ticks = [0.0]
@@ -94,8 +96,9 @@ def test_a_drop_is_waited_for(store: Any, small_drop: Path, tmp_path: Path) -> N
 
     copy = tmp_path / "copy"
     copy.mkdir()
-    waiting = drop_at_hand(DROP, copy, arrival=Arrival(1, 30), clock=lambda: ticks[0], sleep=deliver)
-    with waiting as folder:
+    wait = partial(wait_for_files, clock=lambda: ticks[0], sleep=deliver)
+    monkeypatch.setattr("job.storage.drop.wait_for_files", wait)
+    with drop_at_hand(DROP, copy, arrival=Arrival(1, 30)) as folder:
         assert {path.name for path in folder.iterdir()} == {"_READY", *(path.name for path in small_drop.iterdir())}
     assert ticks[0] == 5
 
@@ -126,7 +129,9 @@ def test_a_store_that_has_trouble_is_waited_for(
     monkeypatch.setattr("job.storage.bucket.RETRIES", 0)
     copy = tmp_path / "copy"
     copy.mkdir()
-    with drop_at_hand(DROP, copy, arrival=Arrival(5, 10), clock=lambda: ticks[0], sleep=sleep) as folder:
+    wait = partial(wait_for_files, clock=lambda: ticks[0], sleep=sleep)
+    monkeypatch.setattr("job.storage.drop.wait_for_files", wait)
+    with drop_at_hand(DROP, copy, arrival=Arrival(5, 10)) as folder:
         assert {path.name for path in folder.iterdir()} == {path.name for path in small_drop.iterdir()}
     assert 100 < ticks[0] < 120
     server.faults.append(Fault("GET", "^/shop", "503 Slow Down", "SlowDown"))
