@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from job.statistics import CONFIDENCE, normal_score
+from job.statistics import CONFIDENCE_SCORE
 
 BINS: Final = 10
 
@@ -20,8 +20,8 @@ class Auc(NamedTuple):
     high: float
 
 
-def delong(scores: pl.Series, declined: pl.Series, *, confidence: float = CONFIDENCE) -> Auc | None:
-    """Return the ROC-AUC of scores with DeLong's interval, cut at 0 and 1.
+def delong(scores: pl.Series, declined: pl.Series) -> Auc | None:
+    """Return the ROC-AUC of scores with DeLong's 95 % interval, cut at 0 and 1.
 
     Sources: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988); the midrank form of Sun and Xu, IEEE Signal
     Processing Letters 21 (2014).
@@ -38,7 +38,7 @@ def delong(scores: pl.Series, declined: pl.Series, *, confidence: float = CONFID
     means = ranked.group_by("declined").agg(mean=pl.col("rank").mean(), variance=pl.col("rank").var())
     (_, auc, above), (_, _, below) = means.sort("declined", descending=True).rows()
     error = sqrt(above / sizes[1] ** 2 / sizes[0] + below / sizes[0] ** 2 / sizes[1])
-    area, reach = auc / sizes[1], normal_score(confidence) * error
+    area, reach = auc / sizes[1], CONFIDENCE_SCORE * error
     return Auc(area, max(0.0, area - reach), min(1.0, area + reach))
 
 

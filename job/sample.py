@@ -122,20 +122,22 @@ are made: what takes an extra row comes after what changes a table's own."""
 _ALL_KINDS_FROM: Final = 1000
 
 
-def make_tables(*, customers: int, seed: int, labelled: bool) -> dict[str, pl.DataFrame]:
+def make_tables(*, customers: int, seed: int, labelled: bool, first: int = 0) -> dict[str, pl.DataFrame]:
     """Return clean synthetic tables, in about 400 bytes of memory per customer.
 
     Args:
         customers: 1 or more.
         seed: any whole number.
         labelled: with the column `Покупательская активность`; all else is the same without it.
+        first: how many customers of the sample come before these.
 
     Returns:
         By name, with the headings as delivered: `market_file` (a row per customer), `market_money` (3), `market_time`
         (2) and `money` (1). `id` counts from `FIRST_ID` and increases with the rows; the months of a customer come in
         random order. Whole numbers and ids are Int64, other numbers Float64, words String; nothing is null.
     """
-    return _tables(0, customers, seed=seed, labelled=labelled)
+    drawn = _customers(_rows(first, customers), seed=seed, labelled=labelled)
+    return split_tables(drawn, labelled=labelled)
 
 
 def draw_customers(ids: pl.Series, *, seed: int) -> pl.DataFrame:
@@ -417,10 +419,6 @@ def _label(draws: Draws) -> pl.Expr:
     return pl.when(declines).then(declined).otherwise(unchanged)
 
 
-def _tables(first: int, count: int, *, seed: int, labelled: bool) -> dict[str, pl.DataFrame]:
-    return split_tables(_customers(_rows(first, count), seed=seed, labelled=labelled), labelled=labelled)
-
-
 def split_tables(customers: pl.DataFrame, *, labelled: bool) -> dict[str, pl.DataFrame]:
     """Return the four tables of customers (as from `draw_customers`), as `make_tables` does."""
     revenue = {word: f"revenue_{month}" for word, month in MONTHS_OF_REVENUE.values.items()}
@@ -509,7 +507,7 @@ def _pieces(
     plan = None if clean else plan_faults(customers=customers, seed=seed)
     extras = []
     for first in range(0, customers, _PIECE):
-        piece = _tables(first, min(_PIECE, customers - first), seed=seed, labelled=labelled)
+        piece = make_tables(customers=min(_PIECE, customers - first), seed=seed, labelled=labelled, first=first)
         if plan is not None:
             piece, extra = _soil(piece, plan, seed=seed)
             extras.append(extra)

@@ -37,13 +37,8 @@ def find_folds(ids: pl.Series, seen: Mapping[str, Any]) -> pl.Series:
     `seen`: of `describe_seen`.
     """
     known = {number: fold for fold, numbers in enumerate(seen["folds"]) for number in numbers}
-    hashes = _hashes(ids, seen["salt"])
-    known_hashes = pl.Series(known.keys(), dtype=pl.UInt64)
-    places = hashes.is_in(known_hashes.implode()).arg_true()
-    folds = pl.repeat(None, n=len(ids), dtype=pl.Int8, eager=True).alias("fold")
-    if not places.len():
-        return folds
-    return folds.scatter(places, [known[number] for number in hashes.gather(places)])
+    hashes, folds = pl.Series(known.keys(), dtype=pl.UInt64), pl.Series("fold", known.values(), dtype=pl.Int8)
+    return _hashes(ids, seen["salt"]).alias("fold").replace_strict(hashes, folds, default=None)
 
 
 def find_probability(artifact: Artifact, ids: pl.Series, features: pl.DataFrame) -> pl.DataFrame:

@@ -129,6 +129,7 @@ CHAMPION: Final = Candidate(
     {"knots": 3, "tail": 0.03, "single_penalty": 20.0, "category_penalty": 75.0, "product_penalty": 130.0},
     _fit_splines,
 )
+# The challenger: deployed if it is better than the champion.
 BOOSTED: Final = Candidate(
     "boosted",
     "LightGBM, extremely randomised",
@@ -152,7 +153,6 @@ BOOSTED: Final = Candidate(
     },
     _fit_boosted,
 )
-CHALLENGERS: Final = (BOOSTED,)  # one of which is deployed if it is better than the champion
 PLAIN: Final = Candidate(
     "plain_logistic",
     "logistic regression, plain",

@@ -32,17 +32,18 @@ class LeakFinding:
 
 
 def guard_against_leaks(
-    customers: pl.DataFrame, features: pl.DataFrame, labels: Labels, *, limit: float = LEAK_AUC
+    customers: pl.DataFrame, features: pl.DataFrame, labels: Labels
 ) -> tuple[list[LeakFinding], list[str]]:
     """Check each column by itself against the label.
 
-    `customers`: joined customers with `id` and `row`. `limit`: the ROC-AUC beyond which a column is a leak.
+    `customers`: joined customers with `id` and `row`.
 
     Returns:
-        The finding of every column, the strongest first, and a warning for each of `id` and row order beyond the limit.
+        The finding of every column, the strongest first, and a warning for each of `id` and row order beyond
+        `LEAK_AUC`.
 
     Raises:
-        DropError: a feature or the profit is beyond the limit; each is named with its ROC-AUC.
+        DropError: a feature or the profit is beyond it; each is named with its ROC-AUC.
     """
     columns = {name: customers[name] for name in (*_KEPT_OUT, "monthly_profit")}
     columns |= {name: features[name] for name in features.columns}
@@ -50,13 +51,13 @@ def guard_against_leaks(
         (LeakFinding(name, single_auc(column, labels)) for name, column in columns.items()),
         key=lambda finding: -finding.auc,
     )
-    beyond = [finding for finding in findings if finding.auc > limit]
+    beyond = [finding for finding in findings if finding.auc > LEAK_AUC]
     leaks = [finding for finding in beyond if finding.column not in _KEPT_OUT]
     if leaks:
         raise DropError(
             Problem(
                 MARKET_FILE.name,
-                f"at most {limit:g}: it gives the label away",
+                f"at most {LEAK_AUC:g}: it gives the label away",
                 f"a ROC-AUC of {leak.auc:.3f} by itself",
                 column=leak.column,
             )

@@ -33,7 +33,7 @@ from job.models.artifact import (
 )
 from job.models.seen import describe_seen
 from job.training.calibration import probabilities
-from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES, Candidate, Fitted
+from job.training.candidates import BOOSTED, CHAMPION, REFERENCES, Candidate, Fitted
 from job.training.card import Card, write_card
 from job.training.folds import Groups, Labels, Numbers, Split, group_folds, twin_groups
 from job.training.importance import measure_importance
@@ -141,7 +141,7 @@ def run_training(
     data = read_labelled(drop, limits=settings.limits, arrival=settings.arrival)
     protocol = choose_protocol(settings, len(data.labels))
     findings, warnings = guard_against_leaks(data.customers, data.features, data.labels)
-    candidates = [CHAMPION, *CHALLENGERS, *(() if is_quick else REFERENCES)]
+    candidates = [CHAMPION, BOOSTED, *(() if is_quick else REFERENCES)]
     workers = workers or os.cpu_count() or 1
     dataset = data.features, data.labels, data.groups
     expected = estimate_seconds(candidates, *dataset, protocol, workers=workers)
@@ -152,8 +152,8 @@ def run_training(
         describe_seconds(expected),
         workers,
     )
-    champion, *others = measure(candidates, *dataset, protocol, workers=workers, progress=progress)
-    challenger = max(others[: len(CHALLENGERS)], key=lambda result: float(result.aucs.mean()))
+    measured = measure(candidates, *dataset, protocol, workers=workers, progress=progress)
+    champion, challenger, *_ = measured
     test_share = protocol.test_share
     decision = compare(challenger, champion, test_share=test_share)
     selected = challenger if decision.is_better else champion
@@ -172,7 +172,7 @@ def run_training(
         inputs=data.intake.files,
         protocol=protocol,
         is_quick=is_quick,
-        measured=[champion, challenger, *(result for result in others if result is not challenger)],
+        measured=measured,
         selected=selected,
         decision=decision,
         probability=folds.probability,

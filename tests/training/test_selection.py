@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from sklearn.linear_model import LogisticRegression
 
 from job.models.linear import Calibration
-from job.training.candidates import CHALLENGERS, CHAMPION, REFERENCES, Candidate, Fitted
+from job.training.candidates import BOOSTED, CHAMPION, REFERENCES, Candidate, Fitted
 from job.training.folds import group_folds
 from job.training.selection import (
     Comparison,
@@ -192,7 +192,7 @@ def test_rows_to_fit() -> None:
 
 def test_only_references_are_sampled() -> None:
     assert {candidate.most_rows for candidate in REFERENCES} == {5000}
-    assert {candidate.most_rows for candidate in (CHAMPION, *CHALLENGERS)} == {None}
+    assert {candidate.most_rows for candidate in (CHAMPION, BOOSTED)} == {None}
 
 
 def test_a_sample_is_told_where_there_is_one() -> None:
