@@ -1,4 +1,4 @@
-"""How good probabilities are, where labels are known; without NumPy or SciPy, which the image that scores has not."""
+"""How good probabilities are, where labels are known; without SciPy, which the image that scores has not."""
 
 from __future__ import annotations
 
