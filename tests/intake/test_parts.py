@@ -106,10 +106,9 @@ def test_parts_give_what_the_whole_gives(tmp_path: Path, table: str, places: lis
 
 def check_places(folder: Path, intake: Intake) -> None:
     """Each rejection names a row of its file that has the id it tells."""
+    encodings = {str(file["file"]): str(file["encoding"]) for file in intake.files}
     for file, row, told in intake.rejected.select("file", "row", "id").iter_rows():
-        raw = (folder / file).read_bytes()
-        encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-        line = raw.decode(encoding, errors="replace").splitlines()[row - 1]
+        line = (folder / file).read_bytes().decode(encodings[file]).splitlines()[row - 1]
         assert line.replace(";", ",").split(",")[0] == told
 
 
