@@ -364,7 +364,7 @@ def score(
     Example:
       retention score --input /data/drop --output /data/out
     """  # noqa: D301 - Click reads the character
-    if isinstance(drop, Path):
+    if isinstance(drop, Path) and spark_remote is None:  # executors hash what they read
         hash_ahead(drop)
     from job.executor import Executor, WatchedExecutor  # noqa: PLC0415 - each command imports only what it needs
     from job.scoring.compare import summarise_comparison  # noqa: PLC0415

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import logging
 import os
 import re
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from job.beneath import opened_beneath
 from job.errors import DropError, DropIncompleteError, Problem, SettingsError, reason_of, shorten
 from job.executor import attempt_all
-from job.intake.hashes import Stamp, known_hash
+from job.intake.hashes import Stamp, hash_stream, known_hash
 from job.intake.names import (
     ENDINGS,
     FORMATS,
@@ -321,8 +320,7 @@ def all_files(files: Mapping[str, TableFile]) -> list[TableFile]:
 def hash_file(file: TableFile) -> str:
     """Return the SHA-256 of the file's bytes as they lie on disk, in hexadecimal. Raises as `TableFile.open`."""
     with file.open() as stream:
-        known = known_hash(file.stamp)
-        return known or hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type] # it has readinto
+        return known_hash(file.stamp) or hash_stream(stream)
 
 
 def _candidates(folder: Path) -> dict[str, list[Path]]:

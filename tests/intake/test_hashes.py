@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from job.intake import hashes
+from job.intake import drop, hashes
 from job.intake.drop import all_files, find_files, hash_file
 from job.intake.hashes import Stamp, hash_ahead, known_hash
 from job.sample import write_drop
@@ -26,7 +26,7 @@ def test_what_was_hashed_ahead_is_not_read_again(tmp_path: Path, monkeypatch: py
     files = all_files(find_files(tmp_path))
     for file in files:
         hashes._begun[file.stamp].result()
-    monkeypatch.setattr(hashlib, "file_digest", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(drop, "hash_stream", lambda _: pytest.fail("read again"))
     assert {file.name: hash_file(file) for file in files} == expected
 
 
@@ -58,6 +58,6 @@ def test_a_machine_without_threads_hashes_later(tmp_path: Path, monkeypatch: pyt
     def refused(*_: object, **__: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("concurrent.futures.ThreadPoolExecutor.submit", refused)
+    monkeypatch.setattr("threading.Thread.start", refused)
     hash_ahead(tmp_path)
     assert known_hash(Stamp.of((tmp_path / "money.csv").stat())) is None
