@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.errors import DropError, Problem, shorten
 from job.intake.characters import SPACES, name_odd_character, plain_spelling, visible_spelling
-from job.intake.lines import LINE_LIMIT, RECORD_LINES, SEPARATOR_HINT, undo_mojibake, with_lost_spaces
+from job.intake.lines import RECORD_LINES, SEPARATOR_HINT, undo_mojibake, with_lost_spaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from schemas.columns import Table
 
-SAMPLE_BYTES: Final = 4 * LINE_LIMIT  # the headings, in any encoding
 SEPARATORS: Final = (",", ";", "\t")
 SHOWN_HEADINGS: Final = 20  # unknown ones that are named; a table has 13 at most
 SHOWN_CHARACTERS: Final = 60  # of a heading

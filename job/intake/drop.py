@@ -10,7 +10,8 @@ import stat
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from job.beneath import opened_beneath
@@ -51,10 +52,9 @@ POLL_SECONDS: Final = 1.0
 LOG_EVERY_SECONDS: Final = 60.0
 
 _DIGEST: Final = "[0-9a-fA-F]{64}"
-_NAME: Final = r"[^\s\0]+"  # no file has a NUL in its name
-_READY_LINE: Final = re.compile(
-    rf"(?P<sha>{_DIGEST})\s+\*?(?:\./)?(?P<name_after>{_NAME})"
-    rf"|(?P<name>{_NAME})\s+(?:(?P<size>[0-9]{{1,18}})|(?P<sha_after>{_DIGEST}))"
+_DIGEST_FIRST: Final = re.compile(rf"^({_DIGEST})\s+\*?(?:\./)?(\S+)")  # as `sha256sum` prints it
+_READY_LINE: Final = re.compile(  # no file has a NUL in its name
+    rf"(?P<name>[^\s\0]+)\s+(?:(?P<size>[0-9]{{1,18}})|(?P<digest>{_DIGEST}))"
 )
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class TableFile(NamedTuple):
     """One table's file in a drop, not yet read."""
 
     table: Table
-    path: Path  # inside the drop also after links are followed
+    path: Path  # absolute, inside the drop also after links are followed
     file_format: FileFormat
     compression: Compression | None
     stamp: Stamp  # when it was found
@@ -101,10 +101,6 @@ class TableFile(NamedTuple):
     def sharing(self, shares: int) -> TableFile:
         """Return the same file as one of so many of its drop."""
         return self._replace(shares=shares, parts=tuple(part.sharing(shares) for part in self.parts))
-
-    def absolute(self) -> TableFile:
-        """Return the same file under a path that holds for other processes, too."""
-        return self._replace(path=self.path.absolute(), parts=tuple(part.absolute() for part in self.parts))
 
     def check_unchanged(self) -> None:
         """Raise DropIncompleteError if the file is no longer what was found: somebody is still writing it."""
@@ -192,24 +188,23 @@ def wait_for_files(
         raise DropIncompleteError(
             [Problem(str(folder), "the folder of a drop (not waited for: make it first)", "none")]
         )
-    changed_at, settle = clock(), arrival.settle_seconds
+    changed_at = next_log = clock()
     deadline = changed_at + arrival.wait_minutes * 60
-    next_log = changed_at
-    before: dict[str, Stamp | None] | None = None
-    asked = _ask_once(refuse)
+    before: dict[str, Stamp] | None = None
+    answers: list[Problem | None] = []  # of `refuse`, since the drop changed last: it may read all files
     while True:
-        waiting_for = _trouble_of(refresh)
+        trouble = _trouble_of(refresh)
         seen, now = _snapshot(folder), clock()
         if seen != before:
-            before, changed_at = seen, now
-        final = now - changed_at >= settle or arrival.wait_minutes <= 0
+            before, changed_at, answers = seen, now, []
+        final = now - changed_at >= arrival.settle_seconds or arrival.wait_minutes <= 0
         try:
-            files = _find_unless(waiting_for, folder)
-            obstacle = _obstacle(folder, files, arrival, seen if final else None) or asked(seen, files)
-            if obstacle is None:
+            files = _find_complete(folder, arrival, trouble, seen if final else None)
+            answers = answers or [refuse(files)]
+            if answers[0] is None:
                 _tell_what_is_passed_over(folder, files)
                 return files
-            waiting_for = (obstacle,)
+            waiting_for: tuple[str | Problem, ...] = (answers[0],)
         except DropIncompleteError as error:
             waiting_for = error.defects
         except DropError as error:
@@ -232,38 +227,24 @@ def _trouble_of(refresh: Callable[[], None]) -> tuple[str | Problem, ...]:
     return ()
 
 
-def _find_unless(trouble: tuple[str | Problem, ...], folder: Path) -> dict[str, TableFile]:
+def _find_complete(
+    folder: Path, arrival: Arrival, trouble: tuple[str | Problem, ...], settled: dict[str, Stamp] | None
+) -> dict[str, TableFile]:
+    """Return the files of a complete drop. Raises as `find_files` and `check_ready_marker`, and where it is not.
+
+    Args: trouble: of the refresh; settled: the drop's stamps, if they have settled.
+    """
     if trouble:
         raise DropIncompleteError(trouble)
-    return find_files(folder)
-
-
-def _obstacle(
-    folder: Path, files: dict[str, TableFile], arrival: Arrival, seen: dict[str, Stamp | None] | None
-) -> Problem | str | None:
-    """Return why files that are all there are not complete yet, None if they are. Raises as `check_ready_marker`.
-
-    Args: seen: the drop's stamps, if they have settled.
-    """
+    files = find_files(folder)
     if check_ready_marker(folder, files):
-        return None
+        return files
     if arrival.require_ready:
-        return Problem(str(folder), f"{READY_MARKER} that names its files (--require-ready)", "none")
-    if seen is not None and _snapshot(folder) == seen:
-        return None
-    return f"{folder}: the files changed less than {arrival.settle_seconds:g} seconds ago"
-
-
-def _ask_once(refuse: Refuse) -> Callable[[dict[str, Stamp | None], dict[str, TableFile]], Problem | None]:
-    """Return a function that asks `refuse` again only when the stamps have changed: it may read all files."""
-    answers: list[tuple[dict[str, Stamp | None], Problem | None]] = []
-
-    def asked(seen: dict[str, Stamp | None], files: dict[str, TableFile]) -> Problem | None:
-        if not answers or answers[-1][0] != seen:
-            answers.append((seen, refuse(files)))
-        return answers[-1][1]
-
-    return asked
+        expected = f"{READY_MARKER} that names its files (--require-ready)"
+        raise DropIncompleteError([Problem(str(folder), expected, "none")])
+    if settled is None or _snapshot(folder) != settled:
+        raise DropIncompleteError(f"{folder}: the files changed less than {arrival.settle_seconds:g} seconds ago")
+    return files
 
 
 def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
@@ -351,15 +332,12 @@ def _list(folder: Path) -> list[Path]:
         raise DropError([Problem(str(folder), "a folder that can be listed", reason_of(error))]) from error
 
 
-def _snapshot(folder: Path) -> dict[str, Stamp | None]:
-    """Return the stamp of each file that matters; None for one that cannot be looked at."""
-    paths = [path for paths in _candidates(folder).values() for path in paths]
-    stamps: dict[str, Stamp | None] = {}
-    for path in [*paths, folder / READY_MARKER]:
-        try:
+def _snapshot(folder: Path) -> dict[str, Stamp]:
+    """Return the stamp of each file that matters and can be looked at."""
+    stamps: dict[str, Stamp] = {}
+    for path in [*chain.from_iterable(_candidates(folder).values()), folder / READY_MARKER]:
+        with suppress(OSError, DropError):
             stamps[path.name] = _stamp_now(path, is_folder=_is_table_folder(path))
-        except (OSError, DropError):
-            stamps[path.name] = None
     return stamps
 
 
@@ -416,18 +394,13 @@ class _Promise(NamedTuple):
 def _promises(text: str) -> list[_Promise]:
     """Return what the marker's lines say. Raises DropError for lines that cannot be understood."""
     lines = [(row, line) for row, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    matches = [(row, line, _READY_LINE.fullmatch(line.strip())) for row, line in lines]
+    matches = [(row, line, _READY_LINE.fullmatch(_DIGEST_FIRST.sub(r"\2 \1", line.strip()))) for row, line in lines]
     expected = "a file of the drop, then its size in bytes or SHA-256"
     bad = [Problem(READY_MARKER, expected, line, row=row) for row, line, match in matches if match is None]
     if bad:
         raise DropError(bad)
     return [
-        _Promise(
-            row,
-            match["name"] or match["name_after"],
-            int(match["size"]) if match["size"] else None,
-            (match["sha"] or match["sha_after"] or "").lower(),
-        )
+        _Promise(row, match["name"], int(match["size"]) if match["size"] else None, (match["digest"] or "").lower())
         for row, _, match in matches
         if match is not None
     ]
@@ -478,7 +451,7 @@ def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
         raise DropError(problems)
     if not parts:
         raise DropIncompleteError([Problem(f"{path.name}/", f"files ending in {ENDINGS}", "none with rows")])
-    return TableFile(table, path, parts[0].file_format, None, _stamp_of_all(below.files), parts=tuple(parts))
+    return TableFile(table, path.absolute(), parts[0].file_format, None, _stamp_of_all(below.files), parts=tuple(parts))
 
 
 def _tell_what_is_passed_over(folder: Path, files: Mapping[str, TableFile]) -> None:
@@ -486,7 +459,7 @@ def _tell_what_is_passed_over(folder: Path, files: Mapping[str, TableFile]) -> N
         if table.parts:
             below, whole = _look_below(table.path), {part.path for part in table.parts}
             for path in [*below.leftovers, *(path for path in below.files if path not in whole)]:
-                name = shorten(path.relative_to(folder).as_posix())
+                name = shorten(path.relative_to(folder.absolute()).as_posix())
                 logger.info("%s is passed over: %s", name, "it is empty" if path in below.files else "it is no part")
 
 
@@ -566,7 +539,7 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
     if status.st_size == 0 and not within:
         raise DropError([Problem(name, "a table with headings", "an empty file (0 bytes)")])
     file_format, compression = FORMATS[ending]
-    file = TableFile(table, path, file_format, compression, Stamp.of(status), within)
+    file = TableFile(table, path.absolute(), file_format, compression, Stamp.of(status), within)
     with file.open():  # so that a file that may not be read is named together with whatever else is wrong
         return file
 

@@ -37,11 +37,11 @@ SEPARATOR_HINT: Final = re.compile(r"\ufeff?sep=.", re.IGNORECASE)  # a first li
 
 _LOST_SPACE: Final = re.compile(f"Р[{WIDE_SPACES}]")
 _UNDEFINED_IN_CP1251: Final = "\x98"  # the one byte that cp1251 leaves open; others map it to this control character
-_LINE_ENDS: Final = {"\r": "CR", "\n": "LF", "\r\n": "CRLF"}
+LINE_ENDS: Final = {"\r": "CR", "\n": "LF", "\r\n": "CRLF"}
 
 
-def byte_blocks(file: TableFile) -> Iterator[bytes]:
-    """Yield the bytes of a file in blocks, unpacked.
+def byte_blocks(file: TableFile, first: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """Yield the bytes of a file in blocks, unpacked; of one that is not packed, those from `first`, below `stop`.
 
     Raises DropError if it cannot be read or unpacked, or unpacks to more than 100 times its size.
     """
@@ -51,7 +51,10 @@ def byte_blocks(file: TableFile) -> Iterator[bytes]:
         elif file.compression == "zstd":
             yield from _check_ratio(file, whole_lines(_zstd_blocks(stream), BLOCK_BYTES))
         else:
-            yield from iter(lambda: stream.read(BLOCK_BYTES), b"")
+            left = (file.stamp.size if stop is None else stop) - stream.seek(first)
+            while block := stream.read(min(BLOCK_BYTES, left)):
+                left -= len(block)
+                yield block
 
 
 def _check_ratio(file: TableFile, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -125,12 +128,6 @@ def whole_lines(blocks: Iterable[bytes], block_bytes: int, *, first_bytes: int |
         yield b"".join(held)
 
 
-def name_line_ends(names: Iterable[str]) -> str | None:
-    """Return line ends as the manifest tells them, e.g. `LF + CRLF`; None if there is none."""
-    kinds = set(names)
-    return " + ".join(name for name in _LINE_ENDS.values() if name in kinds) or None
-
-
 class LineBlocks:
     """The records of a file in lists, decoded, without their ends; an end is CRLF, LF or CR, also mixed.
 
@@ -142,7 +139,7 @@ class LineBlocks:
         fits: whether lines in whose quotes there are line breaks are a record.
 
     Text that the encoding does not know reads as U+FFFD. A line longer than 65,536 characters raises DropError. `row`
-    is the number of the last record. `ends_with_line_end` and `line_end` are known once all was read.
+    is the number of the last record. `ends_with_line_end` and `line_ends` are known once all was read.
     """
 
     def __init__(
@@ -162,11 +159,11 @@ class LineBlocks:
         self.ends_with_line_end = True
 
     @property
-    def line_end(self) -> str | None:
-        """The line ends seen so far, e.g. `CRLF` or `LF + CRLF`; None if there is none."""
+    def line_ends(self) -> frozenset[str]:
+        """The names of the line ends seen so far, of `LINE_ENDS`."""
         seen = self._decoder.newlines
         ends = self._ends | set((seen,) if isinstance(seen, str) else seen or ())
-        return name_line_ends(_LINE_ENDS[end] for end in ends)
+        return frozenset(LINE_ENDS[end] for end in ends)
 
     def read(self, blocks: Iterable[bytes]) -> Iterator[list[str]]:
         """Yield the records of all blocks of a file."""

@@ -19,7 +19,7 @@ from job.intake.careful import (
     split_fields,
 )
 from job.intake.counts import RowCounts, add_counts
-from job.intake.lines import LINE_LIMIT, breaks_records, byte_blocks, name_line_ends, whole_lines
+from job.intake.lines import LINE_ENDS, breaks_records, byte_blocks, whole_lines
 from job.intake.plain import LINE_END, judge_typed, parse_batch, parse_block
 from job.intake.plan import text_lines
 from job.intake.validate import REJECTED_SCHEMA, load_pandera
@@ -28,9 +28,6 @@ from job.prefetch import prefetched
 from job.spill import SortedRuns, SpillSpace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from job.intake.drop import TableFile
     from job.intake.lines import LineBlocks
     from job.intake.plan import FilePlan, Piece
     from job.memory import MemoryPlan
@@ -77,7 +74,8 @@ class FileRead(NamedTuple):
     @property
     def repairs(self) -> pl.DataFrame:
         """One row per repaired spelling (`REPAIRS_SCHEMA`)."""
-        repairs = add_counts(self.counts.repairs, self.plan.heading_repairs)
+        headings = {(right, delivered, right): 1 for delivered, right in self.plan.heading_repairs}
+        repairs = add_counts(self.counts.repairs, headings)
         rows = [(self.plan.file.name, *spelling, count) for spelling, count in sorted(repairs.items())]
         return pl.DataFrame(rows, schema=REPAIRS_SCHEMA, orient="row")
 
@@ -98,7 +96,7 @@ class FileRead(NamedTuple):
                 "mojibake_undone": plan.dialect.mojibake,
                 "spaces_restored": counts.spaces_restored,
                 "separator": plan.dialect.separator,
-                "line_end": name_line_ends(counts.line_ends),
+                "line_end": " + ".join(name for name in LINE_ENDS.values() if name in counts.line_ends) or None,
                 "quoted": counts.quoted,
             }
         return {**described, **plan.style._asdict(), "rows": counts.rows, "blank_lines": counts.blank_lines}
@@ -145,11 +143,7 @@ class _Reader:
         assert dialect is not None  # noqa: S101 - of a text file
         self._headings = 0 if piece.first else dialect.heading_row
         lines = text_lines(file.name, dialect, is_begun=piece.first > 0)
-        size = memory.block_bytes
-        if piece.stop is None:
-            raw = whole_lines(byte_blocks(file), size)
-        else:
-            raw = _read_blocks(file, piece.first, piece.stop, size)
+        raw = whole_lines(byte_blocks(file, piece.first, piece.stop), memory.block_bytes)
         with closing(prefetched(raw, 1)) as blocks:
             for block in blocks:
                 if self._held:  # some row is doubtful, and it is not the last block
@@ -159,10 +153,9 @@ class _Reader:
                 self._take_block(block, lines, has_breaks=has_breaks)
         self._hold_lines(lines.finish(), lines)
         self._judge_held()
-        ends = frozenset(lines.line_end.split(" + ")) if lines.line_end else frozenset()
         self.counts += RowCounts(
             lines=lines.row,
-            line_ends=ends,
+            line_ends=lines.line_ends,
             is_ended=lines.ends_with_line_end,
             line_breaks=lines.line_breaks,
             spaces_restored=lines.spaces_restored,
@@ -259,17 +252,3 @@ def line_of_record(plan: FilePlan, row: int) -> int | None:
     for record in islice(chain.from_iterable(blocks), row - 1):
         line += record.count("\n") + 1
     return line if line != row else None
-
-
-def _read_blocks(file: TableFile, first: int, stop: int, block_bytes: int) -> Iterator[bytes]:
-    """Yield some bytes of a file, as they lie there, in blocks that end with a line feed where one is near."""
-    with file.open() as stream:
-        while first < stop:
-            end = min(first + block_bytes, stop)
-            stream.seek(end - 1)
-            end += len(stream.readline(LINE_LIMIT)) - 1
-            stream.seek(first)
-            if not (block := stream.read(min(end, stop) - first)):
-                return
-            first += len(block)
-            yield block

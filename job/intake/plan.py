@@ -16,22 +16,21 @@ import polars as pl
 from job.errors import DropError
 from job.intake.careful import number_lines, split_fields
 from job.intake.characters import with_plain_minus, without_invisible
-from job.intake.dialect import SAMPLE_BYTES, Dialect, match_headings, recognise_dialect, repaired_headings
+from job.intake.dialect import Dialect, match_headings, recognise_dialect, repaired_headings
 from job.intake.drop import TableFile, hash_file
-from job.intake.lines import LineBlocks, byte_blocks, whole_lines
+from job.intake.lines import BLOCK_BYTES, LINE_LIMIT, LineBlocks, byte_blocks, whole_lines
 from job.intake.numbers import NumberStyle, recognise_style
 from job.intake.parquet import ParquetTable, open_parquet
 from schemas.columns import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from job.intake.parquet import ParquetProbe
     from job.memory import MemoryPlan
     from schemas.columns import Column
 
-LEARNED_BYTES: Final = 1 << 17  # of a text file, from which is learned how its numbers are written; then more of it
-BLOCK_BYTES: Final = 4 << 20  # looked at together: what is found does not depend on the memory there is
+SAMPLE_BYTES: Final = 2 * LINE_LIMIT  # of a text file, from which is learned how it is written
 _ONE_BYTE_LINE_ENDS: Final = ("utf-8", "utf-8-sig", "cp1251")  # a byte LF or CR is a line end, whatever is around it
 
 
@@ -48,6 +47,8 @@ class FilePlan(NamedTuple):
     file: TableFile
     labelled: bool  # whether the label is one of the columns that must be there
     columns: tuple[str, ...]  # their ASCII names, in the file's order
+    texts: frozenset[str]  # those in which numbers, if any, are written in the file's style; in others with a point
+    heading_repairs: tuple[tuple[str, str], ...]  # of `repaired_headings`
     dialect: Dialect | None  # of a text file
     parquet: ParquetTable | None
     style: NumberStyle
@@ -75,23 +76,6 @@ class FilePlan(NamedTuple):
         is_extra = table.label is not None and not self.labelled and table.label in self.columns
         return table.heading(table.label) if is_extra and table.label else None
 
-    @property
-    def heading_repairs(self) -> dict[tuple[str, str, str], int]:
-        """(heading, as delivered, right spelling) -> 1, of headings that only look like the table's own."""
-        if self.parquet is not None:
-            repairs = repaired_headings(self.parquet.headings, self.columns, self.file.table)
-        else:
-            repairs = self.dialect.heading_repairs if self.dialect is not None else ()
-        return {(right, delivered, right): 1 for delivered, right in repairs}
-
-    @property
-    def texts(self) -> frozenset[str]:
-        """The columns in which numbers, if any, are written in the file's style; in others with a point."""
-        if self.parquet is None:
-            return frozenset(self.columns)
-        names = zip(self.parquet.headings, self.columns, strict=True)
-        return frozenset(name for heading, name in names if heading in self.parquet.texts)
-
 
 def plan_file(file: TableFile, *, labelled: bool, memory: MemoryPlan, probe: ParquetProbe | None = None) -> FilePlan:
     """Recognise how a file is written, and cut it into pieces.
@@ -118,25 +102,28 @@ def _plan_parquet(file: TableFile, memory: MemoryPlan, probe: ParquetProbe | Non
     digest = hash_file(file)
     parquet = open_parquet(file, probe)
     columns = match_headings(file.name, parquet.headings, file.table, labelled=labelled)
+    repairs = repaired_headings(parquet.headings, columns, file.table)
+    named = dict(zip(columns, parquet.headings, strict=True))
+    texts = frozenset(name for name, heading in named.items() if heading in parquet.texts)
     height, step = max(1, parquet.height), memory.piece_rows
     pieces = tuple(Piece(first, min(first + step, height)) for first in range(0, height, step))
-    plan = FilePlan(file, labelled, columns, None, parquet, NumberStyle(), digest, pieces)
-    names = [heading.name for heading in plan.headings if heading.words is None and heading.name in plan.texts]
+    plan = FilePlan(file, labelled, columns, texts, repairs, None, parquet, NumberStyle(), digest, pieces)
+    names = [heading.name for heading in plan.headings if heading.words is None and heading.name in texts]
     if not names:
         return plan
-    named = dict(zip(columns, parquet.headings, strict=True))
-    texts = [pl.col(named[name]).cast(pl.String) for name in names]
-    batches = (batch.select(texts) for batch in parquet.batches(memory.batch_rows))
+    numbers = [pl.col(named[name]).cast(pl.String) for name in names]
+    batches = (batch.select(numbers) for batch in parquet.batches(memory.batch_rows))
     return plan._replace(style=_learn_style(file.name, batches, may_group=""))
 
 
 def _plan_text(file: TableFile, memory: MemoryPlan, *, labelled: bool) -> FilePlan:
-    blocks = byte_blocks(file)
-    sample, held = _take_sample(blocks)
-    dialect = recognise_dialect(file.name, sample, file.table, labelled=labelled)
-    plan = FilePlan(file, labelled, dialect.columns, dialect, None, NumberStyle(), "", (Piece(0, None),))
-    whole = whole_lines(chain(held, blocks), BLOCK_BYTES, first_bytes=LEARNED_BYTES)
-    plan = plan._replace(style=_learn_from_blocks(plan, whole), sha256=hash_file(file))
+    blocks = whole_lines(byte_blocks(file), BLOCK_BYTES, first_bytes=SAMPLE_BYTES)
+    sample = next(blocks, b"")
+    dialect = recognise_dialect(file.name, sample[:SAMPLE_BYTES], file.table, labelled=labelled)
+    columns, repairs, whole = dialect.columns, dialect.heading_repairs, (Piece(0, None),)
+    plan = FilePlan(file, labelled, columns, frozenset(columns), repairs, dialect, None, NumberStyle(), "", whole)
+    style = _learn_from_blocks(plan, dialect, chain([sample], blocks))
+    plan = plan._replace(style=style, sha256=hash_file(file))
     if file.compression is not None or dialect.encoding not in _ONE_BYTE_LINE_ENDS:
         return plan
     return plan._replace(pieces=_cut_text(file, memory.piece_bytes))
@@ -165,10 +152,9 @@ def _cut_text(file: TableFile, piece_bytes: int) -> tuple[Piece, ...]:
     return tuple(Piece(*ends) for ends in pairwise(cuts))
 
 
-def _learn_from_blocks(plan: FilePlan, blocks: Iterable[bytes]) -> NumberStyle:
+def _learn_from_blocks(plan: FilePlan, dialect: Dialect, blocks: Iterable[bytes]) -> NumberStyle:
     """Return how the numbers of a text file are written; blocks are taken until one has shown the decimal mark."""
-    dialect, names = plan.dialect, [heading.name for heading in plan.headings if heading.words is None]
-    assert dialect is not None  # noqa: S101 - of a text file
+    names = [heading.name for heading in plan.headings if heading.words is None]
     if all(plan.file.table.heading(name).kind is not Kind.NUMBER for name in names):
         blocks = islice(blocks, 1)  # only 5.0 for 5 shows a mark, then in every row
     lines = text_lines(plan.file.name, dialect)
@@ -177,9 +163,8 @@ def _learn_from_blocks(plan: FilePlan, blocks: Iterable[bytes]) -> NumberStyle:
         body = number_lines(texts, last=lines.row).filter(pl.col("row") > dialect.heading_row)
         return split_fields(body, dialect, plan.file.name).fields.select(names)
 
-    return _learn_style(
-        plan.file.name, map(fields_of, lines.read(blocks)), may_group="," if dialect.separator == "," else ",."
-    )
+    may_group = "," if dialect.separator == "," else ",."
+    return _learn_style(plan.file.name, map(fields_of, lines.read(blocks)), may_group=may_group)
 
 
 def _learn_style(name: str, batches: Iterable[pl.DataFrame], *, may_group: str) -> NumberStyle:
@@ -196,13 +181,3 @@ def _learn_style(name: str, batches: Iterable[pl.DataFrame], *, may_group: str) 
         if style.decimal_mark is not None:
             break
     return style
-
-
-def _take_sample(blocks: Iterator[bytes]) -> tuple[bytes, list[bytes]]:
-    """Return the first bytes of a file, which tell its dialect, and the blocks that were taken to have them."""
-    held: list[bytes] = []
-    size = 0
-    while size < SAMPLE_BYTES and (block := next(blocks, b"")):
-        held.append(block)
-        size += len(block)
-    return b"".join(held)[:SAMPLE_BYTES], held

@@ -136,7 +136,7 @@ def run_scoring(
     with watch.stage("wait"):
         known = read_published_inputs(output) if settings.require_new else {}
         refuse = partial(refuse_published, known)
-        files = {name: file.absolute() for name, file in wait_for_files(drop, settings.arrival, refuse=refuse).items()}
+        files = wait_for_files(drop, settings.arrival, refuse=refuse)
     memory = plan_memory(choose_limit(settings.memory_mib))
     with locked_output(output), scratch_folder(settings.scratch or output) as waiting:
         spill = waiting.absolute()

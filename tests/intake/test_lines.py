@@ -75,7 +75,7 @@ def test_lines_end_in_any_way() -> None:
         "d",
         "e",
     ]
-    assert reader.line_end == "CR + LF + CRLF"
+    assert reader.line_ends == {"CR", "LF", "CRLF"}
     assert not reader.ends_with_line_end
 
 
@@ -83,7 +83,7 @@ def test_end_of_line_at_the_very_end() -> None:
     reader = LineBlocks("money.csv", encoding="utf-8", mojibake=False)
     assert [line for block in reader.read([b"a\r"]) for line in block] == ["a"]
     assert reader.ends_with_line_end
-    assert reader.line_end == "CR"
+    assert reader.line_ends == {"CR"}
 
 
 def test_unreadable_bytes_become_the_replacement_character() -> None:
