@@ -641,8 +641,6 @@ def history(*, output: Place) -> Answer:
     from job.history.summary import summarise_history  # noqa: PLC0415
     from job.storage.run import listed_output, send_files  # noqa: PLC0415
 
-    if isinstance(output, Path) and not output.is_dir():
-        raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
     with listed_output(output) as folder:
         history = describe_history(folder)
         write_history(folder, history)

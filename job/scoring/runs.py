@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from job.errors import Problem, SettingsError, reason_of, shorten
+from job.errors import SettingsError, reason_of, shorten
 from job.scoring.published import latest_run, read_runs, tell_strangers
 from job.text_table import Columns, table
 
@@ -19,8 +19,6 @@ def list_runs(output: Path) -> list[dict[str, Any]]:
 
     What is no run as published is passed over, and told in the log. Raises SettingsError: the folder cannot be listed.
     """
-    if not output.is_dir():
-        raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
     try:
         runs = read_runs(output)
         tell_strangers(output, [run for run, _ in runs])

@@ -173,14 +173,14 @@ class Bucket:
         os.utime(path, (written, written))
 
     def digest(self, name: str) -> str | None:
-        """Return the SHA-256 of what the store gives for a name, None if there is nothing."""
-        entry = self.entry(name)
-        if entry is None:
+        """Return the SHA-256 of what the store gives for a name, None if there is nothing, or it changes meanwhile."""
+        digest, entry = hashlib.sha256(), self.entry(name)
+        try:
+            for piece in self._pieces(entry) if entry is not None else ():
+                digest.update(piece)
+        except ChangedObjectError:
             return None
-        digest = hashlib.sha256()
-        for piece in self._pieces(entry):
-            digest.update(piece)
-        return digest.hexdigest()
+        return None if entry is None else digest.hexdigest()
 
     def send(self, path: Path, name: str) -> None:
         """Write a file's content to an object, in one step as readers see it."""
@@ -209,6 +209,14 @@ class Bucket:
         with self._told(name, missing="bucket"):
             answer = self._client.put(self._store, self._key(name), content, mode=mode, use_multipart=False)
         return Entry(name, len(content), datetime.now(UTC), answer["e_tag"], answer["version"])
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a small object where there is none; return whether there was none."""
+        try:
+            self.write(name, content, anew=True)
+        except ChangedObjectError:
+            return False
+        return True
 
     def _learn_conditions(self, name: str) -> None:
         """Learn by a small object beside this one whether the store knows conditions; some ignore, others refuse them.

@@ -110,16 +110,6 @@ def drop_at_hand(
         DropIncompleteError: as `wait_for_files`; also a store that has trouble, and objects that were replaced.
         OutputError: the folder cannot be written.
     """
-    with naming_objects(address, folder), storage_errors_as(DropError, DropIncompleteError):
-        copy = Copy(address, folder)
-        wait_for_files(folder, arrival, refresh=copy.refresh, refuse=refuse)
-        copy.check_unchanged()
-        yield folder
-
-
-@contextlib.contextmanager
-def naming_objects(address: Address, folder: Path) -> Iterator[None]:
-    """Let the errors about a drop name its objects where they name the copies."""
 
     def rename(defect: str | Problem) -> str | Problem:
         if isinstance(defect, str):
@@ -129,6 +119,10 @@ def naming_objects(address: Address, folder: Path) -> Iterator[None]:
         return defect._replace(file=str(address / defect.file)) if belongs_to_drop(defect.file) else defect
 
     try:
-        yield
+        with storage_errors_as(DropError, DropIncompleteError):
+            copy = Copy(address, folder)
+            wait_for_files(folder, arrival, refresh=copy.refresh, refuse=refuse)
+            copy.check_unchanged()
+            yield folder
     except (DropError, DropIncompleteError) as error:
         raise type(error)([rename(defect) for defect in error.defects]) from error

@@ -23,14 +23,12 @@ from job.beneath import read_beneath
 from job.errors import ArtifactError, JobError, OutputError, Problem, SettingsError, reason_of
 from job.files import create_file
 from job.models.artifact import load_artifact
-from job.storage.bucket import Bucket, ChangedObjectError, StorageError
+from job.storage.bucket import Bucket, StorageError
 from job.storage.run import Place, delivered
 from job.text_table import Columns, table
 
 if TYPE_CHECKING:
     from job.settings import TrainSettings
-    from job.storage.address import Address
-    from job.training.run import Trained
 
     Progress = Callable[[str, int, int], None]  # what is done, how many steps are, of how many
 
@@ -67,21 +65,17 @@ class Champion(NamedTuple):
 
 
 class _FolderObjects:
-    """Files below a folder; names have slashes. Every method raises OSError."""
+    """Files below a folder, as a `Bucket` has objects; names have slashes. Every method raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def names(self, below: str) -> list[str]:
-        """Return the names below a name, each without it, in order."""
-        root = self._folder / below
-        return sorted(
-            path.relative_to(root).as_posix()
-            for path in root.rglob("*")
-            if path.is_file() and not path.name.startswith(".")
-        )
+    def entries(self, below: str) -> list[str]:
+        """Return the names of the files below a name, in order."""
+        paths = (self._folder / below).rglob("[!.]*")
+        return sorted(path.relative_to(self._folder).as_posix() for path in paths if path.is_file())
 
-    def read(self, name: str) -> bytes | None:
+    def content(self, name: str) -> bytes | None:
         """Return a content, None if there is none."""
         try:
             return read_beneath(self._folder, name, limit=MOST_BYTES)
@@ -95,37 +89,17 @@ class _FolderObjects:
         return create_file(path, content)
 
 
-class _BucketObjects:
-    """The same of the objects below an address. Every method raises StorageError."""
-
-    def __init__(self, address: Address) -> None:
-        self._bucket = Bucket(address)
-        self.read = self._bucket.content
-
-    def names(self, below: str) -> list[str]:
-        """Return the names below a name, each without it, in order."""
-        return [name.removeprefix(f"{below}/") for name in self._bucket.entries(below)]
-
-    def create(self, name: str, content: bytes) -> bool:
-        """Make a content that is not there; return False if it is there, and leave it."""
-        try:
-            self._bucket.write(name, content, anew=True)
-        except ChangedObjectError:
-            return False
-        return True
-
-
 class ModelStore:
     """A store of models. Every method raises ArtifactError where it cannot be read, OutputError where not written."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._objects = _FolderObjects(place) if isinstance(place, Path) else _BucketObjects(place)
+        self._objects = _FolderObjects(place) if isinstance(place, Path) else Bucket(place)
 
     def events(self) -> list[Event]:
         """Return the log, the oldest event first; nothing where there is no store yet."""
         with self._reading():
-            raw = [self._objects.read(f"{LOG}/{name}") for name in self._objects.names(LOG)]
+            raw = [self._objects.content(name) for name in self._objects.entries(LOG)]
             try:
                 events: list[Event] = [json.loads(content) for content in raw if content is not None]
                 strangers = [event["at"] for event in events if event["format"] != FORMAT]
@@ -145,41 +119,41 @@ class ModelStore:
         digest = load_artifact(artifact).digest
         files = {path.name: path.read_bytes() for path in sorted(artifact.iterdir()) if path.is_file()}
         with self._writing():
-            taken = [int(name.partition("/")[0]) for name in self._objects.names(VERSIONS)]
+            taken = [int(name.split("/")[1]) for name in self._objects.entries(VERSIONS)]
             number = max(taken, default=0) + 1
             while not self._objects.create(f"{VERSIONS}/{number}/manifest.json", files["manifest.json"]):
                 number += 1
             for name, content in files.items():
                 self._objects.create(f"{VERSIONS}/{number}/{name}", content)
-        self._append(lambda _: _event(WRITTEN, number, digest, user=user, verdict=verdict))
+        self._append(lambda _: (WRITTEN, number, digest), user=user, verdict=verdict)
         return number
 
     def promote(self, version: int, *, user: str, note: str | None) -> None:
         """Make a version the champion. Raises SettingsError if there is none of this number, or it is it already."""
 
-        def promotion(events: Sequence[Event]) -> Event:
+        def promotion(events: Sequence[Event]) -> tuple[str, int, str]:
             written = {event["version"]: event["digest"] for event in events if event["action"] == WRITTEN}
             if version not in written:
                 known = ", ".join(map(str, written)) or "none yet"
                 raise SettingsError([Problem("--promote", f"a version of {self.place}: {known}", str(version))])
             if _champions(events)[-1:] == [version]:
                 raise SettingsError([Problem("--promote", "a version that is not the champion already", str(version))])
-            return _event(PROMOTED, version, written[version], user=user, note=note)
+            return PROMOTED, version, written[version]
 
         with self._fetched(version):  # whoever promotes learns now if it is not whole
-            self._append(promotion)
+            self._append(promotion, user=user, note=note)
 
     def roll_back(self, *, user: str, note: str | None) -> int:
         """Make the champion before this one the champion again, and return its number. Raises SettingsError."""
 
-        def rollback(events: Sequence[Event]) -> Event:
+        def rollback(events: Sequence[Event]) -> tuple[str, int, str]:
             champions = _champions(events)
             if len(champions) <= 1:
                 raise SettingsError([Problem("--rollback", f"a champion of {self.place} before this one", "none")])
             digests = {event["version"]: event["digest"] for event in events}
-            return _event(ROLLED_BACK, champions[-2], digests[champions[-2]], user=user, note=note)
+            return ROLLED_BACK, champions[-2], digests[champions[-2]]
 
-        return self._append(rollback)["version"]
+        return self._append(rollback, user=user, note=note)
 
     @contextlib.contextmanager
     def champion(self) -> Iterator[Champion]:
@@ -202,9 +176,8 @@ class ModelStore:
             else:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="retention-model-")))
                 with self._reading():
-                    for name in self._objects.names(f"{VERSIONS}/{version}"):
-                        content = self._objects.read(f"{VERSIONS}/{version}/{name}")
-                        (folder / Path(name).name).write_bytes(content or b"")
+                    for name in self._objects.entries(f"{VERSIONS}/{version}"):
+                        (folder / Path(name).name).write_bytes(self._objects.content(name) or b"")
             if version in digests:
                 digest = load_artifact(folder).digest
                 if digest != digests[version]:
@@ -213,20 +186,38 @@ class ModelStore:
                     )
             yield folder
 
-    def _append(self, decide: Callable[[Sequence[Event]], Event]) -> Event:
+    def _append(
+        self,
+        decide: Callable[[Sequence[Event]], tuple[str, int, str]],
+        *,
+        user: str,
+        verdict: str | None = None,
+        note: str | None = None,
+    ) -> int:
+        """Add the event that `decide` makes of the log: an action, a version, its digest; return the version."""
         for _ in range(ATTEMPTS):
             events = self.events()
-            event = decide(events)
+            action, version, digest = decide(events)
+            event: Event = {
+                "format": FORMAT,
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "user": user,
+                "action": action,
+                "version": version,
+                "digest": digest,
+                "verdict": verdict,
+                "note": note,
+            }
             text = json.dumps(event, ensure_ascii=False, indent=1) + "\n"
             with self._writing():
                 if self._objects.create(f"{LOG}/{len(events) + 1:06d}.json", text.encode()):
-                    return event
+                    return version
         raise OutputError(f"{self.place}/{LOG}: cannot be written: others write to it all the time")
 
     def _describe(self, event: Event, events: Sequence[Event]) -> dict[str, Any]:
         name = f"{VERSIONS}/{event['version']}/manifest.json"
         with self._reading():
-            raw = self._objects.read(name)
+            raw = self._objects.content(name)
         try:
             manifest = json.loads(raw or b"")
             facts = manifest["title"], manifest["trained_on"]["customers"], manifest["roc_auc"]
@@ -268,37 +259,12 @@ class Training(NamedTuple):
     verdict: str | None  # of the gate, in words; None where there was nothing to beat
     against: str
     is_written: bool
-    version: int | None  # in the store
     told: str  # what became of it, in words
+    version: int | None = None  # in the store
 
 
 def train_to(artifacts: Path, drop: Place, settings: TrainSettings, progress: Progress) -> Training:
     """Train on a drop and write the selected model to a folder. Raises as `run_training`."""
-    trained = _train(drop, artifacts, settings, progress)
-    told = f"Written to {artifacts}." if trained.is_written else NOT_BEATEN
-    return Training(trained.table, _verdict(trained), str(settings.champion), trained.is_written, None, told)
-
-
-def train_into(place: Place, drop: Place, settings: TrainSettings, progress: Progress) -> Training:
-    """Train on a drop and add the selected model to a store, if it beats the champion. Raises as `run_training`."""
-    store = ModelStore(place)
-    number, told = None, NOT_BEATEN
-    with contextlib.ExitStack() as stack:
-        champion = stack.enter_context(store.champion()) if _champions(store.events()) else None
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="retention-model-")))
-        trained = _train(drop, folder, settings._replace(champion=champion and champion.folder), progress)
-        if trained.is_written:
-            number = store.add(folder, user=getpass.getuser(), verdict=_verdict(trained))
-            told = f"Written to {place} as version {number}; it scores once it is promoted: --promote {number}."
-    against = f"version {champion and champion.version}"
-    return Training(trained.table, _verdict(trained), against, trained.is_written, number, told)
-
-
-def _verdict(trained: Trained) -> str | None:
-    return None if trained.gate is None else trained.gate.describe()
-
-
-def _train(drop: Place, folder: Path, settings: TrainSettings, progress: Progress) -> Trained:
     try:
         from job.training.run import run_training  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
@@ -308,7 +274,26 @@ def _train(drop: Place, folder: Path, settings: TrainSettings, progress: Progres
         needed = "on Debian and Ubuntu: apt-get install libgomp1"
         raise ArtifactError(f"training needs a system library ({needed}): {error}") from error
     with delivered(drop, settings.arrival) as delivery:
-        return run_training(delivery.folder, folder, settings._replace(arrival=delivery.arrival), progress=progress)
+        settings = settings._replace(arrival=delivery.arrival)
+        trained = run_training(delivery.folder, artifacts, settings, progress=progress)
+    verdict = None if trained.gate is None else trained.gate.describe()
+    became = f"Written to {artifacts}." if trained.is_written else NOT_BEATEN
+    return Training(trained.table, verdict, str(settings.champion), trained.is_written, became)
+
+
+def train_into(place: Place, drop: Place, settings: TrainSettings, progress: Progress) -> Training:
+    """Train on a drop and add the selected model to a store, if it beats the champion. Raises as `run_training`."""
+    store = ModelStore(place)
+    with contextlib.ExitStack() as stack:
+        champion = stack.enter_context(store.champion()) if _champions(store.events()) else None
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="retention-model-")))
+        training = train_to(folder, drop, settings._replace(champion=champion and champion.folder), progress)
+        training = training._replace(against=f"version {champion and champion.version}")
+        if training.is_written:
+            number = store.add(folder, user=getpass.getuser(), verdict=training.verdict)
+            became = f"Written to {place} as version {number}; it scores once it is promoted: --promote {number}."
+            training = training._replace(version=number, told=became)
+    return training
 
 
 @contextlib.contextmanager
@@ -355,18 +340,3 @@ def _champions(events: Sequence[Event]) -> list[int]:
         elif event["action"] == ROLLED_BACK and champions:
             champions.pop()
     return champions
-
-
-def _event(
-    action: str, version: int, digest: str, *, user: str, verdict: str | None = None, note: str | None = None
-) -> Event:
-    return {
-        "format": FORMAT,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "user": user,
-        "action": action,
-        "version": version,
-        "digest": digest,
-        "verdict": verdict,
-        "note": note,
-    }

@@ -12,7 +12,6 @@ disk.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterable
@@ -35,10 +34,11 @@ from job.scoring.published import (
     read_manifest,
     read_runs,
 )
-from job.storage.bucket import Bucket, ChangedObjectError
+from job.scoring.tables import hash_file
 from schemas.manifest import parse_manifest
 
 if TYPE_CHECKING:
+    from job.storage.bucket import Bucket
     from job.storage.lease import Lease
 
 READERS: Final = 8
@@ -60,25 +60,13 @@ def list_runs_files(bucket: Bucket) -> dict[str, dict[str, int]]:
 
 def read_latest(bucket: Bucket) -> str | None:
     """Return the run that `latest` names, None if it names none."""
-    content = bucket.read(LATEST)
-    match = _RUN.fullmatch(f"{content[0].decode('ascii', 'replace').strip()}/{SUCCESS}") if content else None
+    content = bucket.content(LATEST) or b""
+    match = _RUN.fullmatch(f"{content.decode('ascii', 'replace').strip()}/{SUCCESS}")
     return match["run_id"] if match else None
 
 
-def remove_dead_runs(bucket: Bucket) -> None:
-    """Remove what runs left that did not end. The output must be held."""
-    for run_id, files in list_runs_files(bucket).items():
-        if SUCCESS not in files:
-            _remove_run(bucket, run_id, files)
-
-
-def _remove_run(bucket: Bucket, run_id: str, files: Iterable[str]) -> None:
-    """Remove the files of a run, `_SUCCESS` first: what has none is no run."""
-    bucket.remove(f"{RUNS}/{run_id}/{file}" for file in sorted(files, key=lambda file: file != SUCCESS))
-
-
-def mirror_output(output: Bucket | Path, folder: Path) -> None:
-    """Make a local output of the published runs of another, and of `latest`, lifts and who looked at which run.
+def mirror_output(output: Bucket | Path, folder: Path) -> Path:
+    """Make a local output of the published runs of another, of `latest`, lifts and who looked at which run; return it.
 
     Of each run it has the manifest and `_SUCCESS`; its other files are as long as theirs, and take no space. Of each
     lift it has the JSON. The mirror of an output that is not there is empty. Raises StorageError and OSError.
@@ -111,6 +99,7 @@ def mirror_output(output: Bucket | Path, folder: Path) -> None:
                 (folder / name).write_bytes(content)
     if latest is not None:
         (folder / LATEST).symlink_to(Path(RUNS) / latest)
+    return folder
 
 
 def bring_file(output: Bucket | Path, folder: Path, name: str) -> None:
@@ -123,6 +112,20 @@ def bring_file(output: Bucket | Path, folder: Path, name: str) -> None:
             shutil.copyfileobj(source, copy)
     elif (entry := output.entry(f"{RUNS}/{folder.name}/{name}")) is not None:
         output.fetch(entry, folder / name)
+
+
+def remove_others(bucket: Bucket, folder: Path, lease: Lease) -> None:
+    """Remove the runs of a store that its mirror has not. Raises StorageError and OutputBusyError."""
+    kept = {path.name for path in (folder / RUNS).iterdir()}
+    for run_id, files in list_runs_files(bucket).items():
+        if run_id not in kept:
+            lease.check()
+            _remove_run(bucket, run_id, files)
+
+
+def _remove_run(bucket: Bucket, run_id: str, files: Iterable[str]) -> None:
+    """Remove the files of a run, `_SUCCESS` first: what has none is no run."""
+    bucket.remove(f"{RUNS}/{run_id}/{file}" for file in sorted(files, key=lambda file: file != SUCCESS))
 
 
 def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None) -> None:
@@ -140,26 +143,15 @@ def send_changes(bucket: Bucket, folder: Path, lease: Lease, *, sent: str | None
     lease.check()
     if shown != read_latest(bucket):
         bucket.write(LATEST, f"{RUNS}/{shown}\n".encode())
-    kept = {path.name for path in (folder / RUNS).iterdir()}
-    for run_id, files in list_runs_files(bucket).items():
-        if run_id not in kept:
-            lease.check()
-            _remove_run(bucket, run_id, files)
+    remove_others(bucket, folder, lease)
 
 
 def holds_run(bucket: Bucket, run: Path) -> bool:
     """Return whether the store holds every file of a run as the manifest of its mirror says. Raises StorageError."""
     return is_whole(run) and all(
-        _holds(bucket, f"{RUNS}/{run.name}/{file}", output["sha256"])
+        bucket.digest(f"{RUNS}/{run.name}/{file}") == output["sha256"]
         for file, output in read_manifest(run)["outputs"].items()
     )
-
-
-def _holds(bucket: Bucket, name: str, digest: str) -> bool:
-    try:
-        return bucket.digest(name) == digest
-    except ChangedObjectError:
-        return False
 
 
 def _send_run(bucket: Bucket, run: Path, lease: Lease) -> None:
@@ -172,18 +164,13 @@ def _send_run(bucket: Bucket, run: Path, lease: Lease) -> None:
     try:
         for file in sorted(names_beneath(run), key=lambda file: (file == SUCCESS, file == MANIFEST, file)):
             lease.check()
-            sent.append(f"{RUNS}/{run.name}/{file}")
-            _send_file(bucket, run / file, sent[-1], outputs[file]["sha256"] if file in outputs else None)
+            sent.append(name := f"{RUNS}/{run.name}/{file}")
+            bucket.send(run / file, name)
+            if bucket.digest(name) != (outputs[file]["sha256"] if file in outputs else hash_file(run / file)):
+                refusal = "cannot be written: the store gives back other bytes than it was sent"
+                raise OutputError(f"{bucket.address / name}: {refusal}")  # noqa: TRY301 - what was sent goes, as ever
     except BaseException:
         with contextlib.suppress(Exception):
             lease.check()
             bucket.remove(reversed(sent))
         raise
-
-
-def _send_file(bucket: Bucket, path: Path, name: str, digest: str | None) -> None:
-    bucket.send(path, name)
-    if not _holds(bucket, name, digest or hashlib.sha256(path.read_bytes()).hexdigest()):
-        raise OutputError(
-            f"{bucket.address / name}: cannot be written: the store gives back other bytes than it was sent"
-        )

@@ -34,7 +34,7 @@ from job.storage.address import Address
 from job.storage.bucket import Bucket, storage_errors_as
 from job.storage.drop import drop_at_hand
 from job.storage.lease import leased
-from job.storage.output import bring_file, holds_run, mirror_output, read_latest, remove_dead_runs, send_changes
+from job.storage.output import bring_file, holds_run, mirror_output, read_latest, remove_others, send_changes
 
 if TYPE_CHECKING:
     from job.executor import Executor
@@ -46,10 +46,9 @@ Place = Path | Address
 
 
 class Delivery(NamedTuple):
-    """A drop as a folder of this machine, the place that was asked for, and how it may still be waited for."""
+    """A drop as a folder of this machine, and how it may still be waited for."""
 
     folder: Path
-    name: str
     arrival: Arrival
 
 
@@ -75,13 +74,13 @@ def delivered(
     are made in `scratch`, by default in the system's folder for such. Raises as `drop_at_hand`.
     """
     if isinstance(drop, Path):
-        yield Delivery(drop, str(drop), arrival)
+        yield Delivery(drop, arrival)
         return
     with scratch_folder(scratch or _temporary()) as folder:
         copy = folder / "drop"
         copy.mkdir(0o700)
-        with drop_at_hand(drop, copy, arrival=arrival, refuse=refuse) as whole:
-            yield Delivery(whole, str(drop), arrival._replace(wait_minutes=0))
+        with drop_at_hand(drop, copy, arrival=arrival, refuse=refuse):
+            yield Delivery(copy, arrival._replace(wait_minutes=0))
 
 
 def score_places(
@@ -112,7 +111,7 @@ def score_places(
             delivery.folder,
             artifacts=champion and champion.folder,
             model_version=champion and champion.version,
-            drop_name=delivery.name,
+            drop_name=str(drop),
             executor=executor,
             progress=progress,
         )
@@ -152,21 +151,27 @@ def _score_into_store(
 ) -> Outcome:
     """Score a drop into a mirror of an output, and send what is new."""
     with leased(bucket) as lease:
-        remove_dead_runs(bucket)
         with as_output_error(mirror):
             mirror_output(bucket, mirror)
+        remove_others(bucket, mirror, lease)
         outcome = score(is_as_published=partial(holds_run, bucket))
         progress("send")
         send_changes(bucket, mirror, lease, sent=outcome.folder.name if outcome.is_new else None)
         return outcome
 
 
+def _at_hand(
+    place: Place, local: Callable[[Path], Path], fetch: Callable[[Address, Path], Path]
+) -> contextlib.AbstractContextManager[Path]:
+    """Give what `local` makes of a path; of a store's objects, what `fetch` copies into a folder that is gone after."""
+    return contextlib.nullcontext(local(place)) if isinstance(place, Path) else _copied(partial(fetch, place))
+
+
 @contextlib.contextmanager
-def _copied(fill: Callable[[Path], Path]) -> Iterator[Path]:
-    """Give the folder that `fill` makes of a store's objects in a new one, which is gone when the block ends."""
+def _copied(fetch: Callable[[Path], Path]) -> Iterator[Path]:
     with scratch_folder(_temporary()) as folder:
         with storage_errors_as(SettingsError), as_output_error(folder):
-            copy = fill(folder)
+            copy = fetch(folder)
         yield copy
 
 
@@ -177,23 +182,21 @@ def published_run(run: Place, files: Sequence[str]) -> contextlib.AbstractContex
         SettingsError: this is no published run, or the store refuses or does not answer.
         OutputError: the copy cannot be written.
     """
-    if isinstance(run, Path):
-        return contextlib.nullcontext(resolve_latest(run))
-    return _copied(partial(_fetch_run, run, files))
 
+    def fetch(run: Address, folder: Path) -> Path:
+        bucket = Bucket(_resolve_run(run))
+        copy = folder / RUNS / bucket.address.name
+        copy.mkdir(parents=True)
+        entries = bucket.entries()
+        if SUCCESS not in entries:
+            raise _no_run(run, f"objects without {SUCCESS}" if entries else "no such objects")
+        for name, entry in entries.items():
+            if name in (MANIFEST, SUCCESS, *files) or name.partition("/")[0] in files:
+                (copy / name).parent.mkdir(exist_ok=True)
+                bucket.fetch(entry, copy / name)
+        return copy
 
-def _fetch_run(run: Address, files: Sequence[str], folder: Path) -> Path:
-    bucket = Bucket(_resolve_run(run))
-    copy = folder / RUNS / bucket.address.name
-    copy.mkdir(parents=True)
-    entries = bucket.entries()
-    if SUCCESS not in entries:
-        raise _no_run(run, f"objects without {SUCCESS}" if entries else "no such objects")
-    for name, entry in entries.items():
-        if name in (MANIFEST, SUCCESS, *files) or name.partition("/")[0] in files:
-            (copy / name).parent.mkdir(exist_ok=True)
-            bucket.fetch(entry, copy / name)
-    return copy
+    return _at_hand(run, resolve_latest, fetch)
 
 
 def run_among_others(run: Place) -> contextlib.AbstractContextManager[Path]:
@@ -201,23 +204,21 @@ def run_among_others(run: Place) -> contextlib.AbstractContextManager[Path]:
 
     Raises as `published_run`.
     """
-    if isinstance(run, Path):
-        return contextlib.nullcontext(resolve_latest(run))
-    return _copied(partial(_fetch_months, run))
 
+    def fetch(run: Address, folder: Path) -> Path:
+        address = _resolve_run(run)
+        bucket = Bucket(address.parent.parent)
+        mirror = mirror_output(bucket, folder / "output")
+        runs = {path.name: manifest for path, manifest in read_runs(mirror)}
+        if address.name not in runs:
+            raise _no_run(run, "no such objects")
+        for name, manifest in runs.items():
+            if name == address.name or is_in_outcome(runs[address.name], manifest):
+                for file in parts_of(manifest):
+                    bring_file(bucket, mirror / RUNS / name, file)
+        return mirror / RUNS / address.name
 
-def _fetch_months(run: Address, folder: Path) -> Path:
-    address = _resolve_run(run)
-    bucket, mirror = Bucket(address.parent.parent), folder / "output"
-    mirror_output(bucket, mirror)
-    runs = {path.name: manifest for path, manifest in read_runs(mirror)}
-    if address.name not in runs:
-        raise _no_run(run, "no such objects")
-    for name, manifest in runs.items():
-        if name == address.name or is_in_outcome(runs[address.name], manifest):
-            for file in parts_of(manifest):
-                bring_file(bucket, mirror / RUNS / name, file)
-    return mirror / RUNS / address.name
+    return _at_hand(run, resolve_latest, fetch)
 
 
 def _no_run(run: Address, what_is_there: str) -> SettingsError:
@@ -235,17 +236,20 @@ def listed_output(output: Place, *, is_new: bool = False) -> contextlib.Abstract
 
     Raises as `published_run`.
     """
-    if isinstance(output, Path):
-        return contextlib.nullcontext(output)
-    return _copied(partial(_fetch_list, output, is_new=is_new))
 
+    def local(output: Path) -> Path:
+        if not is_new and not output.is_dir():
+            raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
+        return output
 
-def _fetch_list(output: Address, folder: Path, *, is_new: bool) -> Path:
-    bucket, mirror = Bucket(output), folder / "output"
-    mirror_output(bucket, mirror)
-    if not is_new and not any((mirror / RUNS).iterdir()) and not bucket.entries():
-        raise SettingsError([Problem("--output", "the place where runs are published", str(output))])
-    return mirror
+    def fetch(output: Address, folder: Path) -> Path:
+        bucket = Bucket(output)
+        mirror = mirror_output(bucket, folder / "output")
+        if not is_new and not any((mirror / RUNS).iterdir()) and not bucket.entries():
+            raise SettingsError([Problem("--output", "the place where runs are published", str(output))])
+        return mirror
+
+    return _at_hand(output, local, fetch)
 
 
 def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
@@ -260,24 +264,18 @@ def verify_place(output: Place) -> Verification:
 
     Raises as `published_run`.
     """
-    if isinstance(output, Path):
-        if not output.is_dir():
-            raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
-        return verify_output(output)
-    with _copied(partial(_fetch_all, output)) as folder:
+
+    def fetch(output: Address, folder: Path) -> Path:
+        bucket = Bucket(output)
+        for name, entry in bucket.entries(RUNS).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            bucket.fetch(entry, folder / name)
+        if (latest := read_latest(bucket)) is not None:
+            (folder / LATEST).symlink_to(Path(RUNS) / latest)
+        return folder
+
+    with listed_output(output) if isinstance(output, Path) else _copied(partial(fetch, output)) as folder:
         return verify_output(folder)
-
-
-def _fetch_all(output: Address, folder: Path) -> Path:
-    bucket = Bucket(output)
-    for name, entry in bucket.entries(RUNS).items():
-        path = folder / RUNS / name.removeprefix(f"{RUNS}/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        bucket.fetch(entry, path)
-    latest = read_latest(bucket)
-    if latest is not None:
-        (folder / LATEST).symlink_to(Path(RUNS) / latest)
-    return folder
 
 
 def send_report(run: Place, folder: Path, names: Sequence[str]) -> None:

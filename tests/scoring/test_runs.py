@@ -9,6 +9,7 @@ import pytest
 from job.errors import SettingsError
 from job.scoring.publish import locked_output, staged_run
 from job.scoring.runs import list_runs, summarise_runs
+from job.storage.run import listed_output
 from tests.manifests import make_manifest
 
 A, B = "a" * 16, "b" * 16
@@ -117,8 +118,8 @@ def test_what_is_no_whole_run_is_not_listed(tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as caught:
-        list_runs(tmp_path / "none")
+    with pytest.raises(SettingsError) as caught, listed_output(tmp_path / "none"):
+        pass
     assert caught.value.problems == (
         f"--output: found {tmp_path / 'none'}, expected the folder where runs are published",
     )
