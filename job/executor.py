@@ -78,11 +78,7 @@ def attempt(function: Callable[[S], T], item: S) -> T | DropError:
 
 def attempt_all(function: Callable[[S], T], items: Iterable[S]) -> tuple[list[T], list[str | Problem]]:
     """Return what a function gives of the items that it does not refuse, and what is wrong with all the others."""
-    results: list[T] = []
-    defects: list[str | Problem] = []
-    for item in items:
-        try:
-            results.append(function(item))
-        except DropError as error:
-            defects.extend(error.defects)
+    outcomes = [attempt(function, item) for item in items]
+    results = [outcome for outcome in outcomes if not isinstance(outcome, DropError)]
+    defects = [defect for outcome in outcomes if isinstance(outcome, DropError) for defect in outcome.defects]
     return results, defects

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -16,43 +16,36 @@ S = TypeVar("S")
 WORKERS: Final = 3  # two leave two cores a fifth of the time idle, more hold more in memory; Polars uses all cores
 
 
-class _End:
-    """What comes after the last item."""
-
-
-def prefetched(items: Iterator[T], ahead: int = 2) -> Generator[T]:
-    """Yield the same items; a thread gets up to `ahead` of them beforehand, and what it raises is raised here.
+def prefetched(items: Iterator[T]) -> Generator[T]:
+    """Yield the same items; a thread gets the next one beforehand, and what it raises is raised here.
 
     It pays where getting an item needs no Python: reading, unpacking and hashing release the interpreter.
     """
-
-    def get() -> T | _End:
-        return next(items, _End())
-
+    end: Any = object()  # what comes after the last item
     pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
-    under_way = deque(pool.submit(get) for _ in range(ahead))
+    under_way = [pool.submit(next, items, end)]
     try:
-        while not isinstance(item := under_way.popleft().result(), _End):
-            under_way.append(pool.submit(get))
+        while (item := under_way.pop().result()) is not end:  # what is kept would keep, by its error, what was read
+            under_way.append(pool.submit(next, items, end))
             yield item
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def mapped(function: Callable[[S], T], items: Iterable[S], workers: int = WORKERS) -> Generator[T]:
+def mapped(function: Callable[[S], T], items: Iterable[S]) -> Generator[T]:
     """Yield function(item) for each item, in order; threads work on the next ones meanwhile.
 
-    Items are taken one by one, here; at most `workers` of them are under way. It pays where the function is Polars'
+    Items are taken one by one, here; at most `WORKERS` of them are under way. It pays where the function is Polars'
     work, which releases the interpreter. What the function raises is raised here, in its place. Who leaves early waits
     for nobody: the garbage collector may be the one to close what was left, in a thread that holds locks which threads
     need to end.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="mapped")
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="mapped")
     under_way: deque[Future[T]] = deque()
     try:
         for item in items:
             under_way.append(pool.submit(function, item))
-            if len(under_way) > workers:
+            if len(under_way) > WORKERS:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()

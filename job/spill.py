@@ -111,8 +111,7 @@ class _Run(NamedTuple):
     rows: pl.DataFrame | _Pieces
     height: int
     bytes: int  # what they take in memory
-    keys: list[Any]  # of every KEY_STEP-th row
-    first: Any
+    keys: list[Any]  # of every KEY_STEP-th row, from the first on
     last: Any
     shift: int = 0  # of `row`: rows are numbered within what they were read from, until it is known what is before
 
@@ -121,12 +120,11 @@ class _Run(NamedTuple):
         run = self._replace(shift=self.shift + shift)
         if key != NUMBER:
             return run
-        keys = [number + shift for number in self.keys]
-        return run._replace(keys=keys, first=self.first + shift, last=self.last + shift)
+        return run._replace(keys=[number + shift for number in self.keys], last=self.last + shift)
 
     def read(self, key: str, low: Bound, high: Bound) -> pl.DataFrame | None:
         """Return the rows with a `key` from `low`, below `high`; None if there are none."""
-        if (low is not None and self.last < low) or (high is not None and self.first >= high):
+        if (low is not None and self.last < low) or (high is not None and self.keys[0] >= high):
             return None
         start = 0 if low is None else max(0, bisect_left(self.keys, low) - 1) * KEY_STEP
         stop = self.height if high is None else min(self.height, bisect_left(self.keys, high) * KEY_STEP)
@@ -142,13 +140,7 @@ class _Run(NamedTuple):
 
 
 class SortedRuns:
-    """Rows of one table.
-
-    Args:
-        space: where they wait.
-        schema: of the rows.
-        key: the column by which they are read; never null.
-    """
+    """Rows of one table, of one schema. Args: key: the column by which they are read; never null."""
 
     def __init__(self, space: SpillSpace, schema: pl.Schema, key: str) -> None:
         self._space = space
@@ -182,12 +174,11 @@ class SortedRuns:
             return
         rows = pl.concat(self._pending)
         self._pending, self._pending_bytes = [], 0
-        if not rows[self.key].is_sorted():
-            rows = rows.sort(self.key, maintain_order=True)
+        rows = sorted_by(rows, self.key)
         keys = rows[self.key]
         size = int(rows.estimated_size())
         waiting = rows if self._space.take_memory(size) else self._space.write(rows)
-        self._runs.append(_Run(waiting, rows.height, size, keys.gather_every(KEY_STEP).to_list(), keys[0], keys[-1]))
+        self._runs.append(_Run(waiting, rows.height, size, keys.gather_every(KEY_STEP).to_list(), keys[-1]))
 
     def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the rows with a key from `low`, below `high`, by key; equal keys in the order they were added."""
@@ -195,8 +186,7 @@ class SortedRuns:
         parts = [part for run in self._runs if (part := run.read(self.key, low, high)) is not None]
         if not parts:
             return self.schema.to_frame()
-        rows = pl.concat(parts, rechunk=True)
-        return rows if rows[self.key].is_sorted() else rows.sort(self.key, maintain_order=True)
+        return sorted_by(pl.concat(parts, rechunk=True), self.key)
 
     def keys(self) -> pl.Series:
         """Return some of the keys (every 256th of each run), in no order."""
@@ -259,6 +249,11 @@ def compacted(frame: pl.DataFrame, schema: pl.Schema | None = None) -> pl.DataFr
         column = pl.col(name) if dtypes[name] == dtype else pl.col(name).cast(dtype)
         columns.append(pl.concat_str(column, pl.lit("")) if dtype == pl.String else column)
     return frame.select(columns)
+
+
+def sorted_by(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return rows in the order of a key, and those of one key in the order they had."""
+    return rows if rows[key].is_sorted() else rows.sort(key, maintain_order=True)
 
 
 def cut_ranges(spools: Iterable[SortedRuns], rows: int) -> list[tuple[Bound, Bound]]:

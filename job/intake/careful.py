@@ -21,13 +21,12 @@ from job.intake.counts import RowCounts, count_violations
 from job.intake.dialect import split_line
 from job.intake.numbers import parse_number
 from job.intake.repair import name_words, repair_words
-from job.intake.validate import broken_rules, cut_value
+from job.intake.validate import broken_rules, reject_rows
 from schemas.columns import accepted_dtype, dtype_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from job.intake.dialect import Dialect
     from job.intake.plan import FilePlan
     from schemas.columns import Column, Table
     from schemas.vocabulary import Words
@@ -37,15 +36,6 @@ Spellings = dict[str, dict[str, str]]
 
 _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
 _PLAIN_OR_QUOTED: Final = r'^(?:"([^"]*)"|([^"]*))$'
-
-
-class Fields(NamedTuple):
-    """Lines that were split."""
-
-    fields: pl.DataFrame  # `row`, and the columns by their ASCII names (String, as delivered), of lines that have all
-    rejected: pl.DataFrame  # the other lines, with the reason (`REJECTED_SCHEMA`); none of them has a readable id
-    blank_lines: int  # with nothing in them, which are neither
-    quoted: bool  # a field was
 
 
 class Judged(NamedTuple):
@@ -78,21 +68,31 @@ def number_lines(lines: Sequence[str], *, last: int) -> pl.DataFrame:
     return pl.DataFrame({"row": rows, "line": lines}, schema={"row": pl.Int64, "line": pl.String})
 
 
-def split_fields(lines: pl.DataFrame, dialect: Dialect, name: str) -> Fields:
-    """Split lines (of `number_lines`, without the headings) into the fields of a table's columns, and undo quotes."""
-    quoted = bool(lines["line"].str.contains('"', literal=True).any())
-    blank = lines["line"].str.strip_chars(SPACES + dialect.separator + '"') == ""
-    split = split_lines(lines.filter(~blank), dialect.separator)
-    width = len(dialect.columns)
+def split_fields(lines: pl.DataFrame, plan: FilePlan) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split lines (of `number_lines`) of a text file into the fields of its columns, and undo quotes.
+
+    Returns `row` and the columns by their ASCII names (String, as delivered) of those that have all, and rejections of
+    the others (`REJECTED_SCHEMA`), none of which has a readable id.
+    """
+    split, width = split_lines(lines, plan.text.separator), len(plan.columns)
     there = pl.col("fields").list.len()
     nothing_more = pl.col("fields").list.slice(width).list.join("").str.strip_chars(SPACES) == ""
+    unreadable = pl.col("line").str.contains(_UNREADABLE, literal=True)
     fits = split.select(
-        ((there == width) | ((there > width) & nothing_more)).fill_null(value=False)
-        & ~pl.col("line").str.contains(_UNREADABLE, literal=True)
+        ((there == width) | ((there > width) & nothing_more)).fill_null(value=False) & ~unreadable
     ).to_series()
-    values = (pl.col("fields").list.get(index).alias(column) for index, column in enumerate(dialect.columns))
-    fields = split.filter(fits).select("row", *values)
-    return Fields(fields, _reject_lines(split.filter(~fits), dialect, name), int(blank.sum()), quoted)
+    values = (pl.col("fields").list.get(index).alias(column) for index, column in enumerate(plan.columns))
+    rule = (
+        pl.when(unreadable)
+        .then(pl.lit(f"is readable as {plan.text.encoding}"))
+        .when(pl.col("fields").is_null())
+        .then(pl.lit("has paired quotes"))
+        .otherwise(pl.lit(f"has {width} fields"))
+    )
+    identifier = pl.col("fields").list.get(plan.columns.index("id"), null_on_oob=True)
+    unfit = split.filter(~fits).with_columns(id=identifier)
+    rejected = reject_rows(plan.file.name, unfit, column=None, rule=rule, value=pl.col("line"))
+    return split.filter(fits).select("row", *values), rejected
 
 
 def split_lines(body: pl.DataFrame, separator: str) -> pl.DataFrame:
@@ -111,13 +111,21 @@ def split_lines(body: pl.DataFrame, separator: str) -> pl.DataFrame:
     return pl.concat(parts).sort("row").drop("quoted", "doubtful")
 
 
+def judge_lines(lines: pl.DataFrame, plan: FilePlan, spellings: Spellings) -> Judged:
+    """Judge lines (of `number_lines`, without the headings) of a text file; see `judge_fields`."""
+    blank = lines["line"].str.strip_chars(SPACES + plan.text.separator + '"') == ""
+    quoted = bool(lines["line"].str.contains('"', literal=True).any())
+    fields, unfit = split_fields(lines.filter(~blank), plan)
+    judged = judge_fields(fields, plan, spellings)
+    counts = judged.counts + count_rejections(unfit, unread=unfit.height)
+    counts += RowCounts(rows=unfit.height, blank_lines=int(blank.sum()), quoted=quoted)
+    return judged._replace(rejected=pl.concat([unfit, judged.rejected]), counts=counts)
+
+
 def judge_fields(raw: pl.DataFrame, plan: FilePlan, spellings: Spellings) -> Judged:
     """Repair words, parse numbers, and reject the rows that break a rule.
 
-    Args:
-        raw: `row`, and the columns by their ASCII names as text, as delivered.
-        plan: of their file.
-        spellings: of the words seen so far; what is learned of new ones is added.
+    Of rows as delivered: `row`, and the columns by their ASCII names as text. New spellings are added to those seen.
     """
     text = raw.with_columns(pl.col(pl.String).str.strip_chars(SPACES))
     text, counts, is_repaired = _with_plain_numbers(text, [one for one in plan.headings if one.words is None])
@@ -135,7 +143,7 @@ def judge_fields(raw: pl.DataFrame, plan: FilePlan, spellings: Spellings) -> Jud
             repaired.append(pl.col(heading.name).is_in(wrong))
     typed = text.select(columns).cast({heading.name: dtype_of(heading) for heading in plan.headings})
     table = plan.file.table
-    broken = broken_rules(plan.file.name, typed, raw.select("row", *typed.columns), table, labelled=plan.labelled)
+    broken = broken_rules(plan, typed, raw.select("row", *typed.columns))
     rows = text.select("row", pl.any_horizontal(repaired).fill_null(value=False).alias("repaired"))
     both = pl.concat([rows, typed, _labels(text, plan.label)], how="horizontal")
     accepted = both.join(broken, on="row", how="anti", maintain_order="left")
@@ -153,25 +161,6 @@ def count_rejections(rejected: pl.DataFrame, *, unread: int) -> RowCounts:
     rows = rejected["row"]
     violations = count_violations(rejected)
     return RowCounts(rejected=rows.n_unique(), unread=unread, last_rejected=rows[-1], violations=violations)
-
-
-def _reject_lines(unfit: pl.DataFrame, dialect: Dialect, name: str) -> pl.DataFrame:
-    rule = (
-        pl.when(pl.col("line").str.contains(_UNREADABLE, literal=True))
-        .then(pl.lit(f"is readable as {dialect.encoding}"))
-        .when(pl.col("fields").is_null())
-        .then(pl.lit("has paired quotes"))
-        .otherwise(pl.lit(f"has {len(dialect.columns)} fields"))
-    )
-    index = dialect.columns.index("id")
-    return unfit.select(
-        pl.lit(name).alias("file"),
-        "row",
-        cut_value(pl.col("fields").list.get(index, null_on_oob=True).str.strip_chars(SPACES)).alias("id"),
-        pl.lit(None, dtype=pl.String).alias("column"),
-        rule.alias("rule"),
-        cut_value(pl.col("line")).alias("value"),
-    )
 
 
 def _labels(text: pl.DataFrame, label: Column | None) -> pl.DataFrame:

@@ -47,7 +47,8 @@ def byte_blocks(file: TableFile, first: int = 0, stop: int | None = None) -> Ite
     """
     with file.open() as stream:
         if file.compression == "gzip":
-            yield from _check_ratio(file, _gzip_blocks(stream))
+            unpacked = gzip.GzipFile(fileobj=stream)
+            yield from _check_ratio(file, iter(lambda: unpacked.read(BLOCK_BYTES), b""))
         elif file.compression == "zstd":
             yield from _check_ratio(file, whole_lines(_zstd_blocks(stream), BLOCK_BYTES))
         else:
@@ -68,22 +69,13 @@ def _check_ratio(file: TableFile, blocks: Iterator[bytes]) -> Iterator[bytes]:
                 expected = f"at most {UNPACKED_RATIO_LIMIT} times its size unpacked"
                 raise DropError([Problem(file.name, expected, found)])
             yield block
-    except _BrokenPackingError as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error, _BrokenZstdError) as error:
         expected = f"a whole {file.compression} file"
         raise DropError([Problem(file.name, expected, f"a damaged or cut one ({error})")]) from error
 
 
-class _BrokenPackingError(Exception):
+class _BrokenZstdError(Exception):
     """What is packed cannot be unpacked."""
-
-
-def _gzip_blocks(raw: BinaryIO) -> Iterator[bytes]:
-    try:
-        with gzip.GzipFile(fileobj=raw) as stream:
-            while block := stream.read(BLOCK_BYTES):
-                yield block
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _BrokenPackingError(error) from error
 
 
 def _zstd_blocks(raw: BinaryIO) -> Iterator[bytes]:
@@ -102,9 +94,9 @@ def _zstd_blocks(raw: BinaryIO) -> Iterator[bytes]:
                 if frame.eof:
                     frame = None
     except zstandard.ZstdError as error:
-        raise _BrokenPackingError(error) from error
+        raise _BrokenZstdError(error) from error
     if frame is not None:
-        raise _BrokenPackingError("the end is missing")
+        raise _BrokenZstdError("the end is missing")
 
 
 def whole_lines(blocks: Iterable[bytes], block_bytes: int, *, first_bytes: int | None = None) -> Iterator[bytes]:

@@ -28,6 +28,10 @@ DOUBT_SHARE: Final = 0.05  # of the values with a decimal mark: a rarer mark is 
 _GROUPED: Final = rf"^[+-]?[1-9][0-9]{{0,2}}(?:[{WIDE_SPACES}][0-9]{{3}})+(?:[.,][0-9]+)?$"
 _EXPONENT: Final = "(?:[eE][+-]?[0-9]+)?"
 _MARKS: Final = (".", ",")
+_SHOWS: Final = {mark: rf"^[+-]?[0-9{WIDE_SPACES}]*[0-9]{re.escape(mark)}[0-9]+{_EXPONENT}$" for mark in _MARKS}
+"""Mark -> the pattern of numbers that have it before their last digits."""
+_GROUPED_BY: Final = {mark: rf"^[+-]?[1-9][0-9]{{0,2}}(?:{re.escape(mark)}[0-9]{{3}})+$" for mark in _MARKS}
+"""Mark -> the pattern of numbers like 1,234, which may be one thousand and so on or one and a bit, or 1,234,567."""
 
 
 class NumberStyle(NamedTuple):
@@ -59,8 +63,8 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
     shown = texts.select(
         "text",
         text.str.contains(_GROUPED).alias("has_spaces"),
-        *(text.str.contains(_shows(mark)).alias(mark) for mark in _MARKS),
-        *(text.str.contains(_may_be_grouped_by(mark)).alias(f"grouped by {mark}") for mark in _MARKS),
+        *(text.str.contains(_SHOWS[mark]).alias(mark) for mark in _MARKS),
+        *(text.str.contains(_GROUPED_BY[mark]).alias(f"grouped by {mark}") for mark in _MARKS),
     )
     thousands = bool(shown["has_spaces"].any())
     points, commas = (shown.filter(pl.col(mark) | pl.col(f"grouped by {mark}")) for mark in _MARKS)
@@ -73,19 +77,6 @@ def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) 
     if sign in may_group and most[f"grouped by {sign}"].all():
         raise DropError([Problem(file, "numbers with a clear decimal mark", f"{_count(most)}, which may be thousands")])
     return NumberStyle(sign, thousands)
-
-
-def _shows(mark: str) -> str:
-    """Return the pattern of numbers that have a mark before their last digits."""
-    return rf"^[+-]?[0-9{WIDE_SPACES}]*[0-9]{re.escape(mark)}[0-9]+{_EXPONENT}$"
-
-
-def _may_be_grouped_by(mark: str) -> str:
-    """Return the pattern of numbers like 1,234, which may be one thousand and so on or one and a bit.
-
-    1,234,567 can only be the former.
-    """
-    return rf"^[+-]?[1-9][0-9]{{0,2}}(?:{re.escape(mark)}[0-9]{{3}})+$"
 
 
 def parse_number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:

@@ -11,10 +11,10 @@ import json
 import subprocess
 import sys
 import threading
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
@@ -23,7 +23,6 @@ from job.intake.lines import LINE_LIMIT, UNPACKED_FREE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from job.intake.drop import TableFile
 
@@ -66,15 +65,15 @@ class ParquetTable(NamedTuple):
 
     def _cut(self, scan: pl.LazyFrame, start: int, stop: int) -> list[tuple[int, int]]:
         """Return where rows are to be cut so that the texts between have little more than `BATCH_BYTES`."""
-        if (stop - start) * self.row_bytes <= BATCH_BYTES or not self.texts:
+        if (stop - start) * self.row_bytes <= BATCH_BYTES:
             return [(start, stop)]
         sizes = pl.sum_horizontal(pl.col(sorted(self.texts)).cast(pl.String).str.len_bytes().cast(pl.Int64))
-        parts = scan.slice(start, stop - start).select((sizes.cum_sum() // BATCH_BYTES).alias("part")).collect()["part"]
+        parts = scan.slice(start, stop - start).select(part=sizes.cum_sum() // BATCH_BYTES).collect()["part"]
         first_of_part = (parts != parts.shift()).fill_null(value=False).arg_true()
         return list(pairwise([start, *(start + first_of_part), stop]))
 
 
-class ParquetProbe:
+class ParquetProbe(AbstractContextManager["ParquetProbe"]):
     """A child process that decodes Parquet files one after the other; threads may ask at once.
 
     It is started for the first file, and ended on leaving the block.
@@ -84,12 +83,7 @@ class ParquetProbe:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._lock:
             self._end()
 
@@ -110,35 +104,30 @@ class ParquetProbe:
             pipe = subprocess.PIPE
             self._child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)  # noqa: S603 - our own
         child = self._child
-        assert child.stdin and child.stdout and child.stderr  # noqa: PT018, S101 - for the type checker
+        assert child.stdin and child.stdout  # noqa: PT018, S101 - for the type checker
         with suppress(BrokenPipeError):
             child.stdin.write(f"{json.dumps([str(file.path), list(file.stamp)])}\n".encode())
             child.stdin.flush()
         try:
             answer: dict[str, Any] = json.loads(child.stdout.readline())
         except ValueError:  # it died, at most in the middle of the line
-            errors = child.stderr.read()
-            self._end()
+            errors = self._end()
             if b"ModuleNotFoundError" in errors:
                 raise AssertionError(errors.decode(errors="replace")) from None
             return None
         return answer
 
-    def _end(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
-                with suppress(BrokenPipeError):  # what it was told and did not read
-                    if stream is not None:
-                        stream.close()
-            self._child = None
+    def _end(self) -> bytes:
+        """End the process, if there is one; return its errors."""
+        child, self._child = self._child, None
+        if child is None:
+            return b""
+        child.kill()
+        return child.communicate()[1]
 
 
 def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetTable:
-    """Return the file's headings and height, once everything in it could be decoded.
-
-    Args: probe: decodes it first; None starts one for this file alone.
+    """Return the file's headings and height, once everything in it could be decoded, by this probe or one of its own.
 
     Raises DropError if it is damaged or cut, holds something that is neither a number nor text, or has more rows or
     longer texts than its bytes can account for; DropIncompleteError if it changed.
@@ -151,15 +140,15 @@ def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetT
         raise _not_whole(file, "one that cannot be decoded")
     if "error" in answer:
         raise _not_whole(file, answer["error"])
+    size, rows, text_bytes = file.stamp.size, answer["rows"], answer["text_bytes"]
     problems = [
         Problem(file.name, "numbers or text", dtype, column=shorten(heading)) for heading, dtype in answer["nested"]
     ]
-    if answer["rows"] > max(FREE_ROWS // file.shares, ROWS_PER_BYTE_LIMIT * file.stamp.size):
-        found = f"{answer['rows']:,} rows in {file.stamp.size:,} bytes"
-        problems.append(Problem(file.name, "rows with an id each", found))
-    if answer["text_bytes"] > max(UNPACKED_FREE_BYTES // file.shares, TEXT_BYTES_PER_BYTE_LIMIT * file.stamp.size):
+    if rows > max(FREE_ROWS // file.shares, ROWS_PER_BYTE_LIMIT * size):
+        problems.append(Problem(file.name, "rows with an id each", f"{rows:,} rows in {size:,} bytes"))
+    if text_bytes > max(UNPACKED_FREE_BYTES // file.shares, TEXT_BYTES_PER_BYTE_LIMIT * size):
         expected = f"texts of at most {TEXT_BYTES_PER_BYTE_LIMIT} times its size"
-        problems.append(Problem(file.name, expected, f"{answer['text_bytes']:,} bytes in {file.stamp.size:,}"))
+        problems.append(Problem(file.name, expected, f"{text_bytes:,} bytes in {size:,}"))
     problems.extend(
         Problem(file.name, f"at most {LINE_LIMIT:,} bytes in a value", f"{longest:,}", column=shorten(heading))
         for heading, longest in answer["longest"].items()
@@ -168,7 +157,7 @@ def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetT
     if problems:
         raise DropError(problems)
     row_bytes = sum(answer["longest"][heading] for heading in answer["text"])
-    return ParquetTable(file, tuple(answer["schema"]), frozenset(answer["text"]), answer["rows"], row_bytes)
+    return ParquetTable(file, tuple(answer["schema"]), frozenset(answer["text"]), rows, row_bytes)
 
 
 def _check_magic(file: TableFile) -> None:

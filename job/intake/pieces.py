@@ -10,13 +10,13 @@ import polars as pl
 
 from job.errors import DropError
 from job.intake.careful import (
+    Judged,
     Spellings,
     accepted_schema,
-    count_rejections,
     judge_fields,
+    judge_lines,
     key_schema,
     number_lines,
-    split_fields,
 )
 from job.intake.counts import RowCounts, add_counts
 from job.intake.lines import LINE_ENDS, breaks_records, byte_blocks, whole_lines
@@ -139,18 +139,14 @@ class _Reader:
 
     def read_lines(self, piece: Piece, memory: MemoryPlan) -> None:
         """Take the lines of a piece of a text file."""
-        file, dialect = self._plan.file, self._plan.dialect
-        assert dialect is not None  # noqa: S101 - of a text file
-        self._headings = 0 if piece.first else dialect.heading_row
-        lines = text_lines(file.name, dialect, is_begun=piece.first > 0)
-        raw = whole_lines(byte_blocks(file, piece.first, piece.stop), memory.block_bytes)
-        with closing(prefetched(raw, 1)) as blocks:
+        self._headings = 0 if piece.first else self._plan.text.heading_row
+        lines = text_lines(self._plan, is_begun=piece.first > 0)
+        raw = whole_lines(byte_blocks(self._plan.file, *piece), memory.block_bytes)
+        with closing(prefetched(raw)) as blocks:
             for block in blocks:
                 if self._held:  # some row is doubtful, and it is not the last block
                     load_pandera()
-                has_breaks = breaks_records(block)
-                self.breaks_records |= has_breaks
-                self._take_block(block, lines, has_breaks=has_breaks)
+                self._take_block(block, lines)
         self._hold_lines(lines.finish(), lines)
         self._judge_held()
         self.counts += RowCounts(
@@ -170,18 +166,20 @@ class _Reader:
         for batch in parquet.batches(memory.batch_rows, piece.first, piece.stop):
             raw = batch.rename(names)
             doubtful = self._take_plain(parse_batch(raw, self._plan), row)
-            texts = raw[doubtful].select(pl.all().cast(pl.String))
-            self._judge(texts.insert_column(0, (doubtful.cast(pl.Int64) + row).alias("row")))
+            if doubtful.len():
+                numbers = (doubtful.cast(pl.Int64) + row).alias("row")
+                texts = raw[doubtful].select(numbers, pl.all().cast(pl.String))
+                self._take(judge_fields(texts, self._plan, self._spellings))
             row += batch.height
         self.counts += RowCounts(lines=row - 1)
 
-    def _take_block(self, block: bytes, lines: LineBlocks, *, has_breaks: bool) -> None:
+    def _take_block(self, block: bytes, lines: LineBlocks) -> None:
+        has_breaks = breaks_records(block)
+        self.breaks_records |= has_breaks
         while lines.row < self._headings and (end := block.find(LINE_END) + 1) and end < len(block):
             self._hold_lines(lines.feed(block[:end]), lines)
             block = block[end:]
-        dialect = self._plan.dialect
-        assert dialect is not None  # noqa: S101 - of a text file
-        may_be_plain = lines.row >= self._headings and lines.is_between_lines and dialect.is_utf_8
+        may_be_plain = lines.row >= self._headings and lines.is_between_lines and self._plan.text.is_utf_8
         parsed = parse_block(block, self._plan) if may_be_plain and not has_breaks else None
         if parsed is not None:
             first = lines.row + 1
@@ -191,7 +189,7 @@ class _Reader:
             self._hold(pl.DataFrame([doubtful.cast(pl.Int64).alias("row") + first, texts]))
         elif may_be_plain and len(block) > CAREFUL_BYTES:  # something in it is not: look where
             for part in whole_lines([block], len(block) // PARTS):
-                self._take_block(part, lines, has_breaks=has_breaks and breaks_records(part))
+                self._take_block(part, lines)
         else:
             self._hold_lines(lines.feed(block), lines)
 
@@ -220,24 +218,15 @@ class _Reader:
             self._judge_held()
 
     def _judge_held(self) -> None:
-        dialect = self._plan.dialect
-        if self._held and dialect is not None:
-            lines = pl.concat(self._held)
+        if self._held:
+            self._take(judge_lines(pl.concat(self._held), self._plan, self._spellings))
             self._held.clear()
-            split = split_fields(lines, dialect, self._plan.file.name)
-            self.rejected.append(split.rejected)
-            unfit = split.rejected.height
-            counts = count_rejections(split.rejected, unread=unfit)
-            self.counts += counts._replace(rows=unfit, blank_lines=split.blank_lines, quoted=split.quoted)
-            self._judge(split.fields)
 
-    def _judge(self, fields: pl.DataFrame) -> None:
-        if fields.height:
-            judged = judge_fields(fields, self._plan, self._spellings)
-            self._accept(judged.accepted)
-            self.keys.append(judged.keys)
-            self.rejected.append(judged.rejected)
-            self.counts += judged.counts
+    def _take(self, judged: Judged) -> None:
+        self._accept(judged.accepted)
+        self.keys.append(judged.keys)
+        self.rejected.append(judged.rejected)
+        self.counts += judged.counts
 
 
 def line_of_record(plan: FilePlan, row: int) -> int | None:
@@ -247,8 +236,6 @@ def line_of_record(plan: FilePlan, row: int) -> int | None:
     """
     if plan.dialect is None:
         return None
-    records, line = text_lines(plan.file.name, plan.dialect), 1
-    blocks = records.read(byte_blocks(plan.file))
-    for record in islice(chain.from_iterable(blocks), row - 1):
-        line += record.count("\n") + 1
+    records = chain.from_iterable(text_lines(plan).read(byte_blocks(plan.file)))
+    line = 1 + sum(record.count("\n") + 1 for record in islice(records, row - 1))
     return line if line != row else None

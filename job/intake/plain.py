@@ -19,7 +19,7 @@ from job.rounding import with_one_zero
 from schemas.columns import DTYPES, Kind, accepted_dtype, keeps_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -63,8 +63,7 @@ class Block(NamedTuple):
 
 def parse_block(block: bytes, plan: FilePlan) -> Block | None:
     """Parse the fields of a block of whole lines in UTF-8, or return None if not all lines can be told apart."""
-    dialect, lines = plan.dialect, _split_lines(block)
-    assert dialect is not None  # noqa: S101 - of a text file
+    lines = _split_lines(block)
     if lines is None:
         return None
     for words_known in (True, False):
@@ -73,7 +72,7 @@ def parse_block(block: bytes, plan: FilePlan) -> Block | None:
                 block,
                 has_header=False,
                 schema={name: _read_as(name, plan, words_known=words_known) for name in plan.columns},
-                separator=dialect.separator,
+                separator=plan.text.separator,
                 quote_char=None,
                 ignore_errors=True,
                 decimal_comma=plan.style.decimal_mark == ",",
@@ -184,10 +183,12 @@ def judge_typed(
     for name, coded in judged.items():
         repaired |= accepted[name] >= coded.first_wrong
         delivered = plan.file.table.heading(name).delivered
-        repairs |= {(delivered, *spelling): count for spelling, count in coded.count_wrong(accepted[name])}
+        wrong = accepted[name].filter(accepted[name] >= coded.first_wrong)
+        for code, count in wrong.value_counts().iter_rows():
+            repairs[delivered, *coded.wrong[code - coded.first_wrong]] = count
     last = accepted.item(-1, "row") if accepted.height else 0
     counts = RowCounts(rows=accepted.height, last_accepted=last, repairs=repairs)
-    names = (coded.name_of(accepted[name]) for name, coded in words.items())
+    names = (coded.names.gather(accepted[name]).alias(name) for name, coded in words.items())
     accepted = accepted.with_columns(repaired, *names)[accepted_schema(plan).names()]
     return Plain(accepted, (~is_plain).arg_true(), counts)
 
@@ -217,11 +218,3 @@ class _Coded(NamedTuple):
 
     def code(self, text: pl.Expr) -> pl.Expr:
         return text.cast(self.spelled, strict=False).to_physical()
-
-    def count_wrong(self, codes: pl.Series) -> Iterator[tuple[tuple[str, str], int]]:
-        """Yield each misspelling that occurs, with the right spelling, and how often."""
-        for code, count in codes.filter(codes >= self.first_wrong).value_counts().iter_rows():
-            yield self.wrong[code - self.first_wrong], count
-
-    def name_of(self, codes: pl.Series) -> pl.Series:
-        return self.names.gather(codes).alias(codes.name)

@@ -65,6 +65,12 @@ class FilePlan(NamedTuple):
         return self._replace(pieces=(Piece(0, self.pieces[-1].stop),))
 
     @property
+    def text(self) -> Dialect:
+        """How a text file is written."""
+        assert self.dialect is not None  # noqa: S101 - it is none
+        return self.dialect
+
+    @property
     def headings(self) -> tuple[Column, ...]:
         """The columns whose values are judged, in the table's order."""
         return self.file.table.expected(labelled=self.labelled)
@@ -122,20 +128,21 @@ def _plan_text(file: TableFile, memory: MemoryPlan, *, labelled: bool) -> FilePl
     dialect = recognise_dialect(file.name, sample[:SAMPLE_BYTES], file.table, labelled=labelled)
     columns, repairs, whole = dialect.columns, dialect.heading_repairs, (Piece(0, None),)
     plan = FilePlan(file, labelled, columns, frozenset(columns), repairs, dialect, None, NumberStyle(), "", whole)
-    style = _learn_from_blocks(plan, dialect, chain([sample], blocks))
+    style = _learn_from_blocks(plan, chain([sample], blocks))
     plan = plan._replace(style=style, sha256=hash_file(file))
     if file.compression is not None or dialect.encoding not in _ONE_BYTE_LINE_ENDS:
         return plan
     return plan._replace(pieces=_cut_text(file, memory.piece_bytes))
 
 
-def text_lines(name: str, dialect: Dialect, *, is_begun: bool = False) -> LineBlocks:
+def text_lines(plan: FilePlan, *, is_begun: bool = False) -> LineBlocks:
     """Return what turns the bytes of a text file into records.
 
     Args: is_begun: they do not begin with the file's: a byte order mark is one only there.
     """
+    dialect = plan.text
     encoding = "utf-8" if is_begun and dialect.encoding == "utf-8-sig" else dialect.encoding
-    return LineBlocks(name, encoding=encoding, mojibake=dialect.mojibake, fits=dialect.is_record)
+    return LineBlocks(plan.file.name, encoding=encoding, mojibake=dialect.mojibake, fits=dialect.is_record)
 
 
 def _cut_text(file: TableFile, piece_bytes: int) -> tuple[Piece, ...]:
@@ -147,23 +154,23 @@ def _cut_text(file: TableFile, piece_bytes: int) -> tuple[Piece, ...]:
             while (line := stream.readline(BLOCK_BYTES)) and not line.endswith(b"\n"):
                 pass
             cuts.append(stream.tell())
-    if cuts[-1] < size or len(cuts) == 1:
+    if cuts[-1] < size:
         cuts.append(size)
     return tuple(Piece(*ends) for ends in pairwise(cuts))
 
 
-def _learn_from_blocks(plan: FilePlan, dialect: Dialect, blocks: Iterable[bytes]) -> NumberStyle:
+def _learn_from_blocks(plan: FilePlan, blocks: Iterable[bytes]) -> NumberStyle:
     """Return how the numbers of a text file are written; blocks are taken until one has shown the decimal mark."""
     names = [heading.name for heading in plan.headings if heading.words is None]
     if all(plan.file.table.heading(name).kind is not Kind.NUMBER for name in names):
         blocks = islice(blocks, 1)  # only 5.0 for 5 shows a mark, then in every row
-    lines = text_lines(plan.file.name, dialect)
+    lines = text_lines(plan)
 
     def fields_of(texts: list[str]) -> pl.DataFrame:
-        body = number_lines(texts, last=lines.row).filter(pl.col("row") > dialect.heading_row)
-        return split_fields(body, dialect, plan.file.name).fields.select(names)
+        body = number_lines(texts, last=lines.row).filter(pl.col("row") > plan.text.heading_row)
+        return split_fields(body, plan)[0].select(names)
 
-    may_group = "," if dialect.separator == "," else ",."
+    may_group = "," if plan.text.separator == "," else ",."
     return _learn_style(plan.file.name, map(fields_of, lines.read(blocks)), may_group=may_group)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -23,7 +23,7 @@ from job.intake.plan import FilePlan, plan_file
 from job.intake.validate import REJECTED_SCHEMA, reject_rows
 from job.levels import LevelCounts
 from job.memory import MemoryPlan
-from job.spill import SortedRuns, SpillSpace, cut_ranges
+from job.spill import SortedRuns, SpillSpace, cut_ranges, sorted_by
 from schemas.columns import GIVEN, MARKET_FILE, TABLES, Table
 
 if TYPE_CHECKING:
@@ -71,15 +71,10 @@ class TableRead(NamedTuple):
     counts: RowCounts
 
     @property
-    def labelled(self) -> bool:
-        """Whether the label is one of the columns that must be there."""
-        return self.files[0].plan.labelled
-
-    @property
     def open_end(self) -> int | None:
         """The last of the rows that end a file without a line end; see `FileRead.open_end`."""
-        ends = (file.open_end and file.open_end + offset for file, offset in self._numbered())
-        return max(filter(None, ends), default=None)
+        ends = (offset + file.open_end for file, offset in zip(self.files, self.offsets, strict=True) if file.open_end)
+        return max(ends, default=None)
 
     def accepted(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the accepted rows of a range of ids, by `id`; columns that not all files have are left out."""
@@ -91,9 +86,8 @@ class TableRead(NamedTuple):
 
     def reject(self, rejected: pl.DataFrame) -> None:
         """Add rejections, each to its file. Args: rejected: `REJECTED_SCHEMA`, numbered through all files."""
-        ends = [*self.offsets[1:], None]
-        for (file, offset), end in zip(self._numbered(), ends, strict=True):
-            rows = rejected.filter(pl.col("row") > offset, *([pl.col("row") <= end] if end is not None else []))
+        for file, offset in zip(self.files, self.offsets, strict=True):
+            rows = rejected.filter(pl.col("row").is_between(offset + 1, offset + file.counts.lines))
             file.rejected.append(rows.with_columns(pl.col("row") - offset, pl.lit(file.plan.file.name).alias("file")))
 
     def problem(self, row: int, expected: str, found: str, *, column: str | None = None) -> Problem:
@@ -102,9 +96,6 @@ class TableRead(NamedTuple):
         file, row_in_file = self.files[index], row - self.offsets[index]
         line = line_of_record(file.plan, row_in_file) if file.counts.line_breaks else None
         return Problem(file.plan.file.name, expected, found, row=row_in_file, column=column, line=line)
-
-    def _numbered(self) -> Iterator[tuple[FileRead, int]]:
-        return zip(self.files, self.offsets, strict=True)
 
     def _joined(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
         if len(parts) == 1:
@@ -115,7 +106,7 @@ class TableRead(NamedTuple):
             part.select(columns).with_columns(pl.col("row") + pl.lit(offset, dtype=pl.UInt32))
             for part, offset in zip(parts, self.offsets, strict=True)
         )
-        return rows if rows["id"].is_sorted() else rows.sort("id", maintain_order=True)
+        return sorted_by(rows, "id")
 
 
 class DropRead(NamedTuple):
@@ -143,8 +134,7 @@ class DropRead(NamedTuple):
 
         Raises DropError if one customer has so many rows that they are no range.
         """
-        problems = [problem for file in self.parts if (problem := _too_many_of_one(file)) is not None]
-        if problems:
+        if problems := list(chain.from_iterable(map(_too_many_of_one, self.parts))):
             raise DropError(problems)
         return cut_ranges([runs for file in self.parts for runs in (file.accepted, file.keys)], rows)
 
@@ -411,7 +401,7 @@ def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
     keys = {name: table.keys(*bounds) for name, table in drop.tables.items()}
     known = _distinct(accepted[MARKET_FILE.name], keys[MARKET_FILE.name])
     decided = {name: _decide_copies(table, accepted[name], keys[name]) for name, table in drop.tables.items()}
-    customers = decided[MARKET_FILE.name].rows["id"]
+    customers = decided[MARKET_FILE.name][0]["id"]
     has_lost = known.len() != customers.len()
     lacking = _count_lacking(drop, accepted, keys, known)
     tables: dict[str, pl.DataFrame] = {}
@@ -435,14 +425,14 @@ def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
     return Reconciled(tables, DropCounts(counts, known.len(), customers.len()), rejected)
 
 
-def _too_many_of_one(file: FileRead) -> Problem | None:
-    """Return what is wrong with a file that repeats one id for ever: its rows could not be held together."""
+def _too_many_of_one(file: FileRead) -> Iterator[Problem]:
+    """Name a file that repeats one id for ever: its rows could not be held together."""
     for runs in (file.accepted, file.keys):
         customer, rows = runs.least_repeated()
         if rows > ROWS_OF_ONE_LIMIT:
             expected = f"at most {ROWS_OF_ONE_LIMIT:,} rows of one customer"
-            return Problem(file.plan.file.name, expected, f"more, of id {customer}", column="id")
-    return None
+            yield Problem(file.plan.file.name, expected, f"more, of id {customer}", column="id")
+            return
 
 
 def _count_lacking(
@@ -456,8 +446,7 @@ def _count_lacking(
             if name == MARKET_FILE.name:
                 customers = pl.concat([_distinct(accepted[each], keys[each]) for each in TABLES]).unique()
             lacking = int((~customers.is_in(ids.implode())).sum())
-            if "period" in table.file.table.key:
-                lacking += _lacks_a_month(table, accepted[name])
+            lacking += _lacks_a_month(table, accepted[name])
             ends = sum(int((rows[name]["row"] == table.open_end).sum()) for rows in (accepted, keys))
             counts[name] = TableCounts(lacking=lacking, known_ends=ends)
     return counts
@@ -480,27 +469,21 @@ def _distinct(accepted: pl.DataFrame, keys: pl.DataFrame) -> pl.Series:
     return ids.filter((ids != ids.shift()).fill_null(value=True))
 
 
-class _Decided(NamedTuple):
-    """Rows of a table without copies and contradictions, what was counted of them, and the rejections."""
-
-    rows: pl.DataFrame
-    counts: TableCounts
-    rejected: pl.DataFrame
-
-
-def _decide_copies(read: TableRead, accepted: pl.DataFrame, keys: pl.DataFrame) -> _Decided:
+def _decide_copies(
+    read: TableRead, accepted: pl.DataFrame, keys: pl.DataFrame
+) -> tuple[pl.DataFrame, TableCounts, pl.DataFrame]:
     """Keep the first of identical rows; reject all rows that share a key but say different things.
 
     A row that was rejected by itself (one of `keys`) says something else than an accepted one: it gets this reason
-    beside its other ones.
+    beside its other ones. Returns the rows that are kept, what was counted of the others, and the rejections.
     """
     table = read.file.table
     suspects = pl.concat([keys["id"], _repeated(table, accepted)]).unique()
     if suspects.is_empty():
-        return _Decided(accepted, TableCounts(), REJECTED_SCHEMA.to_frame())
+        return accepted, TableCounts(), REJECTED_SCHEMA.to_frame()
     places = _places(accepted["id"], suspects)
     alike = accepted[places].lazy().with_columns(places.alias("_place"))  # few: all else is about them
-    judged = [heading.name for heading in table.expected(labelled=read.labelled)]  # null in `keys` but for the key
+    judged = [heading.name for heading in read.files[0].plan.headings]  # null in `keys` but for the key
     decided = (
         pl.concat([alike, keys.lazy().drop_nulls()], how="diagonal")
         .sort("row")
@@ -518,17 +501,11 @@ def _decide_copies(read: TableRead, accepted: pl.DataFrame, keys: pl.DataFrame) 
     )
     gone = decided.filter(pl.col("_place").is_not_null() & (pl.col("_contradicts") | ~pl.col("_is_first")))["_place"]
     several = contradicting["_place"].count()
-    counts = TableCounts(
-        rejected=several,
-        contradicting=several,
-        dropped=gone.len() - several,
-        violations=count_violations(rejected),
-    )
-    if gone.is_empty():
-        return _Decided(accepted, counts, rejected)
-    stays = pl.repeat(value=True, n=accepted.height, dtype=pl.Boolean, eager=True)
-    stays[gone] = False
-    return _Decided(accepted.filter(stays), counts, rejected)
+    violations = count_violations(rejected)
+    counts = TableCounts(rejected=several, contradicting=several, dropped=gone.len() - several, violations=violations)
+    if not gone.is_empty():
+        accepted = accepted.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(gone.implode()))
+    return accepted, counts, rejected
 
 
 def _places(ids: pl.Series, wanted: pl.Series) -> pl.Series:
@@ -583,37 +560,31 @@ def _overlap(read: TableRead, counts: TableCounts, known: int, limits: Limits) -
 
     A table with months must have each month for as many customers.
     """
-    table = read.file.table
-    needed = 1 - limits.rejected
+    needed, whose = 1 - limits.rejected, f"customers of {MARKET_FILE.name}"
     if counts.shared < needed * known:
         is_whole = read.counts.rejected <= limits.rejected * read.counts.rows
         hint = "; tables of different months?" if is_whole and counts.shared < OVERLAP_LIMIT * known else ""
-        found = f"rows for {_share(counts.shared, known, f'customers of {MARKET_FILE.name}')}"
+        found = f"rows for {_share(counts.shared, known, whose)}"
         yield Problem(read.file.name, f"at least {needed:.1%} (--max-rejected{hint})", found, column="id")
-    elif "period" in table.key:
-        yield from _missing_months(read, counts, known, limits)
+    else:
+        expected = f"each month for at least {needed:.1%} (--max-rejected)"
+        for month, shared in counts.months.items():
+            if shared < needed * known:
+                heading = read.file.table.heading("period").delivered
+                yield Problem(read.file.name, expected, f"«{month}» for {_share(shared, known, whose)}", column=heading)
     strangers = counts.ids - counts.shared
     if strangers > limits.rejected * counts.ids:
         found = f"{_share(strangers, counts.ids, 'ids')} that {MARKET_FILE.name} does not have"
         yield Problem(read.file.name, f"at most {limits.rejected:.1%} (--max-rejected)", found, column="id")
 
 
-def _missing_months(read: TableRead, counts: TableCounts, known: int, limits: Limits) -> Iterator[Problem]:
-    heading = read.file.table.heading("period")
-    for month in heading.words.values if heading.words else ():
-        shared = counts.months.get(month, 0)
-        if shared < (1 - limits.rejected) * known:
-            found = f"«{month}» for {_share(shared, known, f'customers of {MARKET_FILE.name}')}"
-            expected = f"each month for at least {1 - limits.rejected:.1%} (--max-rejected)"
-            yield Problem(read.file.name, expected, found, column=heading.delivered)
-
-
 def _lacks_a_month(read: TableRead, accepted: pl.DataFrame) -> bool:
     """Return whether the customer of the last row, if of this range, has not all months: the rest may be cut off."""
+    months = _months(read.file.table)
+    if not months:
+        return False
     last = accepted.filter(pl.col("row") == read.open_end).select("id")
-    words = read.file.table.heading("period").words
-    months = accepted.join(last, on="id", how="semi")["period"].n_unique()
-    return words is not None and not last.is_empty() and months < len(words.values)
+    return not last.is_empty() and accepted.join(last, on="id", how="semi")["period"].n_unique() < len(months)
 
 
 def _share(part: int, whole: int, what: str) -> str:

@@ -8,13 +8,17 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from threading import Thread
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from job.intake.characters import SPACES, without_invisible
 from job.intake.numbers import is_missing
-from schemas.columns import AS_FLOAT, GIVEN, READABLE, Kind, Table, keeps_rules, words_rule
+from schemas.columns import AS_FLOAT, GIVEN, READABLE, Kind, keeps_rules, words_rule
+
+if TYPE_CHECKING:
+    from job.intake.drop import TableFile
+    from job.intake.plan import FilePlan
 
 REJECTED_SCHEMA: Final = pl.Schema(
     {"file": pl.String, "row": pl.Int64, "id": pl.String, "column": pl.String, "rule": pl.String, "value": pl.String}
@@ -31,17 +35,12 @@ def load_pandera() -> None:
     Thread(target=import_module, args=("schemas.pandera_schemas",), daemon=True).start()
 
 
-def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Table, *, labelled: bool) -> pl.DataFrame:
-    """Return every rule of its own that each row breaks (`REJECTED_SCHEMA`), ordered by row.
+def broken_rules(plan: FilePlan, typed: pl.DataFrame, text: pl.DataFrame) -> pl.DataFrame:
+    """Return every rule of its own that each row of a file breaks (`REJECTED_SCHEMA`), ordered by row.
 
-    Args:
-        file: its name.
-        typed: the table's columns by their ASCII names with their dtypes, null where the text could not be read.
-        text: the same rows in the same order as delivered, with their number in `row`.
-        table: theirs.
-        labelled: whether the label column is there.
+    Of the rows as typed, null where the text could not be read, and in the same order as delivered, with `row`.
     """
-    breaks = typed.select((~keeps_rules(heading)).alias(heading.name) for heading in table.expected(labelled=labelled))
+    breaks = typed.select((~keeps_rules(heading)).alias(heading.name) for heading in plan.headings)
     columns = [column.name for column in breaks if column.any()]
     if not columns:
         return REJECTED_SCHEMA.to_frame()
@@ -50,33 +49,30 @@ def broken_rules(file: str, typed: pl.DataFrame, text: pl.DataFrame, table: Tabl
     # It is slow to ask, too: it need only look at these.
     some = breaks.select(pl.any_horizontal(columns)).to_series()
     typed, text = typed.filter(some).select(columns), text.filter(some)
-    schema = pandera_schema(table.contract(labelled=labelled, only=columns, whole=False))
+    schema = pandera_schema(plan.file.table.contract(labelled=plan.labelled, only=columns, whole=False))
     # Only now: two threads that load Pandera by two of its modules may wait for each other.
     from pandera.errors import SchemaErrors  # noqa: PLC0415
 
     try:
         schema.validate(typed, lazy=True)
     except SchemaErrors as error:
-        return _explain(file, error.failure_cases, text, table)
-    raise AssertionError(f"{file}: rows were found to break a rule that they keep: {typed}")
+        return _explain(plan.file, error.failure_cases, text)
+    raise AssertionError(f"{plan.file.name}: rows were found to break a rule that they keep: {typed}")
 
 
-def reject_rows(file: str, rows: pl.DataFrame, *, column: str, rule: str, value: pl.Expr) -> pl.DataFrame:
-    """Return rejections of whole rows.
+def reject_rows(
+    file: str, rows: pl.DataFrame, *, column: str | None, rule: str | pl.Expr, value: pl.Expr
+) -> pl.DataFrame:
+    """Return rejections of rows of a file (`REJECTED_SCHEMA`), which have `row` and `id` (of any dtype).
 
-    Args:
-        file: its name.
-        rows: any frame with the columns `row` and `id` (of any dtype).
-        column: the heading that the rule is about, as delivered.
-        rule: the fact that does not hold.
-        value: the raw value to show.
+    They break a rule, named as a fact, about the column with this heading (None: about the whole row) by this value.
     """
     return rows.select(
         file=pl.lit(file),
         row=pl.col("row").cast(pl.Int64),
-        id=pl.col("id").cast(pl.String),
-        column=pl.lit(column),
-        rule=pl.lit(rule),
+        id=cut_value(pl.col("id").cast(pl.String).str.strip_chars(SPACES)),
+        column=pl.lit(column, dtype=pl.String),
+        rule=pl.lit(rule) if isinstance(rule, str) else rule,
         value=cut_value(value.cast(pl.String)),
     )
 
@@ -88,14 +84,14 @@ def cut_value(value: pl.Expr) -> pl.Expr:
     return pl.when(length > VALUE_CHARACTERS).then(cut).otherwise(value)
 
 
-def _explain(file: str, failures: pl.DataFrame, text: pl.DataFrame, table: Table) -> pl.DataFrame:
+def _explain(file: TableFile, failures: pl.DataFrame, text: pl.DataFrame) -> pl.DataFrame:
     """Turn Pandera's failure cases into rejections with the heading, the rule and the raw value."""
     if failures["index"].null_count():
-        raise AssertionError(f"{file}: rules about columns failed after the columns were made: {failures}")
+        raise AssertionError(f"{file.name}: rules about columns failed after the columns were made: {failures}")
     parts = []
     for (name,), of_column in failures.group_by("column", maintain_order=True):
-        heading = table.heading(str(name))
-        values = text.select("row", pl.col("id").alias("shown_id"), pl.col(heading.name).alias("value"))
+        heading = file.table.heading(str(name))
+        values = text.select("row", "id", pl.col(heading.name).alias("value"))
         rows = values[of_column["index"].cast(pl.UInt32)].with_columns(of_column["check"])
         readable = pl.lit(READABLE[heading.kind].fact if heading.words is None else words_rule(heading.words))
         if heading.kind is Kind.IDENTIFIER:
@@ -103,14 +99,6 @@ def _explain(file: str, failures: pl.DataFrame, text: pl.DataFrame, table: Table
             readable = pl.when(was_float).then(pl.lit(AS_FLOAT.fact)).otherwise(readable)
         missing = is_missing(without_invisible(pl.col("value")))
         why_null = pl.when(missing).then(pl.lit(GIVEN.fact)).otherwise(readable)
-        parts.append(
-            rows.select(
-                file=pl.lit(file),
-                row="row",
-                id=cut_value(pl.col("shown_id").str.strip_chars(SPACES)),
-                column=pl.lit(heading.delivered),
-                rule=pl.when(pl.col("check") == "not_nullable").then(why_null).otherwise("check"),
-                value=cut_value(pl.col("value")),
-            )
-        )
+        rule = pl.when(pl.col("check") == "not_nullable").then(why_null).otherwise("check")
+        parts.append(reject_rows(file.name, rows, column=heading.delivered, rule=rule, value=pl.col("value")))
     return pl.concat(parts).sort("row", maintain_order=True)

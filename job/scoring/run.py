@@ -198,7 +198,7 @@ def write_lists(
 
     [nobody] = rank_contacts([contacts.schema.to_frame()])
     with CsvTable(folder / "campaign.csv", contacts_table(nobody, segmentation), **RUSSIAN) as campaign:
-        ranked = prefetched(rank_contacts(contacts.ranges(rows // 2)), 1)
+        ranked = prefetched(rank_contacts(contacts.ranges(rows // 2)))
         for text in mapped(lambda part: campaign.text_of(contacts_table(part, segmentation)), ranked):
             campaign.add_text(text)
     rejections = list(scored.intake.rejections.values())
