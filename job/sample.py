@@ -62,10 +62,7 @@ COUNTS: Final[Mapping[str, Mapping[Any, int]]] = {
 """Column -> value -> customers."""
 REVENUE_PREVIOUS_TENTHS: Final = 0.36
 """Share of the previous month's revenues that are not rounded to whole units; the month before is whole everywhere."""
-PROFIT_MEAN: Final = 4.0
-PROFIT_DEVIATION: Final = 1.01
-PROFIT_FLOOR: Final = 0.0
-
+PROFIT_MEAN, PROFIT_DEVIATION = 4.0, 1.01
 _WORDS: Final = {"service_type": SERVICE_TYPE, "favourite_category": CATEGORY}
 LABEL_INTERCEPT: Final = 10.19
 """Makes declines 0.38 of the customers, as in the export. (The fit's own is 10.35; the dependence here is simpler.)"""
@@ -123,31 +120,22 @@ _ALL_KINDS_FROM: Final = 1000
 
 
 def make_tables(*, customers: int, seed: int, labelled: bool, first: int = 0) -> dict[str, pl.DataFrame]:
-    """Return clean synthetic tables, in about 400 bytes of memory per customer.
+    """Return clean synthetic tables of 1 customer or more, in about 400 bytes of memory each, by name.
 
-    Args:
-        customers: 1 or more.
-        seed: any whole number.
-        labelled: with the column `Покупательская активность`; all else is the same without it.
-        first: how many customers of the sample come before these.
+    They have the headings as delivered, a row per customer, or three (`market_money`), or two (`market_time`). `id`
+    counts from `FIRST_ID`; the months of a customer come in random order. Whole numbers and ids are Int64, other
+    numbers Float64, words String; nothing is null. All but the label is the same without it.
 
-    Returns:
-        By name, with the headings as delivered: `market_file` (a row per customer), `market_money` (3), `market_time`
-        (2) and `money` (1). `id` counts from `FIRST_ID` and increases with the rows; the months of a customer come in
-        random order. Whole numbers and ids are Int64, other numbers Float64, words String; nothing is null.
+    `first`: how many customers of the sample come before these.
     """
-    drawn = _customers(_rows(first, customers), seed=seed, labelled=labelled)
-    return split_tables(drawn, labelled=labelled)
+    return split_tables(_customers(_rows(first, customers), seed=seed, labelled=labelled), labelled=labelled)
 
 
 def draw_customers(ids: pl.Series, *, seed: int) -> pl.DataFrame:
-    """Return all that `make_tables` draws, without the label: a row per customer, for `split_tables`.
+    """Return all that `make_tables` draws of these ids (Int64, from 0), without the label, for `split_tables`.
 
-    `ids`: Int64, from 0; a sample's own ids give what `make_tables` has of them under the same seed.
-
-    Returns:
-        The columns of the four tables by their ASCII name, with words as delivered; besides, `order_of_revenue` and
-        `order_of_minutes` (UInt64, random).
+    A row per customer: the columns of the four tables by their ASCII name, with words as delivered; besides,
+    `order_of_revenue` and `order_of_minutes` (UInt64, random).
     """
     # Wraps below the first id: any number will do.
     rows = ids.to_frame("id").select(row=pl.col("id").cast(pl.UInt64) - whole(FIRST_ID), id="id")
@@ -155,19 +143,13 @@ def draw_customers(ids: pl.Series, *, seed: int) -> pl.DataFrame:
 
 
 def plan_faults(*, customers: int, seed: int) -> pl.DataFrame:
-    """Return which customers of a sample `soil` gives which fault.
+    """Return which customers of a sample `soil` gives which fault: `id` (Int64), `table` and `fault` (String).
 
     Each of `FAULTS` has its share of the customers, rounded; at least one customer from 1,000 customers on. No customer
     has two.
-
-    `customers`: as given to `make_tables`. `seed`: as given to `soil`.
-
-    Returns:
-        One row per fault: `id` (Int64), `table` and `fault` (String; the table's name and a value of `Fault`).
     """
     least = int(customers >= _ALL_KINDS_FROM)
-    counts = [max(least, round(fault.share * customers)) for fault in FAULTS]
-    faults = [fault for fault, count in zip(FAULTS, counts, strict=True) for _ in range(count)]
+    faults = [fault for fault in FAULTS for _ in range(max(least, round(fault.share * customers)))]
     drawn = pl.DataFrame(schema={"id": pl.Int64, "draw": pl.UInt64})
     for first in range(0, customers, _PIECE):
         rows = _rows(first, min(_PIECE, customers - first))
@@ -185,13 +167,8 @@ def soil(tables: Mapping[str, pl.DataFrame], *, seed: int) -> dict[str, pl.DataF
 
     Misspellings at their real rates («стандартт» in 10 of 924 standard rows, «предыдцщий_месяц» in `market_time` and
     «Косметика и аксесуары» everywhere), and the faults of `plan_faults`: those of a month are in the current one; a
-    duplicate, a contradiction (one page more) and an orphan are extra rows at the end of their table.
-
-    `seed`: any whole number; `write_drop` uses one seed for both.
-
-    Returns:
-        The same columns and, but for the extra rows, the same rows in the same order. `Выручка` is String, because
-        «н/д» is among its values; other dtypes stay, an empty cell is null.
+    duplicate, a contradiction (one page more) and an orphan are extra rows at the end of their table. Columns and the
+    order of the other rows stay. `Выручка` is String, because «н/д» is among its values; an empty cell is null.
     """
     plan = plan_faults(customers=tables[MARKET_FILE.name].height, seed=seed)
     return _joined(_soil(tables, plan, seed=seed))
@@ -215,7 +192,7 @@ def write_drop(
     is written piece by piece, in memory that hardly grows with `customers`; for the others all tables are held.
 
     Args:
-        folder: where to; made with its parents if it is not there. Rests of a killed run are overwritten.
+        folder: new or empty; made with its parents. Rests of a killed run are overwritten.
         customers: 1 or more.
         seed: any whole number.
         labelled: with the label.
@@ -224,12 +201,8 @@ def write_drop(
         shuffled: every table's rows in a random order, the same for the same seed.
         progress: called with what is done, how many customers are, and of how many.
 
-    Returns:
-        Rows written, by table.
-
-    Raises:
-        SettingsError: `customers` is out of range.
-        OutputError: the folder is not empty, or cannot be written.
+    Returns the rows written, by table. Raises SettingsError where `customers` is out of range, and OutputError where
+    the folder is not empty, or cannot be written.
     """
     if not 1 <= customers <= MOST_CUSTOMERS:
         expected = f"a whole number from 1 to {MOST_CUSTOMERS:,}"
@@ -241,13 +214,9 @@ def write_drop(
 def write_pieces(
     folder: Path, pieces: Iterator[dict[str, pl.DataFrame]], *, table_format: str, shuffle_seed: int | None
 ) -> dict[str, int]:
-    """Write tables as `write_drop` does, with the same errors, and return the rows written, by table.
+    """Write tables, in any number of pieces, as `write_drop` does, with the same results and errors.
 
-    Args:
-        folder: where to; new or empty.
-        pieces: the rows of the four tables, with the headings as delivered, in any number of pieces.
-        table_format: one of `TABLE_FORMATS`.
-        shuffle_seed: puts every table's rows in a random order.
+    `shuffle_seed`: puts every table's rows in a random order.
     """
     try:
         _claim(folder)
@@ -380,7 +349,7 @@ def _customers(rows: pl.DataFrame, *, seed: int, labelled: bool) -> pl.DataFrame
         _quantile("contacts_6_months", draws.of("contacts_6_months"), 1),
         _quantile("promo_share", draws.of("promo_share"), 2),
         *_revenue(draws),
-        profit.round(2).clip(lower_bound=PROFIT_FLOOR).alias("monthly_profit"),
+        profit.round(2).clip(lower_bound=0.0).alias("monthly_profit"),
         *(draws.bits(name).alias(name) for name in ("order_of_revenue", "order_of_minutes")),
     )
     return customers.with_columns(_label(draws).alias("activity")) if labelled else customers
@@ -461,8 +430,7 @@ def _soil(
     soiled, extra = _misspelt(tables, seed=seed), {}
     for table_name, fault, _, column, change in FAULTS:
         table = TABLES[table_name]
-        ids = plan.filter(pl.col("table") == table_name, pl.col("fault") == str(fault))["id"]
-        has_fault = pl.col("id").is_in(ids.implode())
+        has_fault = pl.col("id").is_in(plan.filter(table=table_name, fault=str(fault))["id"].implode())
         if "period" in table.key:
             is_current = _delivered(table, "period") == spelling(MONTHS_OF_REVENUE, CURRENT_MONTH)
             has_fault &= ~is_current if fault is Fault.ZERO_MONTHS else is_current

@@ -11,7 +11,7 @@ import polars as pl
 
 from job.errors import ArtifactError
 from job.models.forest import Forest
-from job.models.kinds import Explained
+from job.models.kinds import Explained, Model
 from job.models.linear import Calibration, add_up, capped, read_caps
 from schemas.features import CATEGORICAL_FEATURES, FEATURE_DTYPES, FEATURE_NAMES, NUMERIC_FEATURES
 
@@ -49,7 +49,7 @@ def matrix(features: pl.DataFrame, caps: Mapping[str, tuple[float, float]]) -> N
 
 
 @dataclass(frozen=True)
-class BoostedModel:
+class BoostedModel(Model):
     """A fitted LightGBM model."""
 
     booster: lightgbm.Booster
@@ -60,7 +60,7 @@ class BoostedModel:
     explained = FEATURE_NAMES
 
     def margins(self, features: pl.DataFrame) -> pl.Series:
-        """Return LightGBM's raw scores in log-odds (Float64, in the rows' order)."""
+        """Return LightGBM's raw scores."""
         if features.is_empty():
             return pl.Series("margin", [], dtype=pl.Float64)
         rows = matrix(features, self.caps)
@@ -68,12 +68,21 @@ class BoostedModel:
             return pl.Series("margin", self._forest.margins(rows))
         return pl.Series("margin", self.booster.predict(rows, raw_score=True))
 
-    def probabilities(self, features: pl.DataFrame) -> pl.Series:
-        """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
-        return self.calibration.probabilities(self.margins(features))
+    def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
+        """Return what explains each row's log-odds, by TreeSHAP."""
+        changed = (
+            features.with_columns(pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items())
+            for values in usual.values()
+        )
+        lowered = [self.margins(rows).to_numpy() for rows in changed]
+        return Explained(
+            self._contributions(features).to_numpy().T,
+            self.margins(features).to_numpy(),
+            np.array(lowered).reshape(len(lowered), features.height),
+        )
 
-    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return what each feature adds to each row's uncalibrated log-odds (TreeSHAP, Float64, one column each)."""
+    def _contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return what each feature adds to each row's uncalibrated log-odds (TreeSHAP, one column each)."""
         rows = matrix(features, self.caps)
         if self._forest is not None and self._forest.is_explained:
             values = self._forest.contributions(rows)
@@ -86,19 +95,6 @@ class BoostedModel:
         ]
         return columns.select(*(feature.name for feature in NUMERIC_FEATURES), *words)
 
-    def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
-        """Return what explains each row's log-odds; see `job.models.kinds.Explained`."""
-        changed = (
-            features.with_columns(pl.lit(value, FEATURE_DTYPES[name]).alias(name) for name, value in values.items())
-            for values in usual.values()
-        )
-        lowered = [self.margins(rows).to_numpy() for rows in changed]
-        return Explained(
-            self.contributions(features).to_numpy().T,
-            self.margins(features).to_numpy(),
-            np.array(lowered).reshape(len(lowered), features.height),
-        )
-
     @cached_property
     def _forest(self) -> Forest | None:
         return Forest.of(self.booster)
@@ -108,7 +104,7 @@ class BoostedModel:
         return replace(self, calibration=calibration)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what LightGBM's own text does not hold; `texts` gives the rest."""
+        """Return what LightGBM's own text does not hold."""
         return {
             "calibration": self.calibration._asdict(),
             "caps": {feature: list(caps) for feature, caps in self.caps.items()},
@@ -116,17 +112,12 @@ class BoostedModel:
         }
 
     def texts(self) -> dict[str, str]:
-        """Return the file beside `model.json`: LightGBM's own text."""
+        """Return LightGBM's own text."""
         return {"model.txt": str(self.booster.model_to_string())}
 
     @classmethod
     def load(cls, plain: Mapping[str, Any], read: Callable[[str], str]) -> BoostedModel:
-        """Return the model of `to_json` and `texts`, whose checksums must have been verified; see `job.models.kinds`.
-
-        Raises:
-            ArtifactError: LightGBM does not run here, or the columns are not this version's.
-            ModuleNotFoundError: it is not installed.
-        """
+        """Return the model; see `Model.load`. LightGBM needs a system library, too: ArtifactError without."""
         try:
             import lightgbm  # noqa: PLC0415 - heavy, and only this kind of model needs it
         except OSError as error:

@@ -5,14 +5,16 @@ A new kind is a module with a class, its record here, and a candidate in `job.tr
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
-    import polars as pl
     from numpy.typing import NDArray
 
     from job.models.linear import Calibration
@@ -32,59 +34,76 @@ class Explained(NamedTuple):
     usual: NDArray[np.float64]
 
 
-class Model(Protocol):
-    """A model that may be deployed: what training writes, and scoring runs and explains."""
+class Model(ABC):
+    """A model that may be deployed: what training writes, and scoring runs and explains. Each kind is a frozen record.
+
+    Frames of features have a row per customer; what is returned is in their order, and Float64.
+    """
+
+    calibration: Calibration  # from margins to probabilities
 
     @property
+    @abstractmethod
     def kind(self) -> str:
         """Its key in `KINDS`."""
 
     @property
+    @abstractmethod
     def explained(self) -> tuple[str, ...]:
         """The features that it uses, in the order of `contributions`."""
 
-    @property
-    def calibration(self) -> Calibration:
-        """From margins to probabilities."""
-
+    @abstractmethod
     def margins(self, features: pl.DataFrame) -> pl.Series:
-        """Return the uncalibrated log-odds of each row (Float64, in the rows' order)."""
+        """Return the uncalibrated log-odds of each row."""
 
-    def probabilities(self, features: pl.DataFrame) -> pl.Series:
-        """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
-
-    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return what each feature adds to each row's uncalibrated log-odds (one Float64 column per feature)."""
-
+    @abstractmethod
     def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
         """Return what explains each row's log-odds. Args: usual: theme -> its features -> their usual values."""
 
+    @abstractmethod
     def calibrated(self, calibration: Calibration) -> Self:
         """Return the same model with another calibration."""
 
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Return what stands in `model.json`: plain values."""
 
+    @classmethod
+    @abstractmethod
+    def load(cls, plain: Mapping[str, Any], read: Callable[[str], str]) -> Self:
+        """Return the model of `to_json` and `texts`, equal to the last bit; their checksums have been verified.
+
+        `read`: gives one of `texts`.
+
+        Raises:
+            ModuleNotFoundError: a library that this kind needs is not installed.
+            ArtifactError, KeyError, TypeError, ValueError: it is not of this version.
+        """
+
     def texts(self) -> dict[str, str]:
         """Return its other files, all of them text: name -> content."""
+        return {}
+
+    def probabilities(self, features: pl.DataFrame) -> pl.Series:
+        """Return the calibrated probability of decline of each row."""
+        return self.calibration.probabilities(self.margins(features))
+
+    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Return what each feature adds to each row's uncalibrated log-odds (one column per feature)."""
+        return pl.DataFrame(dict(zip(self.explained, self.explain(features, {}).contributions, strict=True)))
 
 
 class Kind(NamedTuple):
     """A kind of model."""
 
     module: str  # where its class is; loaded when a model of this kind is
-    class_name: str  # of the class, whose `load(plain, read)` takes `model.json` and a function that reads another file
+    class_name: str  # a `Model`
     title: str  # for people, in Russian
 
     def load(self, plain: Mapping[str, Any], read: Callable[[str], str]) -> Model:
-        """Return the model of an artifact whose checksums have been verified.
-
-        Raises:
-            ModuleNotFoundError: a library that this kind needs is not installed.
-            ArtifactError, KeyError, TypeError, ValueError: it is not of this version.
-        """
-        model_class = getattr(import_module(self.module), self.class_name)
-        return cast("Model", model_class.load(plain, read))
+        """Return a model of this kind; see `Model.load`."""
+        kind: type[Model] = getattr(import_module(self.module), self.class_name)
+        return kind.load(plain, read)
 
 
 KINDS: Final = {

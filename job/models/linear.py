@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import polars as pl
 
-from job.models.kinds import Explained
+from job.models.kinds import Explained, Model
 from job.models.quadratic import QuadraticForm
 from schemas.features import FEATURE_NAMES, NUMERIC_FEATURES, WORD_FEATURES
 
@@ -88,8 +88,11 @@ class Calibration(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LinearModel:
+class LinearModel(Model):
     """A fitted linear model; see the module's docstring. `intercept` is in log-odds, of the mean customer.
+
+    The contributions are against the mean customer: their sum is the margin less `intercept`, a term of two features is
+    shared equally between them.
 
     `caps` has the lowest and highest value that is believed of a feature; beyond them a value counts as the cap.
     """
@@ -103,27 +106,15 @@ class LinearModel:
 
     @cached_property
     def explained(self) -> tuple[str, ...]:
-        """The features that have a term, in the order of `contributions`."""
+        """The features that have a term."""
         return tuple(dict.fromkeys(name for term in self.terms for name in term.features))
 
     def margins(self, features: pl.DataFrame) -> pl.Series:
-        """Return the uncalibrated log-odds of each row (Float64, in the rows' order)."""
+        """Return the uncalibrated log-odds of each row."""
         return pl.Series("margin", self._form.margins(features))
 
-    def probabilities(self, features: pl.DataFrame) -> pl.Series:
-        """Return the calibrated probability of decline of each row (Float64, in the rows' order)."""
-        return self.calibration.probabilities(self.margins(features))
-
-    def contributions(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Return what each feature that has a term adds to each row's log-odds against the mean customer (Float64).
-
-        A term of two features is shared equally between them. Their sum is the margin less `intercept`.
-        """
-        _, contributions, _ = self._form.explain(features)
-        return pl.DataFrame(dict(zip(self.explained, contributions, strict=True)))
-
     def explain(self, features: pl.DataFrame, usual: Mapping[str, Mapping[str, float | str]]) -> Explained:
-        """Return what explains each row's log-odds; see `job.models.kinds.Explained`."""
+        """Return what explains each row's log-odds."""
         changes = [self._form.change(values) for values in usual.values()]
         margins, contributions, falls = self._form.explain(features, changes)
         return Explained(contributions, margins, margins - falls)
@@ -137,7 +128,7 @@ class LinearModel:
         return QuadraticForm(self)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the model as plain values; `load` gives it back, equal to the last bit."""
+        """Return what stands in `model.json`."""
         return {
             "intercept": self.intercept,
             "calibration": self.calibration._asdict(),
@@ -155,13 +146,9 @@ class LinearModel:
             ],
         }
 
-    def texts(self) -> dict[str, str]:
-        """Return the files beside `model.json`: none."""
-        return {}
-
     @classmethod
     def load(cls, plain: Mapping[str, Any], _read: Callable[[str], str]) -> LinearModel:
-        """Return the model of `to_json`; see `job.models.kinds`. Raises KeyError, TypeError or ValueError otherwise."""
+        """Return the model; see `Model.load`."""
         terms = tuple(
             Term(tuple(Factor(**factor) for factor in term["factors"]), float(term["center"]), float(term["weight"]))
             for term in plain["terms"]

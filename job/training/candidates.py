@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import lightgbm
@@ -46,6 +46,10 @@ class Fitted:
     model: Model | None  # what can be deployed, uncalibrated; None for a reference
 
 
+Fit = Callable[["pl.DataFrame", "NDArray[np.int8]", Settings, int], Fitted]
+"""Features, labels, settings and seed -> what is fitted."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A kind of model."""
@@ -54,8 +58,7 @@ class Candidate:
     title: str
     space: Mapping[str, BaseDistribution]  # setting -> the values that are tried
     first: Settings  # settings that are tried first
-    # (features, labels, settings, seed) -> fitted
-    fit: Callable[[pl.DataFrame, NDArray[np.int8], Settings, int], Fitted]
+    fit: Fit
     # training rows of a split that are used at most; beyond, a sample is drawn. None uses all.
     most_rows: int | None = None
 
@@ -66,9 +69,8 @@ def learn_caps(features: pl.DataFrame) -> dict[str, tuple[float, float]]:
     One customer's revenue of 106,862 where the next has 7,799 then weighs no more than 7,300.
     """
     numbers = features.select(feature.name for feature in NUMERIC_FEATURES)
-    low = numbers.quantile(CAP_TAIL, "linear").row(0)
-    high = numbers.quantile(1 - CAP_TAIL, "linear").row(0)
-    return {name: (low[index], high[index]) for index, name in enumerate(numbers.columns)}
+    low, high = (numbers.quantile(share, "linear").row(0) for share in (CAP_TAIL, 1 - CAP_TAIL))
+    return dict(zip(numbers.columns, zip(low, high, strict=True), strict=True))
 
 
 def _fit_splines(features: pl.DataFrame, labels: NDArray[np.int8], settings: Settings, _seed: int) -> Fitted:
@@ -97,8 +99,21 @@ def _fit_boosted(features: pl.DataFrame, labels: NDArray[np.int8], settings: Set
     return Fitted(lambda rows: model.margins(rows).to_numpy(), model)
 
 
-def _reference(make: Callable[[Settings, int], Any]) -> Callable[..., Fitted]:
-    """Return the `fit` of a scikit-learn classifier on the boosted model's matrix."""
+Searched = Mapping[str, tuple[Any, "BaseDistribution"]]
+"""Setting -> the value that is tried first, and the values that are tried."""
+
+
+def _candidate(name: str, title: str, settings: Searched, fit: Fit, most_rows: int | None = None) -> Candidate:
+    space = {setting: tried for setting, (_, tried) in settings.items()}
+    first = {setting: value for setting, (value, _) in settings.items()}
+    return Candidate(name, title, space, first, fit, most_rows)
+
+
+def _reference(name: str, title: str, settings: Searched, make: Callable[[Settings, int], Any]) -> Candidate:
+    """Return a candidate that is a scikit-learn classifier, made of settings and seed, on the boosted model's matrix.
+
+    It is never deployed: the artifacts of some would hold customers' rows.
+    """
 
     def fit(features: pl.DataFrame, labels: NDArray[np.int8], settings: Settings, seed: int) -> Fitted:
         caps = learn_caps(features)
@@ -112,91 +127,78 @@ def _reference(make: Callable[[Settings, int], Any]) -> Callable[..., Fitted]:
 
         return Fitted(margins, None)
 
-    return fit
+    return _candidate(name, title, settings, fit, REFERENCE_ROWS)
 
 
-_FOREST_SPACE: Final = {"min_samples_leaf": Whole(1, 10), "max_features": Real(0.1, 0.6), "max_depth": Whole(6, 24)}
-CHAMPION: Final = Candidate(
+CHAMPION: Final = _candidate(
     "linear",
     "logistic regression with splines",
     {
-        "knots": Choice((3, 4)),
-        "tail": Choice((0.01, 0.03, 0.06)),
-        "single_penalty": Real(2, 200, log=True),
-        "category_penalty": Real(15, 400, log=True),
-        "product_penalty": Real(30, 600, log=True),
+        "knots": (3, Choice((3, 4))),
+        "tail": (0.03, Choice((0.01, 0.03, 0.06))),
+        "single_penalty": (20.0, Real(2, 200, log=True)),
+        "category_penalty": (75.0, Real(15, 400, log=True)),
+        "product_penalty": (130.0, Real(30, 600, log=True)),
     },
-    {"knots": 3, "tail": 0.03, "single_penalty": 20.0, "category_penalty": 75.0, "product_penalty": 130.0},
     _fit_splines,
 )
 # The challenger: deployed if it is better than the champion.
-BOOSTED: Final = Candidate(
+BOOSTED: Final = _candidate(
     "boosted",
     "LightGBM, extremely randomised",
     {
-        "num_leaves": Whole(15, 63),
-        "min_data_in_leaf": Whole(2, 20),
-        "feature_fraction_bynode": Real(0.25, 1.0),
-        "lambda_l2": Real(0.1, 10, log=True),
-        "learning_rate": Real(0.025, 0.06, log=True),
-        "bagging_fraction": Real(0.6, 1.0),
-        "rounds": Whole(120, 260, step=20),
-    },
-    {
-        "num_leaves": 31,
-        "min_data_in_leaf": 5,
-        "feature_fraction_bynode": 0.5,
-        "lambda_l2": 1.0,
-        "learning_rate": 0.04,
-        "bagging_fraction": 0.8,
-        "rounds": 200,
+        "num_leaves": (31, Whole(15, 63)),
+        "min_data_in_leaf": (5, Whole(2, 20)),
+        "feature_fraction_bynode": (0.5, Real(0.25, 1.0)),
+        "lambda_l2": (1.0, Real(0.1, 10, log=True)),
+        "learning_rate": (0.04, Real(0.025, 0.06, log=True)),
+        "bagging_fraction": (0.8, Real(0.6, 1.0)),
+        "rounds": (200, Whole(120, 260, step=20)),
     },
     _fit_boosted,
 )
-PLAIN: Final = Candidate(
+PLAIN: Final = _reference(
     "plain_logistic",
     "logistic regression, plain",
-    {"C": Real(1e-4, 10, log=True)},
-    {"C": 0.1},
-    _reference(lambda tuned, _: make_pipeline(StandardScaler(), LogisticRegression(**tuned, max_iter=1000))),
+    {"C": (0.1, Real(1e-4, 10, log=True))},
+    lambda tuned, _: make_pipeline(StandardScaler(), LogisticRegression(**tuned, max_iter=1000)),
 )
-# Never deployed: the artifacts of some would hold customers' rows. They say whether the two above leave much behind.
-_REFERENCES: Final = (
+_FOREST_SPACE: Final = {
+    "min_samples_leaf": (2, Whole(1, 10)),
+    "max_features": (0.3, Real(0.1, 0.6)),
+    "max_depth": (16, Whole(6, 24)),
+}
+# They say whether the two above leave much behind.
+REFERENCES: Final = (
     PLAIN,
-    Candidate(
+    _reference(
         "tree",
         "decision tree",
-        {"max_depth": Whole(2, 10), "min_samples_leaf": Whole(2, 60)},
-        {"max_depth": 5, "min_samples_leaf": 20},
-        _reference(lambda tuned, seed: DecisionTreeClassifier(**tuned, random_state=seed)),
+        {"max_depth": (5, Whole(2, 10)), "min_samples_leaf": (20, Whole(2, 60))},
+        lambda tuned, seed: DecisionTreeClassifier(**tuned, random_state=seed),
     ),
-    Candidate(
+    _reference(
         "neighbours",
         "k-nearest neighbours",
-        {"n_neighbors": Whole(3, 60), "weights": Choice(("uniform", "distance"))},
-        {"n_neighbors": 20, "weights": "distance"},
-        _reference(lambda tuned, _: make_pipeline(StandardScaler(), KNeighborsClassifier(**tuned))),
+        {"n_neighbors": (20, Whole(3, 60)), "weights": ("distance", Choice(("uniform", "distance")))},
+        lambda tuned, _: make_pipeline(StandardScaler(), KNeighborsClassifier(**tuned)),
     ),
-    Candidate(
+    _reference(
         "svc",
         "SVC, radial",
-        {"C": Real(0.05, 20, log=True), "gamma": Real(0.005, 0.3, log=True)},
-        {"C": 0.5, "gamma": 0.05},
-        _reference(lambda tuned, seed: make_pipeline(StandardScaler(), SVC(**tuned, random_state=seed))),
+        {"C": (0.5, Real(0.05, 20, log=True)), "gamma": (0.05, Real(0.005, 0.3, log=True))},
+        lambda tuned, seed: make_pipeline(StandardScaler(), SVC(**tuned, random_state=seed)),
     ),
-    Candidate(
+    _reference(
         "forest",
         "random forest",
         _FOREST_SPACE,
-        {"min_samples_leaf": 2, "max_features": 0.3, "max_depth": 16},
-        _reference(lambda tuned, seed: RandomForestClassifier(100, **tuned, random_state=seed)),
+        lambda tuned, seed: RandomForestClassifier(100, **tuned, random_state=seed),
     ),
-    Candidate(
+    _reference(
         "extra_trees",
         "extra trees",
-        _FOREST_SPACE,
-        {"min_samples_leaf": 2, "max_features": 0.4, "max_depth": 16},
-        _reference(lambda tuned, seed: ExtraTreesClassifier(100, **tuned, random_state=seed)),
+        {**_FOREST_SPACE, "max_features": (0.4, Real(0.1, 0.6))},
+        lambda tuned, seed: ExtraTreesClassifier(100, **tuned, random_state=seed),
     ),
 )
-REFERENCES: Final = tuple(replace(candidate, most_rows=REFERENCE_ROWS) for candidate in _REFERENCES)

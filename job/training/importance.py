@@ -15,7 +15,6 @@ from schemas.features import NUMERIC_FEATURES, WORD_FEATURES
 
 if TYPE_CHECKING:
     from job.models.kinds import Model
-    from job.training.candidates import Fitted
     from job.training.folds import Labels, Split
 
 SHUFFLES: Final = 5
@@ -23,7 +22,6 @@ SHUFFLES: Final = 5
 
 def measure_importance(
     splits: Sequence[Split],
-    fitted: Sequence[Fitted],
     fold_models: Sequence[Model],
     model: Model,
     *,
@@ -41,14 +39,13 @@ def measure_importance(
 
     Args:
         splits: of one k-fold.
-        fitted: what was fitted on the training rows of each.
-        fold_models: the same, as they are deployed.
+        fold_models: fitted on the training rows of each.
         model: the deployed model.
         features: the feature frame.
         labels: 1 for a customer who declined.
         seed: of the shuffles.
     """
-    losses = _permutation_losses(splits, fitted, features, labels, seed=seed)
+    losses = _permutation_losses(splits, fold_models, features, labels, seed=seed)
     shares, *of_folds = (one.contributions(features) for one in (model, *fold_models))
     numbers = [feature.name for feature in NUMERIC_FEATURES if feature.name in shares.columns]
     correlations = rank_correlations(features.select(pl.col(numbers).rank()), shares.select(numbers))
@@ -57,7 +54,10 @@ def measure_importance(
     for name in features.columns:
         loss = corrected_interval(np.array(losses[name]), test_share=1 / (len(splits) - 1))
         spread = [one.get(name, 0.0) for one in of_fold_means]
-        words = _words_by_contribution(features[name], shares[name]) if name in WORD_FEATURES and name in shares else []
+        words = []
+        if name in WORD_FEATURES and name in shares:  # those that occur, the lowest mean contribution first
+            contributed = pl.DataFrame({"word": features[name].cast(pl.String), "mean": shares[name]})
+            words = contributed.group_by("word").agg(pl.col("mean").mean()).sort("mean", "word")["word"].to_list()
         rows.append(
             {
                 "feature": name,
@@ -72,12 +72,12 @@ def measure_importance(
 
 
 def _permutation_losses(
-    splits: Sequence[Split], fitted: Sequence[Fitted], features: pl.DataFrame, labels: Labels, *, seed: int
+    splits: Sequence[Split], models: Sequence[Model], features: pl.DataFrame, labels: Labels, *, seed: int
 ) -> dict[str, list[float]]:
     """Return feature -> of each split the mean loss of ROC-AUC on its test rows when the values are shuffled."""
     random = np.random.default_rng(seed)
     losses: dict[str, list[float]] = {name: [] for name in features.columns}
-    for split, model in zip(splits, fitted, strict=True):
+    for split, model in zip(splits, models, strict=True):
         test, truth = features[split.test], labels[split.test]
         whole = roc_auc_score(truth, model.margins(test))
         for name in features.columns:
@@ -85,9 +85,3 @@ def _permutation_losses(
             shuffled = [model.margins(test.with_columns(test[name].gather(order))) for order in orders]
             losses[name].append(float(whole - np.mean([roc_auc_score(truth, margins) for margins in shuffled])))
     return losses
-
-
-def _words_by_contribution(words: pl.Series, contribution: pl.Series) -> list[str]:
-    """Return the words that occur, by the mean of what they contribute, the lowest first."""
-    frame = pl.DataFrame({"word": words.cast(pl.String), "contribution": contribution})
-    return frame.group_by("word").agg(pl.col("contribution").mean()).sort("contribution", "word")["word"].to_list()

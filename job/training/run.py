@@ -33,7 +33,7 @@ from job.models.artifact import (
 )
 from job.models.seen import describe_seen
 from job.training.calibration import probabilities
-from job.training.candidates import BOOSTED, CHAMPION, REFERENCES, Candidate, Fitted
+from job.training.candidates import BOOSTED, CHAMPION, REFERENCES, Candidate
 from job.training.card import Card, write_card
 from job.training.folds import Groups, Labels, Numbers, Split, group_folds, twin_groups
 from job.training.importance import measure_importance
@@ -179,7 +179,7 @@ def run_training(
         labels=data.labels,
         features=data.features,
         importance=measure_importance(
-            folds.splits, folds.fitted, folds.models, final.model, features=data.features, labels=data.labels, seed=seed
+            folds.splits, folds.models, final.model, features=data.features, labels=data.labels, seed=seed
         ),
         settings=final.settings,
         calibrated_by=final.model.calibration,
@@ -190,11 +190,6 @@ def run_training(
     )
     if gate is not None and not gate.is_better:
         return Trained(card.table(), gate, is_written=False)
-    files = {
-        **model_files(final.model),
-        **folds.files(data.customers["id"], seed),
-        **write_card(card, datetime.now(UTC).isoformat(timespec="seconds")),
-    }
     reference = describe_reference(
         data.features,
         folds.probability,
@@ -204,6 +199,11 @@ def run_training(
         delivered=data.intake.customers_in,
         seed=seed,
     )
+    files = {
+        **model_files(final.model),
+        **folds.files(data.customers["id"], seed),
+        **write_card(card, datetime.now(UTC).isoformat(timespec="seconds")),
+    }
     write_artifact(artifacts, files=files, facts=_facts(card, reference, data.levels))
     return Trained(card.table(), gate, is_written=True)
 
@@ -221,15 +221,11 @@ def choose_protocol(settings: TrainSettings, customers: int) -> Protocol:
 
 @dataclass(frozen=True)
 class Folds:
-    """The first repeat's splits, each with what was fitted without its test rows, and the same model calibrated.
-
-    `probability` is that of each row of the labelled drop, by the model whose test row it is.
-    """
+    """The first repeat's splits, and of each the model of its training rows, calibrated as it was measured."""
 
     splits: tuple[Split, ...]
-    fitted: tuple[Fitted, ...]
     models: tuple[Model, ...]
-    probability: Numbers
+    probability: Numbers  # of each row of the labelled drop, by the model whose test row it is
 
     def files(self, ids: pl.Series, seed: int) -> dict[str, str]:
         """Return the artifact's files: the models, and who was in which fold."""
@@ -246,25 +242,24 @@ def fit_folds(selected: Measured, data: Labelled, protocol: Protocol) -> Folds:
     """Fit the models of the first repeat's folds again, as they were measured."""
     splits = tuple(group_folds(data.labels, data.groups, folds=protocol.folds, seed=protocol.seed))
     probability = np.zeros(len(data.labels))
-    fitted, models = [], []
+    models = []
     for fold, (split, result) in enumerate(zip(splits, selected.splits, strict=False)):
         if not np.array_equal(split.test, result.test):
             raise AssertionError(f"fold {fold} is not the one that was measured")
-        fit = selected.candidate.fit(
-            data.features[split.train], data.labels[split.train], dict(result.settings), split.seed
-        )
-        model = deployable(fit, selected.candidate).calibrated(result.calibration)
+        train = data.features[split.train], data.labels[split.train]
+        model = _deployable(selected.candidate, *train, result.settings, split.seed).calibrated(result.calibration)
         probability[split.test] = model.probabilities(data.features[split.test]).to_numpy()
-        fitted.append(fit)
         models.append(model)
-    return Folds(splits, tuple(fitted), tuple(models), probability)
+    return Folds(splits, tuple(models), probability)
 
 
-def deployable(fitted: Fitted, candidate: Candidate) -> Model:
-    """Return the model of what was fitted; none of a reference."""
-    if fitted.model is None:
-        raise AssertionError(f"{candidate.name} is a reference and cannot be deployed")
-    return fitted.model
+def _deployable(
+    candidate: Candidate, features: pl.DataFrame, labels: Labels, settings: dict[str, Any], seed: int
+) -> Model:
+    """Return the fitted model of a candidate that is no reference."""
+    model = candidate.fit(features, labels, dict(settings), seed).model
+    assert model is not None  # noqa: S101 - only the champion and the challenger are selected
+    return model
 
 
 @dataclass(frozen=True)
@@ -287,8 +282,8 @@ def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> Deplo
     probability = np.zeros(len(data.labels))
     for split, fold_margins in zip(splits, margins, strict=True):
         probability[split.test] = probabilities(fold_margins, calibration)
-    model = deployable(candidate.fit(data.features, data.labels, settings, protocol.seed), candidate)
-    return Deployed(model.calibrated(calibration), settings, probability)
+    model = _deployable(candidate, data.features, data.labels, settings, protocol.seed).calibrated(calibration)
+    return Deployed(model, settings, probability)
 
 
 def learn_thresholds(data: Labelled) -> Thresholds:

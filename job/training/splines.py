@@ -9,7 +9,7 @@ features. Each has an L2 penalty of its own, applied by scaling its columns befo
 from __future__ import annotations
 
 import math
-from itertools import chain, combinations
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -111,36 +111,29 @@ class SplineBasis:
         parts = zip(np.split(coefficients, ends), self.weights, of_blocks, strict=True)
         hats, ones, categories, products = (part * weight / standard.scale for part, weight, standard in parts)
         of_hats, of_ones, of_categories, of_products = of_blocks
-        factors = self._factors(_numbers(features))
-        of_words = {}
-        for (name, word), mean, column in zip(
-            self.words, of_ones.mean, _indicators(features, self.words).T, strict=True
-        ):
-            is_unknown = (features[name] == UNKNOWN).to_numpy()
-            of_words[Factor(name, "equals", float(mean), word=word)] = np.where(is_unknown, 0.0, column - mean)
-        words = list(of_words)
+        of_numbers = self._number_factors(_numbers(features))
+        of_words = self._word_factors(features)
+        numbers, words = list(of_numbers), list(of_words)
         weighted: list[tuple[tuple[Factor, ...], float]] = [
-            ((factor,), weight) for factor, weight in zip(chain(*factors), self._bends(hats), strict=True)
+            ((factor,), weight) for factor, weight in zip(numbers, self._bends(hats), strict=True)
         ]
         weighted += [((word,), weight) for word, weight in zip(words, ones, strict=True)]
         places = _categories(self.words)
         for index, row in zip(places, categories.reshape(len(places), -1), strict=True):
             bends = self._bends(row / of_hats.scale / of_ones.scale[index])
-            weighted += [
-                ((words[index], factor), weight) for factor, weight in zip(chain(*factors), bends, strict=True)
-            ]
-        scales = self.standards["values"].scale
-        numbers = [next(iter(of_feature)) for of_feature in factors]
-        for (left, right), weight in zip(combinations(range(len(factors)), 2), products, strict=True):
-            scale = scales[left] * scales[right]
-            weighted.append(((numbers[left], numbers[right]), weight / scale))
+            weighted += [((words[index], factor), weight) for factor, weight in zip(numbers, bends, strict=True)]
+        scaled = zip(
+            [number for number in numbers if number.basis == "value"], self.standards["values"].scale, strict=True
+        )
+        for ((left, left_scale), (right, right_scale)), weight in zip(combinations(scaled, 2), products, strict=True):
+            weighted.append(((left, right), weight / (left_scale * right_scale)))
         # The regression's columns have mean 0 and so do single factors; a product's mean goes from the columns' means
         # to the terms' centers: then contributions add up to 0 over these rows.
         constant = intercept - float(np.sum(categories * of_categories.mean))
         constant -= float(np.sum(products * of_products.mean))
         knots_of = zip(NUMERIC_FEATURES, self.knots, strict=True)
         caps = {feature.name: (float(knots[0]), float(knots[-1])) for feature, knots in knots_of}
-        values = dict(chain(of_words.items(), *(of_feature.items() for of_feature in factors)))
+        values = of_numbers | of_words
         terms = tuple(
             Term(each, _mean(np.prod([values[factor] for factor in each], axis=0)), float(weight))
             for each, weight in weighted
@@ -148,15 +141,23 @@ class SplineBasis:
         constant += math.fsum(term.center * term.weight for term in terms)
         return LinearModel(terms, constant, caps, Calibration())
 
-    def _factors(self, columns: Matrix) -> list[dict[Factor, Matrix]]:
+    def _number_factors(self, columns: Matrix) -> dict[Factor, Matrix]:
         """Return, for each feature, its value and its bend at each inner knot, with what they are of each row."""
-        factors = []
+        factors = {}
         for feature, knots, values in zip(NUMERIC_FEATURES, self.knots, _clipped(columns, self.knots).T, strict=True):
-            of_feature = {Factor(feature.name, "value", float(values.mean())): values}
+            factors[Factor(feature.name, "value", float(values.mean()))] = values
             for knot in knots[1:-1]:
                 above = np.clip(values - knot, 0, None)
-                of_feature[Factor(feature.name, "above", float(above.mean()), knot=float(knot))] = above
-            factors.append({factor: column - factor.center for factor, column in of_feature.items()})
+                factors[Factor(feature.name, "above", float(above.mean()), knot=float(knot))] = above
+        return {factor: column - factor.center for factor, column in factors.items()}
+
+    def _word_factors(self, features: pl.DataFrame) -> dict[Factor, Matrix]:
+        """Return whether a feature is the word, for each word, with what that is of each row."""
+        factors = {}
+        columns = _indicators(features, self.words).T
+        for (name, word), mean, column in zip(self.words, self.standards["ones"].mean, columns, strict=True):
+            is_unknown = (features[name] == UNKNOWN).to_numpy()
+            factors[Factor(name, "equals", float(mean), word=word)] = np.where(is_unknown, 0.0, column - mean)
         return factors
 
     def _bends(self, weights: Matrix) -> Matrix:
@@ -208,8 +209,7 @@ def _hats(columns: Matrix, knots: tuple[Matrix, ...]) -> Matrix:
 
 
 def _clipped(columns: Matrix, knots: tuple[Matrix, ...]) -> Matrix:
-    lows, highs = zip(*((of_column[0], of_column[-1]) for of_column in knots), strict=True)
-    return np.ascontiguousarray(np.clip(columns, lows, highs))
+    return np.ascontiguousarray(np.clip(columns, [outer[0] for outer in knots], [outer[-1] for outer in knots]))
 
 
 def _categories(words: tuple[tuple[str, str], ...]) -> list[int]:
