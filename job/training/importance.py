@@ -24,9 +24,9 @@ def measure_importance(
     splits: Sequence[Split],
     fold_models: Sequence[Model],
     model: Model,
-    *,
     features: pl.DataFrame,
     labels: Labels,
+    *,
     seed: int,
 ) -> list[dict[str, Any]]:
     """Return what is leant on how much, and in which direction: a row per feature, the largest loss first.
@@ -37,13 +37,7 @@ def measure_importance(
     and contributions; of words, `raises` and `lowers` name those with the highest and the lowest mean contribution. All
     three are None, or the contribution 0, where the model does not use the feature.
 
-    Args:
-        splits: of one k-fold.
-        fold_models: fitted on the training rows of each.
-        model: the deployed model.
-        features: the feature frame.
-        labels: 1 for a customer who declined.
-        seed: of the shuffles.
+    `splits`: of one k-fold. `fold_models`: fitted on the training rows of each. `model`: the deployed one.
     """
     losses = _permutation_losses(splits, fold_models, features, labels, seed=seed)
     shares, *of_folds = (one.contributions(features) for one in (model, *fold_models))

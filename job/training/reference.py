@@ -43,11 +43,9 @@ def describe_reference(
         seed: of the resamples.
 
     Returns:
-        `customers`, `delivered` and `twins` as in `job.models.reference.Reference`; `numeric`: feature -> `mean`, `sd`
-        and `quantiles` (0, 0.1 ... 1; the sixth is the median); `words`: feature -> word -> share of the customers;
-        `bins`: feature -> `edges` or `words`, `counts`, `missing`; `score`: the same of the two kinds of probability in
-        equal parts, because a run has both, and each model its own settings and calibration (edges in steps
-        of 1/10,000), `roc_auc`, the estimate without labels, and `roc_auc_error`, see `estimate_error`.
+        What `job.models.reference` reads, and `numeric`: feature -> `mean`, `sd` and `quantiles` (0, 0.1 ... 1);
+        `words`: feature -> word -> share of the customers. `score` is of the two kinds of probability in equal parts,
+        because a run has both, and each model its own settings and calibration (edges in steps of 1/10,000).
     """
     features = features.rechunk()  # the last bits of a sum depend on chunks
     numeric = {

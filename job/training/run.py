@@ -92,12 +92,9 @@ class Trained:
 def read_labelled(drop: Path, *, limits: Limits, arrival: Arrival) -> Labelled:
     """Read a labelled drop.
 
-    Raises:
-        DropError: the drop is bad, has too few customers, or only one label.
-        DropIncompleteError: the drop is not complete yet.
+    Raises DropError if it is bad, has too few customers, or only one label; DropIncompleteError if it is not complete.
     """
-    files = wait_for_files(drop, arrival)
-    intake = accept_drop(files, labelled=True, limits=limits)
+    intake = accept_drop(wait_for_files(drop, arrival), labelled=True, limits=limits)
     customers, _ = split_customers(intake.tables)
     labels = (customers["activity"] == DECLINED).cast(pl.Int8).to_numpy()
     fewest = min(int(labels.sum()), int((1 - labels).sum()))
@@ -132,26 +129,19 @@ def run_training(
         workers: processes; the result does not depend on their number. All processors if None.
         progress: called as the work goes on with what is done, how many steps are, and of how many.
 
-    Raises:
-        JobError: anything a user or the environment can cause; see `job.errors`.
+    Raises JobError: anything a user or the environment can cause; see `job.errors`.
     """
     prepare_folder(artifacts)
-    seed, is_quick = settings.seed, settings.is_quick
     reigning = None if settings.champion is None else load_artifact(settings.champion)
     data = read_labelled(drop, limits=settings.limits, arrival=settings.arrival)
     protocol = choose_protocol(settings, len(data.labels))
     findings, warnings = guard_against_leaks(data.customers, data.features, data.labels)
-    candidates = [CHAMPION, BOOSTED, *(() if is_quick else REFERENCES)]
+    candidates = [CHAMPION, BOOSTED, *(() if settings.is_quick else REFERENCES)]
     workers = workers or os.cpu_count() or 1
     dataset = data.features, data.labels, data.groups
-    expected = estimate_seconds(candidates, *dataset, protocol, workers=workers)
-    logger.info(
-        "comparing %d candidates on %s customers will take %s on %d free cores",
-        len(candidates),
-        f"{len(data.labels):,}",
-        describe_seconds(expected),
-        workers,
-    )
+    duration = describe_seconds(estimate_seconds(candidates, *dataset, protocol, workers=workers))
+    comparing = f"comparing {len(candidates)} candidates on {len(data.labels):,} customers"
+    logger.info("%s will take %s on %d free cores", comparing, duration, workers)
     measured = measure(candidates, *dataset, protocol, workers=workers, progress=progress)
     champion, challenger, *_ = measured
     test_share = protocol.test_share
@@ -160,9 +150,8 @@ def run_training(
     gate = None
     if reigning is not None:
         features = Levels(data.levels, reigning.levels).at_training(data.features)
-        gate = compare_with_artifact(
-            selected, reigning, data.customers["id"], features, data.labels, test_share=test_share
-        )
+        ids = data.customers["id"]
+        gate = compare_with_artifact(selected, reigning, ids, features, data.labels, test_share=test_share)
     progress(f"fitting {selected.candidate.title} on all customers", 0, 1)
     with threadpool_limits(limits=1):
         final = fit_final(selected.candidate, data, protocol)
@@ -171,7 +160,7 @@ def run_training(
         drop_name=drop.name,
         inputs=data.intake.files,
         protocol=protocol,
-        is_quick=is_quick,
+        is_quick=settings.is_quick,
         measured=measured,
         selected=selected,
         decision=decision,
@@ -179,7 +168,7 @@ def run_training(
         labels=data.labels,
         features=data.features,
         importance=measure_importance(
-            folds.splits, folds.models, final.model, features=data.features, labels=data.labels, seed=seed
+            folds.splits, folds.models, final.model, data.features, data.labels, seed=protocol.seed
         ),
         settings=final.settings,
         calibrated_by=final.model.calibration,
@@ -190,18 +179,13 @@ def run_training(
     )
     if gate is not None and not gate.is_better:
         return Trained(card.table(), gate, is_written=False)
+    delivered = data.intake.customers_in
     reference = describe_reference(
-        data.features,
-        folds.probability,
-        final.probability,
-        data.labels,
-        data.groups,
-        delivered=data.intake.customers_in,
-        seed=seed,
+        data.features, folds.probability, final.probability, *dataset[1:], delivered=delivered, seed=protocol.seed
     )
     files = {
         **model_files(final.model),
-        **folds.files(data.customers["id"], seed),
+        **folds.files(data.customers["id"], protocol.seed),
         **write_card(card, datetime.now(UTC).isoformat(timespec="seconds")),
     }
     write_artifact(artifacts, files=files, facts=_facts(card, reference, data.levels))

@@ -172,13 +172,12 @@ def measure(
     done, how many steps are, and of how many.
     """
     splits = repeated_group_folds(labels, groups, folds=protocol.folds, repeats=protocol.repeats, seed=protocol.seed)
-    results: list[list[SplitResult]] = [[] for _ in candidates]
     jobs = [(index, split) for index in range(len(candidates)) for split in splits]
-    parallel = Parallel(n_jobs=workers, return_as="generator", mmap_mode=None)
-    measuring = delayed(_measure_split)
-    measured = parallel(
-        measuring(candidates[index], features, labels, groups, protocol=protocol, split=split) for index, split in jobs
+    measured = Parallel(n_jobs=workers, return_as="generator", mmap_mode=None)(
+        delayed(_measure_split)(candidates[index], features, labels, groups, protocol=protocol, split=split)
+        for index, split in jobs
     )
+    results: list[list[SplitResult]] = [[] for _ in candidates]
     for done, ((index, _), result) in enumerate(zip(jobs, measured, strict=True), start=1):
         results[index].append(result)
         mean = np.mean([split.auc for split in results[index]])
@@ -212,7 +211,6 @@ def tune(
     frames = [
         (features[split.train], labels[split.train], features[split.test], labels[split.test]) for split in splits
     ]
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=max(1, min(8, trials // 2)))
     study = optuna.create_study(direction="maximize", sampler=sampler)
