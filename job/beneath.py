@@ -56,19 +56,13 @@ def read_beneath(folder: Path, name: str, *, limit: int = SMALL_BYTES) -> bytes:
     return content
 
 
-def size_beneath(folder: Path, name: str) -> int:
-    """Return the size in bytes of a plain file of a folder. Raises OSError as `opened_beneath`."""
-    with opened_beneath(folder, name) as stream:
-        return os.fstat(stream.fileno()).st_size
-
-
 def is_file_beneath(folder: Path, name: str) -> bool:
     """Return whether a folder holds such a plain file, and it can be read."""
     try:
-        size_beneath(folder, name)
+        with opened_beneath(folder, name):
+            return True
     except OSError:
         return False
-    return True
 
 
 def is_plain_folder(path: Path) -> bool:

@@ -134,6 +134,7 @@ class _Command(click.Command):
 
     def __init__(self, name: str, *, has_log: bool = False, **attributes: Any) -> None:  # noqa: ANN401 - Click's
         super().__init__(name, context_settings=SETTINGS, **attributes)
+        self.help = inspect.cleandoc(self.help or "").replace("\nExample:", "\n\b\nExample:")  # its lines stay lines
         for option in (*_OF_ANSWERS, *(_OF_LOGS if has_log else ())):
             option(self)
         for param in self.params:
@@ -360,10 +361,9 @@ def score(
 ) -> Answer:
     """Validate a drop, score and segment its customers, publish the run.
 
-    \b
     Example:
       retention score --input /data/drop --output /data/out
-    """  # noqa: D301 - Click reads the character
+    """
     if isinstance(drop, Path) and spark_remote is None:  # executors hash what they read
         hash_ahead(drop)
     from job.executor import Executor, WatchedExecutor  # noqa: PLC0415 - each command imports only what it needs
@@ -422,10 +422,9 @@ def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled:
 
     The exit code is the one that `score` would give.
 
-    \b
     Example:
       retention validate --input /data/drop
-    """  # noqa: D301 - Click reads the character
+    """
     from job.intake.drop import wait_for_files  # noqa: PLC0415
     from job.intake.summary import describe_intake, summarise_intake  # noqa: PLC0415
     from job.storage.run import delivered  # noqa: PLC0415
@@ -459,11 +458,10 @@ def train(
 ) -> Answer:
     """Fit the candidates on a labelled drop, compare them, write the selected model.
 
-    \b
     Example:
       retention train --input /data/labelled --artifacts /data/model
       retention train --input /data/labelled --store /data/models
-    """  # noqa: D301 - Click reads the character
+    """
     from job.storage.models import train_into, train_to  # noqa: PLC0415
 
     if store is not None and settings.champion is not None:
@@ -535,12 +533,11 @@ def sample(
 ) -> Answer:
     """Write a synthetic drop to OUT_DIR, as dirty as real ones.
 
-    \b
     Example:
       retention sample --customers 5000 --seed 7 /tmp/drop
       retention sample --outcome-of /tmp/out/latest --effect 0.2 --seed 7 /tmp/outcome
       retention sample --outcome-of /tmp/out/latest --months 1 --unlabelled --seed 7 /tmp/next
-    """  # noqa: D301 - Click reads the character
+    """
     from job.sample import write_drop  # noqa: PLC0415
 
     problems = []
@@ -579,10 +576,9 @@ def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings
     The outcome is a labelled drop. The run stays as it is; one that was altered since it was published is refused
     (exit code 4).
 
-    \b
     Example:
       retention lift --run /data/out/runs/9f86d081884c7d65 --outcome /data/drop-october
-    """  # noqa: D301 - Click reads the character
+    """
     from job.campaign.publish import run_lift  # noqa: PLC0415
     from job.campaign.summary import summarise_lift  # noqa: PLC0415
     from job.storage.run import delivered, run_among_others, send_lift  # noqa: PLC0415
@@ -604,10 +600,9 @@ def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings
 def segments(*, file: Path, run: Place | None) -> Answer:
     """Check a segments file; show, in Russian, its segments, or whom each would take of a run.
 
-    \b
     Example:
       retention segments my.toml --run /data/out/latest
-    """  # noqa: D301 - Click reads the character
+    """
     from job.scoring.mistakes import SegmentsError  # noqa: PLC0415
     from job.scoring.preview import describe_preview, preview_segments, summarise_segments  # noqa: PLC0415
     from job.scoring.segments import load_segmentation  # noqa: PLC0415
@@ -632,19 +627,17 @@ def history(*, output: Place) -> Answer:
 
     Also writes OUT/history.html and OUT/history.json. The next `score` uses what was measured (--effects).
 
-    \b
     Example:
       retention history --output /data/out
-    """  # noqa: D301 - Click reads the character
+    """
     from job.history.data import describe_history  # noqa: PLC0415
     from job.history.page import JSON, PAGE, write_history  # noqa: PLC0415
     from job.history.summary import summarise_history  # noqa: PLC0415
-    from job.storage.run import listed_output, send_files  # noqa: PLC0415
+    from job.storage.run import listed_output  # noqa: PLC0415
 
-    with listed_output(output) as folder:
+    with listed_output(output, back=[PAGE, JSON]) as folder:
         history = describe_history(folder)
         write_history(folder, history)
-        send_files(output, folder, [PAGE, JSON])
     return Answer(f"{summarise_history(history)}\nPage: {output / PAGE}", history)
 
 
@@ -653,16 +646,14 @@ def history(*, output: Place) -> Answer:
 def report(*, run: Place) -> Answer:
     """Draw report.html of a published run again, from its manifest alone.
 
-    \b
     Example:
       retention report --run /data/out/latest
-    """  # noqa: D301 - Click reads the character
-    from job.report.page import write_report  # noqa: PLC0415
-    from job.storage.run import published_run, send_report  # noqa: PLC0415
+    """
+    from job.report.page import REPORT, write_report  # noqa: PLC0415
+    from job.storage.run import published_run  # noqa: PLC0415
 
-    with published_run(run, []) as folder:
+    with published_run(run, back=[REPORT, "manifest.json"]) as folder:
         written = write_report(folder)
-        send_report(run, folder, [written.name, "manifest.json"])
     return Answer(f"Wrote {run / written.name}", {"page": str(run / written.name)})
 
 
@@ -674,12 +665,11 @@ def report(*, run: Place) -> Answer:
 def runs(*, output: Place, compare: tuple[str, str] | None, acknowledge: str | None, note: str | None) -> Answer:
     """List the published runs, the newest first; or compare two; or say that a person has looked at one.
 
-    \b
     Example:
       retention runs --output /data/out
       retention runs --output /data/out --compare 4de12568a03998e3 9f86d081884c7d65
       retention runs --output /data/out --acknowledge 9f86d081884c7d65 --note "autumn sale"
-    """  # noqa: D301 - Click reads the character
+    """
     from job.scoring.compare import compare_runs, read_run, summarise_comparison  # noqa: PLC0415
     from job.scoring.runs import list_runs, summarise_runs  # noqa: PLC0415
     from job.storage.run import acknowledge_at, listed_output  # noqa: PLC0415
@@ -703,12 +693,11 @@ def runs(*, output: Place, compare: tuple[str, str] | None, acknowledge: str | N
 def models(*, store: Place, promote: int | None, rollback: bool, note: str | None) -> Answer:
     """List the versions of the model, the newest first; or say which is the champion.
 
-    \b
     Example:
       retention models --store /data/models
       retention models --store /data/models --promote 2 --note "labels of October"
       retention models --store /data/models --rollback --note "too many complaints"
-    """  # noqa: D301 - Click reads the character
+    """
     from job.storage.models import ModelStore, summarise_versions  # noqa: PLC0415
 
     if promote is not None and rollback:
@@ -728,10 +717,9 @@ def models(*, store: Place, promote: int | None, rollback: bool, note: str | Non
 def verify(call: Invocation, *, output: Place) -> Answer:
     """Read every file of every run, and compare it with its manifest; write nothing.
 
-    \b
     Example:
       retention verify --output /data/out
-    """  # noqa: D301 - Click reads the character
+    """
     from job.storage.run import verify_place  # noqa: PLC0415
 
     verified = verify_place(output)

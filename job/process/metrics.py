@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from job.beneath import read_beneath
 from job.errors import EXIT_LOOK, EXIT_PUBLISHED
@@ -18,8 +19,6 @@ from job.files import replace_file
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from prometheus_client.metrics_core import Metric
 
     from schemas.manifest import Drift, Manifest
 
@@ -83,7 +82,8 @@ class Sample(NamedTuple):
 def write_running(path: Path, output: str, started: float) -> None:
     """Mark the file as that of a call that runs; what it says of earlier calls stays. Raises OSError."""
     before, _ = read_metrics(path, (*OF_THE_CALL, *OF_THE_RUN))
-    _write(path, output, [*_describe_start(started, is_running=True), *before])
+    running = [_sample("retention_running", 1), _sample("retention_started_timestamp_seconds", started)]
+    _write(path, output, [*running, *before])
 
 
 def write_metrics(path: Path, output: str | None, call: Call, manifest: Manifest | None) -> None:
@@ -94,7 +94,8 @@ def write_metrics(path: Path, output: str | None, call: Call, manifest: Manifest
     """
     before, before_output = read_metrics(path, OF_THE_RUN)
     of_the_call = [
-        *_describe_start(call.started, is_running=False),
+        _sample("retention_running", 0),
+        _sample("retention_started_timestamp_seconds", call.started),
         _sample("retention_last_run_timestamp_seconds", call.ended),
         _sample("retention_exit_code", call.exit_code),
         _sample("retention_duration_seconds", call.seconds),
@@ -122,28 +123,27 @@ def read_metrics(path: Path, names: Iterable[str]) -> tuple[list[Sample], str]:
     return samples, output
 
 
-def _describe_start(started: float, *, is_running: bool) -> list[Sample]:
-    return [_sample("retention_running", is_running), _sample("retention_started_timestamp_seconds", started)]
-
-
 def _describe_run(ended: float, manifest: Manifest) -> Iterator[Sample]:
     """Yield what is known of the published run of a call that has ended."""
-    model = manifest["model"]
+    from schemas.manifest import mean_risk  # noqa: PLC0415 - a call that tells of no run loads none of it
+
+    model, customers = manifest["model"], manifest["customers"]
     yield _sample("retention_last_success_timestamp_seconds", ended)
     published = datetime.fromisoformat(manifest["finished"]).timestamp()
     yield _sample("retention_published_timestamp_seconds", published)
-    yield _sample(
-        "retention_run_info",
-        1,
-        run_id=manifest["run_id"],
-        version=manifest["product"]["version"],
-        model=model["digest"],
-        model_version=str(model["version"] or ""),
-    )
+    names = {"run_id": manifest["run_id"], "version": manifest["product"]["version"], "model": model["digest"]}
+    yield _sample("retention_run_info", 1, **names, model_version=str(model["version"] or ""))
     for stage, seconds in manifest["seconds"].items():
         yield _sample("retention_stage_duration_seconds", seconds, stage=stage)
+    for fate in ("scored", "excluded", "rejected"):
+        yield _sample("retention_customers", customers[fate], fate=fate)
     yield from _describe_rows(manifest)
-    yield from _describe_scores(manifest)
+    yield _sample("retention_contacts", manifest["campaign"]["contacts"])
+    yield _sample("retention_customers_in_training", manifest["report_data"]["risk"]["in_training"])
+    if (risk := mean_risk(manifest)) is not None:
+        yield _sample("retention_mean_decline_probability", risk)
+    for segment in manifest["segments"]:
+        yield _sample("retention_segment_share", segment["share"], segment=segment["segment"])
     yield _sample("retention_looks", len(manifest["look"]))
     for change in manifest["changes"]:
         if change["change"] is not None:
@@ -155,28 +155,14 @@ def _describe_run(ended: float, manifest: Manifest) -> Iterator[Sample]:
 
 
 def _describe_rows(manifest: Manifest) -> Iterator[Sample]:
-    customers = manifest["customers"]
-    for fate in ("scored", "excluded", "rejected"):
-        yield _sample("retention_customers", customers[fate], fate=fate)
     for file, rows in manifest["rows"].items():
-        for row_fate in ("scored", "excluded", "rejected", "dropped"):
-            yield _sample("retention_rows", rows[row_fate], file=file, fate=row_fate)
+        for fate in ("scored", "excluded", "rejected", "dropped"):
+            yield _sample("retention_rows", rows[fate], file=file, fate=fate)
     repaired: Counter[tuple[str, str]] = Counter()
     for repair in manifest["repairs"]:
         repaired[repair["file"], repair["column"]] += repair["rows"]
     for (file, column), count in repaired.items():
         yield _sample("retention_repaired_rows", count, file=file, column=column)
-
-
-def _describe_scores(manifest: Manifest) -> Iterator[Sample]:
-    from schemas.manifest import mean_risk  # noqa: PLC0415 - a call that tells of no run loads none of it
-
-    yield _sample("retention_contacts", manifest["campaign"]["contacts"])
-    yield _sample("retention_customers_in_training", manifest["report_data"]["risk"]["in_training"])
-    if (risk := mean_risk(manifest)) is not None:
-        yield _sample("retention_mean_decline_probability", risk)
-    for row in manifest["segments"]:
-        yield _sample("retention_segment_share", row["share"], segment=row["segment"])
 
 
 def _describe_drift(drift: Drift) -> Iterator[Sample]:
@@ -193,23 +179,14 @@ def _describe_drift(drift: Drift) -> Iterator[Sample]:
 
 def _write(path: Path, output: str, samples: list[Sample]) -> None:
     """Write each metric with its samples, in the order of the helps."""
-    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - for whoever asks for it
+    from prometheus_client import generate_latest  # noqa: PLC0415 - for whoever asks for it
     from prometheus_client.metrics_core import Metric  # noqa: PLC0415
-    from prometheus_client.registry import Collector  # noqa: PLC0415
 
-    class Samples(Collector):
-        def collect(self) -> Iterator[Metric]:
-            for name, text in HELPS.items():
-                family = Metric(name, text, "gauge")
-                for sample in samples:
-                    if sample.name == name:
-                        family.add_sample(name, {OUTPUT: output, **sample.labels}, sample.value)
-                if family.samples:
-                    yield family
-
-    registry = CollectorRegistry()
-    registry.register(Samples())
-    replace_file(path, generate_latest(registry))
+    families = {name: Metric(name, text, "gauge") for name, text in HELPS.items()}
+    for sample in samples:
+        families[sample.name].add_sample(sample.name, {OUTPUT: output, **sample.labels}, sample.value)
+    collector: Any = SimpleNamespace(collect=lambda: [family for family in families.values() if family.samples])
+    replace_file(path, generate_latest(collector))
 
 
 def _sample(name: str, value: float, **labels: str) -> Sample:

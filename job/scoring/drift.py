@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -28,7 +28,6 @@ from job.models.reference import (
     MISSING,
     SCORE,
     STEPS,
-    NumberBins,
     WordBins,
     count_bins,
     count_scores,
@@ -99,23 +98,23 @@ def judge_drift(
         here has more of a number than one of training, equal ones counting half. `roc_auc` is estimated without labels:
         that with labels is in its interval if a probability still means what it did in training.
     """
-    counted: dict[str, dict[int, int]] = {}
+    counted: defaultdict[str, dict[int, int]] = defaultdict(dict)
     for name, bin_number, rows in add_counts(counts).iter_rows():
-        counted.setdefault(name, {})[bin_number] = rows
-    steps = counted.get(SCORE, {})
+        counted[name][bin_number] = rows
+    steps = counted[SCORE]
     here = sum(steps.values())
     words = [feature for feature in reference.features if isinstance(feature, WordBins)]
     checks = 2 * len(reference.features) + sum(len(feature.words) for feature in words) + 2
     judge = _Judge(here, reference, warn=warn, stop=stop, checks=checks)
-    features = [judge.compare(feature, counted.get(feature.name, {})) for feature in reference.features]
-    score = judge.compare(reference.score, _by_edges(steps, reference.score))
+    features = [judge.compare(feature, counted[feature.name]) for feature in reference.features]
+    score_counts: Counter[int] = Counter()
+    for step, rows in steps.items():
+        score_counts[bisect_left(reference.score.edges, step)] += rows
+    score = judge.compare(reference.score, score_counts)
+    unknown = {feature.name: counted[feature.name].get(MISSING, 0) for feature in reference.features}
     missing = [
-        {
-            "feature": feature.name,
-            **judge.compare_parts(
-                counted.get(feature.name, {}).get(MISSING, 0), here, feature.missing, reference.customers
-            ),
-        }
+        {"feature": feature.name}
+        | judge.compare_parts(unknown[feature.name], here, feature.missing, reference.customers)
         for feature in reference.features
     ]
     not_scored = judge.compare_parts(
@@ -126,7 +125,7 @@ def judge_drift(
         {"kind": "score", **_told(score)},
         *({"kind": "missing", **row} for row in missing),
         {"kind": NOT_SCORED, **not_scored},
-        *(row for feature in words for row in judge.compare_words(feature, counted.get(feature.name, {}))),
+        *(row for feature in words for row in judge.compare_words(feature, counted[feature.name])),
     ]
     findings = [row for row in findings if row["severity"] != SEVERITIES[0]]
     findings.sort(key=lambda row: (-SEVERITIES.index(row["severity"]), -row.get("psi", 0.0)))  # else as they were
@@ -268,18 +267,12 @@ def chi_square_tail(value: float, freedom: int) -> float:
 
     Source: Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.4.4 and 26.4.5.
     """
-    half = value / 2
-    if freedom % 2:
-        tail = math.erfc(math.sqrt(half))
-        term = math.sqrt(value * 2 / math.pi) * math.exp(-half)
-        for step in range(1, freedom - 1, 2):
-            tail += term
-            term *= value / (step + 2)
-        return tail
-    tail, term = 0.0, math.exp(-half)
-    for step in range(1, freedom // 2 + 1):
+    is_odd = freedom % 2
+    tail = math.erfc(math.sqrt(value / 2)) if is_odd else 0.0
+    term = (math.sqrt(value * 2 / math.pi) if is_odd else 1.0) * math.exp(-value / 2)
+    for step in range(2 + is_odd, freedom + 1, 2):
         tail += term
-        term *= half / step
+        term *= value / step
     return tail
 
 
@@ -287,14 +280,6 @@ def _log_chance_of_none(rows: float, size: float, other: float) -> float:
     """Return the log of Fisher's chance that all of `rows` alike fall among `size` of `size + other` customers."""
     chosen = math.lgamma(size + 1) - math.lgamma(size - rows + 1)
     return chosen - math.lgamma(size + other + 1) + math.lgamma(size + other - rows + 1)
-
-
-def _by_edges(steps: Mapping[int, int], bins: NumberBins) -> dict[int, int]:
-    """Return the rows per bin of the score's steps."""
-    placed: Counter[int] = Counter()
-    for step, rows in steps.items():
-        placed[bisect_left(bins.edges, step)] += rows
-    return placed
 
 
 def _roc_auc(

@@ -165,24 +165,18 @@ def remove_stale_scratch(parent: Path) -> None:
 
 def _take(folder: Path) -> int | None:
     """Return the open lock of a scratch folder, held; None if another process holds it, or if it is gone."""
-    try:
-        within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        descriptor = os.open(LOCK, _LOCK_FLAGS, 0o600, dir_fd=within)
-    except FileNotFoundError:
-        return None
-    finally:
-        os.close(within)
-    is_held = False
-    try:
-        # Without a link it was removed after it was opened.
-        is_held = _lock(descriptor, folder / LOCK) and os.fstat(descriptor).st_nlink > 0
-    finally:
-        if not is_held:
-            os.close(descriptor)
-    return descriptor if is_held else None
+    with contextlib.ExitStack() as released, contextlib.ExitStack() as closed:
+        try:
+            within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            closed.callback(os.close, within)
+            descriptor = os.open(LOCK, _LOCK_FLAGS, 0o600, dir_fd=within)
+        except FileNotFoundError:
+            return None
+        released.callback(os.close, descriptor)
+        if _lock(descriptor, folder / LOCK) and os.fstat(descriptor).st_nlink > 0:  # else it was removed since
+            released.pop_all()
+            return descriptor
+    return None
 
 
 def name_anew(output: Path, run_id: str) -> str:

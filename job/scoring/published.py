@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from job.beneath import is_plain_folder, names_beneath, opened_beneath, read_beneath, size_beneath
+from job.beneath import is_plain_folder, names_beneath, opened_beneath, read_beneath
 from job.errors import Problem, reason_of, shorten
 from schemas.manifest import Manifest, parse_manifest
 
@@ -140,14 +140,14 @@ def check_run(run: Path, *, with_digests: bool) -> tuple[Manifest | None, list[P
     for file, output in manifest["outputs"].items():
         where = f"{name}/{shorten(file)}"
         try:
-            size = size_beneath(run, file)
+            with opened_beneath(run, file) as stream:
+                size = os.fstat(stream.fileno()).st_size
+                is_read = with_digests and size == output["bytes"]
+                digest = hashlib.file_digest(stream, "sha256").hexdigest() if is_read else output["sha256"]
             if size != output["bytes"]:
                 problems.append(Problem(where, f"{output['bytes']:,} bytes", f"{size:,} bytes"))
-            elif with_digests:
-                with opened_beneath(run, file) as stream:
-                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                if digest != output["sha256"]:
-                    problems.append(Problem(where, f"SHA-256 {output['sha256']}", digest))
+            elif digest != output["sha256"]:
+                problems.append(Problem(where, f"SHA-256 {output['sha256']}", digest))
         except OSError as error:
             problems.append(Problem(where, "a file as published", reason_of(error)))
     if with_digests:

@@ -49,8 +49,10 @@ class Lease:
             self._write(None)
         except ChangedObjectError:
             held = self._bucket.read(LEASE)
-            if held is not None and not self._may_take(*held):
-                raise busy from None
+            if held is not None:
+                age = datetime.now(UTC) - held[1].modified
+                if _holder(held[0]) not in (None, self.token) and age.total_seconds() <= LEASE_SECONDS:
+                    raise busy from None
             try:
                 self._write(held[1] if held else None)
             except ChangedObjectError:
@@ -88,10 +90,6 @@ class Lease:
         asked = time.monotonic()
         self._held = self._bucket.write(LEASE, _content(self.token), instead_of=instead_of, anew=instead_of is None)
         self._renewed = asked
-
-    def _may_take(self, content: bytes, entry: Entry) -> bool:
-        holder = _holder(content)
-        return holder in (None, self.token) or (datetime.now(UTC) - entry.modified).total_seconds() > LEASE_SECONDS
 
 
 @contextmanager

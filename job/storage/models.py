@@ -220,24 +220,23 @@ class ModelStore:
             raw = self._objects.content(name)
         try:
             manifest = json.loads(raw or b"")
-            facts = manifest["title"], manifest["trained_on"]["customers"], manifest["roc_auc"]
+            auc = manifest["roc_auc"]
+            facts = {"title": manifest["title"], "customers": manifest["trained_on"]["customers"]}
+            facts |= {"roc_auc": auc["mean"], "low": auc["low"], "high": auc["high"]}
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{self.place}/{name}: altered: {reason_of(error)}") from error
         chosen = [other for other in events if other["version"] == event["version"] and other["action"] != WRITTEN]
+        last: Mapping[str, Any] = chosen[-1] if chosen else {}
         return {
             "version": event["version"],
             "written": event["at"],
             "digest": event["digest"],
-            "title": facts[0],
-            "customers": facts[1],
-            "roc_auc": facts[2]["mean"],
-            "low": facts[2]["low"],
-            "high": facts[2]["high"],
+            **facts,
             "verdict": event["verdict"],
             "is_champion": _champions(events)[-1:] == [event["version"]],
-            "promoted": chosen[-1]["at"] if chosen else None,
-            "by": chosen[-1]["user"] if chosen else None,
-            "note": chosen[-1]["note"] if chosen else None,
+            "promoted": last.get("at"),
+            "by": last.get("user"),
+            "note": last.get("note"),
         }
 
     @contextlib.contextmanager

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from job.storage.models import Champion
 
 Place = Path | Address
+Copied = tuple[Path, Address]
+"""A copy of a store's objects, and their address."""
 
 
 class Delivery(NamedTuple):
@@ -160,30 +162,38 @@ def _score_into_store(
         return outcome
 
 
-def _at_hand(
-    place: Place, local: Callable[[Path], Path], fetch: Callable[[Address, Path], Path]
-) -> contextlib.AbstractContextManager[Path]:
-    """Give what `local` makes of a path; of a store's objects, what `fetch` copies into a folder that is gone after."""
-    return contextlib.nullcontext(local(place)) if isinstance(place, Path) else _copied(partial(fetch, place))
-
-
 @contextlib.contextmanager
-def _copied(fetch: Callable[[Path], Path]) -> Iterator[Path]:
+def _at_hand(
+    place: Place, local: Callable[[Path], Path], fetch: Callable[[Address, Path], Copied], back: Sequence[str] = ()
+) -> Iterator[Path]:
+    """Give what `local` makes of a path; of a store's objects, what `fetch` copies into a folder that is gone after.
+
+    The files `back` of the copy are written to the store when the block ends, one after the other.
+    """
+    if isinstance(place, Path):
+        yield local(place)
+        return
     with scratch_folder(_temporary()) as folder:
         with storage_errors_as(SettingsError), as_output_error(folder):
-            copy = fetch(folder)
+            copy, address = fetch(place, folder)
         yield copy
+        if back:
+            _send_files(address, copy, back)
 
 
-def published_run(run: Place, files: Sequence[str]) -> contextlib.AbstractContextManager[Path]:
+def published_run(
+    run: Place, files: Sequence[str] = (), *, back: Sequence[str] = ()
+) -> contextlib.AbstractContextManager[Path]:
     """Give a published run, or that of `latest`, as a folder with these files, `manifest.json` and `_SUCCESS`.
+
+    The files `back` of it are replaced in a store when the block ends.
 
     Raises:
         SettingsError: this is no published run, or the store refuses or does not answer.
-        OutputError: the copy cannot be written.
+        OutputError: the copy, or a file that is replaced, cannot be written.
     """
 
-    def fetch(run: Address, folder: Path) -> Path:
+    def fetch(run: Address, folder: Path) -> Copied:
         bucket = Bucket(_resolve_run(run))
         copy = folder / RUNS / bucket.address.name
         copy.mkdir(parents=True)
@@ -194,9 +204,9 @@ def published_run(run: Place, files: Sequence[str]) -> contextlib.AbstractContex
             if name in (MANIFEST, SUCCESS, *files) or name.partition("/")[0] in files:
                 (copy / name).parent.mkdir(exist_ok=True)
                 bucket.fetch(entry, copy / name)
-        return copy
+        return copy, bucket.address
 
-    return _at_hand(run, resolve_latest, fetch)
+    return _at_hand(run, resolve_latest, fetch, back)
 
 
 def run_among_others(run: Place) -> contextlib.AbstractContextManager[Path]:
@@ -205,7 +215,7 @@ def run_among_others(run: Place) -> contextlib.AbstractContextManager[Path]:
     Raises as `published_run`.
     """
 
-    def fetch(run: Address, folder: Path) -> Path:
+    def fetch(run: Address, folder: Path) -> Copied:
         address = _resolve_run(run)
         bucket = Bucket(address.parent.parent)
         mirror = mirror_output(bucket, folder / "output")
@@ -216,7 +226,7 @@ def run_among_others(run: Place) -> contextlib.AbstractContextManager[Path]:
             if name == address.name or is_in_outcome(runs[address.name], manifest):
                 for file in parts_of(manifest):
                     bring_file(bucket, mirror / RUNS / name, file)
-        return mirror / RUNS / address.name
+        return mirror / RUNS / address.name, address
 
     return _at_hand(run, resolve_latest, fetch)
 
@@ -231,10 +241,12 @@ def _resolve_run(run: Address) -> Address:
     return run.parent / f"{RUNS}/{latest}" if latest else run
 
 
-def listed_output(output: Place, *, is_new: bool = False) -> contextlib.AbstractContextManager[Path]:
+def listed_output(
+    output: Place, *, is_new: bool = False, back: Sequence[str] = ()
+) -> contextlib.AbstractContextManager[Path]:
     """Give an output as a folder in which its runs can be listed; `is_new`: it may not be there yet.
 
-    Raises as `published_run`.
+    `back` and what is raised: as of `published_run`.
     """
 
     def local(output: Path) -> Path:
@@ -242,21 +254,20 @@ def listed_output(output: Place, *, is_new: bool = False) -> contextlib.Abstract
             raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
         return output
 
-    def fetch(output: Address, folder: Path) -> Path:
+    def fetch(output: Address, folder: Path) -> Copied:
         bucket = Bucket(output)
         mirror = mirror_output(bucket, folder / "output")
         if not is_new and not any((mirror / RUNS).iterdir()) and not bucket.entries():
             raise SettingsError([Problem("--output", "the place where runs are published", str(output))])
-        return mirror
+        return mirror, output
 
-    return _at_hand(output, local, fetch)
+    return _at_hand(output, local, fetch, back)
 
 
 def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
     """Note that a person looked at a run. Raises as `acknowledge_run`, and SettingsError for a store that refuses."""
-    with listed_output(output) as folder:
+    with listed_output(output, back=[f"{ACKNOWLEDGED}/{run_id}"]) as folder:
         acknowledge_run(folder, run_id, note)
-        send_files(output, folder, [f"{ACKNOWLEDGED}/{run_id}"])
 
 
 def verify_place(output: Place) -> Verification:
@@ -265,45 +276,34 @@ def verify_place(output: Place) -> Verification:
     Raises as `published_run`.
     """
 
-    def fetch(output: Address, folder: Path) -> Path:
+    def fetch(output: Address, folder: Path) -> Copied:
         bucket = Bucket(output)
         for name, entry in bucket.entries(RUNS).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             bucket.fetch(entry, folder / name)
         if (latest := read_latest(bucket)) is not None:
             (folder / LATEST).symlink_to(Path(RUNS) / latest)
-        return folder
+        return folder, output
 
-    with listed_output(output) if isinstance(output, Path) else _copied(partial(fetch, output)) as folder:
+    with listed_output(output) if isinstance(output, Path) else _at_hand(output, Path, fetch) as folder:
         return verify_output(folder)
-
-
-def send_report(run: Place, folder: Path, names: Sequence[str]) -> None:
-    """Replace files of a published run by those of its copy, one after the other. Raises as `send_files`."""
-    send_files(run.parent / RUNS / folder.name if run.name == LATEST else run, folder, names)
 
 
 def send_lift(run: Address, folder: Path) -> str:
     """Write the folder of a comparison beside the runs of its run's output, the JSON last; return where it is.
 
-    Raises as `send_files`.
+    Raises OutputError if the store refuses or does not answer.
     """
     output = run.parent if run.name == LATEST else run.parent.parent
-    names = sorted(path.name for path in folder.iterdir())
-    send_files(output, folder.parent.parent, [f"{LIFTS}/{folder.name}/{name}" for name in names])
+    _send_files(output / LIFTS / folder.name, folder, sorted(path.name for path in folder.iterdir()))
     return str(output / LIFTS / folder.name)
 
 
-def send_files(place: Place, folder: Path, names: Sequence[str]) -> None:
-    """Write files of a copy back to where it was copied from, one after the other; of a path there is no copy.
-
-    Raises OutputError if the store refuses or does not answer.
-    """
-    if isinstance(place, Address):
-        with storage_errors_as(OutputError, cannot="cannot be written"):
-            bucket = Bucket(place)
-            for name in names:
-                bucket.send(folder / name, name)
+def _send_files(address: Address, folder: Path, names: Sequence[str]) -> None:
+    with storage_errors_as(OutputError, cannot="cannot be written"):
+        bucket = Bucket(address)
+        for name in names:
+            bucket.send(folder / name, name)
 
 
 def _temporary() -> Path:
