@@ -64,10 +64,11 @@ class Lease:
             if self._held is None:
                 return
             try:
-                self._write(self._held)
-            except ChangedObjectError:  # perhaps by a write of ours whose answer was lost; else the output is lost
-                held = self._bucket.read(LEASE)
-                self._held = held[1] if held and _holder(held[0]) == self.token else None
+                try:
+                    self._write(self._held)
+                except ChangedObjectError:  # perhaps by a write of ours whose answer was lost; else the output is lost
+                    held = self._bucket.read(LEASE)
+                    self._held = held[1] if held and _holder(held[0]) == self.token else None
             except StorageError as error:
                 logger.warning("the output's lock could not be renewed: %s", error)
 

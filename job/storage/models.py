@@ -119,8 +119,8 @@ class ModelStore:
         digest = load_artifact(artifact).digest
         files = {path.name: path.read_bytes() for path in sorted(artifact.iterdir()) if path.is_file()}
         with self._writing():
-            taken = [int(name.split("/")[1]) for name in self._objects.entries(VERSIONS)]
-            number = max(taken, default=0) + 1
+            taken = {name.split("/")[1] for name in self._objects.entries(VERSIONS)}
+            number = max((int(name) for name in taken if name.isdecimal()), default=0) + 1
             while not self._objects.create(f"{VERSIONS}/{number}/manifest.json", files["manifest.json"]):
                 number += 1
             for name, content in files.items():

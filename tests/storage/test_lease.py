@@ -80,6 +80,18 @@ def test_who_cannot_renew_for_long_has_lost_it(bucket: Bucket, server: Server, m
     lease.check()  # nobody had taken it
 
 
+def test_trouble_while_it_is_asked_who_holds_it_ends_no_keeper(bucket: Bucket, server: Server) -> None:
+    lease = Lease(bucket)
+    lease.acquire()
+    bucket.write(LEASE, b'{"holder": "another"}\n')
+    server.faults.append(Fault("GET", LEASE, "403 Forbidden", "AccessDenied"))
+    lease.renew()  # warns, and asks again the next time
+    server.faults.clear()
+    lease.renew()
+    with pytest.raises(OutputBusyError, match=LOST):
+        lease.check()
+
+
 def test_two_that_come_at_once(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both find the lease of a dead run; one writes first."""
     Lease(bucket).acquire()

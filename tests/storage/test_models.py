@@ -175,6 +175,17 @@ def test_train_adds_a_version_unless_the_gate_holds_it_back(labelled_drop: Path,
     assert (both.exit_code, both.stderr) == (2, "one of --artifacts DIR and --store STORE is needed\n")
 
 
+def test_what_is_no_version_is_passed_over_and_a_version_without_figures_is_told(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "models")
+    assert store.add(artifact(tmp_path / "a", 1), user="anna", verdict=None) == 1
+    (tmp_path / "models" / "versions" / "notes.txt").write_text("of mine")
+    assert store.add(artifact(tmp_path / "b", 2), user="anna", verdict=None) == 2
+    path = tmp_path / "models" / "versions" / "1" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "roc_auc": {}}))
+    with pytest.raises(ArtifactError, match=r"versions/1/manifest.json: altered"):
+        store.versions()
+
+
 def test_what_is_kept_in_a_bucket_is_plain(store: Any, tmp_path: Path) -> None:
     ModelStore(STORE).add(artifact(tmp_path / "a", 1), user="anna", verdict=None)
     listed = {meta["path"] for batch in obstore.list(store, "models") for meta in batch}
