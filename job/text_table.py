@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from string import Formatter
 from typing import Any, Final
 
 UNKNOWN: Final = "-"
-Columns = Mapping[str, str | Callable[[Mapping[str, Any]], str]]
-"""Heading -> what makes a cell of a row: a template of its entries, as `{low:.1%} to {high:.1%}`, or a function."""
+Cell = str | Callable[[Mapping[str, Any]], str]
+"""What makes a cell of a row: a template of its entries, as `{low:.1%} to {high:.1%}`, or a function.
+
+Besides the usual formats there are `pp` and `+pp`, a share in percentage points, and `p`, a p-value.
+"""
+Columns = Mapping[str, Cell]
+"""Heading -> cell."""
 
 
 def table(columns: Columns, rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -16,17 +22,31 @@ def table(columns: Columns, rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def fill(columns: Columns, rows: Iterable[Mapping[str, Any]]) -> list[list[str]]:
-    """Return the cells of each row. One is `UNKNOWN` where its template formats, or looks into, what is None."""
-    return [[_cell(cell, row) for cell in columns.values()] for row in rows]
+    """Return the cells of each row."""
+    return [[fill_cell(cell, row) for cell in columns.values()] for row in rows]
 
 
-def _cell(cell: str | Callable[[Mapping[str, Any]], str], row: Mapping[str, Any]) -> str:
+def fill_cell(cell: Cell, row: Mapping[str, Any]) -> str:
+    """Return a cell, `UNKNOWN` where its template formats, or looks into, what is None."""
     if not isinstance(cell, str):
         return cell(row)
     try:
-        return cell.format_map(row)
+        return _FORMATTER.vformat(cell, (), row)
     except TypeError:  # None has no parts, and no format but the empty one
         return UNKNOWN
+
+
+class _Formatter(Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 - as in the library
+        match format_spec:
+            case "pp" | "+pp":
+                return format(100 * value, f"{format_spec.removesuffix('pp')}.1f")
+            case "p":
+                return "<0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004 - the last digit shown
+        return format(value, format_spec)
+
+
+_FORMATTER: Final = _Formatter()
 
 
 def align(headings: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "    ") -> list[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from job.campaign.lift import CAP_LEVEL
 from job.campaign.results import CAPPED, DECLINE, MEASURES, MINUTES, PROFIT, REVENUE
 from job.statistics import POWER
-from job.text_table import UNKNOWN, Columns, align, table
+from job.text_table import Columns, align, fill, fill_cell, table
 from schemas.scored import CAMPAIGN_GROUPS
 
 if TYPE_CHECKING:
-    from job.campaign.results import Delivery, Effect, Lift, OfferPair, Verdict, Worth
+    from job.campaign.results import Lift, Verdict
 
 TITLES: Final = {
     DECLINE: "decline rate",
@@ -52,6 +54,25 @@ GROUPS: Final[Columns] = {
     "vanished": "{vanished:,}",
     "row unusable": "{unusable:,}",
 }
+RATES: Final[Columns] = {
+    "treated": "{treatment:.1%}",
+    "control": "{control:.1%}",
+    "difference": "{raw[difference]:+pp} pp",
+    "adjusted": "{difference:+pp} pp",
+    "interval": "{low:+pp} to {high:+pp} pp",
+    "p": "{p_value_corrected:p}",
+    "detectable": "{detectable:pp} pp",
+}
+AMOUNTS: Final[Columns] = {
+    "treated": "{treatment:,.2f}",
+    "control": "{control:,.2f}",
+    "difference": "{raw[difference]:+,.2f}",
+    "adjusted": "{difference:+,.2f}",
+    "interval": "{low:+,.2f} to {high:+,.2f}",
+    "p": "{p_value_corrected:p}",
+    "detectable": "{detectable:,.2f}",
+}
+SEGMENTS: Final[Columns] = {"segment": "{segment}", **RATES, "net profit": "{net:,.0f}"}
 OFFERS: Final[Columns] = {
     "offer": "{offer}",
     "treated": "{treated:,}",
@@ -59,7 +80,7 @@ OFFERS: Final[Columns] = {
     "prevented": "{effect:.1%}",
     "interval": "{low:.1%} to {high:.1%}",
     "breaks even": "{break_even:.1%}",
-    "net profit": "{worth.net:,.0f}",
+    "net profit": "{worth[net]:,.0f}",
     "decision": lambda row: (
         row["decision"].replace("_", " ")
         + ("" if row["more_customers"] is None else f", {row['more_customers']:,} more customers")
@@ -67,11 +88,8 @@ OFFERS: Final[Columns] = {
 }
 CASES_COLUMNS: Final[Columns] = {
     "of those without outcome": lambda row: CASES[row["case"]],
-    "treated": "{treatment:.1%}",
-    "control": "{control:.1%}",
-    "adjusted": lambda row: _points(row["difference"]),
-    "interval": lambda row: _interval(_points(row["low"]), _points(row["high"])),
-    "p": lambda row: _p_value(row["p_value"]),
+    **{heading: RATES[heading] for heading in ("treated", "control", "adjusted", "interval")},
+    "p": "{p_value:p}",
     "net profit": "{net:,.0f}",
 }
 QUALITY: Final[Columns] = {
@@ -87,51 +105,47 @@ QUALITY: Final[Columns] = {
 
 
 def summarise_lift(lift: Lift, *, run_id: str, folder: Path | str) -> str:
-    """Return the summary of a comparison.
-
-    Args:
-        lift: the comparison.
-        run_id: the run's name.
-        folder: where its files are.
-    """
-    tested = sum(part.effects[DECLINE].p_value is not None for part in lift.segments.values())
+    """Return the summary of a comparison, whose files are in `folder`."""
+    plain = asdict(lift)
+    overall, segments = plain["overall"], plain["segments"]
+    tested = sum(part["effects"][DECLINE]["p_value"] is not None for part in segments.values())
+    measures = [
+        (TITLES[measure], *cells)
+        for measure in MEASURES
+        for cells in fill(RATES if measure == DECLINE else AMOUNTS, [overall["effects"][measure]])
+    ]
+    by_segment = (
+        {"segment": code, "net": part["worth"]["net"], **part["effects"][DECLINE]} for code, part in segments.items()
+    )
     lines = [
         f"Campaign of run {run_id}: {VERDICTS[lift.verdict]}",
         "",
         "  Customers",
-        *table(GROUPS, ({"name": name, **vars(lift.overall.groups[name])} for name in CAMPAIGN_GROUPS)),
+        *table(GROUPS, ({"name": name, **overall["groups"][name]} for name in CAMPAIGN_GROUPS)),
         f"    new in the outcome: {lift.new_customers:,}",
-        *_delivery(lift.delivery),
+        *([f"    {_delivery(plain['delivery'])}"] if lift.delivery else []),
         "",
         "  Treated against control; adjusted for what was known before, with 95 % intervals",
-        *align(
-            ("measure", "treated", "control", "difference", "adjusted", "interval", "p", "detectable"),
-            [(TITLES[measure], *_cells(lift.overall.effects[measure], measure)) for measure in MEASURES],
-        ),
+        *align(("measure", *RATES), measures),
         "    the verdict is the adjusted decline rate; p of the other measures is corrected for their number (Holm)",
-        f"    capped at {_amount(lift.revenue_cap)}, the quantile {CAP_LEVEL} of both groups; pp: percentage points",
+        f"    capped at {fill_cell('{revenue_cap:,.0f}', plain)}, the quantile {CAP_LEVEL} of both groups; "
+        "pp: percentage points",
         f"    detectable: the smallest effect that groups of these sizes show with a power of {POWER:.0%}",
         f"    adjusted for {', '.join(lift.adjusted_for)}",
         "",
         f"  Decline rate by segment; p corrected for {tested} segments (Holm)",
-        *align(
-            ("segment", "treated", "control", "difference", "adjusted", "interval", "p", "detectable", "net profit"),
-            [
-                (code, *_cells(part.effects[DECLINE], DECLINE), _amount(part.worth.net))
-                for code, part in lift.segments.items()
-            ],
-        ),
+        *table(SEGMENTS, by_segment),
         "",
         "  Offers against the control group of their segments",
-        *table(OFFERS, map(vars, lift.offers)),
-        *(f"    {_pair(pair)}" for pair in lift.pairs),
+        *table(OFFERS, plain["offers"]),
+        *(f"    {_pair(pair)}" for pair in plain["pairs"]),
         "",
-        f"  Profit in three months, {_worth(lift.overall.worth)}",
+        f"  Profit in three months, {_worth(overall['worth'])}",
         *(["", "  Decline rate if the customers without outcome had done so"] if lift.sensitivity else []),
-        *(table(CASES_COLUMNS, map(vars, lift.sensitivity)) if lift.sensitivity else []),
+        *(table(CASES_COLUMNS, plain["sensitivity"]) if lift.sensitivity else []),
         "",
         "  The model, now that labels exist",
-        *table(QUALITY, ({"name": QUALITIES[name], **vars(quality)} for name, quality in lift.model.items())),
+        *table(QUALITY, ({"name": QUALITIES[name], **quality} for name, quality in plain["model"].items())),
         "",
         *(f"  Note: {NOTES[note.kind].format(**note.values)}" for note in lift.notes),
         f"  Files: {folder}",
@@ -139,63 +153,28 @@ def summarise_lift(lift: Lift, *, run_id: str, folder: Path | str) -> str:
     return "\n".join(lines)
 
 
-def _delivery(delivery: Delivery | None) -> list[str]:
-    if delivery is None:
-        return []
-    effect = f"{_points(delivery.difference)} ({_interval(_points(delivery.low), _points(delivery.high))})"
-    return [
-        f"    really contacted: {delivery.treatment_contacted:,} of {delivery.treatment:,} treated, "
-        f"{delivery.control_contacted:,} of {delivery.control:,} control, {delivery.outsiders:,} others; "
-        f"a contact changes the decline rate by {effect}"
-    ]
-
-
-def _pair(pair: OfferPair) -> str:
-    net = f"net {_shown(pair.net_difference, '+,.2f')} a customer"
-    ends = _interval(_points(pair.low), _points(pair.high))
-    p_value = _p_value(pair.p_value_corrected)
-    return f"{pair.first} against {pair.second}: {_points(pair.difference)} ({ends}), p {p_value}, {net}"
-
-
-def _cells(effect: Effect, measure: str) -> tuple[str, ...]:
-    is_rate = measure == DECLINE
-
-    def change(value: float | None) -> str:
-        return _points(value) if is_rate else _shown(value, "+,.2f")
-
+def _delivery(delivery: Mapping[str, Any]) -> str:
+    change, ends = (fill_cell(RATES[heading], delivery) for heading in ("adjusted", "interval"))
     return (
-        *(_shown(mean, ".1%" if is_rate else ",.2f") for mean in (effect.treatment, effect.control)),
-        change(None if effect.raw is None else effect.raw.difference),
-        change(effect.difference),
-        _interval(change(effect.low), change(effect.high)),
-        _p_value(effect.p_value_corrected),
-        change(effect.detectable).lstrip("+"),
+        "really contacted: {treatment_contacted:,} of {treatment:,} treated, {control_contacted:,} of {control:,} "
+        "control, {outsiders:,} others; ".format_map(delivery)
+        + f"a contact changes the decline rate by {change} ({ends})"
     )
 
 
-def _worth(worth: Worth) -> str:
-    gained = f"{_amount(worth.incremental_profit)} more ({_interval(_amount(worth.low), _amount(worth.high))})"
-    net = f"net {_amount(worth.net)} ({_interval(_amount(worth.net_low), _amount(worth.net_high))})"
-    return f"all treated customers: {gained}, offers cost {worth.offer_cost:,.0f}, {net}"
+def _pair(pair: Mapping[str, Any]) -> str:
+    change, ends, p_value = (fill_cell(RATES[heading], pair) for heading in ("adjusted", "interval", "p"))
+    net = fill_cell("{net_difference:+,.2f}", pair)
+    return f"{pair['first']} against {pair['second']}: {change} ({ends}), p {p_value}, net {net} a customer"
 
 
-def _shown(value: float | None, form: str) -> str:
-    return UNKNOWN if value is None else format(value, form)
-
-
-def _amount(value: float | None) -> str:
-    return _shown(value, ",.0f")
-
-
-def _points(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:+.1f} pp"
-
-
-def _interval(low: str, high: str) -> str:
-    return UNKNOWN if UNKNOWN in (low, high) else f"{low.removesuffix(' pp')} to {high}"
-
-
-def _p_value(value: float | None) -> str:
-    if value is None:
-        return UNKNOWN
-    return "<0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004 - the last digit shown
+def _worth(worth: Mapping[str, Any]) -> str:
+    amounts = (
+        "{incremental_profit:,.0f}",
+        "{low:,.0f} to {high:,.0f}",
+        "{net:,.0f}",
+        "{net_low:,.0f} to {net_high:,.0f}",
+    )
+    gained, ends, net, net_ends = (fill_cell(amount, worth) for amount in amounts)
+    cost = f"offers cost {worth['offer_cost']:,.0f}"
+    return f"all treated customers: {gained} more ({ends}), {cost}, net {net} ({net_ends})"
