@@ -7,26 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from job.campaign.lift import CAP_LEVEL
 from job.campaign.results import CAPPED, DECLINE, MINUTES, PROFIT, REVENUE, REVENUE_BEFORE
-from job.report.formats import PERCENT, POINTS, fixed, number
+from job.report.formats import number
 from job.report.html import render_html
 from job.statistics import LEVEL
 from schemas.scored import CONTROL, NOT_IN_CAMPAIGN, PROFIT_MONTHS, TREATMENT
 
 if TYPE_CHECKING:
     from job.campaign.offers import Plan
-    from job.campaign.results import (
-        Case,
-        Comparison,
-        Decision,
-        Delivery,
-        Effect,
-        Lift,
-        Note,
-        OfferResult,
-        Verdict,
-    )
+    from job.campaign.results import Comparison, Decision, Lift, Note, Verdict
 
-UNKNOWN: Final = "—"
 GROUPS: Final = {TREATMENT: "Получили предложение", CONTROL: "Контрольная группа", NOT_IN_CAMPAIGN: "Вне кампании"}
 TITLES: Final = {
     DECLINE: "Доля снизивших активность",
@@ -114,16 +103,6 @@ def render_page(lift: Lift, *, run_id: str, titles: Mapping[str, str], plan: Pla
         cap_level=CAP_LEVEL,
         gained=_gained,
         net=_net,
-        amount=_amount,
-        amounts=_amounts,
-        share=_share,
-        shares=_shares,
-        points=_points,
-        level=_level,
-        change=_change,
-        changes=_changes,
-        p_value=_p_value,
-        part_of_axis=_part_of_axis,
     )
 
 
@@ -158,56 +137,3 @@ def _note(note: Note) -> str:
     if note.kind == "nothing_to_compare":
         values["groups"] = ", ".join(f"«{GROUPS[group]}»" for group in str(note.values["groups"]).split(", "))
     return NOTES[note.kind].format(**values)
-
-
-def _part_of_axis(length: float, start: float, end: float) -> str:
-    return f"{100 * length / (end - start):.2f}%"
-
-
-def _level(value: float | None, measure: str) -> str:
-    return _share(value) if measure == DECLINE else _amount(value, 2)
-
-
-def _change(value: float | None, measure: str = DECLINE) -> str:
-    return _points(value, signed=True) if measure == DECLINE else _amount(value, 2, signed=True)
-
-
-def _changes(effect: Effect | Case | Delivery, measure: str = DECLINE) -> str:
-    """Return the interval of a change."""
-    if measure == DECLINE:
-        return _range(_change(effect.low), _change(effect.high))
-    return _amounts(effect.low, effect.high, 2)
-
-
-def _shares(result: OfferResult) -> str:
-    return _range(_share(result.low), _share(result.high))
-
-
-def _amounts(low: float | None, high: float | None, decimals: int = 0) -> str:
-    return _range(_amount(low, decimals), _amount(high, decimals))
-
-
-def _range(low: str, high: str) -> str:
-    """Return an interval, its unit once."""
-    if UNKNOWN in (low, high):
-        return UNKNOWN
-    return f"от {low.removesuffix(POINTS).removesuffix(PERCENT)} до {high}"
-
-
-def _points(value: float | None, *, signed: bool = False) -> str:
-    return UNKNOWN if value is None else f"{_amount(100 * value, 1, signed=signed)}{POINTS}"
-
-
-def _share(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{_amount(100 * value, 1)}{PERCENT}"
-
-
-def _amount(value: float | None, decimals: int = 0, *, signed: bool = False) -> str:
-    """Return a number with all its decimals: those of a column are of one length."""
-    return UNKNOWN if value is None else fixed(value, decimals, signed=signed)
-
-
-def _p_value(value: float | None) -> str:
-    if value is None:
-        return UNKNOWN
-    return "p < 0,001" if value < 0.001 else f"p = {number(value, decimals=3)}"  # noqa: PLR2004 - the last digit

@@ -10,7 +10,6 @@ from job import russian
 
 NO_BREAK_SPACE: Final = "\u00a0"
 PERCENT: Final = f"{NO_BREAK_SPACE}%"
-POINTS: Final = f"{NO_BREAK_SPACE}п.{NO_BREAK_SPACE}п."
 MONTHS: Final = (
     "января",
     "февраля",
@@ -46,6 +45,21 @@ def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
     """Return a number with all its decimals, for columns of measures: 0.92 -> «0,920»."""
     text = russian.number(value, decimals=decimals, signed=signed, is_fixed=True)
     return text.replace(" ", NO_BREAK_SPACE)
+
+
+def share(value: float) -> str:
+    """Return a share for a column of such: 0.385 -> «38,5 %»."""
+    return f"{fixed(100 * value, 1)}{PERCENT}"
+
+
+def points(difference: float, *, signed: bool = False) -> str:
+    """Return a difference of shares in percentage points: 0.385 -> «38,5 п. п.»."""
+    return f"{fixed(100 * difference, 1, signed=signed)}{NO_BREAK_SPACE}п.{NO_BREAK_SPACE}п."
+
+
+def p_value(value: float) -> str:
+    """Return a p-value: «p = 0,02», «p < 0,001»."""
+    return "p < 0,001" if value < 0.001 else f"p = {number(value, decimals=3)}"  # noqa: PLR2004 - the last digit
 
 
 def compact(amount: float) -> str:

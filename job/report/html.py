@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
 import jinja2
 
-from job.report.formats import compact, count, day, fixed, number, percent, significant
+from job.report.formats import compact, count, day, fixed, number, p_value, percent, points, share, significant
 
+UNKNOWN: Final = "—"
 CLIENTS: Final = ("клиент", "клиента", "клиентов")
 OF_CLIENTS: Final = ("клиента", "клиентов", "клиентов")  # у 1 клиента, у 2 клиентов
 TO_CLIENTS: Final = ("клиенту", "клиентам", "клиентам")
@@ -33,16 +35,19 @@ def _environment(package: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        number=number,
-        fixed=fixed,
-        percent=percent,
-        compact=compact,
-        significant=significant,
-        day=day,
-        customers=lambda value: count(value, *CLIENTS),
-        of_customers=lambda value: count(value, *OF_CLIENTS),
-        to_customers=lambda value: count(value, *TO_CLIENTS),
-        on_customers=lambda value: count(value, *ON_CLIENTS),
-    )
+    written: dict[str, Callable[..., str]] = {
+        "customers": lambda value: count(value, *CLIENTS),
+        "of_customers": lambda value: count(value, *OF_CLIENTS),
+        "to_customers": lambda value: count(value, *TO_CLIENTS),
+        "on_customers": lambda value: count(value, *ON_CLIENTS),
+    }
+    written |= {
+        one.__name__: one for one in (number, fixed, percent, share, points, p_value, compact, significant, day)
+    }
+    environment.filters.update({name: _where_known(one) for name, one in written.items()})
     return environment
+
+
+def _where_known(written: Callable[..., str]) -> Callable[..., str]:
+    """Return the same way of writing a value, which writes a dash for None."""
+    return lambda value, *args, **settings: UNKNOWN if value is None else written(value, *args, **settings)
