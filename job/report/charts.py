@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
-from job.report.data import RISK, RISK_BINS
-from job.report.drift import feature_title
-from job.report.formats import compact, fixed, number, percent
+from job.report.data import RISK_BINS
+from job.report.formats import compact, number, percent
 from job.report.svg import (
     BLUE,
     GREY,
@@ -18,7 +17,6 @@ from job.report.svg import (
     LINES,
     MUTED,
     NORMAL,
-    PALE,
     RED,
     SHARES,
     SMALL,
@@ -31,59 +29,40 @@ from job.report.svg import (
     wrapped,
 )
 from job.statistics import wilson_interval
-from schemas.features import MEANINGS, title_of, word_title
+from schemas.features import MEANINGS, title_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from schemas.manifest import Drift, EarlierRun
+    from schemas.manifest import EarlierRun
     from schemas.report_data import ReportData
 
     Ends = tuple[float, float]
 
-ROW: Final = 36
-CELL: Final = 24
-BAR: Final = 13
 SHOWN_FEATURES: Final = 10
 ALL_CIRCLES: Final = 0.16  # of the plot: circles that are small enough can be moved apart
 GAP: Final = 2.0  # between circles
 ROUNDS: Final = 400  # of moving circles apart
-DARK: Final = 0.55  # from which shade on a text is white
 TILE: Final = (240, 120)
 SHOWN_SEGMENTS: Final = 4
 _SERIES: Final = (BLUE, RED, "#009E73", "#CC79A7")
 
 
-def draw_charts(
-    data: ReportData,
-    titles: Mapping[str, str],
-    *,
-    drift: Drift | None = None,
-    runs: Sequence[EarlierRun] = (),
-) -> dict[str, Markup]:
+def draw_charts(data: ReportData, titles: Mapping[str, str], *, runs: Sequence[EarlierRun] = ()) -> dict[str, Markup]:
     """Return the page's charts (name -> SVG element, with a description for screen readers): those that are shown.
 
     Args:
         data: as `describe_report` returned them.
         titles: segment code -> Russian title.
-        drift: None if the run does not tell it.
         runs: earlier runs of the same output and this one, the oldest first.
     """
     charts: dict[str, tuple[Picture, str]] = {
         "bubbles": (segment_bubbles(data), "Сегменты: средний риск, прибыль под риском и число клиентов"),
-        "segments": (segment_bars(data, titles), "Прибыль под риском по сегментам"),
-        "contacts": (contact_bars(data, titles), "Сколько клиентов каждого сегмента получат предложение"),
         "histogram": (risk_histogram(data), "Сколько клиентов с каким риском"),
         "deciles": (decile_bars(data), "Доля прибыли под риском по десятым долям клиентов"),
         "worth": (risk_and_profit(data), "Клиенты по риску и прибыли за месяц"),
-        "decliners": (decliners(data), "Доля снизивших активность при обучении и здесь"),
         "drivers": (shapley_summary(data), "Вклады признаков в риск по клиентам, значения SHAP"),
-        "segment_drivers": (segment_drivers(data), "Что повышает и что снижает риск в каждом сегменте"),
-        "correlations": (correlation_map(data), "Связи между признаками, phi_k"),
-        "categories": (word_bars(data["distributions"]), "Доля первой группы по категориям и типам сервиса"),
     }
-    if drift:
-        charts["drift"] = (drift_bars(drift), "Отличие распределений этой выгрузки от обучающих, PSI")
     if data["card"] and "calibration" in data["card"]:
         charts["reliability"] = (reliability(data["card"]), "Предсказанная вероятность и доля снизивших активность")
     if len(runs) > 1:
@@ -93,35 +72,12 @@ def draw_charts(
     return {name: picture.svg(description) for name, (picture, description) in charts.items()}
 
 
-def titled_bars(rows: Sequence[tuple[str, float, str, str]], *, limit: float | None = None) -> Picture:
-    """Return bars with their titles above them, so that long Russian titles need no margin.
-
-    Args:
-        rows: title, value, what is shown after the bar, and its colour.
-        limit: the axis' end; by default room for the text is left after the longest bar.
-    """
-    picture = Picture(WIDTH, ROW * max(1, len(rows)))
-    top = limit or max([value for _, value, _, _ in rows], default=1.0) * 1.3 or 1.0
-    for index, (title, value, text, color) in enumerate(rows):
-        length = max(value, 0.0) / top * WIDTH
-        picture.text(0, ROW * index + 9, title)
-        picture.bar(0, ROW * index + 18, length, BAR, color, radius=2)
-        picture.text(length + 5, ROW * index + 24.5, text, color=MUTED)
-    return picture
-
-
 def plot(height: float, across: Ends, upwards: Ends, *, left: float = 44, top: float = 26) -> tuple[Picture, Frame]:
     """Return a picture with a frame, room for an axis and its title below. Args: across, upwards: ends of the axes."""
     picture = Picture(WIDTH, height)
     right = WIDTH - min(left, 20)
     frame = Frame(picture, left=left, top=top, right=right, bottom=height - 40, across=across, upwards=upwards)
     return picture, frame
-
-
-def numbered(data: ReportData, titles: Mapping[str, str]) -> list[str]:
-    """Return the segments' titles, numbered as the circles and the table are."""
-    names = [row["segment"] for row in data["segments"]]
-    return [f"{number}. {titles.get(name, name)}" for number, name in enumerate(names, start=1)]
 
 
 def risk_color(risk: float, data: ReportData) -> str:
@@ -184,38 +140,6 @@ def move_apart(where: Sequence[tuple[float, float]], sizes: Sequence[float], fra
     return [(x, y) for x, y in places]
 
 
-def segment_bars(data: ReportData, titles: Mapping[str, str]) -> Picture:
-    """Return profit at risk by segment, numbered as the circles and the table are."""
-    return titled_bars(
-        [
-            (title, row["profit_at_risk"], compact(row["profit_at_risk"]), risk_color(row["mean_risk"], data))
-            for title, row in zip(numbered(data, titles), data["segments"], strict=True)
-        ]
-    )
-
-
-def contact_bars(data: ReportData, titles: Mapping[str, str]) -> Picture:
-    """Return each segment's customers as stacked bars: contacted, control, allowed but left out, no consent."""
-    rows = data["segments"]
-    picture = Picture(WIDTH, ROW * max(1, len(rows)))
-    top = max([row["customers"] for row in rows], default=1) * 1.4
-    for index, (title, row) in enumerate(zip(numbered(data, titles), rows, strict=True)):
-        picture.text(0, ROW * index + 9, title)
-        start: float = 0
-        for color, part in zip((BLUE, LIGHT_BLUE, PALE, GREY), contact_parts(row), strict=True):
-            picture.bar(start, ROW * index + 18, part / top * WIDTH, BAR, color)
-            start += part / top * WIDTH
-        contacted = f"{number(row['treatment'])} из {number(row['customers'])}"
-        picture.text(start + 5, ROW * index + 24.5, contacted, color=MUTED)
-    return picture
-
-
-def contact_parts(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    """Return a segment's customers: contacted, control, allowed but not contacted, without consent."""
-    treatment, control, allowed = row["treatment"], row["control"], row["allowed"]
-    return treatment, control, allowed - treatment - control, row["customers"] - allowed
-
-
 def risk_histogram(data: ReportData) -> Picture:
     """Return how many customers have which risk, those at or above the threshold in red."""
     counts, threshold = data["risk"]["histogram"], data["thresholds"]["risk"]
@@ -275,17 +199,6 @@ def risk_and_profit(data: ReportData) -> Picture:
     return picture
 
 
-def decliners(data: ReportData) -> Picture:
-    """Return the share of customers that declined: in training, foretold here, and observed here if labels are."""
-    card, labels = data["card"], data["labels"]
-    rows = [("Предсказано здесь: средний риск всех клиентов", data["risk"]["mean"], BLUE)]
-    if card and card.get("customers"):
-        rows.insert(0, ("Снизили активность при обучении", card["declined"] / card["customers"], GREY))
-    if labels:
-        rows.append(("Снизили активность здесь, по меткам", labels["declined"] / labels["customers"], RED))
-    return titled_bars([(title, value, percent(value), color) for title, value, color in rows], limit=1.15)
-
-
 def shapley_summary(data: ReportData) -> Picture:
     """Return how the features' contributions (log-odds) are spread over customers, the most important first.
 
@@ -314,52 +227,6 @@ def shapley_summary(data: ReportData) -> Picture:
                 color = GREY if rank is None else between(rank)
                 picture.bar(frame.left + index * width, middle - half, width, 2 * half, color)
     frame.x_axis(ticks(edges[0], edges[-1]), "← риск ниже      вклад в логарифм шансов      риск выше →")
-    return picture
-
-
-def segment_drivers(data: ReportData) -> Picture:
-    """Return what raises (red, +) and lowers (blue, −) the risk of each segment: mean contributions to the log-odds."""
-    drivers = data["drivers"]
-    names = list(drivers["overall"])[:SHOWN_FEATURES]
-    segments = [
-        (label, drivers["segments"][row["segment"]])
-        for label, row in enumerate(data["segments"], start=1)
-        if row["segment"] in drivers["segments"]
-    ]
-    most = max((abs(means[name]) for _, means in segments for name in names), default=1.0) or 1.0
-    left = 140
-    width = min((WIDTH - left) / max(1, len(segments)), 40)
-    picture = Picture(WIDTH, 24 + 30 * len(names))
-    for column, (label, _) in enumerate(segments):
-        picture.text(left + width * (column + 0.5), 10, str(label), anchor="middle", color=MUTED, size=SMALL)
-    for row, name in enumerate(names):
-        y = 22 + 30 * row
-        lines = wrapped(title_of(name), left * 0.9, SMALL)[:2]
-        for line, text in enumerate(lines):
-            picture.text(0, y + 14 + 12 * (line - (len(lines) - 1) / 2), text, size=SMALL)
-        for column, (_, means) in enumerate(segments):
-            part = abs(means[name]) / most
-            picture.bar(left + width * column, y, width - 1, 29, shade(part, RED if means[name] > 0 else BLUE))
-            color = "#FFFFFF" if part > DARK else INK
-            text = number(means[name], decimals=1, signed=True)
-            picture.text(left + width * (column + 0.5) - 0.5, y + 14.5, text, anchor="middle", color=color, size=9)
-    return picture
-
-
-def drift_bars(drift: Drift) -> Picture:
-    """Return the stability index of the features and of the score that differ most, with what chance could do."""
-    compared = sorted([*drift["features"], drift["score"]], key=lambda row: (-row["psi"], row["feature"]))
-    rows = compared[:SHOWN_FEATURES]
-    top = 1.25 * max(drift["settings"]["warn"], *(max(row["psi"], row["chance"]) for row in rows))
-    picture = titled_bars(
-        [(feature_title(row["feature"]), row["psi"], "", BLUE if row["severity"] == "none" else RED) for row in rows],
-        limit=top,
-    )
-    for index, row in enumerate(rows):
-        chance = row["chance"] / top * WIDTH
-        picture.bar(chance, ROW * index + 18, 1.5, BAR, INK)
-        end = max(row["psi"] / top * WIDTH, chance)
-        picture.text(end + 5, ROW * index + 24.5, fixed(row["psi"], 2), color=MUTED)
     return picture
 
 
@@ -409,27 +276,6 @@ def _lines(
         if title:
             picture.bar(48, 136 + 16 * index, 10, 10, _SERIES[index])
             picture.text(64, 141 + 16 * index, title, size=SMALL, color=MUTED)
-    return picture
-
-
-def correlation_map(data: ReportData) -> Picture:
-    """Return phi_k between all features and the risk as a table of shades (hundredths), columns numbered as rows."""
-    names, values = data["correlations"]["names"], data["correlations"]["phi_k"]
-    left = 235
-    picture = Picture(left + CELL * len(names), CELL * (len(names) + 1))
-    for row, name in enumerate(names):
-        title = "Риск" if name == RISK else title_of(name)
-        picture.text(left - 6, CELL * (row + 0.5), f"{title} {row + 1}", anchor="end")
-        for column in range(row):
-            value = values[row][column]
-            x, y = left + CELL * column, float(CELL * row)
-            picture.bar(x, y, CELL - 1, CELL - 1, shade(value, BLUE))
-            if value >= 0.05:  # noqa: PLR2004 - less is noise
-                color = "#FFFFFF" if value > DARK else INK
-                text = number(value * 100)
-                picture.text(x + CELL / 2, y + CELL / 2, text, anchor="middle", color=color, size=SMALL)
-        middle = left + CELL * (row + 0.5)
-        picture.text(middle, CELL * (len(names) + 0.5), str(row + 1), anchor="middle", color=MUTED, size=SMALL)
     return picture
 
 
@@ -485,19 +331,3 @@ def tile(row: Mapping[str, Any]) -> Picture:
     frame.x_axis(ticks(edges[0], edges[-1], 3), written=written)
     picture.line([(frame.left, frame.bottom), (frame.right, frame.bottom)], LINES)
     return picture
-
-
-def word_bars(distributions: Mapping[str, Any]) -> Picture:
-    """Return the share of the first group (declined, or high risk) among the customers of each word."""
-    return titled_bars(
-        [
-            (
-                f"{title_of(row['feature'])}: {word_title(row['word'])}",
-                row["first_share"],
-                percent(row["first_share"]),
-                RED,
-            )
-            for row in distributions["words"]
-            if row["first_share"] is not None
-        ]
-    )

@@ -12,8 +12,8 @@ from job.errors import OutputError, Problem, SettingsError, reason_of
 from job.features import EXCLUSIONS
 from job.files import replace_file
 from job.models.kinds import KINDS
-from job.report.charts import SHOWN_FEATURES, contact_parts, draw_charts
-from job.report.drift import describe_drift, describe_levels
+from job.report.charts import SHOWN_FEATURES, draw_charts
+from job.report.drift import describe_drift, describe_levels, feature_title
 from job.report.earlier import describe_run
 from job.report.formats import count, number, percent
 from job.report.html import OF_CLIENTS, render_html
@@ -97,8 +97,15 @@ def build_page(manifest: Manifest) -> str:
     """
     data = manifest["report_data"]
     segments = _segments(manifest)
+    leading = list(data["drivers"]["overall"])[:SHOWN_FEATURES]
+    by_segment = data["drivers"]["segments"]
+    contributions = {
+        place: [by_segment[row["segment"]][name] for name in leading]
+        for place, row in enumerate(segments, start=1)
+        if row["segment"] in by_segment
+    }
     runs = [*manifest["earlier"], describe_run(manifest)]
-    charts = draw_charts(data, {row["segment"]: row["title"] for row in segments}, drift=manifest["drift"], runs=runs)
+    charts = draw_charts(data, {row["segment"]: row["title"] for row in segments}, runs=runs)
     measured = manifest["settings"]["history"]["effects"]
     return render_html(
         "job.report",
@@ -108,7 +115,7 @@ def build_page(manifest: Manifest) -> str:
         charts=charts,
         segments=segments,
         earlier=_taken_earlier(manifest),
-        has_left_out=any(contact_parts(row)[2] for row in segments),
+        has_left_out=any(row["allowed"] > row["treatment"] + row["control"] for row in segments),
         are_measured={
             offer["offer"] in measured for row in manifest["segments"] for offer in row["offers"] if offer["treatment"]
         },
@@ -124,6 +131,9 @@ def build_page(manifest: Manifest) -> str:
             if row["largest"] >= FAR_ABOVE * row["cap"] and not MEANINGS[row["feature"]].unit.startswith("share")
         ],
         drivers=_drivers(data),
+        leading=leading,
+        contributions=contributions,
+        strongest=max((abs(one) for each in contributions.values() for one in each), default=0.0) or 1.0,
         drift=describe_drift(manifest["drift"]),
         levels=describe_levels(manifest["levels"]),
         correlations=_strongest(data["correlations"]),
@@ -136,6 +146,7 @@ def build_page(manifest: Manifest) -> str:
         exclusions=EXCLUSIONS,
         repair_headings=REPAIRS,
         title_of=title_of,
+        feature_title=feature_title,
         word_title=word_title,
         shown_features=SHOWN_FEATURES,
         months=PROFIT_MONTHS,

@@ -17,10 +17,10 @@ from job.cli import main
 from job.models.artifact import default_folder, load_artifact
 from job.report.formats import count, number, percent
 from job.report.page import OF_CLIENTS, build_page, write_report
-from schemas.features import NUMERIC_FEATURES, word_title
+from schemas.features import NUMERIC_FEATURES, title_of, word_title
 from tests.manifests import make_manifest, make_report_data
 
-CHARTS = 12 + len(NUMERIC_FEATURES)  # and one of drift, if the run tells it
+CHARTS = 6 + len(NUMERIC_FEATURES)
 
 
 class Tags(HTMLParser):
@@ -61,12 +61,41 @@ def test_every_id_occurs_once(page: str) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_charts_are_drawn_and_described(manifest: dict[str, Any], page: str) -> None:
+def test_charts_are_drawn_and_described(page: str) -> None:
     charts = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    assert len(charts) == CHARTS + bool(manifest.get("drift"))
+    assert len(charts) == CHARTS
     for chart in charts:
         assert 'role="img" aria-label="' in chart
         assert re.search(r"<(rect|circle|path) ", chart)
+
+
+def test_bars_are_as_long_as_what_they_show(manifest: dict[str, Any], page: str) -> None:
+    data, titles = manifest["report_data"], {row["segment"]: row["title"] for row in manifest["segments"]}
+    rows = [(f"{place}. {titles[row['segment']]}", row) for place, row in enumerate(data["segments"], start=1)]
+    bars = re.findall(r"<div>([^<]+)<span>(.*?)<em>([^<]*)</em></span></div>", page)
+    for title, row in rows:
+        at_risk, contacts = ((parts, text) for name, parts, text in bars if name == title)
+        [(colour, length)] = re.findall(r'<i class="(\w+)" style="width:([\d.]+)%">', at_risk[0])
+        assert colour == ("red" if row["mean_risk"] >= data["thresholds"]["risk"] else "blue")
+        assert float(length) == pytest.approx(75 * row["profit_at_risk"] / rows[0][1]["profit_at_risk"], abs=0.01)
+        lengths = [float(part) for part in re.findall(r"width:([\d.]+)%", contacts[0])]
+        assert sum(lengths) == pytest.approx(
+            75 * row["customers"] / max(each["customers"] for _, each in rows), abs=0.03
+        )
+        assert contacts[1] == f"{number(row['treatment'])} из {number(row['customers'])}"
+
+
+def test_cells_of_features_and_segments_are_shaded_by_their_contributions(manifest: dict[str, Any], page: str) -> None:
+    drivers = manifest["report_data"]["drivers"]
+    segments = [drivers["segments"][row["segment"]] for row in manifest["report_data"]["segments"]]
+    shown = list(drivers["overall"])[:10]
+    most = max(abs(means[name]) for means in segments for name in shown)
+    for name in shown:
+        cells = re.findall(rf"<tr><td>{title_of(name)}</td>(.*?)</tr>", page, flags=re.DOTALL)[0]
+        shades = [(red, float(part)) for red, part in re.findall(r"rgba\((\d+),\d+,\d+,([\d.]+)\)", cells)]
+        expected = [("213" if means[name] > 0 else "0", abs(means[name]) / most) for means in segments]
+        assert [red for red, _ in shades] == [red for red, _ in expected]
+        assert [part for _, part in shades] == pytest.approx([part for _, part in expected], abs=0.006)
 
 
 def test_marketing_reads_titles_offers_and_sums(manifest: dict[str, Any], page: str) -> None:
