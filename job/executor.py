@@ -30,9 +30,7 @@ class Executor:
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """Yield function(item) of each item, in their order.
 
-        Args:
-            function: of a module, or a partial of one; picklable, and may be called twice for an item.
-            items: plain records.
+        The function is one of a module, or a partial of one; picklable, as items are, and may be called twice for one.
         """
         return mapped(function, items)
 
@@ -41,12 +39,7 @@ class Executor:
 
 
 class WatchedExecutor(Executor):
-    """An executor whose steps are told as they are done.
-
-    Args:
-        executor: who does the work.
-        tell: called after each step with how many are done, and of how many, None where nobody knows.
-    """
+    """An executor whose steps are told as they are done: how many are, and of how many, None where nobody knows."""
 
     def __init__(self, executor: Executor, tell: Callable[[int, int | None], None]) -> None:
         self.executor = executor

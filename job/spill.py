@@ -32,12 +32,10 @@ Bound = Any  # a key, or None where a range has no end
 
 
 class SpillSpace:
-    """Where the rows of one run of the job wait: in memory up to a limit, then in files.
+    """Where the rows of one run of the job wait: in memory up to a limit of all spools together, then in files.
 
-    Args:
-        folder: of the files; whoever made it removes it. None keeps all in memory.
-        memory_bytes: what may be kept in memory, all spools together.
-        run_bytes: rows are put in order and away together: the fewer runs, the fewer must be merged.
+    Whoever made the folder removes it; without one, all are in memory. Rows are put in order and away together, as many
+    as `run_bytes` hold: the fewer runs, the fewer must be merged.
     """
 
     def __init__(self, folder: Path | None = None, memory_bytes: int = 0, run_bytes: int = RUN_BYTES) -> None:
@@ -110,7 +108,6 @@ class _Run(NamedTuple):
 
     rows: pl.DataFrame | _Pieces
     height: int
-    bytes: int  # what they take in memory
     keys: list[Any]  # of every KEY_STEP-th row, from the first on
     last: Any
     shift: int = 0  # of `row`: rows are numbered within what they were read from, until it is known what is before
@@ -176,9 +173,8 @@ class SortedRuns:
         self._pending, self._pending_bytes = [], 0
         rows = sorted_by(rows, self.key)
         keys = rows[self.key]
-        size = int(rows.estimated_size())
-        waiting = rows if self._space.take_memory(size) else self._space.write(rows)
-        self._runs.append(_Run(waiting, rows.height, size, keys.gather_every(KEY_STEP).to_list(), keys[-1]))
+        waiting = rows if self._space.take_memory(int(rows.estimated_size())) else self._space.write(rows)
+        self._runs.append(_Run(waiting, rows.height, keys.gather_every(KEY_STEP).to_list(), keys[-1]))
 
     def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the rows with a key from `low`, below `high`, by key; equal keys in the order they were added."""
@@ -186,6 +182,7 @@ class SortedRuns:
         parts = [part for run in self._runs if (part := run.read(self.key, low, high)) is not None]
         if not parts:
             return self.schema.to_frame()
+        parts = [part.select(self.schema.names()) for part in parts]
         return sorted_by(pl.concat(parts, rechunk=True), self.key)
 
     def keys(self) -> pl.Series:
@@ -212,10 +209,11 @@ class SortedRuns:
         return self
 
     def extend(self, other: SortedRuns, *, shift: int = 0) -> None:
-        """Take over the rows of another of the same schema and key, whose files are then removed with these.
+        """Take over the rows of another of the same key, whose files are then removed with these.
 
-        Args: shift: what is added to the column `row` of its rows.
+        Columns that only one of them has are left out. Args: shift: what is added to the column `row` of its rows.
         """
+        self.schema = pl.Schema({name: dtype for name, dtype in self.schema.items() if name in other.schema})
         self._runs.extend(run.shifted(self.key, shift) if shift else run for run in other.ended()._runs)  # noqa: SLF001 - of the same class
 
     def in_memory(self) -> SortedRuns:
@@ -230,7 +228,7 @@ class SortedRuns:
             if isinstance(run.rows, _Pieces):
                 run.rows.path.unlink(missing_ok=True)
             else:
-                self._space.free_memory(run.bytes)
+                self._space.free_memory(int(run.rows.estimated_size()))
         self._runs.clear()
         self._pending, self._pending_bytes = [], 0
 

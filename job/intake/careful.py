@@ -150,17 +150,12 @@ def judge_fields(raw: pl.DataFrame, plan: FilePlan, spellings: Spellings) -> Jud
     keys = both.join(broken, on="row", how="semi", maintain_order="left").select("row", *table.key)
     readable = keys.filter(pl.col("id").is_not_null())
     counts += count_rejections(broken, unread=keys.height - readable.height)
-    counts += RowCounts(last_accepted=accepted.item(-1, "row") if accepted.height else 0)
     return Judged(accepted.cast(accepted_schema(plan)), broken, readable.cast(key_schema(table)), counts)
 
 
 def count_rejections(rejected: pl.DataFrame, *, unread: int) -> RowCounts:
     """Return the counts of rejections (`REJECTED_SCHEMA`, by row). Args: unread: rows whose id could not be read."""
-    if rejected.is_empty():
-        return RowCounts()
-    rows = rejected["row"]
-    violations = count_violations(rejected)
-    return RowCounts(rejected=rows.n_unique(), unread=unread, last_rejected=rows[-1], violations=violations)
+    return RowCounts(rejected=rejected["row"].n_unique(), unread=unread, violations=count_violations(rejected))
 
 
 def _labels(text: pl.DataFrame, label: Column | None) -> pl.DataFrame:

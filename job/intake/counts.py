@@ -36,11 +36,10 @@ class RowCounts(NamedTuple):
     blank_lines: int = 0  # with nothing in them
     quoted: bool = False  # a field was
     line_ends: frozenset[str] = frozenset()  # names of those that were seen, e.g. `CRLF`
-    is_ended: bool = True  # the last line has a line end
     rejected: int = 0  # rows that broke a rule
     unread: int = 0  # those of them whose `id` could not be read
-    last_accepted: int = 0  # number of the last accepted row, 0 without one
-    last_rejected: int = 0
+    open_end: int = 0  # number of the last row that ends a file without a line end: it may have been cut there
+    rejects_end: bool = False  # it is rejected
     violations: Mapping[Rule, Violations] = {}  # rule -> how often it was broken, in the order of the first rows
     repairs: Mapping[tuple[str, str, str], int] = {}  # (heading, as delivered, right spelling) -> rows
     unknown_words: Mapping[str, int] = {}  # heading -> rows that are scored with a word that no vocabulary has
@@ -49,22 +48,14 @@ class RowCounts(NamedTuple):
 
     def __add__(self, other: RowCounts) -> RowCounts:  # type: ignore[override] # not a tuple's
         """Return the counts of both; `other` is of rows behind these."""
-        return RowCounts(*add_fields(self, other))._replace(
-            lines=max(self.lines, other.lines),
-            is_ended=other.is_ended,
-            last_accepted=max(self.last_accepted, other.last_accepted),
-            last_rejected=max(self.last_rejected, other.last_rejected),
-        )
+        both = RowCounts(*add_fields(self, other))
+        return both._replace(lines=max(self.lines, other.lines), open_end=max(self.open_end, other.open_end))
 
     def shifted(self, rows: int) -> RowCounts:
         """Return the counts of the same rows, numbered behind so many others."""
         violations = {rule: some._replace(first_row=some.first_row + rows) for rule, some in self.violations.items()}
-        return self._replace(
-            lines=self.lines + rows,
-            last_accepted=self.last_accepted and self.last_accepted + rows,
-            last_rejected=self.last_rejected and self.last_rejected + rows,
-            violations=violations,
-        )
+        open_end = self.open_end and self.open_end + rows
+        return self._replace(lines=self.lines + rows, open_end=open_end, violations=violations)
 
 
 def add_fields(some: Iterable[Any], more: Iterable[Any]) -> Iterator[Any]:

@@ -76,15 +76,14 @@ def recognise_dialect(name: str, sample: bytes, table: Table, *, labelled: bool)
     """
     try:
         reading = _best_reading(name, sample, table)
-        columns = match_headings(name, reading.headings, table, labelled=labelled)
+        columns = match_headings(name, reading.columns, table, labelled=labelled)
     except DropError as error:
         misread = _misread(sample, table)
         if misread is None:
             raise
         expected = "headings in UTF-8, UTF-16 or cp1251 (export the table again)"
         raise DropError([Problem(name, expected, misread)]) from error
-    repairs = repaired_headings(reading.headings, columns, table)
-    return Dialect(reading.encoding, reading.mojibake, reading.separator, columns, repairs, reading.row)
+    return reading._replace(columns=columns, heading_repairs=repaired_headings(reading.columns, columns, table))
 
 
 def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled: bool) -> tuple[str, ...]:
@@ -98,10 +97,11 @@ def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled
     names = [known.get(plain_spelling(heading)) for heading in headings]
     unknown = [heading for heading, name in zip(headings, names, strict=True) if name is None]
     own = "only the table's own headings"
-    problems = [
-        Problem(name, own, _describe_unknown(heading), column=shorten(heading.strip(SPACES), SHOWN_CHARACTERS))
-        for heading in unknown[:SHOWN_HEADINGS]
-    ]
+    problems = []
+    for heading in unknown[:SHOWN_HEADINGS]:
+        odd, shown = name_odd_character(heading), heading.strip(SPACES)
+        found = f"an unknown heading{f', with {odd}' if odd else ''}" if shown else "an empty heading"
+        problems.append(Problem(name, own, found, column=shorten(shown, SHOWN_CHARACTERS)))
     if len(unknown) > SHOWN_HEADINGS:
         problems.append(Problem(name, own, f"{len(unknown) - SHOWN_HEADINGS:,} more unknown headings"))
     problems.extend(
@@ -117,13 +117,6 @@ def match_headings(name: str, headings: Sequence[str], table: Table, *, labelled
     if problems:
         raise DropError(problems)
     return tuple(name for name in names if name is not None)
-
-
-def _describe_unknown(heading: str) -> str:
-    if not heading.strip(SPACES):
-        return "an empty heading"
-    odd = name_odd_character(heading)
-    return "an unknown heading" if odd is None else f"an unknown heading, with {odd}"
 
 
 def repaired_headings(headings: Sequence[str], columns: Sequence[str], table: Table) -> tuple[tuple[str, str], ...]:
@@ -157,27 +150,18 @@ def _possible_headings(text: str) -> list[str]:
     return [heading for mark in SEPARATORS for heading in split_line(first, mark) or ()]
 
 
-class _Reading(NamedTuple):
-    """One way to read the first line that is not blank, the record with this number."""
-
-    encoding: str
-    mojibake: bool
-    separator: str
-    headings: tuple[str, ...]
-    row: int
-
-    def count_known(self, table: Table) -> int:
-        known = {plain_spelling(heading.delivered) for heading in table.headings}
-        return len({plain_spelling(heading) for heading in self.headings} & known)
+def _count_known(headings: Sequence[str], table: Table) -> int:
+    known = {plain_spelling(heading.delivered) for heading in table.headings}
+    return len({plain_spelling(heading) for heading in headings} & known)
 
 
-def _best_reading(name: str, sample: bytes, table: Table) -> _Reading:
+def _best_reading(name: str, sample: bytes, table: Table) -> Dialect:
     """Return the reading with most of the table's headings; the first of equal ones, unless separators are in doubt."""
-    scored: list[tuple[int, _Reading]] = []
+    scored: list[tuple[int, Dialect]] = []
     for readings in _readings(sample):
-        scored.extend((reading.count_known(table), reading) for reading in readings)
+        scored.extend((_count_known(reading.columns, table), reading) for reading in readings)
         # Headings that are all known are not read otherwise, except with `id` alone.
-        if any(1 < score == len(reading.headings) for score, reading in scored):
+        if any(1 < score == len(reading.columns) for score, reading in scored):
             break
     best = max((score for score, _ in scored), default=0)
     # cp1251 reads any bytes, and `id` is itself in most encodings: one heading that only it knows says nothing.
@@ -185,20 +169,23 @@ def _best_reading(name: str, sample: bytes, table: Table) -> _Reading:
         few = ", ".join(heading.delivered for heading in table.headings[:3])
         expected = f"headings such as {few} (in UTF-8, UTF-16 or cp1251; separated by , ; or tab)"
         shown = [reading for _, reading in scored if reading.encoding not in ("utf-16-le", "utf-16-be")]
-        found = shown[0].separator.join(shown[0].headings) if shown else repr(sample[:20])
-        row = shown[0].row if shown else 1
+        found = shown[0].separator.join(shown[0].columns) if shown else repr(sample[:20])
+        row = shown[0].heading_row if shown else 1
         raise DropError([Problem(name, expected, found, row=row)])
     first, *others = (reading for score, reading in scored if score == best)
     tied = [other for other in others if (other.encoding, other.mojibake) == (first.encoding, first.mojibake)]
     if tied:
         evidence = " and with ".join(repr(reading.separator) for reading in (first, *tied))
         found = f"{best} known headings with {evidence}"
-        raise DropError([Problem(name, "headings with one separator", found, row=first.row)])
+        raise DropError([Problem(name, "headings with one separator", found, row=first.heading_row)])
     return first
 
 
-def _readings(sample: bytes) -> Iterator[list[_Reading]]:
-    """Yield every way to read the first line, those of one encoding together, the likelier before the others."""
+def _readings(sample: bytes) -> Iterator[list[Dialect]]:
+    """Yield every way to read the first line that is not blank, those of one encoding together, the likelier first.
+
+    Their columns are the headings as delivered.
+    """
     marked = [encoding for mark, encoding in _MARKS if sample.startswith(mark)]
     for encoding in marked or _ENCODINGS:
         row, first = _first_record(sample.decode(encoding, errors="replace"))
@@ -212,7 +199,8 @@ def _readings(sample: bytes) -> Iterator[list[_Reading]]:
                 while headings and not headings[-1].strip(SPACES):
                     headings.pop()
                 if headings:
-                    readings.append(_Reading(encoding, line != first, separator, tuple(headings), row))
+                    dialect = Dialect(encoding, line != first, separator, tuple(headings), heading_row=row)
+                    readings.append(dialect)
         yield readings
 
 

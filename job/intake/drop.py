@@ -26,6 +26,7 @@ from job.intake.names import (
     READY_MARKER,
     Compression,
     FileFormat,
+    Role,
     is_hidden,
     may_hold_parts,
     other_table_of,
@@ -45,6 +46,7 @@ MOST_FILES: Final = 2_000  # of a drop: each costs some milliseconds, and some l
 NAME_BYTES: Final = 512  # of a file's name with its folders: it stands before each of its rejected rows
 DEEPEST: Final = 16
 SHOWN_NAMES: Final = 3
+EXPORTED: Final = "the table's rows as CSV or Parquet, exported (the files here may hold deleted and older rows)"
 BLANK: Final = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"  # bytes of order marks and spaces, in any encoding
 BLANK_BYTES: Final = 64  # at most, of a part without headings, packed
 READY_MARKER_BYTES_LIMIT: Final = 1 << 20  # of as many files as a drop may have
@@ -105,7 +107,7 @@ class TableFile(NamedTuple):
     def check_unchanged(self) -> None:
         """Raise DropIncompleteError if the file is no longer what was found: somebody is still writing it."""
         try:
-            now = _stamp_now(self.path, is_folder=bool(self.parts))
+            now = _stamp_now(self.path)
         except OSError:
             raise self._changed() from None
         if now != self.stamp:
@@ -132,14 +134,14 @@ def find_files(folder: Path) -> dict[str, TableFile]:
     problems: list[str | Problem] = []
     missing: list[str | Problem] = []
     files: dict[str, TableFile] = {}
-    candidates = _candidates(folder)
-    for name, paths in candidates.items():
+    for name, paths in _candidates(folder).items():
         if len(paths) > 1:
             names = ", ".join(path.name for path in paths)
             problems.append(Problem(str(folder), f"one file for the table {name}", names))
         elif paths:
             try:
-                files[name] = _table_file(TABLES[name], paths[0], folder)
+                find = _table_folder if paths[0].is_dir() else _table_file
+                files[name] = find(TABLES[name], paths[0], folder)
             except DropError as error:
                 problems.extend(error.defects)
             except DropIncompleteError as error:
@@ -175,14 +177,10 @@ def wait_for_files(
     only once they have settled. With `wait_minutes` 0 nothing is waited for: what is there must be complete (the marker
     is verified if there is one; the settling time is not asked for). `refresh` is called before each look, and brings
     the folder up to date where it is a copy of something else. `refuse` is asked about a complete drop, once until its
-    files change, and says why it is not the one that is waited for.
+    files change, and says why it is not the one that is waited for. A folder that is not there is not waited for: it is
+    more likely to be named wrongly.
 
-    A folder that is not there is not waited for: it is more likely to be named wrongly.
-
-    Raises:
-        DropError: as `find_files`; also a `_READY` marker that cannot be understood or whose checksum does not hold.
-        DropIncompleteError: still incomplete after `wait_minutes`, or no such folder; its lines say what is missing.
-        SettingsError: as `find_files`.
+    Raises as `find_files` and `check_ready_marker`; DropIncompleteError only after `wait_minutes`, or without a folder.
     """
     if not os.path.lexists(folder):
         raise DropIncompleteError(
@@ -314,10 +312,6 @@ def _candidates(folder: Path) -> dict[str, list[Path]]:
     return candidates
 
 
-def _is_table_folder(path: Path) -> bool:
-    return may_hold_parts(path.name) is not None and path.is_dir()
-
-
 def _list(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
@@ -337,7 +331,7 @@ def _snapshot(folder: Path) -> dict[str, Stamp]:
     stamps: dict[str, Stamp] = {}
     for path in [*chain.from_iterable(_candidates(folder).values()), folder / READY_MARKER]:
         with suppress(OSError, DropError):
-            stamps[path.name] = _stamp_now(path, is_folder=_is_table_folder(path))
+            stamps[path.name] = _stamp_now(path)
     return stamps
 
 
@@ -393,26 +387,18 @@ class _Promise(NamedTuple):
 
 def _promises(text: str) -> list[_Promise]:
     """Return what the marker's lines say. Raises DropError for lines that cannot be understood."""
-    lines = [(row, line) for row, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    matches = [(row, line, _READY_LINE.fullmatch(_DIGEST_FIRST.sub(r"\2 \1", line.strip()))) for row, line in lines]
-    expected = "a file of the drop, then its size in bytes or SHA-256"
-    bad = [Problem(READY_MARKER, expected, line, row=row) for row, line, match in matches if match is None]
+    promises, bad = [], []
+    for row, line in enumerate(text.split("\n"), start=1):
+        match = _READY_LINE.fullmatch(_DIGEST_FIRST.sub(r"\2 \1", line.strip()))
+        if match is not None:
+            size, digest = match["size"], match["digest"] or ""
+            promises.append(_Promise(row, match["name"], int(size) if size else None, digest.lower()))
+        elif line.strip():
+            expected = "a file of the drop, then its size in bytes or SHA-256"
+            bad.append(Problem(READY_MARKER, expected, line, row=row))
     if bad:
         raise DropError(bad)
-    return [
-        _Promise(row, match["name"], int(match["size"]) if match["size"] else None, (match["digest"] or "").lower())
-        for row, _, match in matches
-        if match is not None
-    ]
-
-
-class _Below(NamedTuple):
-    """What lies in a table's folder and the folders in it, by name."""
-
-    files: list[Path]  # what may be parts
-    arriving: list[Path]  # what somebody is still writing
-    leftovers: list[Path]  # what is no part, and is told
-    lake: str | None  # the table format that the folder is of, with what shows it
+    return promises
 
 
 def _all_there_is(folder: Path) -> str:
@@ -430,18 +416,15 @@ def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
     is none, or one is still being written.
     """
     below = _look_below(path)
-    if below.lake is not None:
-        expected = "the table's rows as CSV or Parquet, exported (the files here may hold deleted and older rows)"
-        raise DropError([Problem(f"{path.name}/", expected, below.lake)])
-    if below.arriving:
-        found = ", ".join(file.relative_to(path).as_posix() for file in below.arriving[:SHOWN_NAMES])
+    if below["arriving"]:
+        found = ", ".join(file.relative_to(path).as_posix() for file in below["arriving"][:SHOWN_NAMES])
         raise DropIncompleteError([Problem(f"{path.name}/", "files that are whole", found)])
 
     def part_of(file: Path) -> TableFile | None:
         part = _table_file(table, file, drop)
         return None if _is_blank(part) else part
 
-    there, problems = attempt_all(part_of, below.files)
+    there, problems = attempt_all(part_of, below["part"])
     parts = [part for part in there if part is not None]
     formats = {part.file_format: part for part in parts}
     if len(formats) > 1:
@@ -451,21 +434,25 @@ def _table_folder(table: Table, path: Path, drop: Path) -> TableFile:
         raise DropError(problems)
     if not parts:
         raise DropIncompleteError([Problem(f"{path.name}/", f"files ending in {ENDINGS}", "none with rows")])
-    return TableFile(table, path.absolute(), parts[0].file_format, None, _stamp_of_all(below.files), parts=tuple(parts))
+    stamp = _stamp_of_all(below["part"])
+    return TableFile(table, path.absolute(), parts[0].file_format, None, stamp, parts=tuple(parts))
 
 
 def _tell_what_is_passed_over(folder: Path, files: Mapping[str, TableFile]) -> None:
     for table in files.values():
         if table.parts:
             below, whole = _look_below(table.path), {part.path for part in table.parts}
-            for path in [*below.leftovers, *(path for path in below.files if path not in whole)]:
-                name = shorten(path.relative_to(folder.absolute()).as_posix())
-                logger.info("%s is passed over: %s", name, "it is empty" if path in below.files else "it is no part")
+            gone = [(path, "it is empty") for path in below["part"] if path not in whole]
+            for path, why in [*((path, "it is no part") for path in below["leftover"]), *gone]:
+                logger.info("%s is passed over: %s", shorten(path.relative_to(folder.absolute()).as_posix()), why)
 
 
-def _look_below(folder: Path) -> _Below:
-    """Look through a table's folder and the folders in it. Raises DropError if they are too many or too deep."""
-    below = _Below([], [], [], None)
+def _look_below(folder: Path) -> dict[Role, list[Path]]:
+    """Return the files in a table's folder and the folders in it, by what they are.
+
+    Raises DropError if they are too many or too deep, or those of a table of another kind.
+    """
+    below: dict[Role, list[Path]] = {"part": [], "hidden": [], "leftover": [], "arriving": []}
     waiting = [folder]
     while waiting:
         within = waiting.pop()
@@ -476,17 +463,14 @@ def _look_below(folder: Path) -> _Below:
         for path in paths:
             lake = LAKES.get(path.name) or ("Iceberg" if path.name == ICEBERG and path.is_dir() else None)
             if lake is not None:
-                return below._replace(lake=f"a {lake} table ({path.relative_to(folder).as_posix()})")
+                found = f"a {lake} table ({path.relative_to(folder).as_posix()})"
+                raise DropError([Problem(f"{folder.name}/", EXPORTED, found)])
             role = role_of(path.name, names)
-            if role == "arriving":
-                below.arriving.append(path)
-            elif role == "leftover":
-                below.leftovers.append(path)
-            elif role == "part":
-                (waiting if path.is_dir() and not path.is_symlink() else below.files).append(path)
-        if len(below.files) + len(waiting) > MOST_FILES:
+            is_folder = role == "part" and path.is_dir() and not path.is_symlink()
+            (waiting if is_folder else below[role]).append(path)
+        if len(below["part"]) + len(waiting) > MOST_FILES:
             raise _too_many_files(f"{folder.name}/")
-    below.files.sort()
+    below["part"].sort()
     return below
 
 
@@ -507,26 +491,23 @@ def _too_many_files(where: str) -> DropError:
     return DropError([Problem(where, f"at most {MOST_FILES:,} files; write fewer, larger ones", "more")])
 
 
-def _stamp_now(path: Path, *, is_folder: bool) -> Stamp:
-    return _stamp_of_all(_look_below(path).files) if is_folder else Stamp.of(path.stat())
+def _stamp_now(path: Path) -> Stamp:
+    return _stamp_of_all(_look_below(path)["part"]) if path.is_dir() else Stamp.of(path.stat())
 
 
 def _stamp_of_all(paths: list[Path]) -> Stamp:
-    """Return the sums and the latest of the stamps of some files."""
-    stamps = [Stamp.of(path.stat()) for path in paths]
-    return Stamp(
-        sum(stamp.size for stamp in stamps),
-        max((stamp.modified_ns for stamp in stamps), default=0),
-        sum(stamp.inode for stamp in stamps),
-    )
+    """Return the sums of the stamps of some files."""
+    stamps = [Stamp.of(path.stat()) for path in paths] or [Stamp(0, 0, 0)]
+    return Stamp(*map(sum, zip(*stamps, strict=True)))
 
 
 def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
-    if path.parent == folder and _is_table_folder(path):
-        return _table_folder(table, path, folder)
     within = "" if path.parent == folder else f"{path.parent.relative_to(folder).as_posix()}/"
     name = f"{within}{path.name}"
-    _check_name(name)
+    if not name.isprintable():
+        raise DropError([Problem(name, "a name in UTF-8 without control characters", "another")])
+    if len(name.encode()) > NAME_BYTES:
+        raise DropError([Problem(shorten(name), f"a name of at most {NAME_BYTES} bytes", f"{len(name.encode()):,}")])
     ending = next((ending for ending in FORMATS if path.name.lower().endswith(ending)), None)
     if ending is None:
         expected = f"only parts of the table, ending in {ENDINGS} (take it away if it is none)"
@@ -542,14 +523,6 @@ def _table_file(table: Table, path: Path, folder: Path) -> TableFile:
     file = TableFile(table, path.absolute(), file_format, compression, Stamp.of(status), within)
     with file.open():  # so that a file that may not be read is named together with whatever else is wrong
         return file
-
-
-def _check_name(name: str) -> None:
-    """Raise DropError for a file's name that cannot be shown as it is."""
-    if not name.isprintable():
-        raise DropError([Problem(name, "a name in UTF-8 without control characters", "another")])
-    if len(name.encode()) > NAME_BYTES:
-        raise DropError([Problem(shorten(name), f"a name of at most {NAME_BYTES} bytes", f"{len(name.encode()):,}")])
 
 
 def _unreadable(name: str, error: OSError) -> DropError:

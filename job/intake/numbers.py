@@ -47,15 +47,10 @@ def is_missing(text: pl.Expr) -> pl.Expr:
 
 
 def recognise_style(file: str, columns: Iterable[pl.Series], *, may_group: str) -> NumberStyle:
-    """Return how numbers are written in trimmed texts.
+    """Return how numbers are written in trimmed texts of a file, not all of which need be numbers.
 
-    Args:
-        file: the file's name, for messages.
-        columns: the texts; not all need be numbers.
-        may_group: the marks that may also stand between groups of three digits. The decimal mark is in doubt where it
-            is one of these and every value that shows it may be so grouped.
-
-    Raises DropError if the decimal mark is in doubt.
+    Args: may_group: the marks that may also stand between groups of three digits. Raises DropError if the decimal mark
+    is in doubt: two are frequent, or it is one of these and every value that shows it may be so grouped.
     """
     text = pl.col("text")
     texts = pl.concat([column.alias("text").to_frame() for column in columns])

@@ -59,18 +59,6 @@ class FileRead(NamedTuple):
             runs.extend(more, shift=lines)
         return self._replace(counts=self.counts + piece.counts.shifted(lines), levels=self.levels + piece.levels)
 
-    def clear(self) -> None:
-        """Forget the rows, but not the rejections."""
-        self.accepted.clear()
-        self.keys.clear()
-
-    @property
-    def open_end(self) -> int | None:
-        """The last row, if its line has no line end: the file may have been cut there."""
-        counts = self.counts
-        is_row = counts.lines in (counts.last_accepted, counts.last_rejected)
-        return counts.lines if is_row and not counts.is_ended else None
-
     @property
     def repairs(self) -> pl.DataFrame:
         """One row per repaired spelling (`REPAIRS_SCHEMA`)."""
@@ -103,7 +91,7 @@ class FileRead(NamedTuple):
 
 
 def read_piece(task: tuple[FilePlan, Piece], *, space: SpillSpace, memory: MemoryPlan) -> FileRead:
-    """Read a piece of a file (one of `FilePlan.tasks`), whose rows then wait in the spill space.
+    """Read a piece of a file, whose rows then wait in the spill space. Args: task: the plan without pieces, and one.
 
     Raises:
         DropError: something is in it that makes the whole file unreadable.
@@ -147,12 +135,15 @@ class _Reader:
                 if self._held:  # some row is doubtful, and it is not the last block
                     load_pandera()
                 self._take_block(block, lines)
-        self._hold_lines(lines.finish(), lines)
-        self._judge_held()
+        self._held.append(self._numbered(lines.finish(), lines))
+        last = self._judge_held()
+        end = 0 if lines.ends_with_line_end else lines.row
+        rejects_end = end in last.rejected["row"]
         self.counts += RowCounts(
             lines=lines.row,
+            open_end=end if rejects_end or end in last.accepted["row"] else 0,
+            rejects_end=rejects_end,
             line_ends=lines.line_ends,
-            is_ended=lines.ends_with_line_end,
             line_breaks=lines.line_breaks,
             spaces_restored=lines.spaces_restored,
         )
@@ -177,7 +168,7 @@ class _Reader:
         has_breaks = breaks_records(block)
         self.breaks_records |= has_breaks
         while lines.row < self._headings and (end := block.find(LINE_END) + 1) and end < len(block):
-            self._hold_lines(lines.feed(block[:end]), lines)
+            self._hold(self._numbered(lines.feed(block[:end]), lines))
             block = block[end:]
         may_be_plain = lines.row >= self._headings and lines.is_between_lines and self._plan.text.is_utf_8
         parsed = parse_block(block, self._plan) if may_be_plain and not has_breaks else None
@@ -191,22 +182,22 @@ class _Reader:
             for part in whole_lines([block], len(block) // PARTS):
                 self._take_block(part, lines)
         else:
-            self._hold_lines(lines.feed(block), lines)
+            self._hold(self._numbered(lines.feed(block), lines))
 
     def _take_plain(self, typed: pl.DataFrame, first: int, odd: pl.Series | None = None) -> pl.Series:
         """Accept the plain rows; return which the others are, counted from 0. Args: first: the number of the first."""
-        plain = judge_typed(typed, first, self._plan, self._spellings, odd=odd)
-        self._accept(plain.accepted)
-        self.counts += plain.counts
-        return plain.doubtful
+        accepted, doubtful, counts = judge_typed(typed, first, self._plan, self._spellings, odd=odd)
+        self._accept(accepted)
+        self.counts += counts
+        return doubtful
 
     def _accept(self, rows: pl.DataFrame) -> None:
         self.accepted.append(rows)
         if "revenue" in rows.columns and rows.height:
             self.levels += LevelCounts.of(rows)
 
-    def _hold_lines(self, texts: list[str], lines: LineBlocks) -> None:
-        self._hold(number_lines(texts, last=lines.row).filter(pl.col("row") > self._headings))
+    def _numbered(self, texts: list[str], lines: LineBlocks) -> pl.DataFrame:
+        return number_lines(texts, last=lines.row).filter(pl.col("row") > self._headings)
 
     def _hold(self, numbered: pl.DataFrame) -> None:
         """Keep lines that must be judged carefully until there are enough of them."""
@@ -217,10 +208,11 @@ class _Reader:
         if sum(rows.height for rows in self._held) >= HELD_ROWS or size >= HELD_BYTES:
             self._judge_held()
 
-    def _judge_held(self) -> None:
-        if self._held:
-            self._take(judge_lines(pl.concat(self._held), self._plan, self._spellings))
-            self._held.clear()
+    def _judge_held(self) -> Judged:
+        judged = judge_lines(pl.concat(self._held), self._plan, self._spellings)
+        self._held.clear()
+        self._take(judged)
+        return judged
 
     def _take(self, judged: Judged) -> None:
         self._accept(judged.accepted)

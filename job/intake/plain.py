@@ -31,14 +31,6 @@ if TYPE_CHECKING:
 LINE_END: Final = b"\n"
 
 
-class Plain(NamedTuple):
-    """Rows whose fields were parsed at once."""
-
-    accepted: pl.DataFrame  # the plain ones among them, as `accepted_schema`, by row
-    doubtful: pl.Series  # which of all rows, counted from 0, the careful way must judge
-    counts: RowCounts  # of the accepted rows
-
-
 class Lines(NamedTuple):
     """The lines of a block, which all end alike."""
 
@@ -152,16 +144,14 @@ def _number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
 
 def judge_typed(
     typed: pl.DataFrame, first: int, plan: FilePlan, spellings: Spellings, *, odd: pl.Series | None = None
-) -> Plain:
-    """Accept the plain ones among rows whose fields were parsed.
+) -> tuple[pl.DataFrame, pl.Series, RowCounts]:
+    """Accept the plain ones among rows whose fields were parsed, of which this is the number of the first.
 
-    Args:
-        typed: the columns by their ASCII names, numbers with their dtypes (an identifier may be text), words as text or
-            as spelled; null where there was nothing or no such value.
-        first: the number of the first of them.
-        plan: of their file.
-        spellings: of words that the careful way has seen.
-        odd: for each row whether it is not plain, whatever its values are.
+    They have the columns by their ASCII names, numbers with their dtypes (an identifier may be text), words as text or
+    as spelled; null where there was nothing or no such value. `spellings` are those that the careful way has seen,
+    `odd` says of each row whether it is not plain, whatever its values are.
+
+    Returns the accepted rows (`accepted_schema`), which of all, counted from 0, the careful way must judge, and counts.
     """
     words = {h.name: _Coded.of(h.words, spellings.get(h.name, {})) for h in plan.headings if h.words is not None}
     label, judged = plan.label, words.copy()
@@ -186,11 +176,10 @@ def judge_typed(
         wrong = accepted[name].filter(accepted[name] >= coded.first_wrong)
         for code, count in wrong.value_counts().iter_rows():
             repairs[delivered, *coded.wrong[code - coded.first_wrong]] = count
-    last = accepted.item(-1, "row") if accepted.height else 0
-    counts = RowCounts(rows=accepted.height, last_accepted=last, repairs=repairs)
+    counts = RowCounts(rows=accepted.height, repairs=repairs)
     names = (coded.names.gather(accepted[name]).alias(name) for name, coded in words.items())
     accepted = accepted.with_columns(repaired, *names)[accepted_schema(plan).names()]
-    return Plain(accepted, (~is_plain).arg_true(), counts)
+    return accepted, (~is_plain).arg_true(), counts
 
 
 def _plain_number(heading: Column, dtypes: pl.Schema) -> pl.Expr:

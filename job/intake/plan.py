@@ -56,15 +56,6 @@ class FilePlan(NamedTuple):
     pieces: tuple[Piece, ...]  # in order, at least one
 
     @property
-    def tasks(self) -> list[tuple[FilePlan, Piece]]:
-        """Every piece, with the plan (without the other pieces)."""
-        return [(self._replace(pieces=()), piece) for piece in self.pieces]
-
-    def whole(self) -> FilePlan:
-        """Return the same file as one piece."""
-        return self._replace(pieces=(Piece(0, self.pieces[-1].stop),))
-
-    @property
     def text(self) -> Dialect:
         """How a text file is written."""
         assert self.dialect is not None  # noqa: S101 - it is none
@@ -84,13 +75,9 @@ class FilePlan(NamedTuple):
 
 
 def plan_file(file: TableFile, *, labelled: bool, memory: MemoryPlan, probe: ParquetProbe | None = None) -> FilePlan:
-    """Recognise how a file is written, and cut it into pieces.
+    """Recognise how a file is written, and cut it into pieces; a packed one, and one in UTF-16, is one piece.
 
-    A packed file, and one in UTF-16, is one piece. Args: probe: as for `open_parquet`.
-
-    Raises:
-        DropError: the file as a whole cannot be understood.
-        DropIncompleteError: the file changed while it was read.
+    Raises DropError: the file as a whole cannot be understood; DropIncompleteError: it changed while it was read.
     """
     try:
         if file.file_format == "parquet":

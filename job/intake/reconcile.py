@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from functools import partial
 from itertools import accumulate, chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
@@ -19,18 +20,17 @@ from job.intake.counts import RowCounts, Rule, Violations, add_fields, count_vio
 from job.intake.drop import all_files
 from job.intake.parquet import ParquetProbe
 from job.intake.pieces import FileRead, line_of_record, read_piece
-from job.intake.plan import FilePlan, plan_file
+from job.intake.plan import FilePlan, Piece, plan_file
 from job.intake.validate import REJECTED_SCHEMA, reject_rows
 from job.levels import LevelCounts
 from job.memory import MemoryPlan
-from job.spill import SortedRuns, SpillSpace, cut_ranges, sorted_by
+from job.spill import SortedRuns, SpillSpace, cut_ranges
 from schemas.columns import GIVEN, MARKET_FILE, TABLES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from job.intake.drop import TableFile
-    from job.intake.plan import Piece
     from job.settings import Limits
     from job.spill import Bound
 
@@ -68,21 +68,9 @@ class TableRead(NamedTuple):
     file: TableFile  # or the folder of its files
     files: tuple[FileRead, ...]
     offsets: tuple[int, ...]  # the number before the first row of each
+    accepted: SortedRuns  # of all files; columns that not all of them have are left out
+    keys: SortedRuns
     counts: RowCounts
-
-    @property
-    def open_end(self) -> int | None:
-        """The last of the rows that end a file without a line end; see `FileRead.open_end`."""
-        ends = (offset + file.open_end for file, offset in zip(self.files, self.offsets, strict=True) if file.open_end)
-        return max(ends, default=None)
-
-    def accepted(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
-        """Return the accepted rows of a range of ids, by `id`; columns that not all files have are left out."""
-        return self._joined([file.accepted.read(low, high) for file in self.files])
-
-    def keys(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
-        """Return the keys of rejected rows of a range of ids, by `id`."""
-        return self._joined([file.keys.read(low, high) for file in self.files])
 
     def reject(self, rejected: pl.DataFrame) -> None:
         """Add rejections, each to its file. Args: rejected: `REJECTED_SCHEMA`, numbered through all files."""
@@ -96,17 +84,6 @@ class TableRead(NamedTuple):
         file, row_in_file = self.files[index], row - self.offsets[index]
         line = line_of_record(file.plan, row_in_file) if file.counts.line_breaks else None
         return Problem(file.plan.file.name, expected, found, row=row_in_file, column=column, line=line)
-
-    def _joined(self, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-        if len(parts) == 1:
-            return parts[0]
-        first, *others = parts
-        columns = [name for name in first.columns if all(name in part.columns for part in others)]
-        rows = pl.concat(
-            part.select(columns).with_columns(pl.col("row") + pl.lit(offset, dtype=pl.UInt32))
-            for part, offset in zip(parts, self.offsets, strict=True)
-        )
-        return sorted_by(rows, "id")
 
 
 class DropRead(NamedTuple):
@@ -134,14 +111,15 @@ class DropRead(NamedTuple):
 
         Raises DropError if one customer has so many rows that they are no range.
         """
-        if problems := list(chain.from_iterable(map(_too_many_of_one, self.parts))):
+        if problems := list(chain.from_iterable(map(_too_many_of_one, self.tables.values()))):
             raise DropError(problems)
-        return cut_ranges([runs for file in self.parts for runs in (file.accepted, file.keys)], rows)
+        return cut_ranges([runs for table in self.tables.values() for runs in (table.accepted, table.keys)], rows)
 
     def clear(self) -> None:
         """Forget the rows, but not the rejections."""
-        for file in self.parts:
-            file.clear()
+        for table in self.tables.values():
+            table.accepted.clear()
+            table.keys.clear()
 
 
 class Intake(NamedTuple):
@@ -209,14 +187,7 @@ def read_drop(
     space: SpillSpace | None = None,
     memory: MemoryPlan | None = None,
 ) -> DropRead:
-    """Read the files of a drop and judge each row by itself.
-
-    Args:
-        files: table -> its file; not all need be there.
-        labelled: whether the label must be there (training) or not (scoring).
-        executor: who reads the pieces; None is this process.
-        space: where the rows wait; None is in memory.
-        memory: how much is held at a time.
+    """Read the files of a drop, of some tables or all, and judge each row by itself; its rows then wait in a space.
 
     Raises:
         DropError: files that cannot be understood; all of them are named.
@@ -243,16 +214,17 @@ def read_drop(
 
 def _read_pieces(plans: Sequence[FilePlan], read_all: _ReadAll) -> dict[str, list[FileRead | DropError]]:
     """Return file -> what was read of its pieces, in order; those of a file that is cut within a record are one."""
-    pieces = iter(list(_bounded(read_all([task for plan in plans for task in plan.tasks]))))
+    tasks = [(plan._replace(pieces=()), piece) for plan in plans for piece in plan.pieces]
+    pieces = iter(list(_bounded(read_all(tasks))))
     outcomes = {plan.file.name: [next(pieces) for _ in plan.pieces] for plan in plans}
     cut_within = []
     for plan in plans:
         read = [piece for piece in outcomes[plan.file.name] if isinstance(piece, FileRead)]
         if len(plan.pieces) > 1 and any(piece.breaks_records for piece in read):
-            cut_within.append(plan.whole())
+            cut_within.append(plan._replace(pieces=(Piece(0, plan.pieces[-1].stop),)))
             for piece in read:
-                piece.clear()
-                piece.rejected.clear()
+                for runs in (piece.accepted, piece.keys, piece.rejected):
+                    runs.clear()
     return outcomes | _read_pieces(cut_within, read_all) if cut_within else outcomes
 
 
@@ -275,10 +247,12 @@ def _join_table(file: TableFile, outcomes: Mapping[str, Sequence[FileRead | Drop
     if problems:
         raise DropError(problems)
     offsets = tuple(accumulate((part.counts.lines for part in files[:-1]), initial=0))
-    counts = RowCounts()
-    for read, offset in zip(files, offsets, strict=True):
+    accepted, keys, counts = files[0].accepted, files[0].keys, files[0].counts
+    for read, offset in zip(files[1:], offsets[1:], strict=True):
+        accepted.extend(read.accepted, shift=offset)
+        keys.extend(read.keys, shift=offset)
         counts += read.counts.shifted(offset)
-    return TableRead(file, tuple(files), offsets, counts)
+    return TableRead(file, tuple(files), offsets, accepted, keys, counts)
 
 
 def _join_file(pieces: Sequence[FileRead | DropError]) -> FileRead:
@@ -362,7 +336,6 @@ def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
     customers_in = counts.known + market_file.counts.unread
     files = drop.parts
     repairs, more_repairs = _most_frequent(pl.concat([file.repairs for file in files]))
-    open_ends = (file for file in files if file.open_end is not None)
     return Intake(
         rejections={file.plan.file.name: file.rejected for file in files},
         repairs=repairs,
@@ -372,9 +345,10 @@ def judge_drop(drop: DropRead, counts: DropCounts, limits: Limits) -> Intake:
         customers_rejected=customers_in - counts.accepted,
         warnings=(
             *(
-                f"{file.plan.file.name}, row {file.open_end}: the last line has no line end"
-                f"{' and is rejected' if file.counts.last_rejected == file.open_end else ''}; nothing else seems cut"
-                for file in open_ends
+                f"{file.plan.file.name}, row {file.counts.open_end}: the last line has no line end"
+                f"{' and is rejected' if file.counts.rejects_end else ''}; nothing else seems cut"
+                for file in files
+                if file.counts.open_end
             ),
             *more_repairs,
         ),
@@ -397,8 +371,8 @@ def _most_frequent(repairs: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
 
 def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
     """Compare the rows of a range of ids: keep one of copies, reject contradictions and strangers, and count."""
-    accepted = {name: table.accepted(*bounds) for name, table in drop.tables.items()}
-    keys = {name: table.keys(*bounds) for name, table in drop.tables.items()}
+    accepted = {name: table.accepted.read(*bounds) for name, table in drop.tables.items()}
+    keys = {name: table.keys.read(*bounds) for name, table in drop.tables.items()}
     known = _distinct(accepted[MARKET_FILE.name], keys[MARKET_FILE.name])
     decided = {name: _decide_copies(table, accepted[name], keys[name]) for name, table in drop.tables.items()}
     customers = decided[MARKET_FILE.name][0]["id"]
@@ -425,14 +399,12 @@ def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
     return Reconciled(tables, DropCounts(counts, known.len(), customers.len()), rejected)
 
 
-def _too_many_of_one(file: FileRead) -> Iterator[Problem]:
-    """Name a file that repeats one id for ever: its rows could not be held together."""
-    for runs in (file.accepted, file.keys):
-        customer, rows = runs.least_repeated()
-        if rows > ROWS_OF_ONE_LIMIT:
-            expected = f"at most {ROWS_OF_ONE_LIMIT:,} rows of one customer"
-            yield Problem(file.plan.file.name, expected, f"more, of id {customer}", column="id")
-            return
+def _too_many_of_one(table: TableRead) -> Iterator[Problem]:
+    """Name a table that repeats one id for ever: its rows could not be held together."""
+    customer, rows = max(table.accepted.least_repeated(), table.keys.least_repeated(), key=itemgetter(1))
+    if rows > ROWS_OF_ONE_LIMIT:
+        expected = f"at most {ROWS_OF_ONE_LIMIT:,} rows of one customer"
+        yield Problem(table.file.name, expected, f"more, of id {customer}", column="id")
 
 
 def _count_lacking(
@@ -441,13 +413,13 @@ def _count_lacking(
     """Return of each table without a line end at its end how many customers of a range it has no row of."""
     counts: dict[str, TableCounts] = {}
     for name, table in drop.tables.items():
-        if table.open_end is not None:
+        if table.counts.open_end:
             ids, customers = _distinct(accepted[name], keys[name]), known
             if name == MARKET_FILE.name:
                 customers = pl.concat([_distinct(accepted[each], keys[each]) for each in TABLES]).unique()
             lacking = int((~customers.is_in(ids.implode())).sum())
             lacking += _lacks_a_month(table, accepted[name])
-            ends = sum(int((rows[name]["row"] == table.open_end).sum()) for rows in (accepted, keys))
+            ends = sum(int((rows[name]["row"] == table.counts.open_end).sum()) for rows in (accepted, keys))
             counts[name] = TableCounts(lacking=lacking, known_ends=ends)
     return counts
 
@@ -456,9 +428,9 @@ def _cut_files(drop: DropRead, counts: DropCounts) -> Iterator[Problem]:
     """Name the files without a line end at their end that also lack rows: they seem to have been cut."""
     for name, table in drop.tables.items():
         lacking = counts.tables[name].lacking - (1 - counts.tables[name].known_ends)
-        if table.open_end is not None and lacking > 0:
+        if table.counts.open_end and lacking > 0:
             found = f"no line end, and no rows (or not of each month) for {lacking:,} of the drop's customers"
-            yield table.problem(table.open_end, "a whole file (it seems cut)", found)
+            yield table.problem(table.counts.open_end, "a whole file (it seems cut)", found)
 
 
 def _distinct(accepted: pl.DataFrame, keys: pl.DataFrame) -> pl.Series:
@@ -583,7 +555,7 @@ def _lacks_a_month(read: TableRead, accepted: pl.DataFrame) -> bool:
     months = _months(read.file.table)
     if not months:
         return False
-    last = accepted.filter(pl.col("row") == read.open_end).select("id")
+    last = accepted.filter(pl.col("row") == read.counts.open_end).select("id")
     return not last.is_empty() and accepted.join(last, on="id", how="semi")["period"].n_unique() < len(months)
 
 

@@ -33,8 +33,8 @@ class Read:
     @classmethod
     def of(cls, file: FileRead) -> Read:
         accepted, keys = (runs.read().sort("row") for runs in (file.accepted, file.keys))
-        described = file.describe()
-        return cls(accepted, file.rejected.read(), keys, file.repairs, file.counts, file.open_end, described)
+        open_end = file.counts.open_end or None
+        return cls(accepted, file.rejected.read(), keys, file.repairs, file.counts, open_end, file.describe())
 
 
 def read_table(
