@@ -126,16 +126,27 @@ class Answer(NamedTuple):
 
 
 class _Command(click.Command):
-    """A command with the options of what it prints, and `has_log`: of its log; it says there when it begins.
+    """A command with the options of a record of settings, of what it prints, and `has_log`: of its log.
+
+    The filled record is its argument `settings`; the log says when it begins.
 
     Every option can be given as RETENTION_<OPTION>: Click's own prefix would name the variable after the command and
     after the function's argument.
     """
 
-    def __init__(self, name: str, *, has_log: bool = False, **attributes: Any) -> None:  # noqa: ANN401 - Click's
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: type[Any] | None = None,
+        has_log: bool = False,
+        **attributes: Any,  # noqa: ANN401 - Click's
+    ) -> None:
         super().__init__(name, context_settings=SETTINGS, **attributes)
         self.help = inspect.cleandoc(self.help or "").replace("\nExample:", "\n\b\nExample:")  # its lines stay lines
-        for option in (*_OF_ANSWERS, *(_OF_LOGS if has_log else ())):
+        self.settings = settings
+        options = [] if settings is None else _options_of(settings)
+        for option in (*options, *_OF_ANSWERS, *(_OF_LOGS if has_log else ())):
             option(self)
         for param in self.params:
             if isinstance(param, click.Option):
@@ -151,6 +162,8 @@ class _Command(click.Command):
         refusal = supervisor.lacks_threads() if call.is_process else None
         if refusal is not None:
             raise EngineError(refusal)
+        if self.settings is not None:
+            ctx.params["settings"] = _filled(self.settings, ctx.params)
         answer: Answer = super().invoke(ctx)
         if call.as_json:
             _print_json(answer.result)
@@ -253,22 +266,6 @@ def _print_json(plain: Mapping[str, Any]) -> None:
     click.echo(json.dumps({"format": RESULT_FORMAT, **plain}, ensure_ascii=False, indent=1))
 
 
-def _with_settings(record: type[Any]) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-    """Give a command the options of a record of settings, and the filled record as `settings`."""
-
-    def decorate(function: Callable[..., Answer]) -> Callable[..., Answer]:
-        @functools.wraps(function)
-        def command(*arguments: Any, **values: Any) -> Answer:  # noqa: ANN401 - Click's values
-            settings = _filled(record, values)
-            return function(*arguments, settings=settings, **values)
-
-        for option in reversed(list(_options_of(record))):
-            option(command)
-        return command
-
-    return decorate
-
-
 def _settings_of(record: type[Any]) -> Iterator[tuple[str, Any, Option | None]]:
     """Yield name, annotation and option of each setting of a record; a group of settings has no option."""
     for name, hint in get_type_hints(record, include_extras=True).items():
@@ -300,27 +297,23 @@ def _options_of(record: type[Any]) -> Iterator[Callable[..., Any]]:
             attributes["type"] = FOLDER if kinds == [Path] else str
         else:
             attributes["type"] = click.Choice(kinds)
-        yield _option(*option, _parameter(option), **attributes)
+        yield _option(*option, **attributes)
 
 
 def _filled(record: type[Any], values: dict[str, Any]) -> Any:  # noqa: ANN401 - a record of this type
     """Take a record's settings out of the values that Click parsed."""
     fields = {
-        name: _filled(hint, values) if option is None else values.pop(_parameter(option))
+        name: _filled(hint, values) if option is None else values.pop(option.flag.strip("-").replace("-", "_"))
         for name, hint, option in _settings_of(record)
     }
     return record(**fields)
-
-
-def _parameter(option: Option) -> str:
-    return option.flag.removeprefix("--").replace("-", "_")
 
 
 _DROP = _option("--input", "The folder, or s3://..., of the four tables.", "DROP", "drop", type=PLACE, required=True)
 _OUTPUT = _option("--output", "Where runs are published; s3://..., too.", "OUT", type=PLACE, required=True)
 
 
-@main.command(has_log=True)
+@main.command(has_log=True, settings=ScoreSettings)
 @_DROP
 @_OUTPUT
 @_option(
@@ -329,7 +322,6 @@ _OUTPUT = _option("--output", "Where runs are published; s3://..., too.", "OUT",
     "DIR",
     type=PLACE,
 )
-@_with_settings(ScoreSettings)
 @_option(
     "--engine",
     "Who does the work: this process, or executors of --spark-remote.",
@@ -412,9 +404,8 @@ def score(
     return Answer(text, result, [*outcome.look, then] if outcome.look else [])
 
 
-@main.command(has_log=True)
+@main.command(has_log=True, settings=DropSettings)
 @_DROP
-@_with_settings(DropSettings)
 @_option("--labelled", "Check it for training: the label must be there.", is_flag=True)
 @click.pass_obj
 def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled: bool) -> Answer:
@@ -442,7 +433,7 @@ def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled:
     return Answer(summarise_intake(intake, excluded), result)
 
 
-@main.command(has_log=True)
+@main.command(has_log=True, settings=TrainSettings)
 @_DROP
 @_option("--artifacts", "Where the selected model is written.", "DIR", type=FOLDER)
 @_option(
@@ -451,7 +442,6 @@ def validate(call: Invocation, *, drop: Place, settings: DropSettings, labelled:
     "STORE",
     type=PLACE,
 )
-@_with_settings(TrainSettings)
 @click.pass_obj
 def train(
     call: Invocation, *, drop: Place, artifacts: Path | None, store: Place | None, settings: TrainSettings
@@ -565,10 +555,9 @@ def sample(
     return Answer(f"Wrote a synthetic drop to {out_dir}: {tables}", {"drop": str(out_dir), "rows": rows})
 
 
-@main.command(has_log=True)
+@main.command(has_log=True, settings=LiftSettings)
 @_option("--outcome", "The labelled drop of three months later.", "DROP", type=PLACE, required=True)
 @_option("--run", "The published run: OUT/runs/ID.", "RUN", type=PLACE, required=True)
-@_with_settings(LiftSettings)
 @click.pass_obj
 def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings) -> Answer:
     """Compare a run's treated customers with its control group, three months later.
@@ -581,9 +570,12 @@ def lift(call: Invocation, *, run: Place, outcome: Place, settings: LiftSettings
     """
     from job.campaign.publish import run_lift  # noqa: PLC0415
     from job.campaign.summary import summarise_lift  # noqa: PLC0415
-    from job.storage.run import delivered, run_among_others, send_lift  # noqa: PLC0415
+    from job.storage.run import delivered, published_run, send_lift  # noqa: PLC0415
 
-    with run_among_others(run) as folder, delivered(outcome, settings.arrival) as delivery:
+    with (
+        published_run(run, with_scored=True, among_others=True) as folder,
+        delivered(outcome, settings.arrival) as delivery,
+    ):
         settings = settings._replace(arrival=delivery.arrival)
         published = run_lift(folder, delivery.folder, settings, progress=call.enter_stage)
         if isinstance(run, Path) or settings.output is not None:
@@ -614,7 +606,7 @@ def segments(*, file: Path, run: Place | None) -> Answer:
         raise error.in_russian() from error
     preview = None
     if run is not None:
-        with published_run(run, ["scored.parquet"]) as folder:
+        with published_run(run, with_scored=True) as folder:
             preview = describe_preview(*preview_segments(folder, segmentation))
     codes = [segment.code for segment in segmentation.segments]
     return Answer(summarise_segments(segmentation, preview), {"file": str(file), "segments": codes, "preview": preview})

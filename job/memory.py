@@ -25,10 +25,7 @@ UNLIMITED: Final = 1 << 60  # what version 1 of control groups says where nothin
 
 
 def choose_limit(mib: int | None) -> int:
-    """Return how many bytes the process may take.
-
-    Args: mib: what was asked for; None is most of what the control group allows, or the default where it allows all.
-    """
+    """Return how many bytes the process may take; None: most of what its control group allows, else the default."""
     if mib is not None:
         return mib * MIB
     allowed = group_limit()
@@ -38,9 +35,7 @@ def choose_limit(mib: int | None) -> int:
 def group_limit(root: Path = Path("/sys/fs/cgroup"), member: Path = Path("/proc/self/cgroup")) -> int | None:
     """Return the memory that the control groups of this process allow, in bytes; None without a limit, or without any.
 
-    Args:
-        root: where control groups are mounted.
-        member: the groups of a process, one line each: number, controllers, path.
+    Groups are mounted at `root`; a line of `member` is a group of the process: number, controllers, path.
     """
     limits: list[int] = []
     for line in _text_of(member).splitlines():

@@ -21,13 +21,9 @@ if TYPE_CHECKING:
 
 
 def validate_drop(files: Mapping[str, TableFile], *, labelled: bool, limits: Limits) -> tuple[Intake, dict[str, int]]:
-    """Return what would become of a drop's rows, and reason -> accepted customers that cannot be scored.
+    """Return what would become of the rows of a drop's tables, and reason -> accepted customers that cannot be scored.
 
-    `files`: table -> its file. Only a large drop needs a temporary folder.
-
-    Raises:
-        DropError: the drop is bad, or no customer of it can be scored.
-        OutputError: there is no temporary folder.
+    Raises DropError: the drop is bad, or nobody can be scored; OutputError: no temporary folder, for a large drop.
     """
     memory = MemoryPlan()
     with ExitStack() as stack:

@@ -85,18 +85,12 @@ def judge_drift(
 ) -> Drift:
     """Return what has drifted, as plain JSON values.
 
-    Args:
-        counts: of `count_drift`; those of several parts added up or put under each other.
-        reference: the training customers.
-        delivered: customers of the drop, scored or not.
-        warn: PSI from which a difference beyond chance is a warning.
-        stop: from which a person must look; at least `warn`.
-        measured: the model's ROC-AUC as measured in training (the artifact's `roc_auc`).
+    `counts` are of `count_drift`, those of several parts added up or put under each other; `delivered` customers were
+    in the drop, scored or not; a PSI beyond chance is a warning from `warn` on, and from `stop` on a person must look.
 
-    Returns:
-        `findings` come the worst first; `severity` is that of the worst. `higher` is the probability that a customer
-        here has more of a number than one of training, equal ones counting half. `roc_auc` is estimated without labels:
-        that with labels is in its interval if a probability still means what it did in training.
+    `findings` come the worst first; `severity` is that of the worst. `higher` is the probability that a customer here
+    has more of a number than one of training, equal ones counting half. `roc_auc` is estimated without labels: that
+    with labels is in its interval if a probability still means what it did in training, where it was `measured`.
     """
     counted: defaultdict[str, dict[int, int]] = defaultdict(dict)
     for name, bin_number, rows in add_counts(counts).iter_rows():

@@ -75,15 +75,7 @@ def count_rows(intake: Intake, fates: Mapping[str, tuple[int, int]]) -> dict[str
         of_scored, of_excluded = fates[table]
         if of_scored + of_excluded != account.as_delivered + account.repaired:
             raise AssertionError(f"{file}: {of_scored} + {of_excluded} rows of scored and excluded, not {account}")
-        rows[file] = {
-            "rows_in": account.rows_in,
-            "as_delivered": account.as_delivered,
-            "repaired": account.repaired,
-            "rejected": account.rejected,
-            "dropped": account.dropped,
-            "scored": of_scored,
-            "excluded": of_excluded,
-        }
+        rows[file] = cast("RowFates", {**account._asdict(), "scored": of_scored, "excluded": of_excluded})
     return rows
 
 

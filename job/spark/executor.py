@@ -36,14 +36,9 @@ _MISSING_MODULE: Final = re.compile(r"No module named '(?P<name>[\w.]+)'")
 
 
 class Cluster:
-    """A session on an endpoint. Whatever is sent there is run there: it is as trusted as this machine.
+    """A session on an endpoint, such as `sc://host:15002`, which is as trusted as this machine: it runs what is sent.
 
-    Args:
-        remote: its address, e.g. `sc://host:15002`.
-
-    Raises:
-        SettingsError: the extra `spark` is not installed, or the address is none.
-        EngineError: nobody answers.
+    Raises SettingsError: the extra `spark` is not installed, or the address is none; EngineError: nobody answers.
     """
 
     def __init__(self, remote: str) -> None:
@@ -72,11 +67,8 @@ class Cluster:
     def spread(self, work: Callable[[S], T], tasks: Sequence[S]) -> list[T]:
         """Do some work on executors, each task by itself; return what each gave, in the order of the tasks.
 
-        Args:
-            work: a function of a module, or a partial of one: executors import the module. May be done more than once.
-            tasks: plain values.
-
-        Raises EngineError where the endpoint gives up.
+        `work` is a function of a module, which executors import, or a partial of one, and may be done more than once;
+        tasks are plain values. Raises EngineError where the endpoint gives up.
         """
         if not tasks:
             return []

@@ -39,12 +39,9 @@ SMALL_BYTES: Final = 8 << 20  # the most that an object may have which is read a
 
 _STATUS: Final = re.compile(r"status code: (?P<status>\d{3})")
 _CODE: Final = re.compile(r"<Code>(?P<code>\w+)</Code>")
-_OWN_SERVICES: Final = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
+_OWN_SERVICES: Final = re.compile(r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google\.internal")
 """Where a machine in a cloud asks for the credentials of its role."""
 _MISSING_ACCOUNT: Final = "Account must be specified"
-_DENIED: Final = frozenset({"401", "403"})
-_NOT_FOUND: Final = "404"
-_WRONG_REQUESTS: Final = "4"
 NOT_IMPLEMENTED: Final = "501"
 _NO_ANSWER: Final = re.compile("error sending request|HTTP error")
 
@@ -310,20 +307,14 @@ def explain(error: Exception) -> tuple[str, bool]:
     code = match["code"] if (match := _CODE.search(text)) else ""
     named = " ".join(part for part in (status, code) if part)
     first = text.partition("\n")[0]
-    if any(service in text for service in _OWN_SERVICES):
-        answer = "no credentials in the environment, and no role of this machine", False
-    elif _MISSING_ACCOUNT in text:
-        answer = "no account in the environment (AZURE_STORAGE_ACCOUNT_NAME)", False
-    elif code == "NoSuchBucket" or (status == _NOT_FOUND and not code):
-        answer = "no such bucket", False
-    elif status in _DENIED:
-        answer = f"access denied ({named})", False
-    elif status.startswith(_WRONG_REQUESTS):
-        answer = f"the store refuses the request ({named})", False
-    elif status:
-        answer = f"the store has trouble ({named})", True
-    elif _NO_ANSWER.search(first):
-        answer = "the store does not answer", True
-    else:
-        answer = first.rpartition(" error: ")[2], False
-    return answer
+    rules = (
+        (_OWN_SERVICES.search(text), "no credentials in the environment, and no role of this machine", False),
+        (_MISSING_ACCOUNT in text, "no account in the environment (AZURE_STORAGE_ACCOUNT_NAME)", False),
+        (code == "NoSuchBucket" or (status == "404" and not code), "no such bucket", False),
+        (status in ("401", "403"), f"access denied ({named})", False),
+        (status.startswith("4"), f"the store refuses the request ({named})", False),
+        (status, f"the store has trouble ({named})", True),
+        (_NO_ANSWER.search(first), "the store does not answer", True),
+        (True, first.rpartition(" error: ")[2], False),
+    )
+    return next((phrase, is_passing) for holds, phrase, is_passing in rules if holds)

@@ -39,9 +39,7 @@ class Copy:
     def refresh(self) -> None:
         """Make the folder hold what the store holds now; begin again when an object is replaced meanwhile.
 
-        Raises:
-            DropError: the store refuses.
-            DropIncompleteError: it has trouble, or does not answer; or an object is replaced again and again.
+        Raises DropError: the store refuses; DropIncompleteError: it has trouble, or objects are replaced all the time.
         """
         for attempt in range(1, ATTEMPTS + 1):
             with storage_errors_as(DropError, DropIncompleteError):
@@ -105,10 +103,7 @@ def drop_at_hand(
 ) -> Iterator[Path]:
     """Give a new folder with the files of a complete drop; errors of the block name the objects in place of its files.
 
-    Raises:
-        DropError: as `wait_for_files`; also a bucket that is not there, or may not be read.
-        DropIncompleteError: as `wait_for_files`; also a store that has trouble, and objects that were replaced.
-        OutputError: the folder cannot be written.
+    Raises as `wait_for_files` and `Copy.refresh`, and OutputError: the folder cannot be written.
     """
 
     def rename(defect: str | Problem) -> str | Problem:

@@ -65,11 +65,12 @@ def read_latest(bucket: Bucket) -> str | None:
     return match["run_id"] if match else None
 
 
-def mirror_output(output: Bucket | Path, folder: Path) -> Path:
+def mirror_output(output: Bucket | Path, folder: Path, *, only: str | None = None) -> Path:
     """Make a local output of the published runs of another, of `latest`, lifts and who looked at which run; return it.
 
     Of each run it has the manifest and `_SUCCESS`; its other files are as long as theirs, and take no space. Of each
-    lift it has the JSON. The mirror of an output that is not there is empty. Raises StorageError and OSError.
+    lift it has the JSON. The mirror of an output that is not there is empty; with `only` it has no run of another name.
+    Raises StorageError and OSError.
     """
     read: Callable[[str], bytes | None]
     if isinstance(output, Path):
@@ -81,7 +82,8 @@ def mirror_output(output: Bucket | Path, folder: Path) -> Path:
         beside = [*looked_at, *(f"{LIFTS}/{lift.run_id}/{LIFT}" for lift in read_lifts(output)[0])]
         latest, read = latest_run(output), lambda name: read_beneath((output / name).parent, Path(name).name)
     else:
-        runs = {run_id: files for run_id, files in list_runs_files(output).items() if SUCCESS in files}
+        whole = {run_id: files for run_id, files in list_runs_files(output).items() if SUCCESS in files}
+        runs = {run_id: files for run_id, files in whole.items() if only in (None, run_id)}
         beside = [name for name in (*output.entries(ACKNOWLEDGED), *output.entries(LIFTS)) if _BESIDE.fullmatch(name)]
         latest, read = read_latest(output), output.content
     (folder / RUNS).mkdir(parents=True)

@@ -20,9 +20,7 @@ from job.scoring.pipeline import Outcome, run_scoring
 from job.scoring.publish import as_output_error, scratch_folder
 from job.scoring.published import (
     LATEST,
-    MANIFEST,
     RUNS,
-    SUCCESS,
     Verification,
     is_whole,
     parts_of,
@@ -182,57 +180,32 @@ def _at_hand(
 
 
 def published_run(
-    run: Place, files: Sequence[str] = (), *, back: Sequence[str] = ()
+    run: Place, *, with_scored: bool = False, among_others: bool = False, back: Sequence[str] = ()
 ) -> contextlib.AbstractContextManager[Path]:
-    """Give a published run, or that of `latest`, as a folder with these files, `manifest.json` and `_SUCCESS`.
+    """Give a published run, or that of `latest`, as a folder; of a store, a mirror of it (see `mirror_output`).
 
-    The files `back` of it are replaced in a store when the block ends.
+    `with_scored`: its scored customers can be read; `among_others`: the runs of its output, too, and, of those in the
+    three months after it, the scored customers. The files `back` of it are replaced in a store when the block ends.
 
-    Raises:
-        SettingsError: this is no published run, or the store refuses or does not answer.
-        OutputError: the copy, or a file that is replaced, cannot be written.
-    """
-
-    def fetch(run: Address, folder: Path) -> Copied:
-        bucket = Bucket(_resolve_run(run))
-        copy = folder / RUNS / bucket.address.name
-        copy.mkdir(parents=True)
-        entries = bucket.entries()
-        if SUCCESS not in entries:
-            raise _no_run(run, f"objects without {SUCCESS}" if entries else "no such objects")
-        for name, entry in entries.items():
-            if name in (MANIFEST, SUCCESS, *files) or name.partition("/")[0] in files:
-                (copy / name).parent.mkdir(exist_ok=True)
-                bucket.fetch(entry, copy / name)
-        return copy, bucket.address
-
-    return _at_hand(run, resolve_latest, fetch, back)
-
-
-def run_among_others(run: Place) -> contextlib.AbstractContextManager[Path]:
-    """Give a published run in an output in which the runs of the three months after it can be read, too.
-
-    Raises as `published_run`.
+    Raises SettingsError: there is no such run, or the store refuses or does not answer; OutputError: something cannot
+    be written.
     """
 
     def fetch(run: Address, folder: Path) -> Copied:
         address = _resolve_run(run)
         bucket = Bucket(address.parent.parent)
-        mirror = mirror_output(bucket, folder / "output")
-        runs = {path.name: manifest for path, manifest in read_runs(mirror)}
-        if address.name not in runs:
-            raise _no_run(run, "no such objects")
-        for name, manifest in runs.items():
-            if name == address.name or is_in_outcome(runs[address.name], manifest):
+        mirror = mirror_output(bucket, folder / "output", only=None if among_others else address.name)
+        copy = mirror / RUNS / address.name
+        if not copy.is_dir():
+            raise SettingsError([Problem(str(run), "a published run (OUT/runs/ID)", "no such objects")])
+        runs = dict(read_runs(mirror)) if with_scored else {}
+        for path, manifest in runs.items():
+            if path == copy or (copy in runs and is_in_outcome(runs[copy], manifest)):
                 for file in parts_of(manifest):
-                    bring_file(bucket, mirror / RUNS / name, file)
-        return mirror / RUNS / address.name, address
+                    bring_file(bucket, path, file)
+        return copy, address
 
-    return _at_hand(run, resolve_latest, fetch)
-
-
-def _no_run(run: Address, what_is_there: str) -> SettingsError:
-    return SettingsError([Problem(str(run), "a published run (OUT/runs/ID)", what_is_there)])
+    return _at_hand(run, resolve_latest, fetch, back)
 
 
 def _resolve_run(run: Address) -> Address:
