@@ -44,7 +44,8 @@ def published_runs(output: Path) -> list[Path]:
 
 def read_runs(output: Path) -> list[tuple[Path, Manifest]]:
     """Return the folders of the same runs, with their manifests. Raises OSError."""
-    numbers = {run: number for run in _folders(output) if (number := _number_of(run)) is not None}
+    named = [output / RUNS / name for name in _names(output) if RUN_NAME.fullmatch(name)]
+    numbers = {run: number for run in named if is_plain_folder(run) and (number := _number_of(run)) is not None}
     runs = sorted(numbers, key=lambda run: (numbers[run], run.name))
     last = min(numbers.values(), default=0)
     whole = []
@@ -151,7 +152,12 @@ def check_run(run: Path, *, with_digests: bool) -> tuple[Manifest | None, list[P
         except OSError as error:
             problems.append(Problem(where, "a file as published", reason_of(error)))
     if with_digests:
-        problems += _strangers_within(run, {*manifest["outputs"], MANIFEST, SUCCESS})
+        expected = "only files of the manifest"
+        try:
+            strangers = sorted({*names_beneath(run)} - {*manifest["outputs"], MANIFEST, SUCCESS})
+            problems += [Problem(f"{name}/{shorten(file)}", expected, "another") for file in strangers]
+        except OSError as error:
+            problems.append(Problem(name, expected, reason_of(error)))
     return manifest, problems
 
 
@@ -166,7 +172,7 @@ class Verification(NamedTuple):
 def verify_output(output: Path) -> Verification:
     """Compare every file of an output's runs with its manifest; hidden folders, of runs that go on, are passed over."""
     files, problems = 0, []
-    folders = sorted(path for path in (output / RUNS).iterdir() if not path.name.startswith("."))
+    folders = [output / RUNS / name for name in _names(output)]
     for folder in folders:
         manifest, faults = check_run(folder, with_digests=True)
         files += len(manifest["outputs"]) if manifest is not None else 0
@@ -179,31 +185,17 @@ def verify_output(output: Path) -> Verification:
 def tell_strangers(output: Path, runs: Iterable[Path]) -> None:
     """Log what lies among the published runs and is none, if anything does."""
     published = {run.name for run in runs}
-    names = [path.name for path in (output / RUNS).iterdir()] if is_plain_folder(output / RUNS) else []
-    strangers = sorted(shorten(name) for name in names if name not in published and name[:1] != ".")
+    strangers = sorted(shorten(name) for name in _names(output) if name not in published)
     if strangers:
         more = f" and {len(strangers) - SHOWN_STRANGERS:,} more" if len(strangers) > SHOWN_STRANGERS else ""
         listed = ", ".join(strangers[:SHOWN_STRANGERS])
         logger.warning("%s: passed over, for it is no run as published: %s%s", output / RUNS, listed, more)
 
 
-def _strangers_within(run: Path, known: Iterable[str]) -> list[Problem]:
-    name = f"{RUNS}/{run.name}"
-    expected = "only files of the manifest"
-    try:
-        strangers = sorted(set(names_beneath(run)).difference(known))
-    except OSError as error:
-        return [Problem(name, expected, reason_of(error))]
-    return [Problem(f"{name}/{shorten(file)}", expected, "another") for file in strangers]
-
-
-def _folders(output: Path) -> list[Path]:
-    runs = output / RUNS
-    if not is_plain_folder(runs):
-        return []
-    with os.scandir(runs) as entries:
-        named = [entry for entry in entries if RUN_NAME.fullmatch(entry.name)]
-        return [runs / entry.name for entry in named if entry.is_dir(follow_symlinks=False)]
+def _names(output: Path) -> list[str]:
+    """Return what lies in the folder of runs and is not hidden, in order; nothing where there is no such folder."""
+    names = [path.name for path in (output / RUNS).iterdir()] if is_plain_folder(output / RUNS) else []
+    return sorted(name for name in names if not name.startswith("."))
 
 
 def _number_of(run: Path) -> int | None:

@@ -41,6 +41,10 @@ def test_what_was_published_is_well(output: Path) -> None:
     assert verify_output(output) == (1, 6, [])
 
 
+def test_an_output_without_runs_has_no_problem(tmp_path: Path) -> None:
+    assert verify_output(tmp_path) == (0, 0, [])
+
+
 def empty(run: Path) -> None:
     os.truncate(run / "scored.csv", 0)
 
