@@ -30,14 +30,10 @@ EXCLUSIONS: Final = {
 
 
 def join_tables(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Put all that is known of each customer into one row.
+    """Return all that is known of each customer of the accepted tables, whose keys are unique, in one row.
 
-    Args:
-        tables: the accepted `market_file`, `market_money`, `market_time` and `money`, keys unique.
-
-    Returns:
-        One row per row of `market_file`, ordered by `id`; its columns, then `revenue_<period>`, `minutes_<period>` and
-        `monthly_profit`, each null where the customer has no such row.
+    One row per row of `market_file`, ordered by `id`; its columns, then `revenue_<period>`, `minutes_<period>` and
+    `monthly_profit`, each null where the customer has no such row.
     """
     joined = _by_id(tables["market_file"])
     for values in (

@@ -90,33 +90,28 @@ class Levels(NamedTuple):
     def describe(self) -> RevenueLevels:
         """Return what the manifest says: `source`, and of each month `level`, `training` and `ratio`."""
         months: list[MonthLevel] = [
-            {
-                "period": period,
-                "level": self.here[period],
-                "training": self.training[period],
-                "ratio": round(self.here[period] / self.training[period], DIGITS),
-            }
-            for period in PERIODS_OF_REVENUE
+            {"period": period, "level": level, "training": usual, "ratio": round(level / usual, DIGITS)}
+            for period, level, usual in self._by_month()
         ]
         return {"source": self.source, "months": months}
 
     def findings(self) -> list[str]:
         """Return a line for each month whose level is too far from training's to be season and prices."""
         return [
-            f"revenue of {period.replace('_', ' ')}: half of the customers spent {self.here[period]:,.6g}, "
-            f"{self.training[period]:,.6g} in training; a currency, a unit, a broken export? (--month-level)"
-            for period in PERIODS_OF_REVENUE
-            if not LOWEST <= self.here[period] / self.training[period] <= HIGHEST
+            f"revenue of {period.replace('_', ' ')}: half of the customers spent {level:,.6g}, "
+            f"{usual:,.6g} in training; a currency, a unit, a broken export? (--month-level)"
+            for period, level, usual in self._by_month()
+            if not LOWEST <= level / usual <= HIGHEST
         ]
+
+    def _by_month(self) -> list[tuple[str, float, float]]:
+        return [(period, self.here[period], self.training[period]) for period in PERIODS_OF_REVENUE]
 
 
 def find_levels(counts: LevelCounts, training: Mapping[str, float], option: str | None) -> Levels:
-    """Return the levels that a drop is scored at.
+    """Return the levels that a drop is scored at: those of `--month-level`, else its own, else those of training.
 
-    Args:
-        counts: of the drop's accepted rows.
-        training: month -> the level of the training customers.
-        option: `--month-level`, of `parse_levels`; None finds them in the drop.
+    `counts`: of the drop's accepted rows. `training`: month -> the level of the training customers.
     """
     if option is not None and option != TRAINING:
         return Levels(parse_levels(option), training, "option")
@@ -125,10 +120,7 @@ def find_levels(counts: LevelCounts, training: Mapping[str, float], option: str 
 
 
 def parse_levels(text: str) -> dict[str, float]:
-    """Return month -> its level, of three numbers with commas between them; nothing of `training`.
-
-    Raises SettingsError if it is neither.
-    """
+    """Return month -> its level, of three numbers; nothing of `training`. Raises SettingsError if it is neither."""
     if text == TRAINING:
         return {}
     try:

@@ -116,10 +116,7 @@ class PooledEffect(NamedTuple):
 
 
 def wilson_interval(events: int, total: int, *, score: float = CONFIDENCE_SCORE) -> Interval:
-    """Return Wilson's score interval of a rate (JASA 22, 1927; Newcombe 1998a's method 3).
-
-    `score`: the normal quantile of its confidence.
-    """
+    """Return Wilson's score interval of a rate (JASA 22, 1927; Newcombe 1998a's method 3), of this normal quantile."""
     square = score * score
     middle = events + square / 2
     reach = score * sqrt(square / 4 + events * (total - events) / total)
@@ -133,19 +130,19 @@ def rate_difference(events: tuple[int, int], totals: tuple[int, int]) -> Differe
     """Return the difference of two independent rates with Newcombe's hybrid score interval.
 
     Source: Newcombe, Statistics in Medicine 17 (1998) 873-890, method 10 (square-and-add of two Wilson intervals, no
-    continuity correction). The p-value is 1 minus the largest confidence at which that interval leaves 0 out.
-
-    `totals`: of the two groups, each 1 or more.
+    continuity correction). The p-value is 1 minus the largest confidence at which that interval leaves 0 out. The
+    totals are 1 or more.
     """
+    rates = (events[0] / totals[0], events[1] / totals[1])
+    difference = rates[0] - rates[1]
 
-    def reaches_zero(score: float) -> bool:
-        interval = _newcombe(events, totals, score)
-        return interval.low <= 0 <= interval.high
+    def interval(score: float) -> tuple[float, float]:
+        first, second = (wilson_interval(*group, score=score) for group in zip(events, totals, strict=True))
+        low = difference - sqrt((rates[0] - first.low) ** 2 + (second.high - rates[1]) ** 2)
+        return low, difference + sqrt((first.high - rates[0]) ** 2 + (rates[1] - second.low) ** 2)
 
-    touching = first_true(reaches_zero, 0.0, _LARGEST_SCORE)
-    interval = _newcombe(events, totals, CONFIDENCE_SCORE)
-    difference = events[0] / totals[0] - events[1] / totals[1]
-    return Difference(difference, interval.low, interval.high, erfc(touching / sqrt(2)))
+    touching = first_true(lambda score: interval(score)[0] <= 0 <= interval(score)[1], 0.0, _LARGEST_SCORE)
+    return Difference(difference, *interval(CONFIDENCE_SCORE), erfc(touching / sqrt(2)))
 
 
 def mean_difference(first: Estimate, second: Estimate) -> Difference:
@@ -161,12 +158,8 @@ def mean_difference(first: Estimate, second: Estimate) -> Difference:
 def prevented_share(first: Estimate, second: Estimate, *, expected: float = 0.0) -> tuple[Difference, float] | None:
     """Return which share of the second group's mean is missing in the first, with its interval, and its standard error.
 
-    That is 1 - first / second, by the delta method; None if the second mean is not above 0.
-
-    Args:
-        first: the treated customers' rate.
-        second: the control group's.
-        expected: the share that the p-value is of.
+    That is 1 - first / second, by the delta method; None if the second mean is not above 0. The first is the treated
+    customers'. `expected`: the share that the p-value is of.
     """
     if second.mean <= 0:
         return None
@@ -180,9 +173,7 @@ def student_score(score: float, freedom: float) -> float:
     """Return Student's quantile of the level at which the normal quantile is `score` (0 or more).
 
     Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5, within 0.002 of the 95 % quantile from 6
-    degrees of freedom on.
-
-    `freedom`: degrees of freedom; fewer than `_FEWEST_FREEDOM` count as so many.
+    degrees of freedom on. Fewer than `_FEWEST_FREEDOM` count as so many.
     """
     freedom = max(freedom, _FEWEST_FREEDOM)
     square = score * score
@@ -216,12 +207,9 @@ def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL) -> Fall | 
     The normal formula for the adjusted estimator: a fall is found if it is (z of the level + z of the power) x its
     standard error, at the variances that the treated have if the offer prevents that share of the declines. Strata
     weigh by their treated customers, as in the verdict of `lift`; one without two customers in each group is left out.
+    None if not even an end of all declines would be found, or a group has fewer than `FEWEST` customers.
 
-    `strata`: one for a segment; several for a campaign, or for an offer of several segments. `level`: of a two-sided
-    test; divided by the number of tests where there are several.
-
-    Returns:
-        None if not even an end of all declines would be found, or a group has fewer than `FEWEST` customers.
+    `level`: of a two-sided test; divided by the number of tests where there are several.
     """
     compared = [stratum for stratum in strata if stratum.is_comparable]
     treated = sum(stratum.treated for stratum in compared)
@@ -245,12 +233,8 @@ def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL) -> Fall | 
 def smallest_control_share(strata: Sequence[Stratum], *, level: float = LEVEL) -> float | None:
     """Return the smallest control share at which these customers would show the effect `A_FIFTH`, with that power.
 
-    All strata get the same share, whatever share they have now. The formula is that of `smallest_fall`.
-
-    `strata`: a campaign's, or a segment's alone.
-
-    Returns:
-        A share of at most about one half; None if no share shows the effect.
+    All strata get the same share, at most about one half, whatever share they have now. The formula is that of
+    `smallest_fall`. None if no share shows the effect.
     """
     customers = sum(stratum.treated + stratum.control for stratum in strata)
     if customers < 2 * FEWEST:
@@ -293,7 +277,7 @@ def pool_effects(
         between: scale of the half-normal distribution; 0 if all campaigns are alike.
     """
     prior = 1 / spread**2
-    logs, means, errors, shares = [], [], [], []
+    logs, parts, shares = [], [], []
     for step in range(_DEVIATIONS):
         deviation = between * normal_score((step + 0.5) / _DEVIATIONS)
         weighted = [(1 / (each.error**2 + deviation**2), each.effect - assumed) for each in effects]
@@ -301,15 +285,14 @@ def pool_effects(
         shift = sum(weight * distance for weight, distance in weighted) / precision
         misfit = sum(weight * distance**2 for weight, distance in weighted) - precision * shift**2
         logs.append((sum(log(weight) for weight, _ in weighted) - log(precision) - misfit) / 2)
-        means.append(assumed + shift)
-        errors.append(1 / sqrt(precision))
+        parts.append(NormalDist(assumed + shift, 1 / sqrt(precision)))
         shares.append(prior / precision)
     largest = max(logs)
     likelihoods = [exp(each - largest) for each in logs]
     total = sum(likelihoods)
     weights = [likelihood / total for likelihood in likelihoods]
-    parts = [NormalDist(mean, error) for mean, error in zip(means, errors, strict=True)]
-    reach = _LARGEST_SCORE * max(errors)
+    means = [part.mean for part in parts]
+    reach = _LARGEST_SCORE * max(part.stdev for part in parts)
 
     def quantile(level: float) -> float:
         def is_reached(value: float) -> bool:
@@ -356,13 +339,3 @@ def detectable_difference(error: float, *, level: float = LEVEL) -> float:
 
 def _scores(level: float) -> float:
     return normal_score(1 - level) + _NORMAL.inv_cdf(POWER)
-
-
-def _newcombe(events: tuple[int, int], totals: tuple[int, int], score: float) -> Interval:
-    first, second = (wilson_interval(*group, score=score) for group in zip(events, totals, strict=True))
-    rates = (events[0] / totals[0], events[1] / totals[1])
-    difference = rates[0] - rates[1]
-    return Interval(
-        difference - sqrt((rates[0] - first.low) ** 2 + (second.high - rates[1]) ** 2),
-        difference + sqrt((first.high - rates[0]) ** 2 + (rates[1] - second.low) ** 2),
-    )

@@ -113,13 +113,7 @@ class Table(NamedTuple):
         return tuple(heading for heading in self.headings if labelled or heading.name != self.label)
 
     def contract(self, *, labelled: bool, only: Collection[str] | None = None, whole: bool = True) -> Contract:
-        """Return what accepted rows of this table must be.
-
-        Args:
-            labelled: whether the label column is there.
-            only: these columns alone.
-            whole: the rows are a whole table, whose key is unique.
-        """
+        """Return what accepted rows are, of these columns `only`; of a `whole` table, that its key is unique, too."""
         fields = tuple(
             Field(column.name, dtype_of(column), _all_rules(column))
             for column in self.expected(labelled=labelled)

@@ -72,21 +72,15 @@ def to_text(plain: object) -> str:
 
 
 def write_artifact(folder: Path, *, files: Mapping[str, str], facts: Mapping[str, Any]) -> None:
-    """Write an artifact: its files, then, last, the manifest that makes them valid.
+    """Write an artifact: its files, then, last, the manifest that makes them valid. Raises OutputError.
 
     Args:
         folder: made if it is missing. Files of an earlier artifact that the new one does not have are removed.
         files: name -> text; plain names without folders.
         facts: goes to the manifest beside the format and the checksums.
-
-    Raises:
-        OutputError: the folder cannot be written.
     """
-    manifest = {
-        "format": FORMAT,
-        **facts,
-        "files": {name: _sha256(text.encode()) for name, text in sorted(files.items())},
-    }
+    digests = {name: _sha256(text.encode()) for name, text in sorted(files.items())}
+    manifest = {"format": FORMAT, **facts, "files": digests}
     manifest[SEAL] = seal_manifest(manifest)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,8 +115,7 @@ def prepare_folder(folder: Path) -> None:
 def load_artifact(folder: Path) -> Artifact:
     """Read and verify an artifact.
 
-    Raises:
-        ArtifactError: it is missing, altered, or made by an incompatible version; every problem is named.
+    Raises ArtifactError, which names every problem, if it is missing, altered, or made by an incompatible version.
     """
     try:
         manifest = read_json(folder / MANIFEST)
@@ -165,12 +158,9 @@ def load_artifact(folder: Path) -> Artifact:
         raise ArtifactError(
             f"{folder}: not made by this version of the job: {type(error).__name__}: {error}"
         ) from error
-    return Artifact(folder, _digest(manifest), manifest, model, thresholds, seen, fold_models, levels)
-
-
-def _digest(manifest: Mapping[str, Any]) -> str:
     files = {name: digest for name, digest in manifest["files"].items() if name not in (CARD, CARD_PAGE)}
-    return seal_manifest({**manifest, "files": files})
+    digest = seal_manifest({**manifest, "files": files})
+    return Artifact(folder, digest, manifest, model, thresholds, seen, fold_models, levels)
 
 
 def _read_model(folder: Path, kind: str, prefix: str = "") -> Model:

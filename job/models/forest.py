@@ -95,10 +95,8 @@ class Forest:
     def contributions(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what each feature adds to each row's margin against the mean of training: exact TreeSHAP.
 
-        `matrix`: finite numbers, (rows, features).
-
-        Returns:
-            (rows, features); with the mean, a row adds up to its margin. Equal to LightGBM's to some 1e-13.
+        `matrix`: finite numbers, (rows, features), like what is returned. With the mean, a row adds up to its margin.
+        Equal to LightGBM's to some 1e-13.
         """
         added = np.zeros((len(self.thresholds), len(matrix)))
         # One after the other: the steps are so short that threads would wait for each other to let go of Python.
@@ -149,10 +147,8 @@ def _lookups(
 ) -> tuple[Lookup, ...]:
     """Return what is left where tests fail.
 
-    Args:
-        thresholds: per feature, rising.
-        ruled_out: a tree, one of its tests, and the bits that it rules out where it fails.
-        shape: trees, and bits of each.
+    `thresholds`: per feature, rising. `ruled_out`: a tree, one of its tests, and the bits that it rules out where it
+    fails. `shape`: trees, and bits of each.
     """
     trees, most = shape
     bits = bits_of(most)

@@ -21,17 +21,11 @@ if TYPE_CHECKING:
 
 
 class Explained(NamedTuple):
-    """Why customers have their uncalibrated log-odds, a column each.
+    """Why customers have their uncalibrated log-odds, a column each."""
 
-    Args:
-        contributions: what each feature adds (a row per feature, in the order of `explained`).
-        margins: the log-odds.
-        usual: the same with some features at their usual values (a row per theme).
-    """
-
-    contributions: NDArray[np.float64]
-    margins: NDArray[np.float64]
-    usual: NDArray[np.float64]
+    contributions: NDArray[np.float64]  # what each feature adds (a row per feature, in the order of `explained`)
+    margins: NDArray[np.float64]  # the log-odds
+    usual: NDArray[np.float64]  # the same with some features at their usual values (a row per theme)
 
 
 class Model(ABC):
@@ -71,13 +65,10 @@ class Model(ABC):
     @classmethod
     @abstractmethod
     def load(cls, plain: Mapping[str, Any], read: Callable[[str], str]) -> Self:
-        """Return the model of `to_json` and `texts`, equal to the last bit; their checksums have been verified.
+        """Return the model of `to_json` and `texts` (which `read` gives), equal to the last bit; both are verified.
 
-        `read`: gives one of `texts`.
-
-        Raises:
-            ModuleNotFoundError: a library that this kind needs is not installed.
-            ArtifactError, KeyError, TypeError, ValueError: it is not of this version.
+        Raises ModuleNotFoundError where a library that this kind needs is not installed; ArtifactError, KeyError,
+        TypeError or ValueError where it is not of this version.
         """
 
     def texts(self) -> dict[str, str]:

@@ -34,21 +34,13 @@ BLOCK_ROWS: Final = 4096
 
 
 class Change(NamedTuple):
-    """Some features with the same values for all customers.
+    """Some features with the same values for all customers."""
 
-    Args:
-        rows: the factors of their numbers.
-        factors: the values of these then, a column.
-        weights: W of these rows and columns; None where they are not multiplied with each other.
-        words: by the place of a customer's words, how much lower a(c) is then; None if no words are among the features.
-        linear: the same of b + t(c), a row per factor; None where it does not change.
-    """
-
-    rows: Places
-    factors: Numbers
-    weights: Numbers | None
-    words: Numbers | None
-    linear: Numbers | None
+    rows: Places  # the factors of their numbers
+    factors: Numbers  # the values of these then, a column
+    weights: Numbers | None  # W of these rows and columns; None where they are not multiplied with each other
+    words: Numbers | None  # by the place of a customer's words, how much lower a(c) is then; None if no words change
+    linear: Numbers | None  # the same of b + t(c), a row per factor; None where it does not change
 
 
 class Block(NamedTuple):
@@ -126,18 +118,14 @@ class QuadraticForm:
         weights = self._w[np.ix_(rows, rows)]
         words = linear = None
         if any(name in values for name in self._words):
-            places = np.array([self._places.index(self._changed(place, values)) for place in self._places])
+            changed = [
+                tuple(str(values.get(name, word)) for name, word in zip(self._words, place, strict=True))
+                for place in self._places
+            ]
+            places = [self._places.index(place) for place in changed]
             words, linear = self._all_a - self._all_a[places], self._linear - self._linear[:, places]
-        return Change(
-            rows,
-            factors[rows],
-            weights if weights.any() else None,
-            words,
-            linear if linear is not None and linear.any() else None,
-        )
-
-    def _changed(self, place: tuple[str, ...], values: Mapping[str, float | str]) -> tuple[str, ...]:
-        return tuple(str(values.get(name, word)) for name, word in zip(self._words, place, strict=True))
+            linear = linear if linear.any() else None
+        return Change(rows, factors[rows], weights if weights.any() else None, words, linear)
 
     def margins(self, features: pl.DataFrame) -> Numbers:
         """Return the log-odds of each customer of a feature frame."""

@@ -35,10 +35,7 @@ class NumberBins(NamedTuple):
     missing: int  # training customers without a value
 
     def counters(self, *, are_finite: bool) -> list[pl.Expr]:
-        """Return what `read` needs of a frame: how many values there are, and how many above each edge.
-
-        `are_finite`: all values are, or null.
-        """
+        """Return what `read` needs: how many values there are, and above each edge; they `are_finite`, or null."""
         value = pl.col(self.name)
         if not are_finite:
             value = pl.when(value.is_finite()).then(value)
@@ -127,12 +124,9 @@ def estimate_roc_auc(steps: Mapping[int, int]) -> tuple[float, float] | None:
     score orders rightly is the same sum over p_i > p_j, equal scores counting half. The estimate is their ratio, as in
     confidence-based performance estimation (NannyML's CBPE). Its error is the one to expect of a ROC-AUC that is
     measured on these customers, once their labels are known (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988, in
-    expectation over the labels): it does not know whether the scores are calibrated.
+    expectation over the labels): it does not know whether the scores are calibrated. None if there are no such pairs.
 
     `steps`: score in steps -> customers with it.
-
-    Returns:
-        None if there are no such pairs.
     """
     total = sum(steps.values())
     rows = [(step / STEPS, count) for step, count in sorted(steps.items()) if count]
@@ -146,27 +140,24 @@ def estimate_roc_auc(steps: Mapping[int, int]) -> tuple[float, float] | None:
     above = declining
     influence = []
     for p, count in rows:
-        own_staying, own_declining = (1 - p) * count, p * count
-        above -= own_declining
-        half = below + own_staying / 2, above + own_declining / 2
-        right += own_declining * half[0]
-        influence.append((own_declining, half[0] / staying, own_staying, half[1] / declining))
-        below += own_staying
+        stay, decline = (1 - p) * count, p * count
+        above -= decline
+        half = below + stay / 2, above + decline / 2
+        right += decline * half[0]
+        influence.append((decline, half[0] / staying, stay, half[1] / declining))
+        below += stay
     estimate = (right - self_pairs / 2) / pairs
     variance = math.fsum(
-        (own_declining / declining**2) * (before - estimate) ** 2 + (own_staying / staying**2) * (after - estimate) ** 2
-        for own_declining, before, own_staying, after in influence
+        (decline / declining**2) * (before - estimate) ** 2 + (stay / staying**2) * (after - estimate) ** 2
+        for decline, before, stay, after in influence
     )
     return estimate, math.sqrt(variance)
 
 
 def read_reference(manifest: Mapping[str, Any]) -> Reference | None:
-    """Return the reference of an artifact, None if it was made by a version that did not count its customers.
+    """Return the reference of an artifact's manifest, which `job.training.reference` wrote.
 
-    `manifest`: of the artifact; its `reference` is what `job.training.reference` wrote.
-
-    Raises:
-        ArtifactError: what it says of the bins cannot be understood.
+    None if it is of a version that did not count its customers. Raises ArtifactError if it cannot be understood.
     """
     written = manifest.get("reference")
     if not isinstance(written, dict) or "bins" not in written:

@@ -26,16 +26,13 @@ def describe_seen(ids: pl.Series, folds: Sequence[int], *, seed: int) -> dict[st
     `folds`: the fold of each, from 0: the one whose model has not seen it.
     """
     salt = hashlib.sha256(f"seen customers {seed}".encode()).hexdigest()
-    hashed = pl.DataFrame({"fold": folds, "hash": _hashes(ids, salt)}, schema={"fold": pl.Int64, "hash": pl.UInt64})
-    by_fold = [hashed.filter(fold=fold)["hash"].sort().to_list() for fold in range(max(folds, default=-1) + 1)]
+    hashes, fold_of = _hashes(ids, salt), pl.Series(folds, dtype=pl.Int64)
+    by_fold = [hashes.filter(fold_of == fold).sort().to_list() for fold in range(max(folds, default=-1) + 1)]
     return {"salt": salt, "folds": by_fold}
 
 
 def find_folds(ids: pl.Series, seen: Mapping[str, Any]) -> pl.Series:
-    """Return the fold of each customer that was in training (Int8), null for the others.
-
-    `seen`: of `describe_seen`.
-    """
+    """Return the fold of each customer that was in training (Int8), null for the others, as `describe_seen` has it."""
     known = {number: fold for fold, numbers in enumerate(seen["folds"]) for number in numbers}
     hashes, folds = pl.Series(known.keys(), dtype=pl.UInt64), pl.Series("fold", known.values(), dtype=pl.Int8)
     return _hashes(ids, seen["salt"]).alias("fold").replace_strict(hashes, folds, default=None)
@@ -44,9 +41,8 @@ def find_folds(ids: pl.Series, seen: Mapping[str, Any]) -> pl.Series:
 def find_probability(artifact: Artifact, ids: pl.Series, features: pl.DataFrame) -> pl.DataFrame:
     """Return `decline_probability` and `in_training` of each customer, in their order.
 
-    The probability is that of the deployed model, or of a model that had not seen the customer.
-
-    `features`: their feature frame (`FEATURES`), revenue at the level of training.
+    The probability is that of the deployed model, or of a model that had not seen the customer. Revenue is at the level
+    of training.
     """
     folds = find_folds(ids, artifact.seen)
     probability = artifact.model.probabilities(features).alias("decline_probability")

@@ -100,10 +100,7 @@ def log_loss(probability: Numbers, labels: Labels) -> float:
 
 
 def assess(probability: Numbers, labels: Labels, *, seed: int) -> CalibrationQuality:
-    """Measure how good out-of-fold probabilities are.
-
-    `probability`: of each row, by a model that did not see it.
-    """
+    """Measure how good out-of-fold probabilities are."""
     random = np.random.default_rng(seed)
     foretold, declined = pl.Series(probability), pl.Series(labels)
     bins = calibration_bins(foretold, declined)
@@ -122,12 +119,9 @@ def assess(probability: Numbers, labels: Labels, *, seed: int) -> CalibrationQua
 def rank_customers(probability: Numbers, labels: Labels) -> dict[str, Any]:
     """Return how many of the first customers by risk declined: every point of the ROC and precision-recall curves.
 
-    `probability`: of each row, by a model that did not see it.
-
-    Returns:
-        `cuts`: about a hundred pairs, from (0, 0) to all: customers with the highest probability, and how many of them
-        declined; customers with equal probabilities are cut together. `average_precision`: of all cuts. `top_tenth`: of
-        the riskiest tenth the customers, the declined, their share and its Wilson interval.
+    `cuts`: about a hundred pairs, from (0, 0) to all: customers with the highest probability, and how many of them
+    declined; customers with equal probabilities are cut together. `average_precision`: of all cuts. `top_tenth`: of
+    the riskiest tenth the customers, the declined, their share and its Wilson interval.
     """
     order = np.argsort(-probability, kind="stable")
     declined = np.concatenate([[0], np.cumsum(labels[order])])

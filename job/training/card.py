@@ -110,8 +110,8 @@ class Card:
 
     def roc_auc(self) -> dict[str, float]:
         """Return the selected candidate's mean ROC-AUC over the splits with its interval."""
-        interval = roc_auc_interval(self.selected, test_share=self.protocol.test_share)
-        return {"mean": interval.gain, "low": interval.low, "high": interval.high}
+        (row,) = filter(self.is_selected, self.candidates)
+        return {"mean": row["roc_auc"], "low": row["low"], "high": row["high"]}
 
     @cached_property
     def candidates(self) -> list[dict[str, Any]]:
@@ -165,14 +165,6 @@ class Card:
                     }
                 )
         return rows
-
-    def missed(self) -> dict[str, float]:
-        """Return the shares of those who declined that had been given less than the threshold, and less than 10 %."""
-        declined = self.probability[self.labels == 1]
-        return {
-            "below_threshold": float((declined < self.thresholds.risk).mean()),
-            "below_a_tenth": float((declined < SURPRISE).mean()),
-        }
 
     def table(self) -> str:
         """Return the comparison as text for a terminal."""
@@ -242,6 +234,7 @@ class Card:
         area = delong(pl.Series(self.probability), pl.Series(self.labels == 1))
         assert area is not None  # noqa: S101 - there are enough of each label
         plain = self.against_plain()
+        declined = self.probability[self.labels == 1]
         return {
             "owner": self.owner,
             "licence": importlib.metadata.metadata("oneclick-retention")["License-Expression"],
@@ -268,7 +261,10 @@ class Card:
             "ranking": rank_customers(self.probability, self.labels),
             "importance": list(self.importance),
             "groups": self.groups(),
-            "missed": self.missed(),
+            "missed": {
+                "below_threshold": float((declined < self.thresholds.risk).mean()),
+                "below_a_tenth": float((declined < SURPRISE).mean()),
+            },
             "settings": dict(self.settings),
             "thresholds": self.thresholds._asdict(),
             "features": list(FEATURE_NAMES),
@@ -278,12 +274,10 @@ class Card:
 
 
 def write_card(card: Card, trained_at: str) -> dict[str, str]:
-    """Return the card's texts and pictures by file name.
+    """Return the card's texts and pictures by file name. Args: trained_at: ISO 8601.
 
     `card.md` and `card.html` also tell when training took place, and the first how long fitting took, which differs
     between machines; `card.json` and all else are the same for the same data, seed and versions.
-
-    `trained_at`: the moment, ISO 8601.
     """
     plain = card.plain()
     pictures = draw_pictures(plain, is_russian=False)

@@ -15,13 +15,14 @@ from schemas.features import NUMERIC_FEATURES, WORD_FEATURES
 
 if TYPE_CHECKING:
     from job.models.kinds import Model
-    from job.training.folds import Labels, Split
+    from job.training.folds import Labels
+    from job.training.selection import SplitResult
 
 SHUFFLES: Final = 5
 
 
 def measure_importance(
-    splits: Sequence[Split],
+    splits: Sequence[SplitResult],
     fold_models: Sequence[Model],
     model: Model,
     features: pl.DataFrame,
@@ -66,7 +67,7 @@ def measure_importance(
 
 
 def _permutation_losses(
-    splits: Sequence[Split], models: Sequence[Model], features: pl.DataFrame, labels: Labels, *, seed: int
+    splits: Sequence[SplitResult], models: Sequence[Model], features: pl.DataFrame, labels: Labels, *, seed: int
 ) -> dict[str, list[float]]:
     """Return feature -> of each split the mean loss of ROC-AUC on its test rows when the values are shuffled."""
     random = np.random.default_rng(seed)

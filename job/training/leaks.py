@@ -34,16 +34,9 @@ class LeakFinding:
 def guard_against_leaks(
     customers: pl.DataFrame, features: pl.DataFrame, labels: Labels
 ) -> tuple[list[LeakFinding], list[str]]:
-    """Check each column by itself against the label.
+    """Check each column by itself against the label. Raises DropError for a feature, or the profit, beyond `LEAK_AUC`.
 
-    `customers`: joined customers with `id` and `row`.
-
-    Returns:
-        The finding of every column, the strongest first, and a warning for each of `id` and row order beyond
-        `LEAK_AUC`.
-
-    Raises:
-        DropError: a feature or the profit is beyond it; each is named with its ROC-AUC.
+    Returns the finding of every column, the strongest first, and a warning for each of `id` and `row` beyond it.
     """
     columns = {name: customers[name] for name in (*_KEPT_OUT, "monthly_profit")}
     columns |= {name: features[name] for name in features.columns}

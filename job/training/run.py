@@ -35,14 +35,14 @@ from job.models.seen import describe_seen
 from job.training.calibration import probabilities
 from job.training.candidates import BOOSTED, CHAMPION, REFERENCES, Candidate
 from job.training.card import Card, write_card
-from job.training.folds import Groups, Labels, Numbers, Split, group_folds, twin_groups
+from job.training.folds import Groups, Labels, Numbers, group_folds, twin_groups
 from job.training.importance import measure_importance
 from job.training.leaks import guard_against_leaks
 from job.training.reference import describe_reference
 from job.training.selection import (
     Comparison,
-    Measured,
     Protocol,
+    SplitResult,
     compare,
     compare_with_artifact,
     describe_seconds,
@@ -155,7 +155,9 @@ def run_training(
     progress(f"fitting {selected.candidate.title} on all customers", 0, 1)
     with threadpool_limits(limits=1):
         final = fit_final(selected.candidate, data, protocol)
-        folds = fit_folds(selected, data, protocol)
+    first_repeat = selected.splits[: protocol.folds]
+    folds = Folds(first_repeat, tuple(split.model for split in first_repeat if split.model is not None))
+    probability = folds.probability(data.features)
     card = Card(
         drop_name=drop.name,
         inputs=data.intake.files,
@@ -164,7 +166,7 @@ def run_training(
         measured=measured,
         selected=selected,
         decision=decision,
-        probability=folds.probability,
+        probability=probability,
         labels=data.labels,
         features=data.features,
         importance=measure_importance(
@@ -181,7 +183,7 @@ def run_training(
         return Trained(card.table(), gate, is_written=False)
     delivered = data.intake.customers_in
     reference = describe_reference(
-        data.features, folds.probability, final.probability, *dataset[1:], delivered=delivered, seed=protocol.seed
+        data.features, probability, final.probability, *dataset[1:], delivered=delivered, seed=protocol.seed
     )
     files = {
         **model_files(final.model),
@@ -205,11 +207,17 @@ def choose_protocol(settings: TrainSettings, customers: int) -> Protocol:
 
 @dataclass(frozen=True)
 class Folds:
-    """The first repeat's splits, and of each the model of its training rows, calibrated as it was measured."""
+    """The splits of the first repeat, and of each the model of its training rows, as it was measured."""
 
-    splits: tuple[Split, ...]
+    splits: tuple[SplitResult, ...]
     models: tuple[Model, ...]
-    probability: Numbers  # of each row of the labelled drop, by the model whose test row it is
+
+    def probability(self, features: pl.DataFrame) -> Numbers:
+        """Return that of each row of the labelled drop, by the model whose test row it is."""
+        probability = np.zeros(features.height)
+        for split, model in zip(self.splits, self.models, strict=True):
+            probability[split.test] = model.probabilities(features[split.test]).to_numpy()
+        return probability
 
     def files(self, ids: pl.Series, seed: int) -> dict[str, str]:
         """Return the artifact's files: the models, and who was in which fold."""
@@ -220,30 +228,6 @@ class Folds:
         for fold, model in enumerate(self.models):
             files |= model_files(model, fold_prefix(fold))
         return files
-
-
-def fit_folds(selected: Measured, data: Labelled, protocol: Protocol) -> Folds:
-    """Fit the models of the first repeat's folds again, as they were measured."""
-    splits = tuple(group_folds(data.labels, data.groups, folds=protocol.folds, seed=protocol.seed))
-    probability = np.zeros(len(data.labels))
-    models = []
-    for fold, (split, result) in enumerate(zip(splits, selected.splits, strict=False)):
-        if not np.array_equal(split.test, result.test):
-            raise AssertionError(f"fold {fold} is not the one that was measured")
-        train = data.features[split.train], data.labels[split.train]
-        model = _deployable(selected.candidate, *train, result.settings, split.seed).calibrated(result.calibration)
-        probability[split.test] = model.probabilities(data.features[split.test]).to_numpy()
-        models.append(model)
-    return Folds(splits, tuple(models), probability)
-
-
-def _deployable(
-    candidate: Candidate, features: pl.DataFrame, labels: Labels, settings: dict[str, Any], seed: int
-) -> Model:
-    """Return the fitted model of a candidate that is no reference."""
-    model = candidate.fit(features, labels, dict(settings), seed).model
-    assert model is not None  # noqa: S101 - only the champion and the challenger are selected
-    return model
 
 
 @dataclass(frozen=True)
@@ -266,8 +250,9 @@ def fit_final(candidate: Candidate, data: Labelled, protocol: Protocol) -> Deplo
     probability = np.zeros(len(data.labels))
     for split, fold_margins in zip(splits, margins, strict=True):
         probability[split.test] = probabilities(fold_margins, calibration)
-    model = _deployable(candidate, data.features, data.labels, settings, protocol.seed).calibrated(calibration)
-    return Deployed(model, settings, probability)
+    model = candidate.fit(data.features, data.labels, settings, protocol.seed).model
+    assert model is not None  # noqa: S101 - only the champion and the challenger are selected
+    return Deployed(model.calibrated(calibration), settings, probability)
 
 
 def learn_thresholds(data: Labelled) -> Thresholds:

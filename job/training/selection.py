@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from job.models.artifact import Artifact
+    from job.models.kinds import Model
     from job.models.linear import Calibration
     from job.training.candidates import Candidate, Settings
 
@@ -65,10 +66,9 @@ class SplitResult:
     test: NDArray[np.intp]  # positions of the test rows
     auc: float  # ROC-AUC on them
     probability: Numbers  # calibrated probability of each, learned without them
-    settings: Settings  # chosen on the training rows
-    fit_seconds: float  # to fit once with these settings
+    fit_seconds: float  # to fit once with the settings chosen on the training rows
     score_seconds: float  # to score the test rows
-    calibration: Calibration  # learned on the training rows
+    model: Model | None  # tuned, fitted and calibrated on the training rows; None of a reference
 
 
 @dataclass(frozen=True)
@@ -309,8 +309,7 @@ def _measure_split(
         test=split.test,
         auc=float(roc_auc_score(labels[split.test], margins)),
         probability=probabilities(margins, calibration),
-        settings=settings,
         fit_seconds=fitted_at - start,
         score_seconds=scored_at - fitted_at,
-        calibration=calibration,
+        model=None if fitted.model is None else fitted.model.calibrated(calibration),
     )

@@ -40,20 +40,10 @@ def fit_splines(
     category_penalty: float,
     product_penalty: float,
 ) -> tuple[Callable[[pl.DataFrame], Matrix], LinearModel]:
-    """Fit the champion.
+    """Fit the champion, with so many knots per feature, the outer two included; a share of the rows is in each `tail`.
 
-    Args:
-        features: of the training rows.
-        labels: 1 for a customer who declined.
-        knots: per feature, the outer two included.
-        tail: share of the rows beyond each outer knot.
-        single_penalty: on each feature by itself.
-        category_penalty: on features by category.
-        product_penalty: on products.
-
-    Returns:
-        Scikit-learn's decision function of a feature frame, in log-odds, and the same model as readable terms,
-        uncalibrated, as it is deployed.
+    Returns scikit-learn's decision function of a feature frame, in log-odds, and the same model as readable terms,
+    uncalibrated, as it is deployed.
     """
     penalties = (single_penalty, single_penalty, category_penalty, product_penalty)
     basis = SplineBasis(features, np.linspace(tail, 1 - tail, knots), penalties)

@@ -15,10 +15,7 @@ from job.training.selection import Measured, Protocol, SplitResult, corrected_in
 def measured(candidate: Candidate, aucs: list[float], probability: float = 0.5) -> Measured:
     return Measured(
         candidate,
-        tuple(
-            SplitResult(np.array([0, 1]), auc, np.array([0.5, probability]), {}, 0.0, 0.0, Calibration())
-            for auc in aucs
-        ),
+        tuple(SplitResult(np.array([0, 1]), auc, np.array([0.5, probability]), 0.0, 0.0, None) for auc in aucs),
     )
 
 

@@ -8,7 +8,6 @@ import pytest
 from optuna.distributions import FloatDistribution
 from sklearn.linear_model import LogisticRegression
 
-from job.models.linear import Calibration
 from job.training.candidates import BOOSTED, CHAMPION, REFERENCES, Candidate, Fitted
 from job.training.folds import group_folds
 from job.training.selection import (
@@ -99,7 +98,7 @@ def test_without_scatter_any_gain_is_seen() -> None:
 
 def test_brier_is_the_mean_over_the_splits() -> None:
     def result(test: list[int], probability: list[float]) -> SplitResult:
-        return SplitResult(np.array(test), 0.5, np.array(probability), {}, 0.0, 0.0, Calibration())
+        return SplitResult(np.array(test), 0.5, np.array(probability), 0.0, 0.0, None)
 
     measured = Measured(WEAK, (result([0], [0.2]), result([1], [0.4]), result([0, 1], [0.4, 0.8])))
     labels = np.array([0, 1], dtype=np.int8)
@@ -109,9 +108,7 @@ def test_brier_is_the_mean_over_the_splits() -> None:
 
 
 def test_no_roc_auc_is_above_one() -> None:
-    splits = tuple(
-        SplitResult(np.array([0]), auc, np.array([0.5]), {}, 0.0, 0.0, Calibration()) for auc in (0.9, 0.99, 1.0)
-    )
+    splits = tuple(SplitResult(np.array([0]), auc, np.array([0.5]), 0.0, 0.0, None) for auc in (0.9, 0.99, 1.0))
     interval = roc_auc_interval(Measured(WEAK, splits), test_share=SHARE)
     raw = corrected_interval(np.array([0.9, 0.99, 1.0]), test_share=SHARE)
     assert (interval.gain, interval.low, interval.high) == (raw.gain, raw.low, 1.0)
