@@ -170,28 +170,22 @@ class _Judge(NamedTuple):
     stop: float
     checks: int
 
-    def chance(self, counts: Sequence[int], reference: Sequence[int]) -> float:
-        """Return the PSI that chance passes with the probability of a false alarm in one check."""
-        if not sum(counts) or not sum(reference) or len(counts) == 1:
-            return 0.0
-        scatter = self.reference.twins * (1 / sum(counts) + 1 / sum(reference))
-        return scatter * chi_square_limit(FALSE_ALARM / self.checks, len(counts) - 1)
-
-    def severity(self, psi: float, chance: float) -> str:
-        if psi <= chance or psi < self.warn:
-            return SEVERITIES[0]
-        return SEVERITIES[2] if psi >= self.stop else SEVERITIES[1]
+    def measure(self, counts: Sequence[int], reference: Sequence[int]) -> dict[str, Any]:
+        """Return the PSI, what chance passes with the probability of a false alarm in one check, and the severity."""
+        psi, chance, severity = stability_index(counts, reference), 0.0, SEVERITIES[0]
+        if sum(counts) and sum(reference) and len(counts) > 1:
+            scatter = self.reference.twins * (1 / sum(counts) + 1 / sum(reference))
+            chance = scatter * chi_square_limit(FALSE_ALARM / self.checks, len(counts) - 1)
+        if psi > chance and psi >= self.warn:
+            severity = SEVERITIES[2] if psi >= self.stop else SEVERITIES[1]
+        return {"psi": psi, "chance": chance, "severity": severity}
 
     def compare(self, bins: Bins, counted: Mapping[int, int]) -> dict[str, Any]:
         """Compare one distribution, of the customers that have a value."""
         here = [counted.get(bin_number, 0) for bin_number in range(len(bins.counts))]
-        chance = self.chance(here, bins.counts)
-        psi = stability_index(here, bins.counts)
         row: dict[str, Any] = {
             "feature": bins.name,
-            "psi": psi,
-            "chance": chance,
-            "severity": self.severity(psi, chance),
+            **self.measure(here, bins.counts),
             "shares": _shares(here),
             "reference_shares": _shares(bins.counts),
         }
@@ -204,9 +198,10 @@ class _Judge(NamedTuple):
         """Compare the share of a part; only more than in training is a finding."""
         here, reference = (part, total - part), (reference_part, reference_total - reference_part)
         share, reference_share = _shares(here)[0], _shares(reference)[0]
-        psi, chance = stability_index(here, reference), self.chance(here, reference)
-        severity = self.severity(psi, chance) if share > reference_share else SEVERITIES[0]
-        return {"share": share, "reference_share": reference_share, "psi": psi, "chance": chance, "severity": severity}
+        measured = self.measure(here, reference)
+        if share <= reference_share:
+            measured["severity"] = SEVERITIES[0]
+        return {"share": share, "reference_share": reference_share, **measured}
 
     def compare_words(self, bins: WordBins, counted: Mapping[int, int]) -> list[dict[str, Any]]:
         """Return the words that only training or nobody of it has, beyond chance: each, however rare, is a warning."""

@@ -222,11 +222,6 @@ def listed_output(
     `back` and what is raised: as of `published_run`.
     """
 
-    def local(output: Path) -> Path:
-        if not is_new and not output.is_dir():
-            raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
-        return output
-
     def fetch(output: Address, folder: Path) -> Copied:
         bucket = Bucket(output)
         mirror = mirror_output(bucket, folder / "output")
@@ -234,7 +229,13 @@ def listed_output(
             raise SettingsError([Problem("--output", "the place where runs are published", str(output))])
         return mirror, output
 
-    return _at_hand(output, local, fetch, back)
+    return _at_hand(output, Path if is_new else _existing, fetch, back)
+
+
+def _existing(output: Path) -> Path:
+    if not output.is_dir():
+        raise SettingsError([Problem("--output", "the folder where runs are published", str(output))])
+    return output
 
 
 def acknowledge_at(output: Place, run_id: str, note: str | None) -> None:
@@ -258,7 +259,7 @@ def verify_place(output: Place) -> Verification:
             (folder / LATEST).symlink_to(Path(RUNS) / latest)
         return folder, output
 
-    with listed_output(output) if isinstance(output, Path) else _at_hand(output, Path, fetch) as folder:
+    with _at_hand(output, _existing, fetch) as folder:
         return verify_output(folder)
 
 
