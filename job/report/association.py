@@ -88,30 +88,14 @@ def _chi_square_roots(rows: int, columns: int) -> Numbers:
 
 
 def variance_inflation(correlations: Sequence[Sequence[float]]) -> list[float | None]:
-    """Return each column's variance inflation factor: the diagonal of the inverse correlation matrix.
+    """Return each column's variance inflation factor: the diagonal of the inverse correlation matrix (Pearson's).
 
     1 / (1 - R^2) of a column regressed on all others: Belsley, Kuh and Welsch, "Regression Diagnostics" (1980), 3.2.
-
-    Args:
-        correlations: Pearson's, symmetric, ones on the diagonal.
-
-    Returns:
-        1 or more; None for all where a column follows exactly from others, as no inverse exists.
+    None for all where a column follows exactly from others, as no inverse exists.
     """
     size = len(correlations)
-    work = [
-        [*map(float, row), *(float(number == column) for column in range(size))]
-        for number, row in enumerate(correlations)
-    ]
-    for column in range(size):
-        best = max(range(column, size), key=lambda row: abs(work[row][column]))
-        if abs(work[best][column]) < SINGULAR:
-            return [None] * size
-        work[column], work[best] = work[best], work[column]
-        pivot = work[column][column]
-        work[column] = [value / pivot for value in work[column]]
-        for row in range(size):
-            factor = work[row][column]
-            if row != column and factor:
-                work[row] = [value - factor * other for value, other in zip(work[row], work[column], strict=True)]
-    return [work[number][size + number] for number in range(size)]
+    scales, directions = np.linalg.eigh(np.reshape(correlations, (size, size)))
+    if scales.min(initial=1.0) < SINGULAR:
+        return [None] * size
+    factors: list[float | None] = (directions**2 / scales).sum(axis=1).tolist()
+    return factors

@@ -40,16 +40,13 @@ RISK_BINS: Final = 20
 VALUE_BINS: Final = 10
 CODES: Final = max(VALUE_BINS, *(len(feature.values) + 1 for feature in CATEGORICAL_FEATURES))  # of a column
 MONOTONE: Final = 0.5  # Spearman's correlation from which «more means more risk» is said
+FACTOR_DIGITS: Final = 6
 SPREAD_BINS: Final = 60  # of contributions
 SPREAD_TAIL: Final = 0.005  # of the contributions on each side, in the outer bins
 PROFIT_BINS: Final = 20
 RISK: Final = "decline_probability"
 
-_OF_CARD: Final = (
-    *("customers", "declined", "protocol", "candidates", "decision"),
-    *("roc_auc", "roc_auc_out_of_fold_delong", "calibration", "groups"),
-)  # what the page repeats of the model card
-
+_OF_CARD: Final = ("customers", "declined", "protocol", "candidates", "calibration", "groups")
 
 SUMS: Final = (
     pl.len().cast(pl.Int64).alias("customers"),
@@ -108,8 +105,9 @@ def describe_report(
     `counted` is of `count_groups`, of all customers. At most so many of the sample (of `take_sample`) are compared
     column with column: those whose ids have the lowest hashes.
     """
-    part = sample if sample.height <= most else sample[sample_hash(sample["id"]).arg_sort().head(most)]
-    part = part.sort("id")
+    part = sample.sort("id")
+    if part.height > most:
+        part = part[np.sort(np.argsort(hashed_bits(part["id"], SEED), kind="stable")[:most])]
     groups = counted.with_columns(pl.col("segment").cast(pl.String)).sort(_GROUPS)
     totals = groups.select(pl.exclude(_GROUPS).sum()).row(0, named=True)
     customers = totals["customers"]
@@ -170,11 +168,6 @@ def _matches(groups: pl.DataFrame) -> dict[str, dict[str, int]]:
     return {name.removeprefix(FITS): takers for name, takers in shown.items() if takers}
 
 
-def sample_hash(ids: pl.Series) -> pl.Series:
-    """Return the hash of each id (UInt64): customers of the lowest ones are those that are compared."""
-    return pl.Series("hash", hashed_bits(ids, SEED))
-
-
 def sample_bins(ids: pl.Series) -> pl.Series:
     """Return the bin of each id's hash (Int64), from 0, below `HASH_BINS`."""
     return pl.Series("bin", hashed_bits(ids, SEED) >> HASH_BIN_BITS, pl.Int64)
@@ -230,7 +223,7 @@ def _spread(contributions: pl.DataFrame, ranks: pl.DataFrame) -> dict[str, Any]:
 
 
 def _risk_and_profit(part: pl.DataFrame) -> dict[str, Any]:
-    """Return how many customers have which risk (`RISK_BINS`) and which monthly profit (bins between `profit_edges`).
+    """Return how many customers have which risk (of `RISK_BINS`) and which monthly profit.
 
     Profits beyond the 1st and the 99th percentile count in the outer bins.
     """
@@ -325,9 +318,10 @@ def inflate(part: pl.DataFrame) -> list[dict[str, Any]]:
     names = [varies.name for varies in part.select(pl.all().max() > pl.all().min()) if varies.item()]
     pairs = [pl.corr(one, other).alias(f"{one} {other}") for one, other in combinations(names, 2)]
     correlations = _symmetric(len(names), part.select(pairs).row(0) if pairs else ())
-    factors = dict(zip(names, variance_inflation(correlations), strict=True))
-    ordered = sorted(factors, key=lambda name: (-(factors[name] or math.inf), name))
-    return [{"feature": name, "factor": factors[name]} for name in ordered]
+    # A library's last digits differ between machines.
+    factors = zip(names, rounded(variance_inflation(correlations), FACTOR_DIGITS), strict=True)
+    ordered = sorted(factors, key=lambda pair: (-(pair[1] or math.inf), pair[0]))
+    return [{"feature": name, "factor": factor} for name, factor in ordered]
 
 
 def _distributions(part: pl.DataFrame, thresholds: Thresholds) -> dict[str, Any]:
@@ -351,7 +345,7 @@ def _distributions(part: pl.DataFrame, thresholds: Thresholds) -> dict[str, Any]
     ]
     return {
         "by": "label" if by_label else "risk",
-        "base_rate": _mean(known["rate"]),
+        "base_rate": known["rate"].mean(),
         "customers": [group.height for group in groups],
         "numbers": _number_shares(groups, known),
         "words": words,
@@ -431,8 +425,3 @@ def _card(artifact: Artifact) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return {key: card[key] for key in _OF_CARD if key in card}
-
-
-def _mean(flags: pl.Series) -> float | None:
-    mean = flags.mean()
-    return None if mean is None else float(mean)  # type: ignore[arg-type]

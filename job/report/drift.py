@@ -20,6 +20,14 @@ MONTH_TITLES: Final = {
     PREVIOUS_MONTH: "прошлый",
     MONTH_BEFORE_PREVIOUS: "позапрошлый",
 }
+FINDINGS: Final = {
+    "not_scored": "Нельзя оценить {share} клиентов выгрузки: части данных нет или она негодна. При обучении таких было "
+    "{reference_share}",
+    "missing": "у {share} клиентов значения нет или модель его не знает. При обучении таких было {reference_share}",
+    "word_gone": "ни у одного клиента нет значения «{word}», при обучении оно было у {reference_share}",
+    "word_new": "значение «{word}» у {share} клиентов, при обучении его не было ни у кого",
+}
+"""Kind of finding -> what is said of it, behind the feature's title; of the others, the index."""
 SCORE_TITLE: Final = "Оценка риска"
 CHECKS: Final = ("проверки", "проверок", "проверок")
 SIGNS: Final = ("признака", "признаков", "признаков")
@@ -67,30 +75,18 @@ def describe_levels(levels: RevenueLevels) -> str:
 
 def _say(row: Finding) -> str:
     """Return a finding as a phrase that begins with a capital letter and has no full stop."""
+    shares = {key: percent(row[key], decimals=1) for key in ("share", "reference_share") if key in row}
+    text = FINDINGS.get(row["kind"], "PSI {psi} (случайно бывает до {chance})").format(
+        word=word_title(row.get("word", "")),
+        psi=fixed(row.get("psi", 0.0), 2),
+        chance=fixed(row.get("chance", 0.0), 2),
+        **shares,
+    )
     if row["kind"] == "not_scored":
-        return (
-            f"Нельзя оценить {percent(row['share'], decimals=1)} клиентов выгрузки: части данных нет или она негодна. "
-            f"При обучении таких было {percent(row['reference_share'], decimals=1)}"
-        )
-    title = feature_title(row["feature"])
-    if row["kind"] == "missing":
-        share, before = (percent(row[key], decimals=1) for key in ("share", "reference_share"))
-        return f"{title}: у {share} клиентов значения нет или модель его не знает. При обучении таких было {before}"
-    if row["kind"] == "word_gone":
-        return (
-            f"{title}: ни у одного клиента нет значения «{word_title(row['word'])}», "
-            f"при обучении оно было у {percent(row['reference_share'], decimals=1)}"
-        )
-    if row["kind"] == "word_new":
-        return (
-            f"{title}: значение «{word_title(row['word'])}» у {percent(row['share'], decimals=1)} клиентов, "
-            "при обучении его не было ни у кого"
-        )
-    way = ""
+        return text
     higher = row.get("higher")
-    if higher is not None:
-        way = f" {'выше' if higher > MIDDLE else 'ниже'}, чем при обучении,"
-    return f"{title}:{way} PSI {fixed(row['psi'], 2)} (случайно бывает до {fixed(row['chance'], 2)})"
+    way = "" if higher is None else f" {'выше' if higher > MIDDLE else 'ниже'}, чем при обучении,"
+    return f"{feature_title(row['feature'])}:{way} {text}"
 
 
 def feature_title(feature: str) -> str:

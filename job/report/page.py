@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +16,8 @@ from job.models.kinds import KINDS
 from job.report.charts import SHOWN_FEATURES, draw_charts
 from job.report.drift import describe_drift, describe_levels, feature_title
 from job.report.earlier import describe_run
-from job.report.formats import count, number, percent
-from job.report.html import OF_CLIENTS, render_html
+from job.report.formats import number, percent
+from job.report.html import render_html
 from job.report.warnings import translate_warnings
 from schemas.features import MEANINGS, title_of, word_title
 from schemas.manifest import Manifest, Output, manifest_text, parse_manifest
@@ -91,9 +92,7 @@ def build_page(manifest: Manifest) -> str:
     """Return the page of a run as HTML: the same manifest gives the same bytes.
 
     Args:
-        manifest: the run's manifest, with `report_data` as `describe_report` returned it and, if the artifact has a
-            reference, `drift` as `judge_drift` did. `outputs` and `seconds` are not
-            looked at, so that the page can be made before they are known.
+        manifest: `outputs` and `seconds` are not looked at, so that the page can be made before they are known.
     """
     data = manifest["report_data"]
     segments = _segments(manifest)
@@ -122,11 +121,7 @@ def build_page(manifest: Manifest) -> str:
         warnings=translate_warnings(manifest["warnings"]),
         has_workbook=manifest["settings"]["format"] == "xlsx" and data["contacts"]["treatment"] <= MOST_ROWS,
         capped=[
-            (
-                title_of(row["feature"]),
-                count(row["customers"], *OF_CLIENTS),
-                *map(number, (row["largest"], row["cap"])),
-            )
+            row
             for row in data["capped"]
             if row["largest"] >= FAR_ABOVE * row["cap"] and not MEANINGS[row["feature"]].unit.startswith("share")
         ],
@@ -138,9 +133,7 @@ def build_page(manifest: Manifest) -> str:
         levels=describe_levels(manifest["levels"]),
         correlations=_strongest(data["correlations"]),
         inflated=[
-            title_of(row["feature"])
-            for row in data["inflation"]
-            if row["factor"] is None or row["factor"] > HIGH_INFLATION
+            title_of(row["feature"]) for row in data["inflation"] if (row["factor"] or math.inf) > HIGH_INFLATION
         ],
         models=MODELS,
         exclusions=EXCLUSIONS,
@@ -194,7 +187,7 @@ def _drivers(data: ReportData) -> dict[str, Any]:
         for name, rated in rates.items()
         if len(rated) > 1
     ]
-    return {"first": first, "words": words, "base_rate": percent(data["distributions"]["base_rate"] or 0.0)}
+    return {"first": first, "words": words}
 
 
 def _strongest(correlations: Mapping[str, Any]) -> list[str]:

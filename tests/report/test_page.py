@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from job.cli import main
 from job.models.artifact import default_folder, load_artifact
 from job.report.formats import count, number, percent
-from job.report.page import OF_CLIENTS, build_page, write_report
+from job.report.html import OF_CLIENTS
+from job.report.page import build_page, write_report
 from schemas.features import NUMERIC_FEATURES, title_of, word_title
 from tests.manifests import make_manifest, make_report_data
 
