@@ -89,16 +89,10 @@ NOTHING_MORE: Final = Known()
 
 
 def match_outcome(scored: pl.DataFrame, intake: Intake) -> pl.DataFrame:
-    """Put beside each customer of a run what the outcome says.
+    """Return a run's customers, in their order, with what the labelled drop of three months later says of them.
 
-    Args:
-        scored: the run's customers, ordered by `id`.
-        intake: the labelled drop of three months later.
-
-    Returns:
-        The rows and columns of `scored`, and: `fate` (one of `FATES`), `declined` (Boolean), `revenue` (sum of three
-        months), `monthly_minutes` (mean of two months), `monthly_profit_change` (against the run); each null where not
-        all rows that it needs were accepted.
+    Added are `fate` (one of `FATES`), `declined` (Boolean), `revenue` (sum of three months), `monthly_minutes` (mean of
+    two months) and `monthly_profit_change` (against the run); each null where not all rows that it needs were accepted.
     """
     joined = join_tables(intake.tables).select(
         "id",
@@ -110,25 +104,15 @@ def match_outcome(scored: pl.DataFrame, intake: Intake) -> pl.DataFrame:
         pl.col("monthly_profit").alias("profit_after"),
     )
     market_files = [str(file["file"]) for file in intake.files if file["table"] == MARKET_FILE.name]
-    rejected = (
-        intake.rejected.filter(pl.col("file").is_in(market_files))
-        .select(pl.col("id").cast(pl.Int64, strict=False))
-        .drop_nulls()
-        .unique()
-        .with_columns(is_rejected=True)
-    )
-    fate = (
-        pl.when(pl.col("declined").is_not_null())
-        .then(pl.lit(FOUND))
-        .when("is_rejected")
-        .then(pl.lit(UNUSABLE))
-        .otherwise(pl.lit(VANISHED))
-    )
+    rejected = intake.rejected.filter(pl.col("file").is_in(market_files))["id"].cast(pl.Int64, strict=False)
+    gone = pl.when(pl.col("id").is_in(rejected.implode())).then(pl.lit(UNUSABLE)).otherwise(pl.lit(VANISHED))
     return (
         scored.join(joined, on="id", how="left", maintain_order="left")
-        .join(rejected, on="id", how="left", maintain_order="left")
-        .with_columns(fate.alias("fate"), (pl.col("profit_after") - pl.col("monthly_profit")).alias(PROFIT))
-        .drop("profit_after", "is_rejected")
+        .with_columns(
+            pl.when(pl.col("declined").is_not_null()).then(pl.lit(FOUND)).otherwise(gone).alias("fate"),
+            (pl.col("profit_after") - pl.col("monthly_profit")).alias(PROFIT),
+        )
+        .drop("profit_after")
     )
 
 
@@ -136,12 +120,10 @@ def measure_lift(customers: pl.DataFrame, plan: Plan, known: Known = NOTHING_MOR
     """Compare treated with control customers, overall, by segment and by offer, and labels with probabilities.
 
     Differences are adjusted, with Welch's intervals; beside the decline rate's stands the raw one with Newcombe's.
-    The smallest effect that a segment could have shown is for the level that Holm begins with, 5 % / segments.
+    The smallest effect that a segment could have shown is for the level that Holm begins with, 5 % / segments. An offer
+    that the plan does not know costs nothing, and a note says so.
 
-    Args:
-        customers: from `match_outcome`.
-        plan: what the run says of its offers; one that it does not know costs nothing, and a note says so.
-        known: what else is known.
+    `customers`: from `match_outcome`.
     """
     customers, cap, covariates = _measured(customers, known)
     compared = adjust(customers.filter(pl.col("campaign_group") != NOT_IN_CAMPAIGN), MEASURES, covariates)
@@ -180,10 +162,8 @@ def _measured(customers: pl.DataFrame, known: Known) -> tuple[pl.DataFrame, floa
         before = customers.select(pl.col(REVENUE_BEFORE).filter(compared).quantile(CAP_LEVEL)).item()
         customers = customers.with_columns(pl.col(REVENUE_BEFORE).clip(upper_bound=before))
     cap = customers.select(pl.col(REVENUE).filter(compared).quantile(CAP_LEVEL)).item()
-    customers = customers.with_columns(
-        pl.col(REVENUE).clip(upper_bound=cap).alias(CAPPED), pl.col("declined").cast(pl.Float64).alias(DECLINE)
-    )
-    return customers, cap, covariates
+    capped, decline = pl.col(REVENUE).clip(upper_bound=cap), pl.col("declined").cast(pl.Float64)
+    return customers.with_columns(capped.alias(CAPPED), decline.alias(DECLINE)), cap, covariates
 
 
 def _compare_segments(customers: pl.DataFrame, compared: pl.DataFrame) -> dict[str, Comparison]:
@@ -245,20 +225,15 @@ def _split(compared: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _strata(compared: pl.DataFrame) -> list[Stratum]:
     """Return both groups' sizes by segment, and what the run knew of them; of the customers with a label."""
-    is_treated = pl.col("campaign_group") == TREATMENT
-    probability = pl.col("decline_probability")
+    is_treated, probability = pl.col("campaign_group") == TREATMENT, pl.col("decline_probability")
+    variance = probability * (1 - probability)
     strata = (
         compared.filter(pl.col(DECLINE).is_not_null())
         .group_by("segment")
-        .agg(
-            is_treated.sum(),
-            (~is_treated).sum().alias("control"),
-            probability.mean(),
-            v=(probability * (1 - probability)).mean(),
-        )
+        .agg(t=is_treated.sum(), c=(~is_treated).sum(), p=probability.mean(), v=variance.mean())
         .sort("segment")
     )
-    return [Stratum(*row) for row in strata.drop("segment").iter_rows()]
+    return [Stratum(*row[1:]) for row in strata.iter_rows()]
 
 
 def _judge(effect: Effect, vanishing: Vanishing | None, sensitivity: Sequence[Case]) -> Verdict:
@@ -285,7 +260,6 @@ def _vanishing(compared: pl.DataFrame) -> Vanishing | None:
 
 
 def _sensitivity(compared: pl.DataFrame, covariates: Sequence[str]) -> tuple[Case, ...]:
-    """Return the cases. Args: compared: of both groups."""
     is_treated = pl.col("campaign_group") == TREATMENT
     cases = []
     for case, declines in {"all_declined": pl.lit(value=True), "worst": is_treated, "best": ~is_treated}.items():

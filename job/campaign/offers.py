@@ -70,9 +70,7 @@ def read_plan(manifest: Manifest) -> Plan:
 def find_strata(compared: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     """Return treated and control customers with `cost` (of contact and discount) and `stratum`.
 
-    Args:
-        compared: `segment`, `offer`, `decline_probability`, `monthly_profit`.
-        plan: what the run says of its offers; one that it does not know costs nothing.
+    `compared`: `segment`, `offer`, `decline_probability`, `monthly_profit`. An offer that the plan lacks costs nothing.
     """
     schema = {"segment": pl.String, "offer": pl.String, "contact": pl.Float64, "discount": pl.Float64}
     known = pl.DataFrame([(o.segment, o.code, o.cost, o.discount) for o in plan.offers], schema=schema, orient="row")
@@ -111,10 +109,8 @@ def compare_offers(compared: pl.DataFrame, plan: Plan) -> tuple[tuple[OfferResul
 def make_worth(profit: Difference | None, customers: int, cost: float) -> Worth:
     """Return what treated customers brought in.
 
-    Args:
-        profit: adjusted difference of the monthly profit's change.
-        customers: treated, with a known profit.
-        cost: of all treated customers of the run.
+    `profit`: adjusted difference of the monthly profit's change; `customers`: treated, with a known profit; `cost`: of
+    all treated customers of the run.
     """
     ends = (None, None, None) if profit is None else (profit.difference, profit.low, profit.high)
     total, low, high = (None if end is None else end * customers * PROFIT_MONTHS for end in ends)
@@ -129,14 +125,14 @@ def _last_reached(compared: pl.DataFrame, plan: Plan) -> float:
     """Return the smallest expected value per cost that a budget reached; 0 without one."""
     if not plan.has_budget:
         return 0.0
-    ratios = [
+    ratios = (
         compared.filter(pl.col("segment") == offer.segment, pl.col("offer") == offer.code)
         .select((_expected_value(offer, plan) / offer.cost).min())
         .item()
         for offer in plan.offers
         if offer.cost > 0
-    ]
-    return min((float(ratio) for ratio in ratios if ratio is not None), default=0.0)
+    )
+    return min((ratio for ratio in ratios if ratio is not None), default=0.0)
 
 
 def _is_reached(offer: PlannedOffer, plan: Plan, reached: float) -> pl.Expr:

@@ -22,6 +22,7 @@ from schemas.vocabulary import ACTIVITY, CONSENT, DECLINED, PERIODS_OF_MINUTES, 
 
 if TYPE_CHECKING:
     from schemas.manifest import Manifest
+    from schemas.vocabulary import Words
 
 MONTHS: Final = PROFIT_MONTHS
 """In which a customer declines with the run's probability."""
@@ -69,17 +70,9 @@ def write_outcome(
 ) -> dict[str, int]:
     """Write a drop of a run's customers, months later, as dirty as real ones; return the rows written, by table.
 
-    Args:
-        folder: where to; new or empty.
-        run: a published run.
-        seed: that of the sample that the run scored keeps what its customers are like.
-        effects: `E`, or `OFFER=E` as often as there are offers; see `Effects`.
-        months: since the run, 1 or more.
-        season: what the newest month's revenue is multiplied by; the months before keep the levels that the run found.
-        labelled: with the label.
-        clean: without misspellings and bad rows.
-        table_format: one of `job.sample.TABLE_FORMATS`.
-        shuffled: every table's rows in a random order.
+    `seed`: that of the sample that the run scored keeps what its customers are like; `effects`: `E`, or `OFFER=E` as
+    often as there are offers, see `Effects`; `months`: since the run, 1 or more; `season`: what the newest month's
+    revenue is multiplied by, the months before keep the levels that the run found. The others are those of a sample.
 
     Raises:
         SettingsError: `run` is no published run, nobody in it is left, or settings are out of range; all at once.
@@ -122,12 +115,7 @@ def simulate_outcome(
     The same run, effects and seeds give the same customers (see `job.sample`); a customer's fate depends on its id, the
     seed and its own probability alone, so that two effects can be compared customer by customer.
 
-    Args:
-        scored: one row per customer of a run, ordered by `id`.
-        effects: of the offers.
-        course: how much later it is.
-        seed: what the customers are like.
-        fate_seed: what becomes of them; by default `seed`.
+    `scored`: one row per customer, ordered by `id`; `seed`: what they are like; `fate_seed`: what becomes of them.
     """
     draws = Draws(seed if fate_seed is None else fate_seed, pl.col("id").cast(pl.UInt64))
     part = course.months / MONTHS
@@ -138,19 +126,17 @@ def simulate_outcome(
     left = scored.filter(draws.uniform("outcome: vanished") >= VANISHED_SHARE * part)
     if left.is_empty():
         return left
+    declines = draws.uniform("outcome: decline") < 1 - unharmed.pow(part)
+    draw = draws.uniform("outcome: level")
+    declined, unchanged = (low + (high - low) * draw for low, high in (DECLINED_LEVELS, UNCHANGED_LEVELS))
     fates = left.select(
         "id",
-        pl.when(pl.col("contact_allowed"))
-        .then(pl.lit(spelling(CONSENT, "yes")))
-        .otherwise(pl.lit(spelling(CONSENT, "no")))
-        .alias("consent"),
-        (draws.uniform("outcome: decline") < 1 - unharmed.pow(part)).alias("declines"),
-        draws.uniform("outcome: level").alias("draw"),
+        _spelled(CONSENT, pl.col("contact_allowed"), "yes", "no").alias("consent"),
+        _spelled(ACTIVITY, declines, DECLINED, UNCHANGED).alias("activity"),
+        (pl.when(declines).then(declined).otherwise(unchanged) if course.labelled else unchanged).alias("level"),
         pl.col("monthly_profit").alias("profit_before"),
     )
     drawn = draw_customers(left["id"], seed=seed).drop("id", "consent", "monthly_profit")
-    falls = pl.col("declines") if course.labelled else pl.lit(value=False)
-    level = pl.when(falls).then(_between(DECLINED_LEVELS)).otherwise(_between(UNCHANGED_LEVELS))
     revenues = dict(zip(PERIODS_OF_REVENUE, course.levels, strict=True))
     since = {
         month: pl.col("level").pow(min(max(course.months - ago, 0) / MONTHS, 1.0)) for ago, month in enumerate(revenues)
@@ -159,12 +145,7 @@ def simulate_outcome(
     change = pl.col("profit_before").abs() * (1 - pl.col("level")) if course.labelled else pl.lit(0.0)
     return (
         pl.concat([fates, drawn], how="horizontal")
-        .with_columns(level.alias("level"))
         .with_columns(
-            pl.when("declines")
-            .then(pl.lit(spelling(ACTIVITY, DECLINED)))
-            .otherwise(pl.lit(spelling(ACTIVITY, UNCHANGED)))
-            .alias("activity"),
             (pl.col("profit_before") - change).round(2).alias("monthly_profit"),
             *(
                 (pl.col(f"revenue_{month}") * since[month] * season).round(1).alias(f"revenue_{month}")
@@ -175,7 +156,7 @@ def simulate_outcome(
                 for month in PERIODS_OF_MINUTES
             ),
         )
-        .drop("declines", "draw", "profit_before", "level")
+        .drop("profit_before", "level")
     )
 
 
@@ -204,9 +185,8 @@ def _levels(manifest: Manifest, months: int, season: float) -> list[float]:
     return [season, *([1.0] * (months - 1) + ratios + [1.0] * len(PERIODS_OF_REVENUE))][: len(PERIODS_OF_REVENUE)]
 
 
-def _between(levels: tuple[float, float]) -> pl.Expr:
-    low, high = levels
-    return low + (high - low) * pl.col("draw")
+def _spelled(words: Words, holds: pl.Expr, yes: str, no: str) -> pl.Expr:
+    return pl.when(holds).then(pl.lit(spelling(words, yes))).otherwise(pl.lit(spelling(words, no)))
 
 
 def _original(ids: pl.Series) -> pl.Expr:

@@ -51,9 +51,7 @@ class PublishedRun:
 def load_run(folder: Path) -> PublishedRun:
     """Read a published run: `OUT/runs/ID`, or a link to it such as `OUT/latest`.
 
-    Raises:
-        SettingsError: this is no published run.
-        ArtifactError: it is one that was altered, that cannot be read, or that was made before runs had groups.
+    Raises SettingsError: this is no published run; ArtifactError: it was altered or cannot be read.
     """
     if not is_file_beneath(folder, SUCCESS):
         found = "no such folder" if not folder.is_dir() else f"a folder without {SUCCESS}"

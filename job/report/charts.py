@@ -170,7 +170,7 @@ def decile_bars(data: ReportData) -> Picture:
         part = row["profit_at_risk"] / total
         y = frame.y(max(part, 0))
         x = frame.x(row["risk_decile"])
-        picture.bar(x - width / 2 + 2, y, width - 4, frame.bottom - y, risk_color(row["mean_risk"], data), radius=2)
+        picture.bar(x - width / 2 + 2, y, width - 4, frame.bottom - y, risk_color(row["mean_risk"], data))
         picture.text(x, y - 8, percent(part), anchor="middle", color=MUTED, size=SMALL)
     deciles = [row["risk_decile"] for row in rows]
     frame.x_axis(deciles, "Десятые доли клиентов, от самого высокого риска", written=number)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from html import escape
 from typing import Final
 
@@ -17,7 +18,6 @@ from job.report.formats import compact
 BLUE: Final = "#0072B2"
 RED: Final = "#D55E00"
 LIGHT_BLUE: Final = "#56B4E9"
-PALE: Final = "#D8DDE2"
 GREY: Final = "#A9B1BA"
 _NEITHER: Final = "#CFC9D6"
 INK: Final = "#1B2430"
@@ -40,11 +40,10 @@ class Picture:
         self.width, self.height = width, height
         self._parts: list[str] = []
 
-    def bar(self, x: float, y: float, width: float, height: float, color: str, *, radius: float = 0) -> None:
-        """Draw a rectangle. Args: radius: of its corners."""
+    def bar(self, x: float, y: float, width: float, height: float, color: str) -> None:
+        """Draw a rectangle."""
         size = f'width="{_plain(max(width, 0))}" height="{_plain(max(height, 0))}"'
-        corners = f' rx="{_plain(radius)}"' if radius else ""
-        self._parts.append(f'<rect x="{_plain(x)}" y="{_plain(y)}" {size}{corners} fill="{color}"/>')
+        self._parts.append(f'<rect x="{_plain(x)}" y="{_plain(y)}" {size} fill="{color}"/>')
 
     def circle(self, x: float, y: float, radius: float, color: str, *, is_light: bool = False) -> None:
         """Draw a circle. Args: is_light: with a rim, so that what is in it can be read."""
@@ -54,14 +53,13 @@ class Picture:
 
     def line(self, points: Iterable[tuple[float, float]], color: str, *, width: float = 1, dashes: str = "") -> None:
         """Draw a line through points."""
-        path = "L".join(f"{_plain(x)} {_plain(y)}" for x, y in points)
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-        self._parts.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="{_plain(width)}"{dashed}/>')
+        style = f'fill="none" stroke="{color}" stroke-width="{_plain(width)}"{dashed}'
+        self._parts.append(f'<path d="{_path(points)}" {style}/>')
 
     def area(self, points: Iterable[tuple[float, float]], color: str, *, opacity: float = 1) -> None:
         """Fill what a line through points goes around."""
-        path = "L".join(f"{_plain(x)} {_plain(y)}" for x, y in points)
-        self._parts.append(f'<path d="M{path}Z" fill="{color}" fill-opacity="{_plain(opacity)}"/>')
+        self._parts.append(f'<path d="{_path(points)}Z" fill="{color}" fill-opacity="{_plain(opacity)}"/>')
 
     def text(
         self,
@@ -89,23 +87,18 @@ class Picture:
         )
 
 
+@dataclass(frozen=True)
 class Frame:
     """A plot with axes in a picture: from the lowest to the highest value across and upwards."""
 
-    def __init__(
-        self,
-        picture: Picture,
-        *,
-        left: float,
-        top: float,
-        right: float,
-        bottom: float,
-        across: tuple[float, float],
-        upwards: tuple[float, float],
-    ) -> None:
-        self.picture = picture
-        self.left, self.top, self.right, self.bottom = left, top, right, bottom
-        self.across, self.upwards = across, upwards
+    picture: Picture
+    _: KW_ONLY
+    left: float
+    top: float
+    right: float
+    bottom: float
+    across: tuple[float, float]
+    upwards: tuple[float, float]
 
     def x(self, value: float) -> float:
         """Return where a value is across."""
@@ -179,6 +172,10 @@ def _mixed(start: str, end: str, part: float) -> str:
     part = min(max(part, 0.0), 1.0)
     pairs = ((int(start[start_at : start_at + 2], 16), int(end[start_at : start_at + 2], 16)) for start_at in (1, 3, 5))
     return "#" + "".join(f"{round(low + (high - low) * part):02X}" for low, high in pairs)
+
+
+def _path(points: Iterable[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{_plain(x)} {_plain(y)}" for x, y in points)
 
 
 def _plain(value: float) -> str:

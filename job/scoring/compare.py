@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -129,27 +130,14 @@ def _factors(before: Manifest, now: Manifest) -> list[dict[str, Any]]:
 
 
 def _chain(manifest: Manifest, rows: Sequence[SegmentRow]) -> dict[str, float]:
-    """Return the factors whose product is the contacts of segments."""
+    """Return the factors whose product is the contacts of segments: customers in, and the share left at each step."""
     customers = manifest["customers"]
-    accepted = customers["in"] - customers["rejected"]
-    chain = (
-        float(customers["in"]),
-        accepted / max(customers["in"], 1),
-        customers["scored"] / max(accepted, 1),
-        sum(row["customers"] for row in rows) / max(customers["scored"], 1),
-        *_shares(rows),
-    )
-    return dict(zip(FACTORS, chain, strict=True))
-
-
-def _shares(rows: Sequence[SegmentRow]) -> list[float]:
-    """Return which share of the customers of segments stays at each step from consent to contact."""
-    left = sum(row["customers"] for row in rows)
-    shares = []
+    left = [customers["in"], customers["in"] - customers["rejected"], customers["scored"]]
+    left.append(sum(row["customers"] for row in rows))
     for fate in (*LEFT_OUT, CONTROL):
-        before, left = left, left - sum(row[fate] for row in rows)
-        shares.append(left / max(before, 1))
-    return shares
+        left.append(left[-1] - sum(row[fate] for row in rows))
+    shares = (after / max(before, 1) for before, after in pairwise(left))
+    return dict(zip(FACTORS, (float(left[0]), *shares), strict=True))
 
 
 def _logarithmic_mean(one: float, other: float) -> float:

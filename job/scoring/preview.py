@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -24,37 +24,32 @@ if TYPE_CHECKING:
     from schemas.manifest import Manifest, SegmentRow
 
 
+SCORES: Final = ("id", "decline_probability", "risk_decile", "monthly_profit", "profit_at_risk", "contact_allowed")
+
+
 def preview_segments(run: Path, segmentation: Segmentation) -> tuple[list[SegmentRow], Manifest]:
     """Return what each segment of a file would take of a run, without a budget, and the run's manifest.
 
-    Conditions ask for features, which are no part of a run: they are made again of the drop that it scored.
-
-    Raises SettingsError: this is no published run, or the drop that it scored is gone or another.
+    Conditions ask for features, which are made again of the drop that it scored. Raises SettingsError: this is no
+    published run, or the drop that it scored is gone or another.
     """
     folder = run.resolve()
     try:
         manifest = read_manifest(folder)
-        scored = read_scored(folder, manifest, ["id", *_SCORES]).sort("id")
+        scored = read_scored(folder, manifest, SCORES).sort("id")
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise SettingsError([Problem("--run", "a published run (OUT/runs/ID)", str(run))]) from error
     prepared = prepare(read_again(manifest, Limits(rejected=1, unknown=1)).tables)
-    features = (
-        pl.concat([prepared.customers.select("id"), prepared.features], how="horizontal")
-        .join(scored.select("id"), on="id", how="semi")
-        .sort("id")
-    )
-    if features.height != scored.height:
+    features = pl.concat([prepared.customers.select("id"), prepared.features], how="horizontal")
+    customers = scored.join(features, on="id", maintain_order="left")
+    if customers.height != scored.height:
         raise SettingsError([Problem("--run", "a run whose drop has all of its customers", str(run))])
     thresholds = Thresholds(**manifest["model"]["thresholds"])
-    customers = pl.concat([features.drop("id"), scored], how="horizontal")
     placed = pl.concat([customers, segmentation.assign(customers, thresholds)], how="horizontal")
     settings = manifest["campaign"]
     campaign = Campaign(settings["name"], settings["control_name"], settings["control_share"], None)
     planned = plan_contacts(placed, segmentation, campaign, held=pl.Series("id", [], pl.Int64))
     return describe_segments(count_segments(planned, planned["fate"]), segmentation), manifest
-
-
-_SCORES = ("decline_probability", "risk_decile", "monthly_profit", "profit_at_risk", "contact_allowed")
 
 
 def describe_preview(segments: Sequence[SegmentRow], manifest: Manifest) -> list[dict[str, Any]]:
@@ -90,8 +85,7 @@ def summarise_segments(segmentation: Segmentation, preview: Sequence[Mapping[str
             *(number(row[key]) for key in ("contacts", "control", "not_worth")),
             *(number(row[key], decimals=2) for key in ("cost", "expected_value")),
         )
-        for row in preview
-        for before in [row["customers_before"]]
+        for row, before in ((row, row["customers_before"]) for row in preview)
     ]
     headings = ("сегмент", "клиентов", "изменение", "написать", "в контроле", "писать дороже", "стоимость", "ценность")
     return "\n".join([*lines, *align(headings, rows)])

@@ -7,7 +7,6 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
@@ -114,7 +113,13 @@ class Segmentation(NamedTuple):
         """
         fits = {f"{FITS}{segment.code}": segment.expression for segment in self.segments}
         row = pl.coalesce(pl.when(name).then(pl.lit(number, pl.UInt32)) for number, name in enumerate(fits))
-        return _with_levels(customers, thresholds).select(**fits).select(row.alias("segment_row"), pl.all())
+        customers = customers.with_columns(
+            high_risk=pl.col("decline_probability") >= thresholds.risk,
+            high_profit=pl.col("monthly_profit") >= thresholds.profit,
+            high_promo=pl.col("promo_share") >= thresholds.promo_share,
+        )
+        asked = customers.select(pl.col(name).cast(dtype) for name, dtype in CONDITION_COLUMNS.items())
+        return asked.select(**fits).select(row.alias("segment_row"), pl.all())
 
     def all_offers(self) -> dict[str, Offer]:
         """Return code -> offer, those of the site, too, each once."""
@@ -135,25 +140,7 @@ class Segmentation(NamedTuple):
         `COST_PARTS` to the unit), `effect`, `discount` (Float64).
         """
         codes = self.codes()
-        return _offers(self.segments).cast(pl.Schema({**codes, "onsite_offer": codes["offer"]}))
-
-
-def _with_levels(customers: pl.DataFrame, thresholds: Thresholds) -> pl.DataFrame:
-    """Return `CONDITION_COLUMNS` of customers."""
-    levels = {
-        "high_risk": pl.col("decline_probability") >= thresholds.risk,
-        "high_profit": pl.col("monthly_profit") >= thresholds.profit,
-        "high_promo": pl.col("promo_share") >= thresholds.promo_share,
-    }
-    return customers.with_columns(**levels).select(
-        pl.col(name).cast(dtype) for name, dtype in CONDITION_COLUMNS.items()
-    )
-
-
-@cache
-def _offers(segments: tuple[Segment, ...]) -> pl.DataFrame:
-    return pl.DataFrame(
-        [
+        rows = [
             {
                 "segment": segment.code,
                 "offer": offer.code,
@@ -163,10 +150,10 @@ def _offers(segments: tuple[Segment, ...]) -> pl.DataFrame:
                 "discount": offer.discount,
                 "onsite_offer": segment.onsite_offer.code,
             }
-            for segment in segments
+            for segment in self.segments
             for offer in segment.offers
         ]
-    )
+        return pl.DataFrame(rows, schema_overrides={**codes, "onsite_offer": codes["offer"]})
 
 
 def load_segmentation(path: Path | None = None) -> Segmentation:
