@@ -358,7 +358,7 @@ def score(
     """
     if isinstance(drop, Path) and spark_remote is None:  # executors hash what they read
         hash_ahead(drop)
-    from job.executor import Executor, WatchedExecutor  # noqa: PLC0415 - each command imports only what it needs
+    from job.executor import Executor  # noqa: PLC0415 - each command imports only what it needs
     from job.scoring.compare import summarise_comparison  # noqa: PLC0415
     from job.scoring.summary import summarise_run  # noqa: PLC0415
     from job.storage.models import chosen_artifact  # noqa: PLC0415
@@ -369,12 +369,11 @@ def score(
         raise SettingsError("--engine spark and --spark-remote go together")
     with ExitStack() as stack:
         champion = stack.enter_context(chosen_artifact(artifacts))
-        engine = Executor()
+        executor = Executor(call.show_step)
         if spark_remote is not None:
             from job.spark.executor import Cluster, SparkExecutor  # noqa: PLC0415 - an extra
 
-            engine = SparkExecutor(stack.enter_context(closing(Cluster(spark_remote))))
-        executor = WatchedExecutor(engine, lambda *steps: call.bar.show(call.stage, *steps))
+            executor = SparkExecutor(stack.enter_context(closing(Cluster(spark_remote))), call.show_step)
         published = score_places(
             drop, output, settings, champion=champion, executor=executor, progress=call.enter_stage
         )

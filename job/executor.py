@@ -22,40 +22,33 @@ class Executor:
     """Maps a function over items, in order; it knows nothing else of a run.
 
     This one has threads of this process: it pays, as the work is Polars', which releases the interpreter.
+
+    Args:
+        tell: called after each step with how many are done, and of how many, None where nobody knows.
     """
 
     is_remote = False
     """Whether functions run in other processes: then what they make goes to files of the shared spill folder."""
 
+    def __init__(self, tell: Callable[[int, int | None], None] = lambda *_: None) -> None:
+        self._tell = tell
+
     def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-        """Yield function(item) of each item, in their order.
+        """Yield function(item) of each item, in their order; each step is told as it is done.
 
         The function is one of a module, or a partial of one; picklable, as items are, and may be called twice for one.
         """
+        total = len(items) if isinstance(items, Sized) else None
+        for done, result in enumerate(self.run(function, items), start=1):
+            self._tell(done, total)
+            yield result
+
+    def run(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+        """Do as `map`, and tell nothing."""
         return mapped(function, items)
 
     def check_paths(self, paths: Sequence[Path]) -> None:
         """Raise SettingsError if a path is not seen wherever the functions run."""
-
-
-class WatchedExecutor(Executor):
-    """An executor whose steps are told as they are done: how many are, and of how many, None where nobody knows."""
-
-    def __init__(self, executor: Executor, tell: Callable[[int, int | None], None]) -> None:
-        self.executor = executor
-        self.tell = tell
-        self.is_remote = executor.is_remote
-
-    def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-        """See `Executor`."""
-        total = len(items) if isinstance(items, Sized) else None
-        for done, result in enumerate(self.executor.map(function, items), start=1):
-            self.tell(done, total)
-            yield result
-
-    def check_paths(self, paths: Sequence[Path]) -> None:
-        """See `Executor`."""
-        self.executor.check_paths(paths)
 
 
 def attempt(function: Callable[[S], T], item: S) -> T | DropError:

@@ -27,19 +27,13 @@ SHOWN_CHARACTERS: Final = 60  # of a heading
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _ENCODINGS: Final = ("utf-8", "utf-16-le", "utf-16-be", "cp1251")
 _OTHER_ENCODINGS: Final = ("koi8-r", "cp866", "mac-cyrillic", "utf-32")
-_MISREADINGS: Final = (
-    ("utf-8", "cp1251"),
-    ("utf-8", "latin-1"),
-    ("utf-8", "cp1252"),
-    ("utf-8", "cp866"),
-    ("utf-8", "koi8-r"),
-    ("cp1251", "cp1252"),
-    ("cp1251", "cp866"),
-    ("cp1251", "koi8-r"),
-    ("cp866", "cp1251"),
-    ("koi8-r", "cp1251"),
-)
-"""The encoding of a text, and the one in which it was read before it was saved in UTF-8."""
+_MISREADINGS: Final = {
+    "utf-8": ("cp1251", "latin-1", "cp1252", "cp866", "koi8-r"),
+    "cp1251": ("cp1252", "cp866", "koi8-r"),
+    "cp866": ("cp1251",),
+    "koi8-r": ("cp1251",),
+}
+"""The encoding of a text -> those in which it may have been read before it was saved in UTF-8."""
 
 
 class Dialect(NamedTuple):
@@ -130,7 +124,8 @@ def _misread(sample: bytes, table: Table) -> str | None:
     known = {plain_spelling(heading.delivered) for heading in table.headings} - {plain_spelling("id")}
     readings = [(f"{encoding} text", sample.decode(encoding, errors="replace")) for encoding in _OTHER_ENCODINGS]
     text = sample.decode("utf-8", errors="replace")
-    for right, wrong in _MISREADINGS:
+    misreadings = [(right, wrong) for right, ways in _MISREADINGS.items() for wrong in ways]
+    for right, wrong in misreadings:
         undone = text
         for times in ("", ", twice"):
             undone = undone.encode(wrong, errors="replace").decode(right, errors="replace")

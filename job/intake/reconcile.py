@@ -475,9 +475,11 @@ def _decide_copies(
     several = contradicting["_place"].count()
     violations = count_violations(rejected)
     counts = TableCounts(rejected=several, contradicting=several, dropped=gone.len() - several, violations=violations)
-    if not gone.is_empty():
-        accepted = accepted.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(gone.implode()))
-    return accepted, counts, rejected
+    if gone.is_empty():
+        return accepted, counts, rejected
+    stays = pl.repeat(value=True, n=accepted.height, dtype=pl.Boolean, eager=True)
+    stays[gone] = False
+    return accepted.filter(stays), counts, rejected
 
 
 def _places(ids: pl.Series, wanted: pl.Series) -> pl.Series:

@@ -84,6 +84,10 @@ class Invocation:
         self.stage, self._stage_began = name, time.monotonic()
         self.log.write("stage", stage=name, elapsed=round(self._stage_began - self.started, 3))
 
+    def show_step(self, done: int, total: int | None) -> None:
+        """Show how far the stage is."""
+        self.bar.show(self.stage, done, total)
+
     def _end_stage(self) -> None:
         if self.stage:
             self.stages[self.stage] = round(time.monotonic() - self._stage_began, 3)

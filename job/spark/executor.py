@@ -150,10 +150,11 @@ class SparkExecutor(Executor):
 
     is_remote = True
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, tell: Callable[[int, int | None], None] = lambda *_: None) -> None:
+        super().__init__(tell)
         self._cluster = cluster
 
-    def map(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    def run(self, function: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
         """See `Executor`. Raises EngineError where the endpoint gives up, and what the function raises."""
         for outcome in self._cluster.spread(partial(caught, function), list(items)):
             if isinstance(outcome, JobError):
@@ -162,7 +163,7 @@ class SparkExecutor(Executor):
 
     def check_paths(self, paths: Sequence[Path]) -> None:
         """Raise SettingsError if executors have another version of the job, or do not see a path."""
-        ((version, unseen),) = self.map(find_unseen, [paths])
+        ((version, unseen),) = self.run(find_unseen, [paths])
         if version != __version__:
             raise SettingsError(f"the executors have version {version} of the job, not {__version__}")
         if unseen:
