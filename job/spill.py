@@ -48,33 +48,35 @@ class SpillSpace:
         """Let other processes put rows into files of the same folder; what is kept in memory here is not shared."""
         return (SpillSpace, (self.folder, 0, self.run_bytes))
 
-    def take_memory(self, size: int) -> bool:
-        """Return whether so many bytes may be kept in memory; they then count as used."""
-        with self._lock:
-            if self.folder is not None and size > self._free:
-                return False
-            self._free -= size
-        return True
+    def put(self, rows: pl.DataFrame) -> pl.DataFrame | _Pieces:
+        """Return rows as they are, if there is memory for them, or else in a file of their own.
 
-    def free_memory(self, size: int) -> None:
-        """Say that so many bytes are no longer kept."""
+        Raises OutputError if it cannot be written.
+        """
+        size = int(rows.estimated_size())
         with self._lock:
-            self._free += size
-
-    def write(self, frame: pl.DataFrame) -> _Pieces:
-        """Write a frame to a file of its own. Raises OutputError if it cannot be written."""
-        assert self.folder is not None  # noqa: S101 - `take_memory` says so
+            if self.folder is None or size <= self._free:
+                self._free -= size
+                return rows
         path = self.folder / f"{os.urandom(8).hex()}.arrows"
-        rows = max(PIECE_ROWS, PIECE_BYTES * frame.height // max(1, int(frame.estimated_size())))
+        step = max(PIECE_ROWS, PIECE_BYTES * rows.height // max(1, size))
         offsets = [0]
         try:
             with path.open("wb", buffering=0) as stream:
-                for piece in frame.iter_slices(rows):
+                for piece in rows.iter_slices(step):
                     piece.write_ipc_stream(stream, compression="uncompressed")
                     offsets.append(stream.tell())
         except (OSError, pl.exceptions.PolarsError) as error:
             raise OutputError(f"{self.folder}: cannot be written: {reason_of(error)}") from error
-        return _Pieces(path, rows, offsets)
+        return _Pieces(path, step, offsets)
+
+    def free(self, rows: pl.DataFrame | _Pieces) -> None:
+        """Free what rows take that were put here."""
+        if isinstance(rows, _Pieces):
+            rows.path.unlink(missing_ok=True)
+            return
+        with self._lock:
+            self._free += int(rows.estimated_size())
 
 
 class _Pieces(NamedTuple):
@@ -87,9 +89,9 @@ class _Pieces(NamedTuple):
     rows: int  # of a piece
     offsets: list[int]  # where each piece begins, and where the last one ends
 
-    def read(self, start: int, stop: int) -> pl.DataFrame:
-        """Return the rows from `start`, below `stop`. Raises OutputError if they cannot be read."""
-        first, last = start // self.rows, -(-stop // self.rows)
+    def slice(self, offset: int, length: int) -> pl.DataFrame:
+        """Return so many rows from one on, as a frame does. Raises OutputError if they cannot be read."""
+        first, last = offset // self.rows, -(-(offset + length) // self.rows)
         try:
             with self.path.open("rb") as stream:
                 stream.seek(self.offsets[first])
@@ -97,9 +99,9 @@ class _Pieces(NamedTuple):
                 pieces = [pl.read_ipc_stream(stream.read(size)) for size in sizes]
         except (OSError, pl.exceptions.PolarsError) as error:
             raise OutputError(f"{self.path.parent}: cannot be read: {reason_of(error)}") from error
-        rows = pl.concat(pieces).slice(start - first * self.rows, stop - start)
-        if rows.height != stop - start:
-            raise OutputError(f"{self.path.parent}: cannot be read: {rows.height:,} rows of {stop - start:,}")
+        rows = pl.concat(pieces).slice(offset - first * self.rows, length)
+        if rows.height != length:
+            raise OutputError(f"{self.path.parent}: cannot be read: {rows.height:,} rows of {length:,}")
         return rows
 
 
@@ -127,7 +129,7 @@ class _Run(NamedTuple):
         stop = self.height if high is None else min(self.height, bisect_left(self.keys, high) * KEY_STEP)
         if stop <= start:
             return None
-        rows = self.rows.read(start, stop) if isinstance(self.rows, _Pieces) else self.rows.slice(start, stop - start)
+        rows = self.rows.slice(start, stop - start)
         if self.shift:
             rows = rows.with_columns((pl.col(NUMBER) + self.shift).cast(rows.schema[NUMBER]))
         # The ends are within a step of those of the range.
@@ -173,8 +175,7 @@ class SortedRuns:
         self._pending, self._pending_bytes = [], 0
         rows = sorted_by(rows, self.key)
         keys = rows[self.key]
-        waiting = rows if self._space.take_memory(int(rows.estimated_size())) else self._space.write(rows)
-        self._runs.append(_Run(waiting, rows.height, keys.gather_every(KEY_STEP).to_list(), keys[-1]))
+        self._runs.append(_Run(self._space.put(rows), rows.height, keys.gather_every(KEY_STEP).to_list(), keys[-1]))
 
     def read(self, low: Bound = None, high: Bound = None) -> pl.DataFrame:
         """Return the rows with a key from `low`, below `high`, by key; equal keys in the order they were added."""
@@ -225,10 +226,7 @@ class SortedRuns:
     def clear(self) -> None:
         """Forget all rows, and free what they took."""
         for run in self._runs:
-            if isinstance(run.rows, _Pieces):
-                run.rows.path.unlink(missing_ok=True)
-            else:
-                self._space.free_memory(int(run.rows.estimated_size()))
+            self._space.free(run.rows)
         self._runs.clear()
         self._pending, self._pending_bytes = [], 0
 

@@ -31,34 +31,28 @@ def bound_memory(size: int) -> None:
 
 def describe(path: str, stamp: list[int]) -> dict[str, Any]:
     """Decode the file and return what it holds; whatever else lies under the path now is not read."""
-    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        status = os.fstat(opened)
-        if [status.st_size, status.st_mtime_ns, status.st_ino] != stamp:
-            return {"error": "it was replaced"}
-        return describe_opened(f"/dev/fd/{opened}")
-    finally:
-        os.close(opened)
-
-
-def describe_opened(path: str) -> dict[str, Any]:
-    """Decode a file and return what it holds."""
     import polars as pl  # noqa: PLC0415 - after memory is bounded
 
     text_types = (pl.String, pl.Categorical, pl.Enum)
     try:
-        scan = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        schema = scan.collect_schema()
-        nested = [
-            (name, str(dtype)) for name, dtype in schema.items() if dtype.is_nested() or dtype in (pl.Binary, pl.Object)
-        ]
-        flat = [name for name in schema if name not in dict(nested)]
-        longest = [pl.col(name).cast(pl.String).str.len_bytes().max() for name in flat]
-        text = [name for name in flat if schema[name] in text_types]
-        sizes = (pl.col(name).cast(pl.String).str.len_bytes().cast(pl.UInt64).sum() for name in text)
-        total = pl.sum_horizontal(sizes) if text else pl.lit(0)
-        counts = (pl.len().alias(" rows"), total.alias(" text bytes"))
-        row = scan.select(*counts, *longest).collect(engine="streaming").row(0)
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if [status.st_size, status.st_mtime_ns, status.st_ino] != stamp:
+                return {"error": "it was replaced"}
+            scan = pl.scan_parquet(f"/dev/fd/{stream.fileno()}", glob=False, hive_partitioning=False)
+            schema = scan.collect_schema()
+            nested = [
+                (name, str(dtype))
+                for name, dtype in schema.items()
+                if dtype.is_nested() or dtype in (pl.Binary, pl.Object)
+            ]
+            flat = [name for name in schema if name not in dict(nested)]
+            longest = [pl.col(name).cast(pl.String).str.len_bytes().max() for name in flat]
+            text = [name for name in flat if schema[name] in text_types]
+            sizes = (pl.col(name).cast(pl.String).str.len_bytes().cast(pl.UInt64).sum() for name in text)
+            total = pl.sum_horizontal(sizes) if text else pl.lit(0)
+            counts = (pl.len().alias(" rows"), total.alias(" text bytes"))
+            row = scan.select(*counts, *longest).collect(engine="streaming").row(0)
     except (pl.exceptions.PolarsError, OSError) as error:
         return {"error": str(error).partition("\n")[0] or type(error).__name__}
     return {
@@ -81,11 +75,7 @@ def answer_all() -> None:
         path, stamp = json.loads(line)
         largest = max(largest, stamp[0])
         bound_memory(largest)  # what larger files took is kept for later ones
-        try:
-            answer = describe(path, stamp)
-        except OSError as error:
-            answer = {"error": str(error)}
-        print(json.dumps(answer), flush=True)  # noqa: T201 - this is its answer
+        print(json.dumps(describe(path, stamp)), flush=True)  # noqa: T201 - this is its answer
 
 
 if __name__ == "__main__":
