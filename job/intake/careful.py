@@ -21,7 +21,7 @@ from job.intake.counts import RowCounts, count_violations
 from job.intake.dialect import split_line
 from job.intake.numbers import parse_number
 from job.intake.repair import name_words, repair_words
-from job.intake.validate import broken_rules, reject_rows
+from job.intake.validate import REJECTED_SCHEMA, broken_rules, reject_rows
 from schemas.columns import accepted_dtype, dtype_of
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class Judged(NamedTuple):
     """Rows that were judged by themselves."""
 
     accepted: pl.DataFrame  # `accepted_schema`
-    rejected: pl.DataFrame  # one row per row and broken rule (`REJECTED_SCHEMA`), by row
-    keys: pl.DataFrame  # of each rejected row whose `id` could be read (`key_schema`)
-    counts: RowCounts  # of both
+    counts: RowCounts  # of all
+    rejected: pl.DataFrame = REJECTED_SCHEMA.to_frame()  # one row per row and broken rule, by row
+    keys: pl.DataFrame = pl.DataFrame()  # of each rejected row whose `id` could be read (`key_schema`)
 
 
 def accepted_schema(plan: FilePlan) -> pl.Schema:
@@ -127,6 +127,8 @@ def judge_fields(raw: pl.DataFrame, plan: FilePlan, spellings: Spellings) -> Jud
 
     Of rows as delivered: `row`, and the columns by their ASCII names as text. New spellings are added to those seen.
     """
+    if raw.is_empty():
+        return Judged(accepted_schema(plan).to_frame(), RowCounts())
     text = raw.with_columns(pl.col(pl.String).str.strip_chars(SPACES))
     text, counts, is_repaired = _with_plain_numbers(text, [one for one in plan.headings if one.words is None])
     counts += RowCounts(rows=raw.height)
@@ -150,7 +152,7 @@ def judge_fields(raw: pl.DataFrame, plan: FilePlan, spellings: Spellings) -> Jud
     keys = both.join(broken, on="row", how="semi", maintain_order="left").select("row", *table.key)
     readable = keys.filter(pl.col("id").is_not_null())
     counts += count_rejections(broken, unread=keys.height - readable.height)
-    return Judged(accepted.cast(accepted_schema(plan)), broken, readable.cast(key_schema(table)), counts)
+    return Judged(accepted.cast(accepted_schema(plan)), counts, broken, readable.cast(key_schema(table)))
 
 
 def count_rejections(rejected: pl.DataFrame, *, unread: int) -> RowCounts:

@@ -264,10 +264,8 @@ def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
         return all(file.stamp.modified_ns <= written_ns for file in all_files(files))
     promises = _promises(text)
     by_name = {file.name: file for file in all_files(files)}
-    unfinished = [
-        Problem(READY_MARKER, f"a line for {name}", "none")
-        for name in sorted(by_name.keys() - {promise.name for promise in promises})
-    ]
+    unnamed = by_name.keys() - {promise.name for promise in promises}
+    unfinished = [Problem(READY_MARKER, f"a line for {name}", "none") for name in sorted(unnamed)]
     for promise in promises:
         file = by_name.get(promise.name)
         try:

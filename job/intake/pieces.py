@@ -156,11 +156,11 @@ class _Reader:
         row = 1
         for batch in parquet.batches(memory.batch_rows, piece.first, piece.stop):
             raw = batch.rename(names)
-            doubtful = self._take_plain(parse_batch(raw, self._plan), row)
-            if doubtful.len():
-                numbers = (doubtful.cast(pl.Int64) + row).alias("row")
-                texts = raw[doubtful].select(numbers, pl.all().cast(pl.String))
-                self._take(judge_fields(texts, self._plan, self._spellings))
+            plain, doubtful = judge_typed(parse_batch(raw, self._plan), row, self._plan, self._spellings)
+            self._take(plain)
+            numbers = (doubtful.cast(pl.Int64) + row).alias("row")
+            texts = raw[doubtful].select(numbers, pl.all().cast(pl.String))
+            self._take(judge_fields(texts, self._plan, self._spellings))
             row += batch.height
         self.counts += RowCounts(lines=row - 1)
 
@@ -175,7 +175,8 @@ class _Reader:
         if parsed is not None:
             first = lines.row + 1
             lines.skip(parsed.typed.height, parsed.lines.end)
-            doubtful = self._take_plain(parsed.typed, first, parsed.odd)
+            plain, doubtful = judge_typed(parsed.typed, first, self._plan, self._spellings, odd=parsed.odd)
+            self._take(plain)
             texts = pl.Series("line", parsed.lines.texts(doubtful), dtype=pl.String)
             self._hold(pl.DataFrame([doubtful.cast(pl.Int64).alias("row") + first, texts]))
         elif may_be_plain and len(block) > CAREFUL_BYTES:  # something in it is not: look where
@@ -183,18 +184,6 @@ class _Reader:
                 self._take_block(part, lines)
         else:
             self._hold(self._numbered(lines.feed(block), lines))
-
-    def _take_plain(self, typed: pl.DataFrame, first: int, odd: pl.Series | None = None) -> pl.Series:
-        """Accept the plain rows; return which the others are, counted from 0. Args: first: the number of the first."""
-        accepted, doubtful, counts = judge_typed(typed, first, self._plan, self._spellings, odd=odd)
-        self._accept(accepted)
-        self.counts += counts
-        return doubtful
-
-    def _accept(self, rows: pl.DataFrame) -> None:
-        self.accepted.append(rows)
-        if "revenue" in rows.columns and rows.height:
-            self.levels += LevelCounts.of(rows)
 
     def _numbered(self, texts: list[str], lines: LineBlocks) -> pl.DataFrame:
         return number_lines(texts, last=lines.row).filter(pl.col("row") > self._headings)
@@ -215,7 +204,9 @@ class _Reader:
         return judged
 
     def _take(self, judged: Judged) -> None:
-        self._accept(judged.accepted)
+        self.accepted.append(judged.accepted)
+        if "revenue" in judged.accepted.columns and judged.accepted.height:
+            self.levels += LevelCounts.of(judged.accepted)
         self.keys.append(judged.keys)
         self.rejected.append(judged.rejected)
         self.counts += judged.counts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from job.intake.careful import accepted_schema
+from job.intake.careful import Judged, accepted_schema
 from job.intake.counts import RowCounts
 from job.intake.lines import LINE_LIMIT
 from job.intake.numbers import EXACT_FLOATS
@@ -144,14 +144,14 @@ def _number(text: pl.Expr, kind: Kind, decimal_mark: str) -> pl.Expr:
 
 def judge_typed(
     typed: pl.DataFrame, first: int, plan: FilePlan, spellings: Spellings, *, odd: pl.Series | None = None
-) -> tuple[pl.DataFrame, pl.Series, RowCounts]:
+) -> tuple[Judged, pl.Series]:
     """Accept the plain ones among rows whose fields were parsed, of which this is the number of the first.
 
     They have the columns by their ASCII names, numbers with their dtypes (an identifier may be text), words as text or
     as spelled; null where there was nothing or no such value. `spellings` are those that the careful way has seen,
     `odd` says of each row whether it is not plain, whatever its values are.
 
-    Returns the accepted rows (`accepted_schema`), which of all, counted from 0, the careful way must judge, and counts.
+    Returns the accepted rows, and which of all, counted from 0, the careful way must judge.
     """
     words = {h.name: _Coded.of(h.words, spellings.get(h.name, {})) for h in plan.headings if h.words is not None}
     label, judged = plan.label, words.copy()
@@ -179,7 +179,7 @@ def judge_typed(
     counts = RowCounts(rows=accepted.height, repairs=repairs)
     names = (coded.names.gather(accepted[name]).alias(name) for name, coded in words.items())
     accepted = accepted.with_columns(repaired, *names)[accepted_schema(plan).names()]
-    return accepted, (~is_plain).arg_true(), counts
+    return Judged(accepted, counts), (~is_plain).arg_true()
 
 
 def _plain_number(heading: Column, dtypes: pl.Schema) -> pl.Expr:
