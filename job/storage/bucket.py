@@ -71,8 +71,11 @@ def storage_errors_as(
         raise chosen(f"{error.place}: {cannot}: {error.reason}") from error
 
 
-class ChangedObjectError(Exception):
+class ChangedObjectError(StorageError):
     """The object is no longer, or not yet, the one that a request is about."""
+
+    def __init__(self, where: Address) -> None:
+        super().__init__(where, "it was replaced or removed meanwhile", is_passing=True)
 
 
 class Entry(NamedTuple):
@@ -201,7 +204,7 @@ class Bucket:
         if mode != "overwrite" and self._knows_conditions is False:
             held = self.read(name)
             if (held is not None) if anew else (held is None or held[1].e_tag != mode.get("e_tag")):
-                raise ChangedObjectError(name)
+                raise ChangedObjectError(self.address / name)
             mode = "overwrite"
         with self._told(name, missing="bucket"):
             answer = self._client.put(self._store, self._key(name), content, mode=mode, use_multipart=False)
@@ -253,9 +256,9 @@ class Bucket:
                     answer = self._client.get(self._store, self._key(entry.name), options=options)
                     piece = _taken(answer, size)
                 except FileNotFoundError as error:
-                    raise ChangedObjectError(entry.name) from error
+                    raise ChangedObjectError(self.address / entry.name) from error
             if piece is None or len(piece) != size or _bare(answer.meta["e_tag"]) != _bare(entry.e_tag):
-                raise ChangedObjectError(entry.name)
+                raise ChangedObjectError(self.address / entry.name)
             yield piece
 
     def _key(self, name: str) -> str:
@@ -273,7 +276,7 @@ class Bucket:
         try:
             yield
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
-            raise ChangedObjectError(name) from error
+            raise ChangedObjectError(self.address / name) from error
         except FileNotFoundError as error:
             if missing == "object":
                 raise

@@ -130,7 +130,7 @@ def release_for(note: str) -> None:
 def _telling_of_release() -> Iterator[None]:
     try:
         yield
-    except (ChangedObjectError, StorageError) as error:
+    except StorageError as error:
         logger.warning("the output's lock could not be released: %s", error)
 
 

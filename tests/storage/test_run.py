@@ -225,6 +225,14 @@ def test_a_short_object_is_found_before_the_run_is_shown(
     assert names(store, "out") == [".lock"]
 
 
+def test_an_object_that_vanishes_while_it_is_read_is_one_line(server: Server, store: Any, small_drop: Path) -> None:
+    assert score(small_drop, "s3://shop/out").exit_code == 0
+    server.faults.append(Fault("GET", "scored.csv$", "404 Not Found", "NoSuchKey"))
+    place = f"s3://shop/out/runs/{only_run(store)}/scored.csv"
+    told = f"{place}: cannot be read: it was replaced or removed meanwhile\n"
+    assert refusal(call("verify", "--output", "s3://shop/out")) == (2, told)
+
+
 def test_one_run_at_a_time(store: Any, small_drop: Path) -> None:
     obstore.put(store, "out/.lock", b'{"holder": "somebody"}\n')
     assert refusal(score(small_drop, "s3://shop/out")) == (7, "s3://shop/out: another run holds the output\n")
