@@ -29,12 +29,9 @@ def adjusted_name(measure: str) -> str:
 
 
 def adjust(customers: pl.DataFrame, measures: Sequence[str], covariates: Sequence[str]) -> pl.DataFrame:
-    """Return the customers with each measure's adjusted values (Float64; null where the measure is).
+    """Return treated and control customers with each measure's adjusted values (Float64; null where the measure is).
 
-    Args:
-        customers: treated and control: `segment`, `campaign_group`, measures and covariates.
-        measures: columns (Float64, may be null).
-        covariates: columns (Float64; a null counts as the mean).
+    `customers`: `segment`, `campaign_group`, measures (Float64) and covariates (Float64; a null counts as the mean).
     """
     centred = customers.with_columns((pl.col(name) - pl.col(name).mean()).fill_null(0.0) for name in covariates)
     slopes = {measure: _slopes(centred, measure, covariates) for measure in measures}
@@ -51,14 +48,8 @@ def compare_strata(
 ) -> tuple[Estimate, Estimate] | None:
     """Return the means of two groups over the strata that both have, weighted by the first group's customers.
 
-    Args:
-        first: `stratum` and `value` (Float64; nulls are left out).
-        second: the same.
-        value: a column.
-        stratum: the column within which both were drawn by one lot.
-
-    Returns:
-        None if no stratum has two customers of each, or a group has fewer than `FEWEST` in such strata.
+    `value` (Float64; nulls are left out) and `stratum`, within which both were drawn by one lot, are columns of both
+    groups. None if no stratum has two customers of each, or a group has fewer than `FEWEST` in such strata.
     """
     both = _moments(first, value, stratum).join(
         _moments(second, value, stratum), on=stratum, suffix="_second", maintain_order="left"

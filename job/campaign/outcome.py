@@ -126,9 +126,12 @@ def simulate_outcome(
     left = scored.filter(draws.uniform("outcome: vanished") >= VANISHED_SHARE * part)
     if left.is_empty():
         return left
-    declines = draws.uniform("outcome: decline") < 1 - unharmed.pow(part)
-    draw = draws.uniform("outcome: level")
-    declined, unchanged = (low + (high - low) * draw for low, high in (DECLINED_LEVELS, UNCHANGED_LEVELS))
+    # Drawn first: inside a `when`, ids of the other rows are null, and those have no hash.
+    left = left.with_columns(
+        declines=draws.uniform("outcome: decline") < 1 - unharmed.pow(part), draw=draws.uniform("outcome: level")
+    )
+    declines = pl.col("declines")
+    declined, unchanged = (low + (high - low) * pl.col("draw") for low, high in (DECLINED_LEVELS, UNCHANGED_LEVELS))
     fates = left.select(
         "id",
         _spelled(CONSENT, pl.col("contact_allowed"), "yes", "no").alias("consent"),

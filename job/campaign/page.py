@@ -64,14 +64,7 @@ NOTES: Final = {
 
 
 def render_page(lift: Lift, *, run_id: str, titles: Mapping[str, str], plan: Plan) -> str:
-    """Return the page as HTML.
-
-    Args:
-        lift: the comparison.
-        run_id: the run's name.
-        titles: segment -> its Russian title, in the order in which they are shown; one without is shown by its code.
-        plan: what the run says of its offers.
-    """
+    """Return the page as HTML; segments are shown in the order of their titles, one without by its code."""
     segments = _ordered(lift, titles)
     difference = lift.overall.effects[DECLINE].difference
     effects = [part.effects[DECLINE] for _, part in segments]
@@ -107,7 +100,7 @@ def render_page(lift: Lift, *, run_id: str, titles: Mapping[str, str], plan: Pla
 
 
 def _ordered(lift: Lift, titles: Mapping[str, str]) -> list[tuple[str, Comparison]]:
-    """Return all segments together, then each by title, in the order of the titles; those without one last."""
+    """Return all segments together, then each by title; those without one last."""
     codes = [code for code in titles if code in lift.segments]
     codes += [code for code in lift.segments if code not in titles]
     return [("Все сегменты", lift.overall), *((titles.get(code, code), lift.segments[code]) for code in codes)]

@@ -58,11 +58,8 @@ def run_lift(
     The files appear in `settings.output`, by default `OUT/lift/ID`, `lift.json` last; an earlier comparison there is
     replaced.
 
-    Args:
-        run_folder: the published run (`OUT/runs/ID`, or a link to it).
-        drop: the labelled drop of three months later.
-        settings: what the user chose.
-        progress: called with the name of each stage as it begins.
+    `run_folder` may be a link; `drop` is the labelled one of three months later; `progress` is called with the name of
+    each stage as it begins.
 
     Raises:
         SettingsError: the run is none, the outcome is the very drop that it scored, `output` lies in the run, or

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,8 @@ from job.rounding import rounded
 from job.scoring.effects import Lift, OfferEffect, pool_lifts, read_lifts
 from job.scoring.published import read_runs
 from job.statistics import pool_effects
-from schemas.manifest import Interval, Manifest, mean_risk
+from schemas.manifest import Interval, Manifest, OfferRow, mean_risk
+from schemas.phrases import ONSITE
 from schemas.results import RESULT_FORMAT
 
 DECLINE: Final = "decline_rate"
@@ -24,7 +25,14 @@ def describe_history(output: Path) -> dict[str, Any]:
     """
     lifts, unmeasured = read_lifts(output)
     manifests = {folder.name: manifest for folder, manifest in read_runs(output)}
-    assumed, texts = _offers_of(manifests.values())
+    # Of each offer what the newest run says that has it.
+    offers = {
+        offer["offer"]: offer
+        for manifest in reversed(manifests.values())
+        for segment in manifest["segments"]
+        for offer in segment["offers"]
+        if offer["channel"] != ONSITE
+    }
     measured = {lift.run_id: lift for lift in lifts}
     finished = {name: manifest["finished"] for name, manifest in manifests.items()}
     lifts.sort(key=lambda lift: (finished.get(lift.run_id, ""), lift.run_id), reverse=True)
@@ -32,7 +40,7 @@ def describe_history(output: Path) -> dict[str, Any]:
     plain: dict[str, Any] = rounded(
         {
             "format": RESULT_FORMAT,
-            "offers": _describe_offers(pool_lifts(lifts, assumed), assumed, texts),
+            "offers": _describe_offers(lifts, offers),
             "campaigns": campaigns,
             "expected": _sum_up(campaigns),
             "runs": [_describe_run(manifest, measured.get(name)) for name, manifest in manifests.items()],
@@ -42,27 +50,14 @@ def describe_history(output: Path) -> dict[str, Any]:
     return plain
 
 
-def _offers_of(manifests: Iterable[Manifest]) -> tuple[dict[str, float], dict[str, str]]:
-    """Return offer -> assumed effect and text, of the newest run that has it. Args: manifests: the newest first."""
-    assumed: dict[str, float] = {}
-    texts: dict[str, str] = {}
-    for manifest in manifests:
-        for segment in manifest["segments"]:
-            for offer in segment["offers"]:
-                if offer["channel"] != "onsite":
-                    assumed.setdefault(offer["offer"], offer["assumed"])
-                    texts.setdefault(offer["offer"], offer["offer_text"])
-    return assumed, texts
-
-
-def _describe_offers(
-    pooled: Mapping[str, OfferEffect], assumed: Mapping[str, float], texts: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def _describe_offers(lifts: Sequence[Lift], offers: Mapping[str, OfferRow]) -> list[dict[str, Any]]:
     """Return each offer's effect, the largest first; of those that no campaign measured, what is assumed."""
-    offers: list[dict[str, Any]] = [
+    assumed = {code: offer["assumed"] for code, offer in offers.items()}
+    pooled = pool_lifts(lifts, assumed)
+    rows: list[dict[str, Any]] = [
         {
             "offer": offer,
-            "text": texts[offer],
+            "text": offers[offer]["offer_text"],
             "effect": result.pooled.effect,
             "low": result.pooled.low,
             "high": result.pooled.high,
@@ -75,7 +70,7 @@ def _describe_offers(
         for offer, effect in assumed.items()
         for result in [pooled.get(offer) or OfferEffect(pool_effects([], assumed=effect), effect, 0, 0, 0)]
     ]
-    return sorted(offers, key=lambda row: (-row["effect"], row["offer"]))
+    return sorted(rows, key=lambda row: (-row["effect"], row["offer"]))
 
 
 def _describe_campaign(lift: Lift, manifest: Manifest | None) -> dict[str, Any]:

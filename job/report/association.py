@@ -41,8 +41,7 @@ def phi_k(table: ArrayLike) -> float:
     Statistics & Data Analysis 152 (2020), section 3. Agrees with the authors' library to four decimals; tables of
     two by two differ a little, because there the library takes Yates' correction first.
 
-    Args:
-        table: counts, rows x columns, at least one customer. Empty rows and columns are left out.
+    `table`: counts, rows x columns, at least one customer; empty rows and columns are left out.
     """
     counts = _filled(table)
     fewer, more = sorted(counts.shape)

@@ -51,10 +51,7 @@ _SERIES: Final = (BLUE, RED, "#009E73", "#CC79A7")
 def draw_charts(data: ReportData, titles: Mapping[str, str], *, runs: Sequence[EarlierRun] = ()) -> dict[str, Markup]:
     """Return the page's charts (name -> SVG element, with a description for screen readers): those that are shown.
 
-    Args:
-        data: as `describe_report` returned them.
-        titles: segment code -> Russian title.
-        runs: earlier runs of the same output and this one, the oldest first.
+    `titles`: segment code -> Russian title; `runs`: earlier runs of the same output and this one, the oldest first.
     """
     charts: dict[str, tuple[Picture, str]] = {
         "bubbles": (segment_bubbles(data), "Сегменты: средний риск, прибыль под риском и число клиентов"),
@@ -231,12 +228,7 @@ def shapley_summary(data: ReportData) -> Picture:
 
 
 def run_lines(runs: Sequence[EarlierRun], titles: Mapping[str, str]) -> dict[str, tuple[Picture, str]]:
-    """Return what changed from run to run, name -> chart and description: risk, revenue, drift and segments.
-
-    Args:
-        runs: at least two, the oldest first; the last one is this.
-        titles: segment code -> Russian title.
-    """
+    """Return what changed from run to run (two or more), name -> chart and description."""
     largest = sorted(runs[-1]["segments"].items(), key=lambda item: (-item[1], item[0]))[:SHOWN_SEGMENTS]
     segments = [(titles.get(code, code), [run["segments"].get(code) for run in runs]) for code, _ in largest]
     level = "Выручка половины клиентов за текущий месяц от прогона к прогону"

@@ -14,9 +14,7 @@ MOST_RUNS: Final = 12  # a year of months, this run among them
 def choose_earlier(runs: Iterable[Manifest], inputs: Sequence[Mapping[str, object]]) -> list[EarlierRun]:
     """Return the runs before this one, the oldest first: of runs of the same drop the newest alone, none of this drop.
 
-    Args:
-        runs: of the same output, the newest first.
-        inputs: what the manifest of this run says of its files.
+    `runs`: of the same output, the newest first; `inputs`: of the manifest of this run.
     """
     seen = {input_digests(inputs)}
     earlier: list[EarlierRun] = []

@@ -89,11 +89,7 @@ def _read_manifest(run_folder: Path) -> Manifest:
 
 
 def build_page(manifest: Manifest) -> str:
-    """Return the page of a run as HTML: the same manifest gives the same bytes.
-
-    Args:
-        manifest: `outputs` and `seconds` are not looked at, so that the page can be made before they are known.
-    """
+    """Return the page of a run as HTML: what a manifest says but for `outputs` and `seconds` gives the same bytes."""
     data = manifest["report_data"]
     segments = _segments(manifest)
     leading = list(data["drivers"]["overall"])[:SHOWN_FEATURES]

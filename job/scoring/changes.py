@@ -30,24 +30,22 @@ def describe_changes(manifest: Manifest, previous: Manifest | None, limit: float
     if previous is None:
         return []
     before, now = (dict(_measures(each)) for each in (previous, manifest))
-    if all(previous["settings"][key] == manifest["settings"][key] for key in ("segments", "campaign")):
-        before["contacts"] = float(previous["campaign"]["contacts"]), 0
-        now["contacts"] = float(manifest["campaign"]["contacts"]), 0
+    if any(previous["settings"][key] != manifest["settings"][key] for key in ("segments", "campaign")):
+        del now["contacts"]
     changes: list[Change] = []
-    for measure in TITLES:
-        if measure in before and measure in now:
-            (old, old_size), (new, new_size) = before[measure], now[measure]
-            change = (new - old) / old if old else (math.inf if new else 0.0)
-            is_chance = old_size and is_by_chance(new, new_size, old, old_size)
-            changes.append(
-                {
-                    "measure": measure,
-                    "before": rounded(old),
-                    "now": rounded(new),
-                    "change": None if math.isinf(change) else rounded(change),
-                    "is_beyond": abs(change) > limit and not is_chance,
-                }
-            )
+    for measure in filter(before.__contains__, now):
+        (old, old_size), (new, new_size) = before[measure], now[measure]
+        change = (new - old) / old if old else (math.inf if new else 0.0)
+        is_chance = old_size and is_by_chance(new, new_size, old, old_size)
+        changes.append(
+            {
+                "measure": measure,
+                "before": rounded(old),
+                "now": rounded(new),
+                "change": None if math.isinf(change) else rounded(change),
+                "is_beyond": abs(change) > limit and not is_chance,
+            }
+        )
     return changes
 
 
@@ -72,6 +70,7 @@ def _measures(manifest: Manifest) -> Iterator[tuple[str, tuple[float, int]]]:
     if scored:
         yield "consent", (sum(row["contact_allowed"] for row in manifest["segments"]) / scored, scored)
         yield "mean_risk", (mean_risk(manifest) or 0.0, scored)
+    yield "contacts", (float(manifest["campaign"]["contacts"]), 0)
 
 
 def _shown(measure: str, value: float) -> str:
