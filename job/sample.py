@@ -499,13 +499,9 @@ def _shuffled(tables: Mapping[str, pl.DataFrame], *, seed: int) -> dict[str, pl.
     }
 
 
-def _partial(folder: Path, name: str, table_format: str) -> Path:
-    return folder / f".{name}.{table_format}.partial"
-
-
-def _partials(folder: Path) -> list[Path]:
-    """Return all that a killed run may have left."""
-    return [_partial(folder, name, table_format) for name in TABLES for table_format in TABLE_FORMATS]
+def _partials(folder: Path, *table_formats: str) -> list[Path]:
+    """Return what tables are called while they are written: what a killed run may have left."""
+    return [folder / f".{name}.{table_format}.partial" for table_format in table_formats for name in TABLES]
 
 
 def _claim(folder: Path) -> None:
@@ -514,14 +510,14 @@ def _claim(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputError([Problem(str(folder), expected, "a file")])
     folder.mkdir(parents=True, exist_ok=True)
-    entries = sorted(path.name for path in set(folder.iterdir()) - set(_partials(folder)))
+    entries = sorted(path.name for path in set(folder.iterdir()) - set(_partials(folder, *TABLE_FORMATS)))
     if entries:
         raise OutputError([Problem(str(folder), expected, f"a folder with {', '.join(entries)}")])
 
 
 def _write(pieces: Iterator[dict[str, pl.DataFrame]], folder: Path, table_format: str) -> dict[str, int]:
     rows = dict.fromkeys(TABLES, 0)
-    paths = {name: _partial(folder, name, table_format) for name in TABLES}
+    paths = dict(zip(TABLES, _partials(folder, table_format), strict=True))
     try:
         with ExitStack() as stack:
             files = {name: stack.enter_context(path.open("wb")) for name, path in paths.items()}
@@ -535,7 +531,7 @@ def _write(pieces: Iterator[dict[str, pl.DataFrame]], folder: Path, table_format
         for name, path in paths.items():
             path.replace(folder / f"{name}.{table_format}")
     finally:
-        for path in _partials(folder):
+        for path in _partials(folder, *TABLE_FORMATS):
             path.unlink(missing_ok=True)
     return rows
 

@@ -74,19 +74,10 @@ class Stratum(NamedTuple):
     # estimator takes off
     variance: float
 
-    @property
-    def is_comparable(self) -> bool:
-        """Whether both groups have enough customers for a variance."""
-        return min(self.treated, self.control) >= _FEWEST_OF_STRATUM
-
     def treated_variance(self, effect: float) -> float:
         """Return the mean of p (1 - p) of customers of whose declines an offer prevents this share."""
         left = 1 - effect
         return left * self.rate - left**2 * (self.rate - self.variance)
-
-    def variance_of_fall(self, effect: float) -> float:
-        """Return the variance of the difference of the two groups' adjusted rates at an effect."""
-        return self.treated_variance(effect) / self.treated + self.variance / self.control
 
 
 class Fall(NamedTuple):
@@ -211,7 +202,7 @@ def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL) -> Fall | 
 
     `level`: of a two-sided test; divided by the number of tests where there are several.
     """
-    compared = [stratum for stratum in strata if stratum.is_comparable]
+    compared = [stratum for stratum in strata if min(stratum.treated, stratum.control) >= _FEWEST_OF_STRATUM]
     treated = sum(stratum.treated for stratum in compared)
     if min(treated, sum(stratum.control for stratum in compared)) < FEWEST:
         return None
@@ -220,7 +211,10 @@ def smallest_fall(strata: Sequence[Stratum], *, level: float = LEVEL) -> Fall | 
     scores = _scores(level)
 
     def is_found(effect: float) -> bool:
-        variance = sum(weight**2 * stratum.variance_of_fall(effect) for weight, stratum in weighted)
+        variance = sum(
+            weight**2 * (stratum.treated_variance(effect) / stratum.treated + stratum.variance / stratum.control)
+            for weight, stratum in weighted
+        )
         return effect * rate >= scores * sqrt(variance)
 
     if rate == 0 or not is_found(1.0):

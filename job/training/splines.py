@@ -66,8 +66,11 @@ class SplineBasis:
     def __init__(self, features: pl.DataFrame, quantiles: Matrix, penalties: Sequence[float]) -> None:
         self.knots = tuple(_distinct_knots(column, quantiles) for column in _numbers(features).T)
         self.words = tuple(
-            (feature.name, word) for feature in CATEGORICAL_FEATURES for word in _modelled(feature.values)
+            (feature.name, word)
+            for feature in CATEGORICAL_FEATURES
+            for word in feature.values[len(feature.values) == 2 :]  # noqa: PLR2004 - of two words one says it all
         )
+        self.categories = [index for index, (name, _) in enumerate(self.words) if name == "favourite_category"]
         self.weights = 1 / np.sqrt(penalties)  # of the blocks of `matrix`
         self.standards: dict[str, _Standard] = {}
         self.matrix(features)  # learns the standards
@@ -77,10 +80,12 @@ class SplineBasis:
         columns = _numbers(features)
         hats = self._standardised("hats", _hats(columns, self.knots))
         ones = self._standardised("ones", _indicators(features, self.words))
-        by_category = self._standardised("categories", _by_category(ones, hats, self.words))
+        by_category = ones[:, self.categories][:, :, None] * hats[:, None, :]
+        categories = self._standardised("categories", by_category.reshape(len(ones), -1))
         values = self._standardised("values", _clipped(columns, self.knots))
-        products = self._standardised("products", _pairs(values))
-        blocks = zip((hats, ones, by_category, products), self.weights, strict=True)
+        left, right = np.triu_indices(values.shape[1], 1)
+        products = self._standardised("products", values[:, left] * values[:, right])
+        blocks = zip((hats, ones, categories, products), self.weights, strict=True)
         return np.hstack([block * weight for block, weight in blocks])
 
     def _standardised(self, block: str, columns: Matrix) -> Matrix:
@@ -108,8 +113,7 @@ class SplineBasis:
             ((factor,), weight) for factor, weight in zip(numbers, self._bends(hats), strict=True)
         ]
         weighted += [((word,), weight) for word, weight in zip(words, ones, strict=True)]
-        places = _categories(self.words)
-        for index, row in zip(places, categories.reshape(len(places), -1), strict=True):
+        for index, row in zip(self.categories, categories.reshape(len(self.categories), -1), strict=True):
             bends = self._bends(row / of_hats.scale / of_ones.scale[index])
             weighted += [((words[index], factor), weight) for factor, weight in zip(numbers, bends, strict=True)]
         scaled = zip(
@@ -171,11 +175,6 @@ def _numbers(features: pl.DataFrame) -> Matrix:
     return features.select(feature.name for feature in NUMERIC_FEATURES).to_numpy()
 
 
-def _modelled(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Of two words one says it all."""
-    return words[1:] if len(words) == 2 else words  # noqa: PLR2004
-
-
 def _indicators(features: pl.DataFrame, words: tuple[tuple[str, str], ...]) -> Matrix:
     return np.column_stack([(features[name] == word).cast(int).to_numpy() for name, word in words]).astype(float)
 
@@ -200,18 +199,3 @@ def _hats(columns: Matrix, knots: tuple[Matrix, ...]) -> Matrix:
 
 def _clipped(columns: Matrix, knots: tuple[Matrix, ...]) -> Matrix:
     return np.ascontiguousarray(np.clip(columns, [outer[0] for outer in knots], [outer[-1] for outer in knots]))
-
-
-def _categories(words: tuple[tuple[str, str], ...]) -> list[int]:
-    """Return which of the words are categories."""
-    return [index for index, (name, _) in enumerate(words) if name == "favourite_category"]
-
-
-def _by_category(ones: Matrix, hats: Matrix, words: tuple[tuple[str, str], ...]) -> Matrix:
-    categories = ones[:, _categories(words)]
-    return (categories[:, :, None] * hats[:, None, :]).reshape(len(ones), -1)
-
-
-def _pairs(values: Matrix) -> Matrix:
-    left, right = np.triu_indices(values.shape[1], 1)
-    return values[:, left] * values[:, right]
