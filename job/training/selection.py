@@ -206,8 +206,11 @@ def compare_with_artifact(
 
 def tune(
     candidate: Candidate, features: pl.DataFrame, labels: Labels, splits: Sequence[Split], *, trials: int, seed: int
-) -> Settings:
-    """Return the settings with the best mean ROC-AUC on the given splits; the candidate's first guess is among them."""
+) -> tuple[Settings, list[Numbers]]:
+    """Return the settings with the best mean ROC-AUC on the splits, and the margins of their test rows with these.
+
+    The candidate's first guess is among those that are tried.
+    """
     frames = [
         (features[split.train], labels[split.train], features[split.test], labels[split.test]) for split in splits
     ]
@@ -215,25 +218,24 @@ def tune(
     sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=max(1, min(8, trials // 2)))
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.enqueue_trial(candidate.first)
+    tried = []
     for _ in range(trials):
         trial = study.ask(dict(candidate.space))
-        scores = [
-            roc_auc_score(test_labels, candidate.fit(train, train_labels, trial.params, seed).margins(test))
-            for train, train_labels, test, test_labels in frames
+        margins = [
+            candidate.fit(train, train_labels, trial.params, seed).margins(test)
+            for train, train_labels, test, _ in frames
         ]
+        scores = [roc_auc_score(test_labels, each) for (*_, test_labels), each in zip(frames, margins, strict=True)]
         study.tell(trial, float(np.mean(scores)))
-    return dict(study.best_params)
+        tried.append(margins)
+    return dict(study.best_params), tried[study.best_trial.number]
 
 
 def learn(
     candidate: Candidate, features: pl.DataFrame, labels: Labels, splits: Sequence[Split], *, trials: int, seed: int
 ) -> tuple[Settings, list[Numbers], Calibration]:
     """Return the tuned settings, the margins of each split's test rows by a model without them, their calibration."""
-    settings = tune(candidate, features, labels, splits, trials=trials, seed=seed)
-    margins = [
-        candidate.fit(features[split.train], labels[split.train], settings, seed).margins(features[split.test])
-        for split in splits
-    ]
+    settings, margins = tune(candidate, features, labels, splits, trials=trials, seed=seed)
     return settings, margins, choose_calibration(margins, [labels[split.test] for split in splits])
 
 
@@ -261,7 +263,7 @@ def estimate_seconds(
     the training take longer, and is no reason to expect hours of the next one.
     """
     (outer, *_) = group_folds(labels, groups, folds=protocol.folds, seed=protocol.seed)
-    fits = (protocol.trials + 1) * protocol.inner_folds + 1
+    fits = protocol.trials * protocol.inner_folds + 1
     seconds = 0.0
     for candidate in candidates:
         rows = rows_to_fit(candidate, outer)

@@ -12,7 +12,7 @@ from job.training.selection import Protocol, describe_seconds, estimate_seconds
 
 
 def test_each_fit_of_the_protocol_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fit takes 2 seconds by this clock: 3 trials and the calibration on 2 inner folds and 1 more, 20 splits."""
+    """A fit takes 2 seconds by this clock: 3 trials on 2 inner folds and 1 more, 20 splits."""
     clock = [0.0]
     rows: list[int] = []
 
@@ -32,7 +32,7 @@ def test_each_fit_of_the_protocol_is_counted(monkeypatch: pytest.MonkeyPatch) ->
         Protocol(folds=5, repeats=4, inner_folds=2, trials=3),
         workers=2,
     )
-    assert found == 2 * 2.0 * (4 * 2 + 1) * 20 / 2
+    assert found == 2 * 2.0 * (3 * 2 + 1) * 20 / 2
     assert rows == [80, 20]
 
 

@@ -158,9 +158,18 @@ def test_progress_names_each_step() -> None:
 def test_tuning_tries_the_first_guess_and_keeps_the_best() -> None:
     frame, labels, groups = simulate(3, strength=1.0)
     splits = list(group_folds(labels, groups, folds=3, seed=1))
-    assert tune(STRONG, frame, labels, splits, trials=1, seed=1) == {"C": 1.0}
-    again = [tune(STRONG, frame, labels, splits, trials=5, seed=1) for _ in range(2)]
+    assert tune(STRONG, frame, labels, splits, trials=1, seed=1)[0] == {"C": 1.0}
+    again = [tune(STRONG, frame, labels, splits, trials=5, seed=1)[0] for _ in range(2)]
     assert again[0] == again[1]
+
+
+def test_the_margins_of_tuning_are_those_of_the_best_settings() -> None:
+    frame, labels, groups = simulate(3, strength=1.0)
+    splits = list(group_folds(labels, groups, folds=3, seed=1))
+    settings, margins = tune(STRONG, frame, labels, splits, trials=5, seed=1)
+    for split, of_split in zip(splits, margins, strict=True):
+        fitted = STRONG.fit(frame[split.train], labels[split.train], settings, 1)
+        assert of_split.tolist() == fitted.margins(frame[split.test]).tolist()
 
 
 def test_a_reference_is_fitted_on_a_sample_of_many_rows_and_judged_on_all_test_rows() -> None:
