@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_left
+from collections import Counter
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
@@ -193,11 +195,11 @@ class SortedRuns:
 
     def least_repeated(self) -> tuple[Bound, int]:
         """Return the key of which the most rows are seen, and how many there are at least. No row is read for that."""
-        keys = self.keys()
-        if keys.is_empty():
-            return None, 0
-        key, samples = keys.value_counts().sort("count", descending=True).row(0)
-        return key, KEY_STEP * (samples - len(self._runs))
+        self._put_away()
+        rows: Counter[Any] = Counter()
+        for run in self._runs:
+            rows.update({key: KEY_STEP * (count - 1) for key, count in Counter(run.keys).items() if count > 1})
+        return max(rows.items(), key=itemgetter(1), default=(None, 0))
 
     def ranges(self, rows: int) -> Iterator[pl.DataFrame]:
         """Yield all rows in the order of their key, about so many at a time."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from job.errors import DropError, DropIncompleteError, JobError
+from job.intake import reconcile
 from job.intake.drop import check_ready_marker, find_files, hash_file, wait_for_files
 from job.intake.lines import LINE_LIMIT
 from job.intake.reconcile import DropCounts, Intake, judge_drop, read_drop, reconcile_all
@@ -426,4 +427,20 @@ def test_a_cut_part_is_named(parted: Path) -> None:
     assert caught.value.problems == (
         f"money/part-0002.csv, row {len(lines) - 1}: found no line end, and no rows (or not of each month) for 1 of "
         "the drop's customers, expected a whole file (it seems cut)",
+    )
+
+
+def test_rows_of_one_customer_are_counted_over_all_parts(parted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "ROWS_OF_ONE_LIMIT", 2_000)
+    part = parted / "money" / "part-0002.csv"
+    headings, row, other, *_ = part.read_bytes().splitlines(keepends=True)
+    for place in range(20):
+        (parted / "money" / f"part-1{place:03}.csv").write_bytes(headings + other)
+    for place in range(2):
+        (parted / "money" / f"part-2{place:03}.csv").write_bytes(headings + row * 1_300)
+    customer = row.partition(b",")[0].decode()
+    with pytest.raises(DropError) as caught:
+        take(parted)
+    assert caught.value.problems == (
+        f"money/, column «id»: found more, of id {customer}, expected at most 2,000 rows of one customer",
     )
