@@ -126,10 +126,8 @@ Refuse = Callable[[Mapping[str, TableFile]], Problem | None]
 def find_files(folder: Path) -> dict[str, TableFile]:
     """Return the drop's file for each table.
 
-    Raises:
-        DropError: a file cannot be a table: two for one, not a regular file, empty, unreadable, a link out of the drop.
-        DropIncompleteError: nothing is wrong but something is missing.
-        SettingsError: the drop is not a folder.
+    Raises DropError: a file cannot be a table (two for one, not a regular file, empty, unreadable, a link out of the
+    drop); DropIncompleteError: nothing is wrong but something is missing; SettingsError: the drop is not a folder.
     """
     problems: list[str | Problem] = []
     missing: list[str | Problem] = []
@@ -252,9 +250,8 @@ def check_ready_marker(folder: Path, files: dict[str, TableFile]) -> bool:
     may name other files of the folder, too. An empty marker only says that the drop is complete; one that is older than
     a file was left over from another delivery and says nothing.
 
-    Raises:
-        DropError: a line cannot be understood, or a checksum does not hold though the sizes do.
-        DropIncompleteError: a size does not hold yet, or a file is not named or not there.
+    Raises DropError: a line cannot be understood, or a checksum does not hold though the sizes do; DropIncompleteError:
+    a size does not hold yet, or a file is not named or not there.
     """
     marker = _read_marker(folder)
     if marker is None:

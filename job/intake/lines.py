@@ -1,8 +1,7 @@
 """Bytes of a text file become blocks of whole lines, and lines become records, in bounded memory.
 
-A record is a line, or several where a field in quotes has line breaks.
-
-Everything that could blow up is refused here: a line without end, a file that unpacks to far more than it should.
+A record is a line, or several where a field in quotes has line breaks. Everything that could blow up is refused here:
+a line without end, a file that unpacks to far more than it should.
 """
 
 from __future__ import annotations
@@ -123,15 +122,11 @@ def whole_lines(blocks: Iterable[bytes], block_bytes: int, *, first_bytes: int |
 class LineBlocks:
     """The records of a file in lists, decoded, without their ends; an end is CRLF, LF or CR, also mixed.
 
-    Args:
-        name: the file's name, for messages.
-        encoding: a codec's name; a byte order mark is passed over.
-        mojibake: the text is UTF-8 that was read as cp1251 and saved as UTF-8; it is turned back line by line where
-            that is lossless (or lost no more than no-break spaces), and left alone where not.
-        fits: whether lines in whose quotes there are line breaks are a record.
-
-    Text that the encoding does not know reads as U+FFFD. A line longer than 65,536 characters raises DropError. `row`
-    is the number of the last record. `ends_with_line_end` and `line_ends` are known once all was read.
+    Mojibake is UTF-8 that was read as cp1251 and saved as UTF-8; it is turned back line by line where that is lossless
+    (or lost no more than no-break spaces), and left alone where not. Text that the encoding does not know reads as
+    U+FFFD, a byte order mark is passed over; a line longer than 65,536 characters raises DropError. `fits` says whether
+    lines in whose quotes there are line breaks are a record. `row` is the number of the last record; whether it
+    `ends_with_line_end`, and the `line_ends`, are known once all was read.
     """
 
     def __init__(

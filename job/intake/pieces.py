@@ -93,10 +93,8 @@ class FileRead(NamedTuple):
 def read_piece(task: tuple[FilePlan, Piece], *, space: SpillSpace, memory: MemoryPlan) -> FileRead:
     """Read a piece of a file, whose rows then wait in the spill space. Args: task: the plan without pieces, and one.
 
-    Raises:
-        DropError: something is in it that makes the whole file unreadable.
-        DropIncompleteError: the file changed.
-        OutputError: the spill space cannot be written.
+    Raises DropError: something is in it that makes the whole file unreadable; DropIncompleteError: the file changed;
+    OutputError: the spill space cannot be written.
     """
     plan, piece = task
     reader = _Reader(plan, space)

@@ -189,10 +189,8 @@ def read_drop(
 ) -> DropRead:
     """Read the files of a drop, of some tables or all, and judge each row by itself; its rows then wait in a space.
 
-    Raises:
-        DropError: files that cannot be understood; all of them are named.
-        DropIncompleteError: a file changed while it was read.
-        OutputError: the spill space cannot be written.
+    Raises DropError: files that cannot be understood, all of them named; DropIncompleteError: a file changed while it
+    was read; OutputError: the spill space cannot be written.
     """
     executor, memory, space = executor or Executor(), memory or MemoryPlan(), space or SpillSpace()
     with ParquetProbe() as probe:
