@@ -375,13 +375,15 @@ def reconcile_range(drop: DropRead, bounds: tuple[Bound, Bound]) -> Reconciled:
     decided = {name: _decide_copies(table, accepted[name], keys[name]) for name, table in drop.tables.items()}
     customers = decided[MARKET_FILE.name][0]["id"]
     has_lost = known.len() != customers.len()
-    lacking = _count_lacking(drop, accepted, keys, known)
     tables: dict[str, pl.DataFrame] = {}
     counts: dict[str, TableCounts] = {}
     rejected: dict[str, pl.DataFrame] = {}
     for name, table in drop.tables.items():
         rows, counted, rejections = decided[name]
-        counted += lacking.get(name, TableCounts())
+        if table.counts.open_end:
+            others = TABLES if name == MARKET_FILE.name else (MARKET_FILE.name,)
+            customers_of_drop = pl.concat(_distinct(accepted[other], keys[other]) for other in others)
+            counted += _count_lacking(table, accepted[name], keys[name], customers_of_drop.unique())
         if name != MARKET_FILE.name:
             shared = _count_shared(table.file.table, rows, known)
             counted += shared
@@ -405,21 +407,17 @@ def _too_many_of_one(table: TableRead) -> Iterator[Problem]:
         yield Problem(table.file.name, expected, f"more, of id {customer}", column="id")
 
 
-def _count_lacking(
-    drop: DropRead, accepted: Mapping[str, pl.DataFrame], keys: Mapping[str, pl.DataFrame], known: pl.Series
-) -> dict[str, TableCounts]:
-    """Return of each table without a line end at its end how many customers of a range it has no row of."""
-    counts: dict[str, TableCounts] = {}
-    for name, table in drop.tables.items():
-        if table.counts.open_end:
-            ids, customers = _distinct(accepted[name], keys[name]), known
-            if name == MARKET_FILE.name:
-                customers = pl.concat([_distinct(accepted[each], keys[each]) for each in TABLES]).unique()
-            lacking = int((~customers.is_in(ids.implode())).sum())
-            lacking += _lacks_a_month(table, accepted[name])
-            ends = sum(int((rows[name]["row"] == table.counts.open_end).sum()) for rows in (accepted, keys))
-            counts[name] = TableCounts(lacking=lacking, known_ends=ends)
-    return counts
+def _count_lacking(read: TableRead, accepted: pl.DataFrame, keys: pl.DataFrame, customers: pl.Series) -> TableCounts:
+    """Count the customers of a range that a table without a line end at its end has no row of: they may be cut off.
+
+    So may be months of the customer of its last row.
+    """
+    is_last, months = pl.col("row") == read.counts.open_end, _months(read.file.table)
+    last = accepted.filter(is_last)["id"]
+    lacking = int((~customers.is_in(_distinct(accepted, keys).implode())).sum())
+    if months and last.len():
+        lacking += accepted.filter(pl.col("id").is_in(last.implode()))["period"].n_unique() < len(months)
+    return TableCounts(lacking=lacking, known_ends=last.len() + keys.filter(is_last).height)
 
 
 def _cut_files(drop: DropRead, counts: DropCounts) -> Iterator[Problem]:
@@ -548,15 +546,6 @@ def _overlap(read: TableRead, counts: TableCounts, known: int, limits: Limits) -
     if strangers > limits.rejected * counts.ids:
         found = f"{_share(strangers, counts.ids, 'ids')} that {MARKET_FILE.name} does not have"
         yield Problem(read.file.name, f"at most {limits.rejected:.1%} (--max-rejected)", found, column="id")
-
-
-def _lacks_a_month(read: TableRead, accepted: pl.DataFrame) -> bool:
-    """Return whether the customer of the last row, if of this range, has not all months: the rest may be cut off."""
-    months = _months(read.file.table)
-    if not months:
-        return False
-    last = accepted.filter(pl.col("row") == read.counts.open_end).select("id")
-    return not last.is_empty() and accepted.join(last, on="id", how="semi")["period"].n_unique() < len(months)
 
 
 def _share(part: int, whole: int, what: str) -> str:
