@@ -167,10 +167,9 @@ class LineBlocks:
 
     def finish(self) -> list[str]:
         """Return the last records, once there is no more block."""
-        whole, cut, rest = (self._rest + self._decoder.decode(b"", final=True)).rpartition("\n")
-        self.ends_with_line_end = not rest
-        lines = [*(self._lines(whole) if cut else []), *(self._lines(rest) if rest else [])]
-        return self._records(lines, is_last=True)
+        text = self._rest + self._decoder.decode(b"", final=True)
+        self.ends_with_line_end = not text or text.endswith("\n")
+        return self._records(self._lines(text.removesuffix("\n")) if text else [], is_last=True)
 
     def skip(self, rows: int, end: str) -> None:
         """Count records of the next block that somebody else has read, all of one line with this line end."""
