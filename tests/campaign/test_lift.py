@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
 
 import polars as pl
 import pytest
@@ -11,7 +13,9 @@ import pytest
 from job.campaign.lift import Known, assess_model, match_outcome, measure_lift
 from job.campaign.offers import Plan, PlannedOffer
 from job.campaign.outcome import Effects, simulate_outcome
-from job.campaign.results import DECLINE, MEASURES, OF_SEGMENTS, PROFIT, Exposure, Group, Note
+from job.campaign.page import render_page
+from job.campaign.results import DECLINE, MEASURES, OF_SEGMENTS, PROFIT, Exposure, Group, Note, Verdict
+from job.campaign.summary import NOTES
 from job.intake.drop import find_files
 from job.intake.reconcile import accept_drop
 from job.sample import split_tables, write_pieces
@@ -302,3 +306,17 @@ def test_match_outcome_sorts_fates(tmp_path: Path) -> None:
     profit = matched.row(by_predicate=pl.col("id") == 501, named=True)
     after = outcome.row(by_predicate=pl.col("id") == 501, named=True)["monthly_profit"]
     assert profit["monthly_profit_change"] == after - profit["monthly_profit"]
+
+
+@pytest.mark.parametrize("verdict", get_args(Verdict))
+def test_the_page_has_words_for_every_verdict_and_note(verdict: Verdict) -> None:
+    values = {"groups": "treatment, control", "offers": "news", "column": "monthly_profit", "runs": "abc"}
+    values |= dict.fromkeys(("treatment", "control"), 12.345) | dict.fromkeys(("lost", "customers"), 1234)
+    notes = tuple(Note(kind, values) for kind in NOTES)
+    lift = replace(measure_lift(campaign(), plan()), verdict=verdict, notes=notes)
+    page = render_page(lift, run_id="abc", titles={}, plan=plan())
+    told = re.findall(r"<li>(.*)</li>", page.partition("На что обратить внимание")[2].partition("</section>")[0])
+    assert len(set(told)) == len(NOTES)
+    assert all(len(note) > 40 for note in told)
+    assert "групп: «Получили предложение», «Контрольная группа»." in told[0]
+    assert "прибыль в среднем 12,35 у получивших предложение" in page
