@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +14,6 @@ from job.scoring.publish import as_output_error
 
 PAGE: Final = "history.html"
 JSON: Final = "history.json"
-SEVERITIES: Final = {"none": "нет", "warn": "заметный", "stop": "большой"}
-WIDTH: Final = 720  # of the picture, in its own units
-LEFT: Final = 250  # of it, where titles stand
 
 
 def write_history(output: Path, history: Mapping[str, Any]) -> None:
@@ -30,23 +26,5 @@ def write_history(output: Path, history: Mapping[str, Any]) -> None:
 
 def render_history(history: Mapping[str, Any]) -> str:
     """Return the page of `describe_history`."""
-    low = min([0.0, *(offer["low"] for offer in history["offers"])])
-    high = max([0.1, *(offer["high"] for offer in history["offers"])])
-
-    def across(value: float) -> str:
-        return f"{LEFT + (value - low) / (high - low) * (WIDTH - LEFT - 30):.1f}"
-
-    return render_html(
-        "job.history",
-        "history.html",
-        history=history,
-        unread=translate_warnings(history["warnings"]),
-        across=across,
-        width=WIDTH,
-        date=_date,
-        severities=SEVERITIES,
-    )
-
-
-def _date(moment: str | None) -> str:
-    return "—" if moment is None else f"{datetime.fromisoformat(moment):%d.%m.%Y}"
+    unread = translate_warnings(history["warnings"])
+    return render_html("job.history", "history.html", history=history, unread=unread)

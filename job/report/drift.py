@@ -9,17 +9,11 @@ from job.models.reference import SCORE
 from job.report.formats import compact, count, fixed, percent
 from schemas.features import MEANINGS, title_of, word_title
 from schemas.phrases import Phrase
-from schemas.vocabulary import CURRENT_MONTH, MONTH_BEFORE_PREVIOUS, PREVIOUS_MONTH
 
 if TYPE_CHECKING:
-    from schemas.manifest import Drift, Finding, RevenueLevels
+    from schemas.manifest import Drift, Finding
 
 MIDDLE: Final = 0.5
-MONTH_TITLES: Final = {
-    CURRENT_MONTH: "этот месяц",
-    PREVIOUS_MONTH: "прошлый",
-    MONTH_BEFORE_PREVIOUS: "позапрошлый",
-}
 FINDINGS: Final = {
     "not_scored": "Нельзя оценить {share} клиентов выгрузки: части данных нет или она негодна. При обучении таких было "
     "{reference_share}",
@@ -59,18 +53,6 @@ def describe_drift(drift: Drift | None) -> dict[str, Any] | None:
             for word, here, before in zip(row.get("words", []), row["shares"], row["reference_shares"], strict=False)
         ],
     }
-
-
-def describe_levels(levels: RevenueLevels) -> str:
-    """Return what the page says of each month's revenue against training, as a sentence."""
-    if levels["source"] == "training":
-        return "Выручка сравнивается с уровнем обучения: свой уровень для этой выгрузки не определён."
-    months = ", ".join(
-        f"{MONTH_TITLES[month['period']]} {percent(round(month['ratio'] - 1, 2) or 0.0, signed=True)}"
-        for month in levels["months"]
-    )
-    how = "задан вручную" if levels["source"] == "option" else "столько или больше тратит половина клиентов"
-    return f"Уровень выручки к обучению: {months} ({how}). Сезон и цены на оценку риска не влияют."
 
 
 def _say(row: Finding) -> str:

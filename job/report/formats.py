@@ -82,6 +82,11 @@ def count(value: int, one: str, few: str, many: str) -> str:
     return f"{number(value)}{NO_BREAK_SPACE}{russian.noun(value, (one, few, many))}"
 
 
+def date(moment: str) -> str:
+    """Return the day of an ISO moment, for columns: «22.11.2025»."""
+    return f"{datetime.fromisoformat(moment):%d.%m.%Y}"
+
+
 def day(moment: str) -> str:
     """Return the day and time of an ISO moment: «22 ноября 2025 г., 02:40 UTC»."""
     parsed = datetime.fromisoformat(moment)

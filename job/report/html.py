@@ -8,7 +8,7 @@ from typing import Final
 
 import jinja2
 
-from job.report.formats import compact, count, day, fixed, number, p_value, percent, points, share, significant
+from job.report.formats import compact, count, date, day, fixed, number, p_value, percent, points, share, significant
 
 UNKNOWN: Final = "—"
 CLIENTS: Final = ("клиент", "клиента", "клиентов")
@@ -42,7 +42,7 @@ def _environment(package: str) -> jinja2.Environment:
         "on_customers": lambda value: count(value, *ON_CLIENTS),
     }
     written |= {
-        one.__name__: one for one in (number, fixed, percent, share, points, p_value, compact, significant, day)
+        one.__name__: one for one in (number, fixed, percent, share, points, p_value, compact, significant, date, day)
     }
     environment.filters.update({name: _where_known(one) for name, one in written.items()})
     return environment

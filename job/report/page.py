@@ -14,7 +14,7 @@ from job.features import EXCLUSIONS
 from job.files import replace_file
 from job.models.kinds import KINDS
 from job.report.charts import SHOWN_FEATURES, draw_charts
-from job.report.drift import describe_drift, describe_levels, feature_title
+from job.report.drift import describe_drift, feature_title
 from job.report.earlier import describe_run
 from job.report.formats import number, percent
 from job.report.html import render_html
@@ -47,7 +47,6 @@ MODELS: Final = {
     "forest": "случайный лес",
     "extra_trees": "сверхслучайные деревья",
 }
-REPAIRS: Final = {"file": "Файл", "column": "Столбец", "from": "Было", "to": "Стало", "rows": "Строк"}
 
 
 def write_report(run_folder: Path) -> Path:
@@ -126,14 +125,12 @@ def build_page(manifest: Manifest) -> str:
         contributions=contributions,
         strongest=max((abs(one) for each in contributions.values() for one in each), default=0.0) or 1.0,
         drift=describe_drift(manifest["drift"]),
-        levels=describe_levels(manifest["levels"]),
         correlations=_strongest(data["correlations"]),
         inflated=[
             title_of(row["feature"]) for row in data["inflation"] if (row["factor"] or math.inf) > HIGH_INFLATION
         ],
         models=MODELS,
         exclusions=EXCLUSIONS,
-        repair_headings=REPAIRS,
         title_of=title_of,
         feature_title=feature_title,
         word_title=word_title,
