@@ -87,8 +87,8 @@ class ParquetProbe(AbstractContextManager["ParquetProbe"]):
         with self._lock:
             self._end()
 
-    def describe(self, file: TableFile) -> dict[str, Any] | None:
-        """Return what the process found out of a file, None if it died of it.
+    def describe(self, file: TableFile) -> dict[str, Any]:
+        """Return what the process found out of a file, or an `error`, also if it died of it.
 
         One that has decoded others before may have died of what they left: then another one has the last word.
         Raises AssertionError if it cannot be started.
@@ -96,7 +96,9 @@ class ParquetProbe(AbstractContextManager["ParquetProbe"]):
         with self._lock:
             is_fresh = self._child is None
             answer = self._ask(file)
-            return self._ask(file) if answer is None and not is_fresh else answer
+            if answer is None and not is_fresh:
+                answer = self._ask(file)
+        return answer or {"error": "one that cannot be decoded"}
 
     def _ask(self, file: TableFile) -> dict[str, Any] | None:
         if self._child is None:
@@ -136,8 +138,6 @@ def open_parquet(file: TableFile, probe: ParquetProbe | None = None) -> ParquetT
     with nullcontext(probe) if probe is not None else ParquetProbe() as asked:
         answer = asked.describe(file)
     file.check_unchanged()
-    if answer is None:
-        raise _not_whole(file, "one that cannot be decoded")
     if "error" in answer:
         raise _not_whole(file, answer["error"])
     size, rows, text_bytes = file.stamp.size, answer["rows"], answer["text_bytes"]

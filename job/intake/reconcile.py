@@ -255,13 +255,13 @@ def _join_table(file: TableFile, outcomes: Mapping[str, Sequence[FileRead | Drop
 
 def _join_file(pieces: Sequence[FileRead | DropError]) -> FileRead:
     """Put the pieces of a file together. Raises DropError: the first of its pieces'."""
-    whole: FileRead | None = None
-    for piece in pieces:
+    whole, *others = pieces
+    if isinstance(whole, DropError):
+        raise whole
+    for piece in others:
         if isinstance(piece, DropError):
-            lines = whole.counts.lines if whole is not None else 0
-            raise DropError(_shifted(defect, lines) for defect in piece.defects)
-        whole = piece if whole is None else whole.joined(piece)
-    assert whole is not None  # noqa: S101 - a file has a piece
+            raise DropError(_shifted(defect, whole.counts.lines) for defect in piece.defects)
+        whole = whole.joined(piece)
     return whole
 
 
