@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import model_artifacts
 from job.errors import ArtifactError, OutputError, Problem
 from job.files import replace_file
-from job.models.content import check_levels, check_numbers, check_seen, check_thresholds, read_file, read_json
+from job.models.content import check_number, check_numbers, check_seen, read_file, read_json
 from job.models.kinds import KINDS
 from schemas.features import FEATURE_NAMES
 from schemas.vocabulary import PERIODS_OF_REVENUE
@@ -32,6 +32,7 @@ MANIFEST: Final = "manifest.json"
 SEAL: Final = "sha256"
 """The entry of the manifest that holds the SHA-256 of all its others, and so of every file of the artifact."""
 
+SMALLEST_LEVEL: Final = 1e-300  # of a month's revenue, which is divided by it
 CARD: Final = "card.md"
 CARD_PAGE: Final = "card.html"
 SEEN: Final = "seen.json"
@@ -140,15 +141,19 @@ def load_artifact(folder: Path) -> Artifact:
         if tuple(manifest["features"]) != FEATURE_NAMES:
             expected = f"the features {', '.join(FEATURE_NAMES)}"
             raise ArtifactError([Problem(str(folder / MANIFEST), expected, ", ".join(manifest["features"]))])
-        check_thresholds(manifest["thresholds"])
         thresholds = Thresholds(**manifest["thresholds"])
+        check_number("threshold profit", thresholds.profit)
+        check_number("threshold risk", thresholds.risk, 0, 1)
+        check_number("threshold promo_share", thresholds.promo_share, 0, 1)
         kind = str(manifest["kind"])
         model = _read_model(folder, kind)
         seen = read_json(folder / SEEN)
         check_seen(seen)
         fold_models = tuple(_read_model(folder, kind, fold_prefix(fold)) for fold in range(len(seen["folds"])))
-        levels = {period: manifest["levels"][period] for period in PERIODS_OF_REVENUE}
-        check_levels(levels)
+        levels = {
+            period: check_number(f"level of {period}", manifest["levels"][period], low=SMALLEST_LEVEL)
+            for period in PERIODS_OF_REVENUE
+        }
     except ModuleNotFoundError as error:
         raise ArtifactError(
             f"{folder}: a boosted model needs {error.name}, which is not installed here: "

@@ -12,7 +12,6 @@ import stat
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 LARGEST_FILE: Final = 256 * 1024**2  # bytes; a boosted model of 1,300 customers has 3 MB
@@ -54,18 +53,11 @@ def check_numbers(plain: object, name: str) -> None:
                 waiting.append(part)
 
 
-def check_thresholds(thresholds: Mapping[str, float]) -> None:
-    """Refuse thresholds that are no numbers, or no shares where shares are meant. Raises ValueError."""
-    for name, value in thresholds.items():
-        if not _is_number(value) or not (name == "profit" or 0 <= value <= 1):
-            raise ValueError(f"threshold {name}: {str(value)[:40]!r}")
-
-
-def check_levels(levels: Mapping[str, float]) -> None:
-    """Refuse levels of revenue that are not positive numbers. Raises ValueError."""
-    for month, level in levels.items():
-        if not _is_number(level) or level <= 0:
-            raise ValueError(f"level of {month}: {str(level)[:40]!r}")
+def check_number(what: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a value that is a finite number from `low` to `high`. Raises ValueError for any other."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high:
+        return value
+    raise ValueError(f"{what}: {str(value)[:40]!r}")
 
 
 def check_seen(seen: object) -> None:
@@ -76,10 +68,6 @@ def check_seen(seen: object) -> None:
     for fold in seen["folds"]:
         if not isinstance(fold, list) or not all(type(number) is int and 0 <= number < LARGEST_HASH for number in fold):
             raise ValueError("customers of training: a fold is not a list of hashes")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _refuse(word: str) -> NoReturn:

@@ -73,10 +73,6 @@ def learn_caps(features: pl.DataFrame) -> dict[str, tuple[float, float]]:
     return dict(zip(numbers.columns, zip(low, high, strict=True), strict=True))
 
 
-def _fit_splines(features: pl.DataFrame, labels: NDArray[np.int8], settings: Settings, _seed: int) -> Fitted:
-    return Fitted(*fit_splines(features, labels, **settings))
-
-
 def _fit_boosted(features: pl.DataFrame, labels: NDArray[np.int8], settings: Settings, seed: int) -> Fitted:
     """Fit LightGBM with extremely randomised splits, which suit a thousand rows better than the best splits do."""
     caps = learn_caps(features)
@@ -140,7 +136,7 @@ CHAMPION: Final = _candidate(
         "category_penalty": (75.0, Real(15, 400, log=True)),
         "product_penalty": (130.0, Real(30, 600, log=True)),
     },
-    _fit_splines,
+    lambda features, labels, settings, _: Fitted(*fit_splines(features, labels, **settings)),
 )
 # The challenger: deployed if it is better than the champion.
 BOOSTED: Final = _candidate(
