@@ -355,7 +355,9 @@ def _notes(customers: pl.DataFrame, plan: Plan, known: Known, vanishing: Vanishi
     free = sorted(set(treated["offer"]) - {offer.code for offer in plan.offers})
     runs, unread = (", ".join(names) for names in (known.exposure.runs, known.exposure.unread))
     lost = sum(group["declined"].null_count() for group in groups.values())
-    gone = vanishing if vanishing is not None and vanishing.is_unequal else None
+    shares: dict[str, str | int | float] = {}
+    if vanishing is not None and vanishing.is_unequal:
+        shares = {"treatment": 100 * vanishing.treatment, "control": 100 * vanishing.control}
     values: list[tuple[str, bool, dict[str, str | int | float]]] = [
         ("nothing_to_compare", bool(missing), {"groups": ", ".join(missing)}),
         ("no_cost", bool(free), {"offers": ", ".join(free)}),
@@ -364,10 +366,9 @@ def _notes(customers: pl.DataFrame, plan: Plan, known: Known, vanishing: Vanishi
         ("no_revenue_before", known.revenue_before is None, {}),
         *(("unlike_groups", True, means) for means in _unlike(treated, control)),
         ("no_outcome", lost > 0, {"lost": lost, "customers": treated.height + control.height}),
+        ("unequal_vanishing", bool(shares), shares),
+        ("no_untreated", treated.height == customers.height, {}),
     ]
-    if gone is not None:
-        values.append(("unequal_vanishing", True, {"treatment": 100 * gone.treatment, "control": 100 * gone.control}))
-    values.append(("no_untreated", treated.height == customers.height, {}))
     return tuple(Note(kind, named) for kind, is_so, named in values if is_so)
 
 

@@ -92,8 +92,7 @@ def take_sample(
 
     Rows are alike.
     """
-    labels = customers.select(name for name in ("activity",) if name in customers.columns)
-    table = pl.concat([features, scored.drop(REASONS), labels], how="horizontal")
+    table = pl.concat([features, scored.drop(REASONS), customers.select(pl.col("^activity$"))], how="horizontal")
     return compacted(table.filter(sample_bins(table["id"]) <= hash_bin))
 
 
@@ -132,7 +131,7 @@ def describe_report(
     data = {
         "customers": customers,
         "sample": {"customers": part.height, "seed": SEED} if part.height < customers else None,
-        "thresholds": {"risk": thresholds.risk, "profit": thresholds.profit, "promo_share": thresholds.promo_share},
+        "thresholds": thresholds._asdict(),
         "risk": {
             "mean": totals["risk"] / customers,
             "median": part[RISK].median(),

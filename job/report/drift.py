@@ -47,11 +47,6 @@ def describe_drift(drift: Drift | None) -> dict[str, Any] | None:
             )
             for row in rows
         ],
-        "words": [
-            (f"{title_of(row['feature'])}: {word_title(word)}", percent(here), percent(before))
-            for row in drift["features"]
-            for word, here, before in zip(row.get("words", []), row["shares"], row["reference_shares"], strict=False)
-        ],
     }
 
 

@@ -92,12 +92,7 @@ def build_page(manifest: Manifest) -> str:
     data = manifest["report_data"]
     segments = _segments(manifest)
     leading = list(data["drivers"]["overall"])[:SHOWN_FEATURES]
-    by_segment = data["drivers"]["segments"]
-    contributions = {
-        place: [by_segment[row["segment"]][name] for name in leading]
-        for place, row in enumerate(segments, start=1)
-        if row["segment"] in by_segment
-    }
+    contributions = [means[name] for means in data["drivers"]["segments"].values() for name in leading]
     runs = [*manifest["earlier"], describe_run(manifest)]
     charts = draw_charts(data, {row["segment"]: row["title"] for row in segments}, runs=runs)
     measured = manifest["settings"]["history"]["effects"]
@@ -122,8 +117,7 @@ def build_page(manifest: Manifest) -> str:
         ],
         drivers=_drivers(data),
         leading=leading,
-        contributions=contributions,
-        strongest=max((abs(one) for each in contributions.values() for one in each), default=0.0) or 1.0,
+        strongest=max(map(abs, contributions), default=0.0) or 1.0,
         drift=describe_drift(manifest["drift"]),
         correlations=_strongest(data["correlations"]),
         inflated=[

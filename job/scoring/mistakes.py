@@ -8,7 +8,7 @@ from __future__ import annotations
 import pathlib
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -81,15 +81,17 @@ class Mistake(NamedTuple):
         """Return it as a line in Russian: file, line, place, what was found, what is right."""
         words = kinds()[self.kind]
         place = [self.file, *([f"строка {self.line}"] if self.line else []), *([self.where] if self.where else [])]
-        text = ", ".join(place)
-        for pattern, instead in _RUSSIAN_PLACES:
-            text = re.sub(pattern, instead, text)
-        found = self.found or ""
-        for pattern, instead in _RUSSIAN_FOUND:
-            found = re.sub(pattern, instead, found)
-        told = f"найдено {shorten(found)}; нужно: " if found else "нужно: "
-        example = words.example.format(**self.values) if words.example else ""
-        return f"{text}: {told}{words.russian.format(**self.values)}{f'. Правильно: {example}' if example else ''}"
+        found = _translated(self.found or "", _RUSSIAN_FOUND)
+        told = f"найдено {shorten(found)}; " if found else ""
+        right, example = (text.format(**self.values) for text in (words.russian, words.example))
+        end = f". Правильно: {example}" if example else ""
+        return f"{_translated(', '.join(place), _RUSSIAN_PLACES)}: {told}нужно: {right}{end}"
+
+
+def _translated(text: str, table: Iterable[tuple[str, str]]) -> str:
+    for pattern, instead in table:
+        text = re.sub(pattern, instead, text)
+    return text
 
 
 class SegmentsError(SettingsError):
