@@ -124,16 +124,12 @@ def _sum_up(campaigns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Campaigns are taken to be independent of each other; those that share a control group are so but nearly.
     """
-    both = [
-        (campaign["expected_value"], campaign["net"])
-        for campaign in campaigns
-        if campaign["expected_value"] is not None and campaign["net"] is not None
-    ]
-    reach = math.hypot(*((net["high"] - net["low"]) / 2 for _, net in both))
-    came = math.fsum(net["mean"] for _, net in both)
+    both = [one for one in campaigns if None not in (one["expected_value"], one["net"])]
+    reach = math.hypot(*((one["net"]["high"] - one["net"]["low"]) / 2 for one in both))
+    came = math.fsum(one["net"]["mean"] for one in both)
     return {
         "campaigns": len(both),
-        "expected_value": math.fsum(expected for expected, _ in both),
+        "expected_value": math.fsum(one["expected_value"] for one in both),
         "net": {"mean": came, "low": came - reach, "high": came + reach} if both else None,
     }
 

@@ -55,21 +55,15 @@ _RUSSIAN_PLACES: Final = (
 
 
 class Mistake(NamedTuple):
-    """One thing that is wrong with a segments file.
+    """One thing that is wrong with a segments file."""
 
-    Args:
-        kind: one of `kinds`; `values` are of its braces.
-        found: what was there, None where the file tells nothing of it.
-        where: in the file, in English; empty where the line (from 1) says all, which English tells if `is_in_log`.
-    """
-
-    kind: str
+    kind: str  # one of `kinds`
     file: str
-    found: str | None
-    where: str = ""
-    line: int | None = None
-    is_in_log: bool = False
-    values: Mapping[str, Any] = {}
+    found: str | None  # None where the file tells nothing of it
+    where: str = ""  # in the file, in English; empty where the line says all
+    line: int | None = None  # from 1
+    is_in_log: bool = False  # whether English tells the line, too
+    values: Mapping[str, Any] = {}  # of the kind's braces
 
     def problem(self) -> Problem:
         """Return it in English."""

@@ -31,22 +31,15 @@ Runs = list[tuple[Path, "Manifest"]]
 
 
 class Past(NamedTuple):
-    """What a run takes from the runs before it.
+    """What a run takes from the runs before it."""
 
-    Args:
-        held: ids (Int64, rising) whom other control groups, of the runs `held_by`, hold back.
-        effects: offer -> measured effect; `effects_from` is what the user chose.
-        warnings: what could not be used, one line each.
-        earlier: manifests of the runs of the output, the newest first.
-    """
-
-    held: pl.Series
+    held: pl.Series  # ids (Int64, rising) whom other control groups, of the runs `held_by`, hold back
     held_by: tuple[str, ...]
-    effects: Mapping[str, float]
-    effects_from: EffectSource
+    effects: Mapping[str, float]  # offer -> measured effect
+    effects_from: EffectSource  # what the user chose
     release_control: bool
-    warnings: tuple[str, ...]
-    earlier: tuple[Manifest, ...] = ()
+    warnings: tuple[str, ...]  # what could not be used, one line each
+    earlier: tuple[Manifest, ...] = ()  # of the output, the newest first
 
     def describe(self) -> HistoryUsed:
         """Return what the manifest says of it."""

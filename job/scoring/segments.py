@@ -40,20 +40,14 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 class Offer(NamedTuple):
-    """What a customer is offered, on one of `CHANNELS`.
-
-    Args:
-        cost: of one contact, in the unit of `monthly_profit`; 0 on the site.
-        effect: share of the declines that it prevents, assumed or measured; 0 on the site, where nobody is contacted.
-        discount: share of the profit that it gives away.
-    """
+    """What a customer is offered, on one of `CHANNELS`; on the site nobody is contacted, and it costs nothing."""
 
     code: str
     text: str
     channel: str = ONSITE
-    cost: float = 0.0
-    effect: float = 0.0
-    discount: float = 0.0
+    cost: float = 0.0  # of one contact, in the unit of `monthly_profit`
+    effect: float = 0.0  # share of the declines that it prevents, assumed or measured
+    discount: float = 0.0  # share of the profit that it gives away
 
     @property
     def is_message(self) -> bool:
@@ -80,21 +74,14 @@ class Segment:
 
 
 class Segmentation(NamedTuple):
-    """All segments, by priority; the last one takes every customer that is left.
-
-    Args:
-        digest: SHA-256 of the file.
-        hints: theme of a reason -> what can be done about it; of some themes or of none.
-        profit_lost: share of the profit that is lost when a customer's activity falls.
-        assumed: offer -> the effect that the file assumes, of those that are messages.
-    """
+    """All segments, by priority; the last one takes every customer that is left."""
 
     file: str
-    digest: str
+    digest: str  # SHA-256 of the file
     segments: tuple[Segment, ...]
-    hints: Mapping[str, str]
-    profit_lost: float
-    assumed: Mapping[str, float]
+    hints: Mapping[str, str]  # theme of a reason -> what can be done about it; of some themes or of none
+    profit_lost: float  # share of the profit that is lost when a customer's activity falls
+    assumed: Mapping[str, float]  # offer -> the effect that the file assumes, of those that are messages
 
     def with_effects(self, effects: Mapping[str, float]) -> Segmentation:
         """Return the same with other effects of some offers. Args: effects: offer -> its effect."""
