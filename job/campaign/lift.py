@@ -318,7 +318,7 @@ def assess_model(customers: pl.DataFrame) -> Quality:
     if labelled.is_empty():
         return Quality(0, 0)
     probability, declined = labelled["decline_probability"], labelled["declined"]
-    auc = delong(probability, declined)
+    roc_auc, low, high = delong(probability, declined) or (None, None, None)
     deciles = (
         labelled.group_by("risk_decile")
         .agg(pl.len(), pl.col("decline_probability").mean(), pl.col("declined").sum())
@@ -329,9 +329,9 @@ def assess_model(customers: pl.DataFrame) -> Quality:
         declined=int(declined.sum()),
         predicted=mean_of(probability),
         observed=int(declined.sum()) / labelled.height,
-        roc_auc=None if auc is None else auc.auc,
-        roc_auc_low=None if auc is None else auc.low,
-        roc_auc_high=None if auc is None else auc.high,
+        roc_auc=roc_auc,
+        roc_auc_low=low,
+        roc_auc_high=high,
         brier=brier_score(probability, declined),
         calibration_error=calibration_error(calibration_bins(probability, declined)),
         deciles=tuple(
