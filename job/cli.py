@@ -128,7 +128,8 @@ class Answer(NamedTuple):
 class _Command(click.Command):
     """A command with the options of a record of settings, of what it prints, and `has_log`: of its log.
 
-    The filled record is its argument `settings`; the log says when it begins.
+    The filled record is its argument `settings`; the log says when it begins. Help shows first the places, then the
+    settings.
 
     Every option can be given as RETENTION_<OPTION>: Click's own prefix would name the variable after the command and
     after the function's argument.
@@ -145,8 +146,13 @@ class _Command(click.Command):
         super().__init__(name, context_settings=SETTINGS, **attributes)
         self.help = inspect.cleandoc(self.help or "").replace("\nExample:", "\n\b\nExample:")  # its lines stay lines
         self.settings = settings
-        options = [] if settings is None else _options_of(settings)
-        for option in (*options, *_OF_ANSWERS, *(_OF_LOGS if has_log else ())):
+        if settings is not None:
+            declared, self.params = self.params, []
+            for option in _options_of(settings):
+                option(self)
+            places = [param for param in declared if isinstance(param.type, _Place) and param.expose_value]
+            self.params = [*places, *self.params, *(param for param in declared if param not in places)]
+        for option in (*_OF_ANSWERS, *(_OF_LOGS if has_log else ())):
             option(self)
         for param in self.params:
             if isinstance(param, click.Option):
