@@ -15,11 +15,13 @@ _SECOND: Final = 0x94D049BB133111EB
 
 
 def splitmix64(state: pl.Expr) -> pl.Expr:
-    """Return SplitMix64's output for its state (UInt64, never null; multiplication wraps).
+    """Return SplitMix64's output for its state (UInt64; multiplication wraps), null where that is null.
 
     The mixing function of Steele, Lea and Flood, «Fast splittable pseudorandom number generators» (2014).
     """
-    return state.map_batches(lambda numbers: pl.Series(hashed_bits(numbers, 0)), pl.UInt64(), is_elementwise=True)
+    bits = (state ^ (state // whole(1 << 30))) * whole(_FIRST)
+    bits = (bits ^ (bits // whole(1 << 27))) * whole(_SECOND)
+    return bits ^ (bits // whole(1 << 31))
 
 
 def hashed_bits(numbers: pl.Series, *keys: int) -> NDArray[np.uint64]:

@@ -126,7 +126,6 @@ def simulate_outcome(
     left = scored.filter(draws.uniform("outcome: vanished") >= VANISHED_SHARE * part)
     if left.is_empty():
         return left
-    # Drawn first: inside a `when`, ids of the other rows are null, and those have no hash.
     left = left.with_columns(
         declines=draws.uniform("outcome: decline") < 1 - unharmed.pow(part), draw=draws.uniform("outcome: level")
     )
